@@ -1,0 +1,3 @@
+module github.com/rollcall-dev/rollcall
+
+go 1.26
