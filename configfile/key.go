@@ -13,7 +13,7 @@ type Key []string
 // cannot be written so; make the Key directly.
 func ParseKey(dotted string) (Key, error) {
 	key := Key(strings.Split(dotted, "."))
-	if err := key.check(); err != nil {
+	if err := key.Check(); err != nil {
 		return nil, fmt.Errorf("key %q: %w", dotted, err)
 	}
 	return key, nil
@@ -22,7 +22,8 @@ func ParseKey(dotted string) (Key, error) {
 // String is the dotted form.
 func (k Key) String() string { return strings.Join(k, ".") }
 
-func (k Key) check() error {
+// Check tells what is wrong with a key that was not made by ParseKey.
+func (k Key) Check() error {
 	if len(k) == 0 {
 		return errors.New("no name")
 	}

@@ -1,0 +1,226 @@
+package installid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+)
+
+// DefaultKey is where the ID lives in a config.
+const DefaultKey = "telemetry.installation_id"
+
+// A FileStore keeps the ID in a JSON config that belongs to the host.
+//
+// A host that saves its own settings overwrites what others wrote into its config. So the truth is an anchor, a small
+// file beside the config, published whole and durable under its final name by exactly one of any number of racing
+// processes; the config's key is its copy, for people and programs to read. A valid ID in the config wins over the
+// anchor: the operator put it there, or an older version did.
+type FileStore struct {
+	config *configfile.File
+	anchor *configfile.Anchor
+	key    configfile.Key
+	// enabled is the config's consent key, read together with the ID.
+	enabled configfile.Key
+	// apart says that the anchor lives in a folder of its own, so that a read-only config has a persisted ID too.
+	apart bool
+}
+
+// FileStoreOptions say where a [FileStore] keeps what.
+type FileStoreOptions struct {
+	// Key is where the ID lives; nil is DefaultKey.
+	Key configfile.Key
+	// EnabledKey is the config's consent key; nil for none.
+	EnabledKey configfile.Key
+	// AnchorDir is the folder for the anchor; empty is the config's own. It and its parents are made when missing.
+	AnchorDir string
+}
+
+// NewFileStore gives the store of the config at path; it does not touch the disk.
+func NewFileStore(config *configfile.File, opts FileStoreOptions) (*FileStore, error) {
+	if opts.Key == nil {
+		opts.Key, _ = configfile.ParseKey(DefaultKey)
+	}
+	if err := opts.Key.Check(); err != nil {
+		return nil, fmt.Errorf("key: %w", err)
+	}
+	return &FileStore{
+		config:  config,
+		anchor:  config.Anchor(opts.AnchorDir, isID),
+		key:     opts.Key,
+		enabled: opts.EnabledKey,
+		apart:   opts.AnchorDir != "" && filepath.Clean(opts.AnchorDir) != filepath.Dir(config.Path()),
+	}, nil
+}
+
+func isID(text string) bool {
+	_, err := Parse(text)
+	return err == nil
+}
+
+// storedID is the ID that a config value holds, or the zero ID.
+func storedID(v configfile.Value) ID {
+	if v.Kind != configfile.String {
+		return ID{}
+	}
+	id, _ := Parse(v.Text)
+	return id
+}
+
+// Load looks into the config, and into the anchor when no valid ID is there.
+func (s *FileStore) Load(ctx context.Context) (Record, error) {
+	rec, configErr := s.readConfig(ctx)
+	if configErr == nil && !rec.ID.IsZero() {
+		return rec, nil
+	}
+	text, err := s.anchor.Read(ctx)
+	switch {
+	case err == nil && isID(text):
+		rec.ID, _ = Parse(text)
+		rec.Place, rec.Incomplete = s.anchorPlace(), true
+		return rec, nil
+	case configErr != nil:
+		return rec, configErr
+	case err == nil || errors.Is(err, fs.ErrNotExist) || configfile.Permanent(err):
+		// No anchor, a damaged one, or no place for one: the config alone decides, and it has no ID.
+		return rec, ErrNotFound
+	default:
+		return rec, fmt.Errorf("read anchor: %w", err)
+	}
+}
+
+// readConfig reads what the config says. A config that does not exist says nothing, without an error.
+func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
+	keys := []configfile.Key{s.key}
+	if s.enabled != nil {
+		keys = append(keys, s.enabled)
+	}
+	values, err := s.config.Read(ctx, keys...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	rec := Record{ID: storedID(values[0]), Place: s.configPlace()}
+	rec.Replaced = rec.ID.IsZero() && values[0].Kind != configfile.Absent
+	if s.enabled != nil {
+		rec.Enabled = values[1]
+	}
+	return rec, nil
+}
+
+// Save publishes the anchor, unless one is there, and copies what it says to the config, unless a valid ID is there.
+func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
+	// Whatever rules out writing to the config is found before anything is written at all.
+	unwritable := s.config.Check(ctx, s.key)
+	if errors.Is(unwritable, fs.ErrNotExist) {
+		unwritable = nil // it will be made
+	}
+	if unwritable != nil && !s.anchorHolds(unwritable) {
+		return Record{}, unwritable
+	}
+	rec := Record{}
+	text, anchorErr := s.anchor.Publish(ctx, id.String())
+	switch {
+	case anchorErr == nil:
+		id, _ = Parse(text)
+		rec = Record{ID: id, Place: s.anchorPlace(), Incomplete: true}
+	case !configfile.Permanent(anchorErr):
+		return Record{}, fmt.Errorf("publish anchor: %w", anchorErr)
+	}
+	if unwritable != nil {
+		if anchorErr != nil {
+			unwritable = errors.Join(unwritable, fmt.Errorf("publish anchor: %w", anchorErr))
+		}
+		return rec, unwritable
+	}
+	return s.copyToConfig(ctx, rec, id, anchorErr)
+}
+
+// anchorHolds tells whether the ID may go into the anchor although the config cannot be written, for err. A config that
+// is empty may stay so; one that is read-only is taken at its word, unless the anchor lives elsewhere. One that could
+// not be read, or not be understood, may hold an ID, which a new one in the anchor would hide.
+func (s *FileStore) anchorHolds(err error) bool {
+	return errors.Is(err, configfile.ErrEmpty) || s.apart && configfile.IsReadOnly(err)
+}
+
+// copyToConfig sets the config's key to id, unless a valid one is there. rec is what is durable already.
+func (s *FileStore) copyToConfig(ctx context.Context, rec Record, id ID, anchorErr error) (Record, error) {
+	now, wrote, err := s.config.Set(ctx, s.key, id.String(), func(v configfile.Value) bool { return !storedID(v).IsZero() })
+	if err != nil {
+		if anchorErr != nil {
+			err = fmt.Errorf("%w (no anchor either: %w)", err, anchorErr)
+		}
+		return rec, err
+	}
+	found := storedID(now)
+	return Record{
+		ID:      found,
+		Place:   s.configPlace(),
+		Written: wrote,
+		// Where no anchor can be, the config alone is all there is to make.
+		Incomplete: anchorErr == nil && found != id,
+	}, nil
+}
+
+// Maintain makes the anchor or the config's key when one of them is missing, and lets the anchor follow a config in
+// which the operator has put another ID.
+func (s *FileStore) Maintain(ctx context.Context, id ID) (Record, error) {
+	rec, err := s.readConfig(ctx)
+	if err != nil {
+		return Record{}, err
+	}
+	if rec.ID.IsZero() {
+		return s.Save(ctx, id)
+	}
+	text, err := s.anchor.Read(ctx)
+	if anchored, _ := Parse(text); err == nil && anchored == rec.ID {
+		return rec, nil
+	}
+	if !s.apart {
+		if err := s.config.Check(ctx, s.key); err != nil {
+			return rec, nil // read-only, and taken at its word
+		}
+	}
+	if err := s.anchor.Replace(ctx, rec.ID.String()); err != nil && !configfile.Permanent(err) {
+		rec.Incomplete = true
+		return rec, fmt.Errorf("publish anchor: %w", err)
+	}
+	return rec, nil
+}
+
+// Replace sets the config's key and then the anchor. Should it be cut off between the two, the config's ID is the new
+// one and wins.
+func (s *FileStore) Replace(ctx context.Context, id ID) (Record, error) {
+	rec := Record{ID: id, Place: s.configPlace(), Written: true}
+	never := func(configfile.Value) bool { return false }
+	if _, _, err := s.config.Set(ctx, s.key, id.String(), never); err != nil {
+		old, readErr := s.readConfig(ctx)
+		if !s.anchorHolds(err) || readErr != nil || !old.ID.IsZero() {
+			return Record{}, err
+		}
+		rec = Record{ID: id, Place: s.anchorPlace(), Incomplete: true} // the config has none, and cannot have one
+	}
+	if err := s.anchor.Replace(ctx, id.String()); err != nil && !configfile.Permanent(err) {
+		rec.Incomplete = true
+		return rec, fmt.Errorf("replace anchor: %w", err)
+	}
+	return rec, nil
+}
+
+// Sweep removes temporary files of killed processes.
+func (s *FileStore) Sweep(ctx context.Context) error {
+	return errors.Join(s.config.Sweep(ctx), s.anchor.Sweep(ctx))
+}
+
+// Running tells which file operation is in flight and since when.
+func (s *FileStore) Running() (op string, since time.Time) { return s.config.Running() }
+
+func (s *FileStore) configPlace() string { return "config " + s.config.Path() + ", key " + s.key.String() }
+
+func (s *FileStore) anchorPlace() string { return "anchor " + s.anchor.Path() }

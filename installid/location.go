@@ -1,0 +1,57 @@
+package installid
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+)
+
+// A Location says where on disk an ID is kept: in a config or in a plain file. It can be given to another process.
+type Location struct {
+	// ConfigPath is the JSON config, Key the ID's place in it, EnabledKey the one of the consent, and AnchorDir the
+	// folder for the anchor; see FileStoreOptions.
+	ConfigPath string         `json:"config_path,omitempty"`
+	Key        configfile.Key `json:"key,omitempty"`
+	EnabledKey configfile.Key `json:"enabled_key,omitempty"`
+	AnchorDir  string         `json:"anchor_dir,omitempty"`
+	// StateFile is the plain file, when there is no config.
+	StateFile string `json:"state_file,omitempty"`
+}
+
+// newConfig is what a config that does not exist begins with: the operator sees the switch, and that it is off.
+func newConfig(enabled configfile.Key) []byte {
+	if len(enabled) == 0 {
+		return []byte("{}\n")
+	}
+	text := "false"
+	for depth, name := range slices.Backward(enabled) {
+		quoted, _ := json.Marshal(name)
+		text = fmt.Sprintf("{\n%s%s: %s\n%s}", indent(depth+1), quoted, text, indent(depth))
+	}
+	return []byte(text + "\n")
+}
+
+func indent(depth int) string { return strings.Repeat("  ", depth) }
+
+// Open gives the store at the location; it does not touch the disk.
+func (l Location) Open() (Store, error) { return l.OpenFS(fsys.OS{}) }
+
+// OpenFS is Open on another file system.
+func (l Location) OpenFS(fsys fsys.FS) (Store, error) {
+	switch {
+	case l.ConfigPath != "" && l.StateFile != "":
+		return nil, errors.New("both a config and a state file")
+	case l.StateFile != "":
+		return newStateStore(fsys, l.StateFile)
+	}
+	config, err := configfile.OpenFS(fsys, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
+	if err != nil {
+		return nil, err
+	}
+	return NewFileStore(config, FileStoreOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir})
+}

@@ -1,0 +1,53 @@
+package installid
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+)
+
+// A Store keeps one installation ID.
+//
+// Its methods return soon after their context ends, whatever hangs beneath them, and leave at most one operation
+// behind, for which a later call waits. They are safe for concurrent use.
+type Store interface {
+	// Load reads the ID that is stored and changes nothing. ErrNotFound says that the place could be read and holds no
+	// ID; any other error says that it could not, and that an ID may well be there.
+	Load(ctx context.Context) (Record, error)
+
+	// Save stores id, unless a valid ID is there already, which then stands. The record says which ID is durable now
+	// and is the zero Record when none is. An error together with a record says that a copy could not be made.
+	Save(ctx context.Context, id ID) (Record, error)
+
+	// Replace stores id in place of any other: the reset that an operator asks for.
+	Replace(ctx context.Context, id ID) (Record, error)
+}
+
+// A Maintainer is a Store with upkeep to do besides.
+type Maintainer interface {
+	// Maintain makes whichever copy of the ID is missing, without a fight: the keeper calls it at most once an hour.
+	Maintain(ctx context.Context, id ID) (Record, error)
+	// Sweep removes what killed processes left behind.
+	Sweep(ctx context.Context) error
+}
+
+// A Record is what a Store holds.
+type Record struct {
+	// ID is the stored ID; zero when there is none.
+	ID ID
+	// Place says in words for an operator where it is.
+	Place string
+	// Incomplete says that one of the copies the store keeps is missing.
+	Incomplete bool
+	// Written says that this call wrote the ID where the host's config has it.
+	Written bool
+	// Replaced says that a value which is not an ID is, or was, in the ID's place.
+	Replaced bool
+	// Enabled is the value of the config's consent key, read together with the ID. It is Absent where a store has no
+	// config or could not read it.
+	Enabled configfile.Value
+}
+
+// ErrNotFound says that a store could be read and holds no ID.
+var ErrNotFound = errors.New("no installation ID is stored")

@@ -1,0 +1,87 @@
+package fsys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// OS is the file system of the operating system. Its zero value is ready to use.
+//
+// What it cannot promise everywhere is said where it is implemented, in os_linux.go, os_darwin.go, os_bsd.go,
+// os_windows.go and os_other.go. In short:
+//
+//	                Linux    macOS    BSD     Windows   others
+//	Exchange        yes      yes      -       -         -
+//	SyncDir         yes      yes      yes     nothing   yes
+//	LockDir         yes      yes      yes     -         -
+//	CheckWritable   yes      yes      yes     flag      mode
+//	IsMountPoint    yes      false    false   false     false
+//	HasWriters      yes      -        -       -         -
+//	CopyAttributes  all      no ACL   no ACL  flag      mode, owner
+//
+// where - is [errors.ErrUnsupported].
+type OS struct{}
+
+var _ FS = OS{}
+
+// Lstat implements [FS].
+func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
+
+// Readlink implements [FS].
+func (OS) Readlink(name string) (string, error) { return os.Readlink(name) }
+
+// ReadDir implements [FS]. Like all of os.ReadDir it does not wait when name is a FIFO.
+func (OS) ReadDir(name string) ([]string, error) {
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// Mkdir implements [FS].
+func (OS) Mkdir(name string, perm fs.FileMode) error { return os.Mkdir(name, perm) }
+
+// Remove implements [FS].
+func (OS) Remove(name string) error { return os.Remove(name) }
+
+// Rename implements [FS].
+func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }
+
+// Link implements [FS]. A symbolic link gets the second name itself on Linux, and its target does on some others.
+func (OS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
+
+// SameFile implements [FS].
+func (OS) SameFile(a, b fs.FileInfo) bool { return os.SameFile(a, b) }
+
+// file is an open file of OS. What differs between systems is in the other files of this package.
+type file struct {
+	*os.File
+}
+
+var _ File = (*file)(nil)
+
+// CopyAttributes implements [File].
+func (f *file) CopyAttributes(src File) error {
+	from, ok := src.(*file)
+	if !ok {
+		return f.errorOf("copy attributes", errors.New("from a file of another file system"))
+	}
+	return f.copyAttributes(from)
+}
+
+func (f *file) errorOf(op string, err error) error {
+	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
+}
+
+// unsupportedError is an errno that here means [errors.ErrUnsupported], though it does not always do so.
+type unsupportedError struct{ errno error }
+
+func (e unsupportedError) Error() string        { return e.errno.Error() }
+func (e unsupportedError) Unwrap() error        { return e.errno }
+func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }

@@ -1,0 +1,13 @@
+//go:build dragonfly || openbsd
+
+package fsys
+
+// xattrDiff is empty: these systems have no extended attributes.
+type xattrDiff struct{}
+
+func diffXattrs(src, dst *file) (xattrDiff, error) { return xattrDiff{}, nil }
+
+func (xattrDiff) changed() bool                 { return false }
+func (xattrDiff) removeSuperfluous(*file) error { return nil }
+func (xattrDiff) setAll(*file) error            { return nil }
+func (xattrDiff) setAccessLists(*file) error     { return nil }

@@ -1,0 +1,215 @@
+//go:build linux || darwin || dragonfly || freebsd || netbsd || openbsd
+
+package fsys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// leaseWaits bounds how long OpenFile waits for another process to give up a lease: 1, 2, 4, 8 and 16 ms.
+const leaseWaits = 5
+
+// OpenFile implements [FS]. It opens without waiting, which for a FIFO that is opened for writing only and that nobody
+// reads is ENXIO. Reading and writing can then wait as usual, so look at Stat first.
+//
+// It does not use os.OpenFile, because that registers every file with the runtime's poller. Registering asks the file
+// system; where that is a file server (FUSE) which does not answer, the runtime waits inside a system call that it
+// believes to be instant, and with the next garbage collection all of the process stands still.
+//
+// Opening for writing what another process holds a lease on (Samba does it, and HasWriters for microseconds) would
+// fail at once with EAGAIN where a plain open waits; it is tried again for 31 ms.
+func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	flag |= unix.O_CLOEXEC
+	wait := time.Millisecond
+	for tries := 0; ; {
+		fd, err := unix.Open(name, flag|unix.O_NONBLOCK, modeBits(perm))
+		switch {
+		case err == nil:
+			// Without O_NONBLOCK, os.NewFile leaves the poller alone. F_SETFL takes no notice of the access mode and of
+			// the flags for opening.
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, flag); err != nil {
+				unix.Close(fd)
+				return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+			}
+			return &file{os.NewFile(uintptr(fd), name)}, nil
+		case err == unix.EINTR:
+		case err == unix.EAGAIN && tries < leaseWaits:
+			time.Sleep(wait)
+			wait *= 2
+			tries++
+		default:
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+}
+
+// modeBits gives the permission bits of a mode as the kernel has them.
+func modeBits(mode fs.FileMode) uint32 {
+	bits := uint32(mode.Perm())
+	if mode&fs.ModeSetuid != 0 {
+		bits |= unix.S_ISUID
+	}
+	if mode&fs.ModeSetgid != 0 {
+		bits |= unix.S_ISGID
+	}
+	if mode&fs.ModeSticky != 0 {
+		bits |= unix.S_ISVTX
+	}
+	return bits
+}
+
+// openDir opens a folder, without the poller and without waiting if it is none.
+func openDir(name string) (*os.File, error) {
+	var fd int
+	err := ignoringEINTR(func() (err error) {
+		fd, err = unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// SyncDir implements [FS]. Some file systems have no way to sync a folder and say EINVAL or ENOTSUP; they may order
+// their changes by themselves or they may not, nothing more can be done there, and it is not an error. A folder that
+// may be searched and written but not read (mode 0300) cannot be opened, and so not be synced: EACCES.
+func (OS) SyncDir(name string) error {
+	dir, err := openDir(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = dir.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
+}
+
+// LockDir implements [FS] by flock on the folder itself, so there is no lock file to make, leave behind or open. The
+// kernel releases it when the process ends. NFS on Linux turns flock into a lock that needs a file open for writing, so
+// that a folder gives EBADF there; other network file systems say ENOLCK or ENOTSUP. Those come back as they are.
+func (OS) LockDir(name string) (unlock func(), err error) {
+	dir, err := openDir(name)
+	if err != nil {
+		return nil, err
+	}
+	err = ignoringEINTR(func() error {
+		return unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	})
+	if err != nil {
+		dir.Close()
+		if err == unix.EWOULDBLOCK {
+			err = ErrLocked
+		}
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
+	}
+	return sync.OnceFunc(func() {
+		// Closing alone would leave the lock with a child that has been forked and has not called exec yet.
+		unix.Flock(int(dir.Fd()), unix.LOCK_UN)
+		dir.Close()
+	}), nil
+}
+
+// CheckWritable implements [FS]. Whether a write would also go through is not known: a full disk, a quota, a broken
+// disk and a security module that judges by path (AppArmor) show only then. Root may write to a file whose mode has no
+// write bit, and is told so; who wants to respect such a mode looks at it.
+func (OS) CheckWritable(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	mode := uint32(unix.W_OK)
+	if info.IsDir() {
+		mode |= unix.X_OK
+	}
+	if err := ignoringEINTR(func() error { return checkAccess(name, mode) }); err != nil {
+		return &fs.PathError{Op: "access", Path: name, Err: err}
+	}
+	return nil
+}
+
+// LinkCount implements [FS].
+func (OS) LinkCount(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Nlink)
+	}
+	return 1
+}
+
+// copyAttributes is quick when there is nothing to do, as with a new file of the same owner and mode: two fstat and
+// two flistxattr.
+//
+// The order matters. Giving a file away clears its setuid bit, so the owner comes before the mode. Setting an
+// extended attribute can need write permission by the mode, so they come before it too. An access list is the mode and
+// more: one that the folder has given to the new file would change what the mode means and is removed before, and that
+// of src is set after.
+// At last the mode is looked at once more, since the kernel drops a setgid bit without an error.
+//
+// Not kept on any system: times, and the flags of chattr and chflags.
+func (f *file) copyAttributes(src *file) error {
+	var want, have unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &want); err != nil {
+		return src.errorOf("stat", err)
+	}
+	if err := unix.Fstat(int(f.Fd()), &have); err != nil {
+		return f.errorOf("stat", err)
+	}
+	fd := int(f.Fd())
+	attrs, err := diffXattrs(src, f)
+	if err != nil {
+		return err
+	}
+
+	chown := want.Uid != have.Uid || want.Gid != have.Gid
+	if chown {
+		uid, gid := -1, -1
+		if want.Uid != have.Uid {
+			uid = int(want.Uid)
+		}
+		if want.Gid != have.Gid {
+			gid = int(want.Gid)
+		}
+		if err := ignoringEINTR(func() error { return unix.Fchown(fd, uid, gid) }); err != nil {
+			return f.errorOf("chown", err)
+		}
+	}
+	if err := attrs.removeSuperfluous(f); err != nil {
+		return err
+	}
+	if err := attrs.setAll(f); err != nil {
+		return err
+	}
+	const mask = 0o7777
+	if chown || attrs.changed() || want.Mode&mask != have.Mode&mask {
+		if err := ignoringEINTR(func() error { return unix.Fchmod(fd, uint32(want.Mode&mask)) }); err != nil {
+			return f.errorOf("chmod", err)
+		}
+		if err := attrs.setAccessLists(f); err != nil {
+			return err
+		}
+		if err := unix.Fstat(fd, &have); err != nil {
+			return f.errorOf("stat", err)
+		}
+		if want.Mode&mask != have.Mode&mask {
+			return f.errorOf("chmod", unix.EPERM)
+		}
+	}
+	return nil
+}
+
+func ignoringEINTR(fn func() error) error {
+	for {
+		if err := fn(); err != unix.EINTR {
+			return err
+		}
+	}
+}

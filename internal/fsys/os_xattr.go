@@ -1,0 +1,131 @@
+//go:build linux || darwin || freebsd || netbsd
+
+package fsys
+
+import (
+	"bytes"
+	"maps"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// xattrDiff is what has to happen to a file's extended attributes so that they become those of another.
+type xattrDiff struct {
+	remove []string
+	set    map[string][]byte // before the mode is set
+	lists  map[string][]byte // access lists, set after it
+}
+
+func (d *xattrDiff) changed() bool {
+	return len(d.remove) > 0 || len(d.set) > 0 || len(d.lists) > 0
+}
+
+// diffXattrs compares the extended attributes of two open files. A file system without them has none.
+func diffXattrs(src, dst *file) (*xattrDiff, error) {
+	want, err := listXattrs(src)
+	if err != nil {
+		return nil, err
+	}
+	have, err := listXattrs(dst)
+	if err != nil {
+		return nil, err
+	}
+	d := &xattrDiff{set: maps.Clone(want), lists: make(map[string][]byte)}
+	for name, value := range want {
+		if old, ok := have[name]; ok && bytes.Equal(old, value) {
+			delete(d.set, name)
+		} else if isAccessList(name) {
+			delete(d.set, name)
+			d.lists[name] = value
+		}
+	}
+	for name := range have {
+		if _, ok := want[name]; !ok {
+			d.remove = append(d.remove, name)
+		}
+	}
+	return d, nil
+}
+
+// removeSuperfluous removes what the file got on its own, from its folder for example.
+func (d *xattrDiff) removeSuperfluous(f *file) error {
+	for _, name := range d.remove {
+		err := ignoringEINTR(func() error { return unix.Fremovexattr(int(f.Fd()), name) })
+		if err != nil && err != errNoXattr {
+			return f.errorOf("remove attribute "+name+" of", err)
+		}
+	}
+	return nil
+}
+
+// setAll sets all but the access lists.
+func (d *xattrDiff) setAll(f *file) error { return setXattrs(f, d.set) }
+
+func (d *xattrDiff) setAccessLists(f *file) error { return setXattrs(f, d.lists) }
+
+func setXattrs(f *file, attrs map[string][]byte) error {
+	for name, value := range attrs {
+		err := ignoringEINTR(func() error { return unix.Fsetxattr(int(f.Fd()), name, value, 0) })
+		if err != nil {
+			return f.errorOf("set attribute "+name+" of", err)
+		}
+	}
+	return nil
+}
+
+// listXattrs reads the extended attributes that are to be kept, which is nil for most files.
+func listXattrs(f *file) (map[string][]byte, error) {
+	names, err := readXattr(func(buf []byte) (int, error) { return unix.Flistxattr(int(f.Fd()), buf) })
+	if err == unix.ENOTSUP || err == unix.ENOSYS {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, f.errorOf("list attributes of", err)
+	}
+	var attrs map[string][]byte
+	for name := range strings.SplitSeq(string(names), "\x00") {
+		if name == "" || !keepXattr(name) {
+			continue
+		}
+		value, err := readXattr(func(buf []byte) (int, error) { return unix.Fgetxattr(int(f.Fd()), name, buf) })
+		if err == errNoXattr {
+			continue // removed since the list was made
+		}
+		if err != nil {
+			return nil, f.errorOf("get attribute "+name+" of", err)
+		}
+		if attrs == nil {
+			attrs = make(map[string][]byte)
+		}
+		attrs[name] = value
+	}
+	return attrs, nil
+}
+
+// readXattr calls get with a buffer that is large enough. get tells the size that it needs when its buffer is empty.
+func readXattr(get func([]byte) (int, error)) ([]byte, error) {
+	buf := make([]byte, 256)
+	for {
+		var n int
+		err := ignoringEINTR(func() (err error) {
+			n, err = get(buf)
+			return err
+		})
+		if err == nil && n < len(buf) {
+			return buf[:n:n], nil
+		}
+		if err != nil && err != unix.ERANGE {
+			return nil, err
+		}
+		// It did not fit, or just so, which on some systems means that it was cut.
+		err = ignoringEINTR(func() (err error) {
+			n, err = get(nil)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		buf = make([]byte, max(n+1, 2*len(buf))) // it may grow before the next look
+	}
+}
