@@ -219,3 +219,24 @@ func (c Config) mayCreate() func(configfile.Value) bool {
 		return state == Granted
 	}
 }
+
+// OpenStore gives the store of the ID that a [Service] with this config would use, for tools that look at it or reset
+// it. It does not touch the disk, and the file work is done in this process.
+func (c Config) OpenStore() (installid.Store, error) {
+	c.Isolate = false
+	store, err := c.withDefaults().store()
+	if err != nil {
+		return nil, fmt.Errorf("rollcall: Config.%w", err)
+	}
+	return store, nil
+}
+
+// Diagnose looks at all that saving the ID depends on; see [configfile.File.Diagnose]. It waits no longer than ctx.
+func (c Config) Diagnose(ctx context.Context) ([]configfile.Finding, error) {
+	c = c.withDefaults()
+	location, err := c.location()
+	if err != nil {
+		return nil, fmt.Errorf("rollcall: Config.%w", err)
+	}
+	return location.Diagnose(ctx, c.fs)
+}

@@ -117,7 +117,7 @@ func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
 // Save publishes the anchor, unless one is there, and copies what it says to the config, unless a valid ID is there.
 func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
 	// Whatever rules out writing to the config is found before anything is written at all.
-	unwritable := s.config.Check(ctx, s.key)
+	unwritable := s.config.Check(ctx, s.key, id.String())
 	if errors.Is(unwritable, fs.ErrNotExist) {
 		unwritable = nil // it will be made
 	}
@@ -183,7 +183,7 @@ func (s *FileStore) Maintain(ctx context.Context, id ID) (Record, error) {
 		return rec, nil
 	}
 	if !s.apart {
-		if err := s.config.Check(ctx, s.key); err != nil {
+		if s.config.Writable(ctx) != nil {
 			return rec, nil // read-only, and taken at its word
 		}
 	}
@@ -221,6 +221,8 @@ func (s *FileStore) Sweep(ctx context.Context) error {
 // Running tells which file operation is in flight and since when.
 func (s *FileStore) Running() (op string, since time.Time) { return s.config.Running() }
 
-func (s *FileStore) configPlace() string { return "config " + s.config.Path() + ", key " + s.key.String() }
+func (s *FileStore) configPlace() string {
+	return "config " + s.config.Path() + ", key " + s.key.String()
+}
 
 func (s *FileStore) anchorPlace() string { return "anchor " + s.anchor.Path() }

@@ -47,8 +47,8 @@ type Keeper struct {
 
 	id atomic.Pointer[ID] // never nil after Start; what ID reads
 
-	mu      sync.Mutex // guards what follows, and orders the observer's calls
-	status  Status
+	mu        sync.Mutex // guards what follows, and orders the observer's calls
+	status    Status
 	started   bool
 	stop      context.CancelFunc
 	announced bool // whether it was logged that the ID in use is a new one

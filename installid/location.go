@@ -1,6 +1,7 @@
 package installid
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,4 +55,19 @@ func (l Location) OpenFS(fsys fsys.FS) (Store, error) {
 		return nil, err
 	}
 	return NewFileStore(config, FileStoreOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir})
+}
+
+// Diagnose looks at all that saving an ID at the location depends on. It waits no longer than ctx.
+func (l Location) Diagnose(ctx context.Context, fsys fsys.FS) ([]configfile.Finding, error) {
+	store, err := l.OpenFS(fsys)
+	if err != nil {
+		return nil, err
+	}
+	switch s := store.(type) {
+	case *FileStore:
+		return s.config.Diagnose(ctx, s.key, l.AnchorDir), nil
+	case *StateStore:
+		return s.file.Diagnose(ctx), nil
+	}
+	return nil, nil
 }

@@ -161,4 +161,3 @@ var (
 	_ Store      = (*FuncStore)(nil)
 	_ Store      = (*FixedStore)(nil)
 )
-

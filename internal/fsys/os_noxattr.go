@@ -10,4 +10,4 @@ func diffXattrs(src, dst *file) (xattrDiff, error) { return xattrDiff{}, nil }
 func (xattrDiff) changed() bool                 { return false }
 func (xattrDiff) removeSuperfluous(*file) error { return nil }
 func (xattrDiff) setAll(*file) error            { return nil }
-func (xattrDiff) setAccessLists(*file) error     { return nil }
+func (xattrDiff) setAccessLists(*file) error    { return nil }

@@ -1,0 +1,247 @@
+package configfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+)
+
+// A Finding is one thing that was looked at for an operator.
+type Finding struct {
+	// Check is what was looked at, in a word or two.
+	Check string `json:"check"`
+	// Level tells how it stands.
+	Level Level `json:"level"`
+	// Detail says what was found.
+	Detail string `json:"detail"`
+	// Hint says what to do about it; empty when nothing is to be done.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Level tells how serious a [Finding] is.
+type Level int
+
+// The levels of findings.
+const (
+	OK      Level = iota // as it should be
+	Warning              // works, with less than is promised otherwise
+	Problem              // does not work
+)
+
+// String is "ok", "warning" or "problem".
+func (l Level) String() string {
+	switch l {
+	case OK:
+		return "ok"
+	case Warning:
+		return "warning"
+	default:
+		return "problem"
+	}
+}
+
+// MarshalText gives [Level.String].
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Diagnose looks at all that saving the key depends on: the config, its folder, its mount, and what the file system can
+// do, which it tries on temporary files of its own. It changes neither the config nor the anchor. When ctx ends first,
+// that is the finding.
+func (f *File) Diagnose(ctx context.Context, key Key, anchorDir string) []Finding {
+	d := diagnosis{File: f, key: key, anchorDir: anchorDir}
+	findings, err := flight.Do(ctx, f.flight, "diagnose", func(ctx context.Context) ([]Finding, error) {
+		d.run(ctx)
+		return d.findings, nil
+	})
+	if err != nil {
+		return []Finding{silentDisk(err)}
+	}
+	return findings
+}
+
+type diagnosis struct {
+	*File
+	key       Key
+	anchorDir string
+	findings  []Finding
+}
+
+func (d *diagnosis) add(check string, level Level, detail, hint string) {
+	d.findings = append(d.findings, Finding{check, level, detail, hint})
+}
+
+func (d *diagnosis) run(ctx context.Context) {
+	target, err := d.resolve()
+	if err != nil {
+		d.add("config", Problem, err.Error(), hintFor(err))
+		return
+	}
+	if target != d.path {
+		d.add("symlink", OK, "leads to "+target, "")
+	}
+	exists := d.runConfig(ctx, target)
+	folder := filepath.Dir(target)
+	d.runFolder(ctx, "folder", folder, exists)
+	if d.anchorDir != "" && d.anchorDir != folder {
+		d.runFolder(ctx, "anchor folder", d.anchorDir, false)
+	}
+}
+
+// runConfig looks at the config and tells whether it exists.
+func (d *diagnosis) runConfig(ctx context.Context, target string) bool {
+	err := d.read(ctx, target, func(s *snapshot) error {
+		if _, err := newChange(s.data, d.key, "00000000-0000-4000-8000-000000000000"); err != nil {
+			return err
+		}
+		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.data)), "")
+		if err := d.writable(target, s.info); err != nil {
+			d.add("config writable", Problem, err.Error(), "make it writable, or give a state folder of its own for the ID")
+		} else {
+			d.add("config writable", OK, fmt.Sprintf("mode %04o", s.info.Mode().Perm()), "")
+		}
+		if n := d.fs.LinkCount(s.info); n > 1 {
+			d.add("hard links", Warning, fmt.Sprintf("the config has %d names; it is written in place", n), "")
+		}
+		if mounted, err := d.fs.IsMountPoint(target); err == nil && mounted {
+			d.add("mount", Warning, "the config is itself a mount point; it is written in place",
+				"mount its folder instead of the one file")
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.add("config", OK, target+" does not exist; it will be made", "")
+		return false
+	case err != nil:
+		d.add("config", Problem, target+": "+err.Error(), hintFor(err))
+	}
+	return true
+}
+
+// runFolder looks at a folder that has to take new files.
+func (d *diagnosis) runFolder(ctx context.Context, check, dir string, configExists bool) {
+	missing := ""
+	for {
+		info, err := d.fs.Lstat(dir)
+		if err == nil && (info.IsDir() || info.Mode()&fs.ModeSymlink != 0) {
+			break
+		}
+		if err == nil {
+			d.add(check, Problem, dir+" is not a folder", "remove what is there, or give another path")
+			return
+		}
+		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
+			missing, dir = " (the folders below it will be made)", parent
+			continue
+		}
+		d.add(check, Problem, err.Error(), hintFor(err))
+		return
+	}
+	if err := d.fs.CheckWritable(dir); err != nil {
+		level, hint := Problem, "make the folder writable, or give a state folder of its own for the ID"
+		if configExists {
+			level = Warning // the config can still be written in place
+		}
+		d.add(check, level, fmt.Sprintf("%s cannot be written to: %v", dir, err), hint)
+		return
+	}
+	d.add(check, OK, dir+" can be written to"+missing, "")
+	d.runAbilities(ctx, check, dir)
+}
+
+// runAbilities tries on temporary files what the file system can do.
+func (d *diagnosis) runAbilities(ctx context.Context, check, dir string) {
+	probe := filepath.Join(dir, "doctor")
+	a, err := writeTemp(ctx, d.fs, probe, []byte("a\n"), 0o600, nil)
+	if err != nil {
+		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
+		return
+	}
+	defer d.fs.Remove(a)
+	b := a + ".2" + tempSuffix
+	if err := d.fs.Link(a, b); err != nil {
+		d.add("hard links in "+check, Warning, err.Error(), "two programs that start at the same moment may disagree once about the ID")
+	} else {
+		defer d.fs.Remove(b)
+		d.add("hard links in "+check, OK, "supported", "")
+	}
+	c, err := writeTemp(ctx, d.fs, probe, []byte("c\n"), 0o600, nil)
+	if err != nil {
+		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
+		return
+	}
+	defer d.fs.Remove(c)
+	if err := d.fs.Exchange(a, c); err != nil {
+		d.add("exchange in "+check, Warning, err.Error(), "a setting that is saved in the very moment of a save of the ID may be lost")
+	} else {
+		d.add("exchange in "+check, OK, "supported", "")
+	}
+	if err := d.fs.SyncDir(dir); err != nil {
+		d.add("durable names in "+check, Problem, err.Error(), hintFor(err))
+	} else {
+		d.add("durable names in "+check, OK, "supported", "")
+	}
+	unlock, err := tryLock(ctx, d.fs, dir, time.Second)
+	unlock()
+	switch {
+	case errors.Is(err, fsys.ErrLocked):
+		d.add("lock of "+check, Warning, "another process holds it", "look for one that hangs; saving goes on without the lock")
+	case err != nil:
+		d.add("lock of "+check, Warning, err.Error(), "several programs on one config will do some work twice")
+	default:
+		d.add("lock of "+check, OK, "supported", "")
+	}
+}
+
+// hintFor says what to do about an error.
+func hintFor(err error) string {
+	switch {
+	case errors.Is(err, ErrEmpty):
+		return "write {} into it, or remove it"
+	case errors.Is(err, ErrNotObject):
+		return "the config has to be an object, and each part of the key's path before the last as well"
+	case errors.Is(err, ErrNotRegular):
+		return "give the path of a file"
+	case IsReadOnly(err):
+		return "look at the permissions and at the mount's options"
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrTooDeep):
+		return "give a smaller config, or use a state file"
+	}
+	if _, ok := errors.AsType[*SyntaxError](err); ok {
+		return "mend it at the line and column given; it is never written over"
+	}
+	return "mend this, and run doctor again"
+}
+
+// Diagnose looks at all that publishing the anchor depends on, as [File.Diagnose] does for a config.
+func (a *Anchor) Diagnose(ctx context.Context) []Finding {
+	d := diagnosis{File: &File{path: a.path, fs: a.fs, flight: a.flight}}
+	findings, err := flight.Do(ctx, a.flight, "diagnose", func(ctx context.Context) ([]Finding, error) {
+		text, err := a.read(ctx)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			d.add("file", OK, a.path+" does not exist; it will be made", "")
+		case err != nil:
+			d.add("file", Problem, err.Error(), hintFor(err))
+		case !a.valid(text):
+			d.add("file", Warning, a.path+" holds no ID; it will be replaced", "")
+		default:
+			d.add("file", OK, a.path+" can be read", "")
+		}
+		d.runFolder(ctx, "folder", filepath.Dir(a.path), err == nil)
+		return d.findings, nil
+	})
+	if err != nil {
+		return []Finding{silentDisk(err)}
+	}
+	return findings
+}
+
+func silentDisk(err error) Finding {
+	return Finding{"disk", Problem, err.Error(), "the file system does not answer; look at its mount and at its server"}
+}

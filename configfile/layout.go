@@ -1,0 +1,231 @@
+package configfile
+
+import (
+	"bytes"
+	"strings"
+)
+
+// layout is how a new member is written, so that it looks like what stands around it.
+type layout struct {
+	before string // between what the member follows, or its comma, and the member
+	behind string // between the member and what it is followed by
+
+	colon         string // the colon with the blanks around it
+	padding       string // inside the braces of an object on one line
+	lines         bool   // each member has a line of its own, and then:
+	newline       string // LF or CR LF
+	indent        string // of the member
+	unit          string // what one more level is indented by
+	trailingComma bool   // the last member of each object has a comma
+}
+
+// insertion returns the changes that add a member to an object. It follows from names, which are quoted: value stands
+// at the last of them, and the others lead to it.
+func insertion(text []byte, object, top *members, names [][]byte, value []byte) []splice {
+	if object.count == 0 {
+		at, l := layoutInEmpty(text, object, top)
+		return []splice{{offset: at, insert: l.write(names, value)}}
+	}
+	at, l := layoutBehindLast(text, object, top)
+	insert := l.write(names, value)
+	if l.trailingComma {
+		return []splice{{offset: at, insert: append(insert, ',')}}
+	}
+	if end := object.last.valueEnd; at > end {
+		return []splice{{offset: end, insert: []byte{','}}, {offset: at, insert: insert}}
+	}
+	return []splice{{offset: at, insert: append([]byte{','}, insert...)}}
+}
+
+// layoutBehindLast returns where and how a member is added behind the last one: behind the comments on the same line,
+// since they belong to that one, and before any others.
+func layoutBehindLast(text []byte, object, top *members) (at int, l layout) {
+	last := object.last
+	l = layoutOf(text, object, top)
+	at = last.valueEnd
+	if comma := commaAt(text, at); comma >= 0 {
+		at = comma + 1
+		l.trailingComma = true
+	}
+	comment, end := lastComment(text, at, false)
+	l.lines = ownLine(text, last.name)
+	if comment >= 0 {
+		at = end
+		l.before = " "
+		l.lines = l.lines || text[comment+1] == '/'
+	}
+	if l.lines {
+		l.newline = newlineAt(text, at)
+		l.indent = lead(text, last.name)
+		if lineStart(text, last.name) <= object.open {
+			l.indent += l.unit
+		}
+		l.before = l.newline + l.indent
+		return at, l
+	}
+
+	switch between := string(text[object.previousEnd:last.name]); {
+	case l.before != "":
+	case object.count > 1 && (between == "," || between == ", "):
+		l.before = between[1:]
+	case strings.HasSuffix(l.colon, " "):
+		l.before = " "
+	}
+	if text[object.open+1] == ' ' && object.first == object.open+2 {
+		l.padding = " "
+	}
+	return at, l
+}
+
+// layoutInEmpty returns where and how a member is put into an empty object: behind all comments.
+func layoutInEmpty(text []byte, object, top *members) (at int, l layout) {
+	l = layoutOf(text, object, top)
+	at = object.open + 1
+	comment, end := lastComment(text, at, true)
+	if comment >= 0 {
+		at = end
+	}
+	rest := string(text[at:object.close])
+	switch {
+	case strings.Contains(rest, "\n") || comment >= 0 && ownLine(text, comment):
+		l.lines = true
+	case comment >= 0:
+		l.before = " "
+	case rest != "":
+		l.before = rest
+		l.padding = rest
+	case object.holder >= 0:
+		l.lines = ownLine(text, object.holder)
+	}
+	if !l.lines {
+		return at, l
+	}
+	l.newline = newlineAt(text, at)
+	l.indent = lead(text, object.open) + l.unit
+	if comment >= 0 && ownLine(text, comment) {
+		l.indent = lead(text, comment)
+	}
+	l.before = l.newline + l.indent
+	if !strings.Contains(rest, "\n") {
+		l.behind = l.newline + lead(text, object.open)
+	}
+	return at, l
+}
+
+// layoutOf finds out what does not depend on where in the object the member comes to stand.
+func layoutOf(text []byte, object, top *members) layout {
+	l := layout{colon: ": ", unit: "  "}
+	for _, m := range []*members{top, object} {
+		if m.count == 0 {
+			continue
+		}
+		switch colon := string(text[m.last.nameEnd:m.last.value]); colon {
+		case ":", ": ", " :", " : ":
+			l.colon = colon
+		}
+		inner, outer := lead(text, m.first), lead(text, m.open)
+		if unit, ok := strings.CutPrefix(inner, outer); ok && unit != "" && ownLine(text, m.first) {
+			l.unit = unit
+		}
+	}
+	return l
+}
+
+// write returns the member, with what belongs before and behind it.
+func (l *layout) write(names [][]byte, value []byte) []byte {
+	b := []byte(l.before)
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, '{')
+			b = l.appendGap(b, i)
+		}
+		b = append(b, name...)
+		b = append(b, l.colon...)
+	}
+	b = append(b, value...)
+	for i := len(names) - 2; i >= 0; i-- {
+		if l.lines && l.trailingComma {
+			b = append(b, ',')
+		}
+		b = l.appendGap(b, i)
+		b = append(b, '}')
+	}
+	return append(b, l.behind...)
+}
+
+// appendGap appends what stands between a brace and a member, level levels further in than the new member.
+func (l *layout) appendGap(b []byte, level int) []byte {
+	if !l.lines {
+		return append(b, l.padding...)
+	}
+	b = append(b, l.newline...)
+	b = append(b, l.indent...)
+	return append(b, strings.Repeat(l.unit, level)...)
+}
+
+// commaAt returns the offset of the comma that stands at i or behind white space and comments, or -1.
+func commaAt(text []byte, i int) int {
+	for {
+		switch text[i] {
+		case ' ', '\t', '\r', '\n':
+			i++
+		case '/':
+			i, _ = skipComment(text, i)
+		case ',':
+			return i
+		default:
+			return -1
+		}
+	}
+}
+
+// lastComment returns where the last of the comments at i begins and ends, all of them or those on the line of i; or
+// -1. White space may stand between them.
+func lastComment(text []byte, i int, all bool) (start, end int) {
+	start = -1
+	for {
+		switch text[i] {
+		case '\n':
+			if !all {
+				return start, end
+			}
+			i++
+		case ' ', '\t', '\r':
+			i++
+		case '/':
+			start = i
+			i, _ = skipComment(text, i)
+			end = i
+		default:
+			return start, end
+		}
+	}
+}
+
+func lineStart(text []byte, i int) int { return 1 + bytes.LastIndexByte(text[:i], '\n') }
+
+// lead returns the white space with which the line of i begins.
+func lead(text []byte, i int) string {
+	line := text[lineStart(text, i):i]
+	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])
+}
+
+// ownLine reports whether i is the first thing on its line, and not on the first one.
+func ownLine(text []byte, i int) bool {
+	start := lineStart(text, i)
+	return start > 0 && start+len(lead(text, i)) == i
+}
+
+// newlineAt returns how the line of i ends, or the one before, or LF in a text of one line.
+func newlineAt(text []byte, i int) string {
+	end := bytes.IndexByte(text[i:], '\n')
+	if end >= 0 {
+		end += i
+	} else {
+		end = bytes.LastIndexByte(text[:i], '\n')
+	}
+	if end > 0 && text[end-1] == '\r' {
+		return "\r\n"
+	}
+	return "\n"
+}

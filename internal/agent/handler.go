@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/installid"
+)
+
+// The paths of the local server.
+const (
+	PathInstallation = "/v1/installation"
+	PathStatus       = "/v1/status"
+	pathHealth       = "/healthz"
+	pathReady        = "/readyz"
+	pathMetrics      = "/metrics"
+)
+
+const (
+	// maxWait is the longest ?wait= of a request.
+	maxWait = 30 * time.Second
+	// retrySoon and retryLater are what Retry-After says, in seconds: while the disk is being asked, and while the
+	// operator is.
+	retrySoon  = 1
+	retryLater = 60
+)
+
+// Installation is the answer to GET /v1/installation.
+type Installation struct {
+	ID        installid.ID `json:"installation_id"`
+	Persisted bool         `json:"persisted"`
+	Settled   bool         `json:"settled"`
+	// Provisional says that the storage could not be read yet, so that the ID may still change.
+	Provisional bool `json:"provisional"`
+}
+
+// Status is the answer to GET /v1/status.
+type Status struct {
+	rollcall.Status
+	Version       string  `json:"version"`
+	UptimeSeconds float64 `json:"uptime_seconds"`
+}
+
+// errorBody is the answer when there is no other. Settled is there while the ID is what is missing.
+type errorBody struct {
+	Error   string `json:"error"`
+	Settled *bool  `json:"settled,omitempty"`
+}
+
+// Handler serves the agent's endpoints:
+//
+//	GET /v1/installation  the ID once it is settled, and 503 before; ?wait=5s waits so long for it, at most 30 s
+//	GET /v1/status        all that the service knows about itself
+//	GET /healthz          200 while the process is alive
+//	GET /readyz           200 once the ID is settled, and 503 before
+//	GET /metrics          for Prometheus
+//
+// Requests are answered when their Host header is a loopback address, localhost, the host the agent listens on or one
+// of Options.AllowHosts, and 421 otherwise; a browser's requests from pages of other origins get 403.
+func (a *Agent) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(path string, h http.Handler) {
+		mux.Handle("GET "+path, h)
+		mux.HandleFunc(path, refuseMethod)
+	}
+	handle(PathInstallation, http.HandlerFunc(a.serveInstallation))
+	handle(PathStatus, http.HandlerFunc(a.serveStatus))
+	handle(pathHealth, http.HandlerFunc(a.serveHealth))
+	handle(pathReady, http.HandlerFunc(a.serveReady))
+	if a.opts.Metrics != nil {
+		handle(pathMetrics, promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, "no such path")
+	})
+	return a.guard(mux)
+}
+
+func refuseMethod(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	writeError(w, http.StatusMethodNotAllowed, "only GET and HEAD are allowed here")
+}
+
+func (a *Agent) serveInstallation(w http.ResponseWriter, r *http.Request) {
+	wait, err := parseWait(r.URL.Query().Get("wait"))
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	a.waitSettled(w, r, wait)
+	st := a.service.Status()
+	switch {
+	case !st.Settled:
+		writeUnavailable(w, retrySoon, "the installation ID is not settled yet", false)
+	case st.ID.IsZero():
+		writeUnavailable(w, retryLater, "there is no installation ID: "+st.Reason, true)
+	default:
+		writeJSON(w, http.StatusOK, Installation{st.ID, st.Persisted, st.Settled, st.Provisional})
+	}
+}
+
+// waitSettled waits until the ID is settled, for d, until the client is gone, or until the agent ends.
+func (a *Agent) waitSettled(w http.ResponseWriter, r *http.Request, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	// Not every ResponseWriter has deadlines; those that have none do not need a later one.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + writeTimeout))
+	ctx, cancel := context.WithTimeout(r.Context(), d)
+	defer cancel()
+	select {
+	case <-a.service.Settled():
+	case <-ctx.Done():
+	case <-a.stopping.Done():
+	}
+}
+
+func parseWait(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxWait {
+		return 0, errors.New("wait is not a duration between 0s and " + maxWait.String())
+	}
+	return d, nil
+}
+
+func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, Status{
+		Status:        a.service.Status(),
+		Version:       a.opts.Version,
+		UptimeSeconds: time.Since(a.began).Round(time.Millisecond).Seconds(),
+	})
+}
+
+func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if !a.service.Status().Settled {
+		writeUnavailable(w, retrySoon, "the installation ID is not settled yet", false)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func writeUnavailable(w http.ResponseWriter, retryAfter int, message string, settled bool) {
+	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	writeJSON(w, http.StatusServiceUnavailable, errorBody{message, &settled})
+}
+
+func writeError(w http.ResponseWriter, code int, message string) {
+	writeJSON(w, code, errorBody{Error: message})
+}
+
+func writeJSON(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(code)
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(body) // the client is gone: there is nobody to tell
+}

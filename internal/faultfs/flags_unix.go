@@ -1,0 +1,11 @@
+//go:build unix
+
+package faultfs
+
+import "syscall"
+
+// Flags for opening that package os does not have.
+const (
+	noFollow = syscall.O_NOFOLLOW
+	onlyDir  = syscall.O_DIRECTORY
+)

@@ -1,0 +1,121 @@
+package faultfs
+
+import (
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const (
+	maxName  = 255
+	maxPath  = 4095
+	maxLinks = 40 // symlinks followed for one name
+)
+
+// place is where a name leads.
+type place struct {
+	dir   *node  // the folder that holds the last element; nil when that is ".", ".." or "/"
+	name  string // the last element
+	node  *node  // nil when the name is free
+	slash bool   // the name ended in a slash, so only a folder may have it
+}
+
+// walk finds the place of a name for a user. A symlink in the last place is followed if follow says so or a slash comes
+// after it. Relative names start at the root.
+func (d *disk) walk(u user, name string, follow bool) (place, error) {
+	rest := slashed(name)
+	switch {
+	case rest == "":
+		return place{}, syscall.ENOENT
+	case len(rest) > maxPath:
+		return place{}, syscall.ENAMETOOLONG
+	}
+	dir, links := d.root, 0
+	last := "/"
+	for {
+		rest = strings.TrimLeft(rest, "/")
+		if rest == "" {
+			return place{name: last, node: dir}, nil
+		}
+		name, tail, slash := strings.Cut(rest, "/")
+		tail = strings.TrimLeft(tail, "/")
+		switch {
+		case !dir.isDir():
+			return place{}, syscall.ENOTDIR
+		case !u.may(dir, permExec):
+			return place{}, syscall.EACCES
+		case len(name) > maxName:
+			return place{}, syscall.ENAMETOOLONG
+		case name == "." || name == "..":
+			if name == ".." {
+				dir = dir.parent
+			}
+			last, rest = name, tail
+			continue
+		}
+		next := dir.names[name]
+		switch {
+		case next == nil && tail == "":
+			return place{dir: dir, name: name, slash: slash}, nil
+		case next == nil:
+			return place{}, syscall.ENOENT
+		case next.isSymlink() && (slash || follow):
+			if links++; links > maxLinks {
+				return place{}, syscall.ELOOP
+			}
+			if strings.HasPrefix(next.target, "/") {
+				dir = d.root
+			}
+			rest = next.target
+			if slash {
+				rest += "/" + tail
+			}
+		case tail != "":
+			dir = next
+			rest = tail
+		case slash && !next.isDir():
+			return place{}, syscall.ENOTDIR
+		default:
+			return place{dir: dir, name: name, node: next, slash: slash}, nil
+		}
+	}
+}
+
+// find is walk for a name that has to exist.
+func (d *disk) find(u user, name string, follow bool) (place, error) {
+	p, err := d.walk(u, name, follow)
+	if err == nil && p.node == nil {
+		err = syscall.ENOENT
+	}
+	return p, err
+}
+
+// findDir is find for a folder.
+func (d *disk) findDir(u user, name string) (place, error) {
+	p, err := d.find(u, name, true)
+	if err == nil && !p.node.isDir() {
+		err = syscall.ENOTDIR
+	}
+	return p, err
+}
+
+// mount gives the root of the mount that a place lies in.
+func (p place) mount() *node {
+	n := p.node
+	if n == nil || !n.mountPoint && !n.isDir() {
+		n = p.dir
+	}
+	for !n.mountPoint {
+		n = n.parent
+	}
+	return n
+}
+
+// dirMount gives the root of the mount that the last element of a place lies in, whatever is mounted on that itself.
+func (p place) dirMount() *node { return place{node: p.dir}.mount() }
+
+// slashed gives a name with slashes and without a volume, as it is looked up.
+func slashed(name string) string { return filepath.ToSlash(name[len(filepath.VolumeName(name)):]) }
+
+func baseName(name string) string { return path.Base(slashed(name)) }

@@ -1,0 +1,83 @@
+package faultfs
+
+import (
+	"io"
+	"io/fs"
+	"os"
+)
+
+// run is the way of every operation: it is logged, meets its faults, and is carried out by do under the lock, which may
+// add to the entry.
+func (f *FS) run(e Entry, do func(*Entry) error) (err error) {
+	faults, alive := f.begin(&e)
+	if !alive {
+		return ErrCrashed
+	}
+	defer func() { f.end(&e, err) }()
+
+	for _, fault := range faults {
+		if err := fault.before(); err != nil {
+			return err
+		}
+	}
+	alive, err = f.carryOut(&e, do)
+	if !alive {
+		return ErrCrashed
+	}
+	for _, fault := range faults {
+		if fault.rule.After != nil {
+			fault.rule.After()
+		}
+		if fault.rule.AfterErr != nil && (err == nil || err == io.EOF) {
+			err = fault.rule.AfterErr
+		}
+	}
+	return err
+}
+
+func (f *FS) begin(e *Entry) (faults []*Fault, alive bool) {
+	d := f.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e.Proc = f.proc
+	d.log = append(d.log, e)
+	if f.dead {
+		e.Err, e.Done = ErrCrashed, true
+		return nil, false
+	}
+	d.inFlight++
+	return d.match(*e), true
+}
+
+// carryOut does it, unless the process was killed meanwhile.
+func (f *FS) carryOut(e *Entry, do func(*Entry) error) (alive bool, err error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.dead {
+		return false, nil
+	}
+	return true, do(e)
+}
+
+func (f *FS) end(e *Entry, err error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	e.Err, e.Done = err, true
+	f.disk.inFlight--
+}
+
+// pathError is err as package os would have it.
+func pathError(op Op, name string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &fs.PathError{Op: string(op), Path: name, Err: err}
+}
+
+// linkError is err as package os would have it.
+func linkError(op Op, oldname, newname string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.LinkError{Op: string(op), Old: oldname, New: newname, Err: err}
+}

@@ -1,0 +1,7 @@
+//go:build !windows
+
+package fsys
+
+import "syscall"
+
+var writeProtected []syscall.Errno

@@ -1,0 +1,266 @@
+// Package isolate does the file work of an installation ID in a child process, so that a thread which the kernel holds
+// in an uninterruptible wait belongs to that process and not to the host.
+//
+// The child is the host's own binary, run again with an environment variable set; the host calls [RunChild] first in
+// main, as container tools do. It gets one request on its standard input and gives one answer on its standard output.
+// When the parent gives up, it closes the child's input: the child then stops at the next step it reaches, as an
+// abandoned operation does inside a process, having put back what it must. It is not killed, since a rename that it
+// waits for could still be carried out, with nobody left to look at what was displaced. So a child on a hung disk is
+// left behind, at most one, and ends by itself.
+package isolate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+)
+
+// childVariable tells a process that it is a child. Its value is the version of the protocol.
+const (
+	childVariable   = "ROLLCALL_ISOLATED_CHILD"
+	protocolVersion = "1"
+	// maxMessage bounds a request and an answer.
+	maxMessage = 64 << 10
+)
+
+// ErrNoHook says that the host did not call RunChild, so that the child would run the host's own main.
+var ErrNoHook = errors.New("the host has to call rollcall.RunChild first in main")
+
+// hooked is whether RunChild was called in this process. It is the one variable of this package that changes: whether
+// the hook is there is a property of the program, and starting the host a second time would be worse than any global.
+var hooked atomic.Bool
+
+// RunChild does the work of a child and ends the process, if it is one, and returns at once otherwise.
+func RunChild() {
+	hooked.Store(true)
+	if os.Getenv(childVariable) != protocolVersion {
+		return
+	}
+	os.Exit(serve(os.Stdin, os.Stdout))
+}
+
+type request struct {
+	Op       string             `json:"op"`
+	ID       installid.ID       `json:"id,omitzero"`
+	Location installid.Location `json:"location"`
+}
+
+// An answer is a record and an error with what callers tell errors by.
+type answer struct {
+	Record    installid.Record `json:"record"`
+	Error     string           `json:"error,omitempty"`
+	NotFound  bool             `json:"not_found,omitempty"`
+	Permanent bool             `json:"permanent,omitempty"`
+}
+
+const (
+	opLoad     = "load"
+	opSave     = "save"
+	opReplace  = "replace"
+	opMaintain = "maintain"
+	opSweep    = "sweep"
+)
+
+// serve answers one request. A parent that gives up, or ends, closes in.
+func serve(in io.Reader, out io.Writer) int {
+	var req request
+	decoder := json.NewDecoder(io.LimitReader(in, maxMessage))
+	if err := decoder.Decode(&req); err != nil {
+		return 2
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		io.Copy(io.Discard, in)
+		cancel()
+	}()
+	rec, err := perform(ctx, req)
+	a := answer{Record: rec}
+	if err != nil {
+		a.Error, a.NotFound, a.Permanent = err.Error(), errors.Is(err, installid.ErrNotFound), configfile.Permanent(err)
+	}
+	if json.NewEncoder(out).Encode(a) != nil {
+		return 1
+	}
+	return 0
+}
+
+func perform(ctx context.Context, req request) (installid.Record, error) {
+	store, err := req.Location.Open()
+	if err != nil {
+		return installid.Record{}, err
+	}
+	// What the store leaves behind when ctx ends would end with this process, so the operation itself is waited for.
+	defer drain(store)
+	switch req.Op {
+	case opLoad:
+		return store.Load(ctx)
+	case opSave:
+		return store.Save(ctx, req.ID)
+	case opReplace:
+		return store.Replace(ctx, req.ID)
+	}
+	m, ok := store.(installid.Maintainer)
+	switch {
+	case ok && req.Op == opMaintain:
+		return m.Maintain(ctx, req.ID)
+	case ok && req.Op == opSweep:
+		return installid.Record{}, m.Sweep(ctx)
+	}
+	return installid.Record{}, fmt.Errorf("unknown request %q", req.Op)
+}
+
+// drain waits until no operation of the store is in flight.
+func drain(store installid.Store) {
+	r, ok := store.(interface{ Running() (string, time.Time) })
+	for ok {
+		if op, _ := r.Running(); op == "" {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// A Store does what the store at a location does, in a child process for each operation.
+type Store struct {
+	location installid.Location
+	flight   flight.Flight
+}
+
+var (
+	_ installid.Store      = (*Store)(nil)
+	_ installid.Maintainer = (*Store)(nil)
+)
+
+// NewStore gives the store of a location. It fails with ErrNoHook if RunChild has not been called.
+func NewStore(location installid.Location) (*Store, error) {
+	if !hooked.Load() {
+		return nil, ErrNoHook
+	}
+	if _, err := location.Open(); err != nil {
+		return nil, err
+	}
+	return &Store{location: location}, nil
+}
+
+// Load is installid.Store's.
+func (s *Store) Load(ctx context.Context) (installid.Record, error) {
+	return s.do(ctx, request{Op: opLoad})
+}
+
+// Save is installid.Store's.
+func (s *Store) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
+	return s.do(ctx, request{Op: opSave, ID: id})
+}
+
+// Replace is installid.Store's.
+func (s *Store) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
+	return s.do(ctx, request{Op: opReplace, ID: id})
+}
+
+// Maintain is installid.Maintainer's.
+func (s *Store) Maintain(ctx context.Context, id installid.ID) (installid.Record, error) {
+	return s.do(ctx, request{Op: opMaintain, ID: id})
+}
+
+// Sweep is installid.Maintainer's.
+func (s *Store) Sweep(ctx context.Context) error {
+	_, err := s.do(ctx, request{Op: opSweep})
+	return err
+}
+
+// Running tells which operation a child is busy with and since when.
+func (s *Store) Running() (op string, since time.Time) { return s.flight.Running() }
+
+func (s *Store) do(ctx context.Context, req request) (installid.Record, error) {
+	req.Location = s.location
+	a, err := flight.Do(ctx, &s.flight, req.Op+" in a child process", func(ctx context.Context) (answer, error) {
+		return run(ctx, req)
+	})
+	if err != nil {
+		return installid.Record{}, err
+	}
+	if a.Error != "" {
+		err = &remoteError{a}
+	}
+	return a.Record, err
+}
+
+// run starts a child, gives it the request and waits for its answer, however long that takes; when ctx ends it lets go
+// of the child's input.
+func run(ctx context.Context, req request) (answer, error) {
+	child, err := command()
+	if err != nil {
+		return answer{}, fmt.Errorf("start child process: %w", err)
+	}
+	in, err := child.StdinPipe()
+	if err != nil {
+		return answer{}, fmt.Errorf("start child process: %w", err)
+	}
+	defer in.Close()
+	out, err := child.StdoutPipe()
+	if err != nil {
+		return answer{}, fmt.Errorf("start child process: %w", err)
+	}
+	if err := child.Start(); err != nil {
+		return answer{}, fmt.Errorf("start child process: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { in.Close() })()
+	var a answer
+	err = json.NewEncoder(in).Encode(req)
+	if err == nil {
+		err = json.NewDecoder(io.LimitReader(out, maxMessage)).Decode(&a)
+	}
+	if waitErr := child.Wait(); err != nil {
+		return answer{}, fmt.Errorf("child process: %w", errors.Join(err, waitErr))
+	}
+	return a, nil
+}
+
+// command is this program run again, as a child. It gets no more of the environment than the marker, and no terminal:
+// what it needs is in the request.
+func command() (*exec.Cmd, error) {
+	path, err := executable()
+	if err != nil {
+		return nil, err
+	}
+	child := exec.Command(path)
+	child.Env = []string{childVariable + "=" + protocolVersion, "GOMAXPROCS=1"}
+	if root := os.Getenv("SystemRoot"); root != "" {
+		child.Env = append(child.Env, "SystemRoot="+root) // without which Windows has no random numbers
+	}
+	child.Dir = string(os.PathSeparator)
+	child.SysProcAttr = apart()
+	return child, nil
+}
+
+func executable() (string, error) {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe", nil // right also when the binary was replaced by an update
+	}
+	return os.Executable()
+}
+
+// remoteError is an error that a child gave.
+type remoteError struct{ answer answer }
+
+func (e *remoteError) Error() string { return e.answer.Error }
+
+// Is tells that nothing was found.
+func (e *remoteError) Is(target error) bool {
+	return target == installid.ErrNotFound && e.answer.NotFound
+}
+
+// Permanent is what configfile.Permanent said of the error in the child.
+func (e *remoteError) Permanent() bool { return e.answer.Permanent }

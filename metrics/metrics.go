@@ -1,0 +1,113 @@
+// Package metrics tells Prometheus what a rollcall service does: how its attempts to find or save the installation ID
+// end, how long they take, and whether the ID is on disk.
+//
+// It is a package of its own so that a host without Prometheus does not link it.
+package metrics
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/installid"
+)
+
+// The names of the series.
+const (
+	nameAttempts  = "rollcall_save_attempts_total"
+	nameDuration  = "rollcall_save_attempt_duration_seconds"
+	nameFallbacks = "rollcall_fallbacks_total"
+	namePersisted = "rollcall_installation_id_persisted"
+
+	labelResult = "result"
+)
+
+// durationBuckets reach from a read out of the page cache to twice the limit of an attempt; what hangs is in the last.
+var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// New registers the metrics of one service at reg and gives the observer that feeds them, for [rollcall.Config]. All
+// series exist from then on, also before anything happened, so that an alert on them is never without data. It fails
+// when reg has them already: a process with several services gives each a registerer with labels of its own
+// (prometheus.WrapRegistererWith).
+func New(reg prometheus.Registerer) (rollcall.Observer, error) {
+	o := newObserver()
+	if err := reg.Register(o); err != nil {
+		return nil, fmt.Errorf("register rollcall metrics: %w", err)
+	}
+	return o, nil
+}
+
+// observer is registered as one collector, so that either all of the metrics are registered or none is.
+type observer struct {
+	attempts  *prometheus.CounterVec
+	duration  prometheus.Histogram
+	fallbacks prometheus.Counter
+	persisted prometheus.Gauge
+}
+
+var (
+	_ rollcall.Observer    = (*observer)(nil)
+	_ prometheus.Collector = (*observer)(nil)
+)
+
+func newObserver() *observer {
+	o := &observer{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: nameAttempts,
+			Help: "Attempts to find or save the installation ID, by how they ended.",
+		}, []string{labelResult}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    nameDuration,
+			Help:    "How long the service waited for an attempt to find or save the installation ID.",
+			Buckets: durationBuckets,
+		}),
+		fallbacks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: nameFallbacks,
+			Help: "How often the start gave up and an installation ID in memory served.",
+		}),
+		persisted: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: namePersisted,
+			Help: "Whether the installation ID in use is durable on disk (1) or not, or not yet (0).",
+		}),
+	}
+	for _, result := range installid.Results() {
+		o.attempts.WithLabelValues(string(result))
+	}
+	return o
+}
+
+// SaveAttempted implements [rollcall.Observer].
+func (o *observer) SaveAttempted(a installid.SaveAttempt) {
+	o.attempts.WithLabelValues(string(a.Result)).Inc()
+	o.duration.Observe(a.Duration.Seconds())
+}
+
+// FellBack implements [rollcall.Observer]. The reason is not a label: it names paths, and its values have no bound.
+func (o *observer) FellBack(string) { o.fallbacks.Inc() }
+
+// PersistedChanged implements [rollcall.Observer].
+func (o *observer) PersistedChanged(persisted bool) {
+	if persisted {
+		o.persisted.Set(1)
+	} else {
+		o.persisted.Set(0)
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (o *observer) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range o.collectors() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (o *observer) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range o.collectors() {
+		c.Collect(ch)
+	}
+}
+
+func (o *observer) collectors() []prometheus.Collector {
+	return []prometheus.Collector{o.attempts, o.duration, o.fallbacks, o.persisted}
+}
