@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
@@ -52,7 +54,7 @@ type Config struct {
 
 	// IDVariable names the environment variable that gives the ID where a deployment injects it; empty is
 	// DefaultIDVariable. When it is set and not empty, nothing is read or written. A value that is not an ID is an error
-	// of New.
+	// of New, and is not part of its text.
 	IDVariable string
 
 	// Attempts is how often saving is tried before the ID in memory serves; 0 is 3, at most 100.
@@ -69,7 +71,8 @@ type Config struct {
 	// Isolate does the file work in a child process, so that a disk that hangs uninterruptibly cannot keep the host from
 	// ending. The host calls [RunChild] first in main. Not together with Load and Save.
 	Isolate bool
-	// AfterConsent makes no ID before the operator has granted telemetry in the config. A stored ID is used.
+	// AfterConsent makes no ID before the operator has granted telemetry in the config. A stored ID is used. Only with
+	// ConfigPath, since nowhere else is there an answer to read.
 	AfterConsent bool
 
 	// Logger gets the few log lines; nil discards them.
@@ -137,6 +140,9 @@ func (c Config) store() (installid.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsAny(c.IDVariable, "=\x00") {
+		return nil, errors.New("IDVariable: not the name of an environment variable")
+	}
 	if text := os.Getenv(c.IDVariable); text != "" {
 		id, err := installid.Parse(text)
 		if err != nil {
@@ -148,7 +154,11 @@ func (c Config) store() (installid.Store, error) {
 	case c.Load != nil:
 		return installid.NewFuncStore(c.Load, c.Save)
 	case c.Isolate:
-		return isolate.NewStore(location)
+		store, err := isolate.NewStore(location)
+		if err != nil {
+			return nil, fmt.Errorf("Isolate: %w", err)
+		}
+		return store, nil
 	default:
 		return location.OpenFS(c.fs)
 	}
@@ -170,6 +180,9 @@ func (c Config) location() (installid.Location, error) {
 		if err := checkStateDir(c.StateDir); err != nil {
 			return l, fmt.Errorf("StateDir: %w", err)
 		}
+	}
+	if c.AfterConsent && c.ConfigPath == "" {
+		return l, errors.New("AfterConsent: without ConfigPath there is nowhere to read the consent from")
 	}
 	switch {
 	case c.ConfigPath != "":
@@ -196,17 +209,30 @@ func (c Config) configLocation() (l installid.Location, err error) {
 	if l.ConfigPath, err = filepath.Abs(c.ConfigPath); err != nil {
 		return l, fmt.Errorf("ConfigPath: %w", err)
 	}
-	if l.Key, err = configfile.ParseKey(c.ConfigKey); err != nil {
+	switch {
+	case strings.ContainsRune(c.ConfigPath, 0):
+		return l, errors.New("ConfigPath: NUL byte in it")
+	case os.IsPathSeparator(c.ConfigPath[len(c.ConfigPath)-1]):
+		return l, errors.New("ConfigPath: the path of a folder")
+	}
+	if l.Key, err = parseKey(c.ConfigKey); err != nil {
 		return l, fmt.Errorf("ConfigKey: %w", err)
 	}
-	if l.EnabledKey, err = configfile.ParseKey(c.EnabledKey); err != nil {
+	if l.EnabledKey, err = parseKey(c.EnabledKey); err != nil {
 		return l, fmt.Errorf("EnabledKey: %w", err)
 	}
-	if slices.Equal(l.Key, l.EnabledKey) {
-		return l, errors.New("EnabledKey: the same as ConfigKey")
+	if n := min(len(l.Key), len(l.EnabledKey)); slices.Equal(l.Key[:n], l.EnabledKey[:n]) {
+		return l, errors.New("EnabledKey: the same as ConfigKey, or one of them inside the other")
 	}
 	l.AnchorDir = c.StateDir
 	return l, nil
+}
+
+func parseKey(dotted string) (configfile.Key, error) {
+	if !utf8.ValidString(dotted) {
+		return nil, fmt.Errorf("key %q: not UTF-8", dotted)
+	}
+	return configfile.ParseKey(dotted)
 }
 
 // mayCreate is the question whether a new ID may be made, nil when it always may.
@@ -215,7 +241,7 @@ func (c Config) mayCreate() func(configfile.Value) bool {
 		return nil
 	}
 	return func(enabled configfile.Value) bool {
-		state, _ := effectiveConsent(os.Getenv, enabled, c.EnabledKey)
+		state, _ := effectiveConsent(os.Getenv, enabled, false, c.EnabledKey)
 		return state == Granted
 	}
 }

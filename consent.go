@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/installid"
 )
 
 // Consent is what the operator decided about telemetry. The zero value is Unset, which acts as Denied.
@@ -41,20 +42,19 @@ const (
 )
 
 // consent tells the effective consent and what decided it.
-func (s *Service) consent() (Consent, string) {
-	st := s.keeper.Status()
-	if st.Provisional && st.Settled {
-		return Denied, "the config could not be read"
-	}
-	return effectiveConsent(os.Getenv, st.Enabled, s.config.EnabledKey)
+func (s *Service) consent(st installid.Status) (Consent, string) {
+	return effectiveConsent(os.Getenv, st.Enabled, st.Unread, s.config.EnabledKey)
 }
 
-// effectiveConsent weighs the sources: the environment goes before the config, and can only deny.
-func effectiveConsent(getenv func(string) string, enabled configfile.Value, key string) (state Consent, source string) {
+// effectiveConsent weighs the sources: the environment goes before the config, and can only deny. unread says that the
+// config could not be read.
+func effectiveConsent(getenv func(string) string, enabled configfile.Value, unread bool, key string) (state Consent, source string) {
 	if name, denied := deniedByEnvironment(getenv); denied {
 		return Denied, "environment variable " + name
 	}
 	switch {
+	case unread:
+		return Denied, "the config could not be read"
 	case enabled.Kind == configfile.Absent:
 		return Unset, "not decided"
 	case enabled.Kind == configfile.Bool && enabled.Text == "true":

@@ -51,7 +51,7 @@ type Service struct {
 
 // Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.StartTimeout, and not
 // at all with Config.Lazy. That the ID could not be saved is not an error; see [Service.Status]. The only error is that
-// of a service that was started before: a stopped one does not start again.
+// of a service that was started or stopped before.
 func (s *Service) Start(ctx context.Context) error {
 	if s == nil {
 		return nil
@@ -63,7 +63,7 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 // Stop ends all that Start began and waits for it, no longer than ctx. A file operation that hangs is not waited for.
-// Stop may be called more than once.
+// Stop may be called more than once, and before Start, which then fails.
 func (s *Service) Stop(ctx context.Context) error {
 	if s == nil {
 		return nil
@@ -97,7 +97,8 @@ func (s *Service) ID() installid.ID {
 }
 
 // Settled is closed when the first decision about the ID has been taken: found, saved, or serving from memory. Without
-// Config.Lazy that is before Start returns. It is closed from the beginning on a nil Service.
+// Config.Lazy that is before Start returns. Stop closes it too, once Start was called. It is closed from the beginning on
+// a nil Service.
 func (s *Service) Settled() <-chan struct{} {
 	if s == nil {
 		closed := make(chan struct{})
@@ -113,6 +114,11 @@ func (s *Service) WaitSettled(ctx context.Context) error {
 	case <-s.Settled():
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-s.Settled():
+		return nil // at the same time
+	default:
 		return fmt.Errorf("wait for the installation ID: %w", context.Cause(ctx))
 	}
 }
@@ -123,12 +129,12 @@ func (s *Service) Status() Status {
 		return Status{Consent: Unset, ConsentSource: "no service"}
 	}
 	st := Status{Status: s.keeper.Status()}
-	st.Consent, st.ConsentSource = s.consent()
+	st.Consent, st.ConsentSource = s.consent(st.Status)
 	return st
 }
 
 // Reset makes a new ID and stores it in place of the old one. The service adopts it, and so does every other process
-// that shares the storage, within an hour. When it cannot be stored the old ID stays in use.
+// that shares the storage, within about an hour. When it cannot be stored the old ID stays in use.
 func (s *Service) Reset(ctx context.Context) (installid.ID, error) {
 	if s == nil {
 		return installid.ID{}, errors.New("reset installation ID: no service")
@@ -150,6 +156,6 @@ type Status struct {
 
 // onSettled is the end of a start.
 func (s *Service) onSettled(st installid.Status) {
-	consent, _ := s.consent()
+	consent, _ := s.consent(st)
 	s.log.Info(msgStarted, keyEnabled, consent == Granted, keyHasPersistentID, st.Persisted)
 }

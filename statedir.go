@@ -69,6 +69,8 @@ func userStateFolder(getenv func(string) string) (string, error) {
 
 func checkStateDir(dir string) error {
 	switch clean := filepath.Clean(dir); {
+	case strings.ContainsRune(dir, 0):
+		return errors.New("NUL byte in it")
 	case !filepath.IsAbs(dir):
 		return errors.New("not an absolute path")
 	case clean == filepath.VolumeName(clean)+string(filepath.Separator):

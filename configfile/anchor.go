@@ -44,8 +44,12 @@ func (f *File) Anchor(dir string, valid func(text string) bool) *Anchor {
 	if dir == "" {
 		dir = filepath.Dir(f.path)
 	}
-	path := filepath.Join(dir, "."+filepath.Base(f.path)+anchorSuffix)
-	return &Anchor{path: path, valid: valid, config: f, fs: f.fs, flight: f.flight}
+	return f.AnchorAt(filepath.Join(dir, "."+filepath.Base(f.path)+anchorSuffix), valid)
+}
+
+// AnchorAt is Anchor under another name: path is absolute.
+func (f *File) AnchorAt(path string, valid func(text string) bool) *Anchor {
+	return &Anchor{path: filepath.Clean(path), valid: valid, config: f, fs: f.fs, flight: f.flight}
 }
 
 // OpenAnchor gives an anchor on its own at path, which has to be absolute. It does not touch the disk.

@@ -95,7 +95,11 @@ func (d *diagnosis) run(ctx context.Context) {
 // runConfig looks at the config and tells whether it exists.
 func (d *diagnosis) runConfig(ctx context.Context, target string) bool {
 	err := d.read(ctx, target, func(s *snapshot) error {
-		if _, err := newChange(s.data, d.key, "00000000-0000-4000-8000-000000000000"); err != nil {
+		probe, err := newText("00000000-0000-4000-8000-000000000000")
+		if err == nil {
+			_, err = newChange(s.data, d.key, probe)
+		}
+		if err != nil {
 			return err
 		}
 		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.data)), "")

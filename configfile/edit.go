@@ -13,23 +13,16 @@ type splice struct {
 	insert []byte
 }
 
-// edit returns data with the string value at key, whatever stood there before. Nothing else changes, not one byte:
+// edit returns data with the value at key, whatever stood there before. Nothing else changes, not one byte:
 // what is inserted follows the indentation, spacing, line ends and trailing commas around it. A missing member becomes
 // the last one of its object, and missing objects on the way to it are made. A value that is there already leaves data
 // as it is.
 //
 // The result was read again and compared with data before it is returned; what cannot be changed safely is an error
 // and never a wrong result. The errors are those of scan, and none of them leaves a result.
-func edit(data []byte, key Key, value string) ([]byte, error) {
-	_, after, err := planned(data, key, value)
+func edit(data []byte, key Key, value scalar) ([]byte, error) {
+	_, after, err := plan(data, key, value)
 	return after, err
-}
-
-// plan returns the changes that edit would make, in the order of their offsets: none, one, or a comma and a member.
-// Their result is as well checked as that of edit.
-func plan(data []byte, key Key, value string) ([]splice, error) {
-	splices, _, err := planned(data, key, value)
-	return splices, err
 }
 
 // apply returns data, which it leaves alone, with splices made. They must come from plan for the same data.
@@ -48,21 +41,19 @@ func apply(data []byte, splices []splice) []byte {
 	return append(result, data[done:]...)
 }
 
-func planned(data []byte, key Key, value string) (splices []splice, after []byte, err error) {
+// plan returns the changes that edit makes, in the order of their offsets: none, one, or a comma and a member; and
+// their result.
+func plan(data []byte, key Key, value scalar) (splices []splice, after []byte, err error) {
 	doc, err := parse(data, []Key{key})
 	if err != nil {
 		return nil, nil, err
 	}
-	quoted, err := jsontext.AppendQuote(nil, value)
-	if err != nil {
-		return nil, nil, fmt.Errorf("value for %s: invalid UTF-8", key)
-	}
 
 	p := doc.places[0]
 	switch {
-	case p.kind == String && isString(doc.text[p.value:p.valueEnd], value):
+	case p.kind != Absent && value.is(doc.text[p.value:p.valueEnd]):
 	case p.kind != Absent:
-		splices = []splice{{p.value, p.valueEnd - p.value, quoted}}
+		splices = []splice{{p.value, p.valueEnd - p.value, value.raw}}
 	default:
 		names := make([][]byte, 0, len(key)-p.depth)
 		for _, name := range key[p.depth:] {
@@ -72,7 +63,7 @@ func planned(data []byte, key Key, value string) (splices []splice, after []byte
 			}
 			names = append(names, quotedName)
 		}
-		splices = insertion(doc.text, &p.parent, &doc.top, names, quoted)
+		splices = insertion(doc.text, &p.parent, &doc.top, names, value.raw)
 	}
 
 	mark := len(data) - len(doc.text)

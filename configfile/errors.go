@@ -1,10 +1,13 @@
 package configfile
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
 
+	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
@@ -31,26 +34,57 @@ var (
 
 // Permanent tells whether trying again soon is in vain: somebody has to change something first. Faults that pass by
 // themselves (a full disk, an I/O error, a stale handle, a file that is being written) are not permanent, nor is a
-// time-out.
+// time-out. Where an error has several causes, all that are known have to be permanent.
 func Permanent(err error) bool {
-	if e, ok := errors.AsType[permanence](err); ok {
-		return e.Permanent() // judged in another process
-	}
-	if e, ok := errors.AsType[*SyntaxError](err); ok {
-		return !e.Truncated
-	}
-	for _, permanent := range []error{ErrNotRegular, ErrReadOnly, ErrNotInPlace, ErrNotObject, ErrTooLarge, ErrTooDeep, errors.ErrUnsupported, fs.ErrPermission} {
-		if errors.Is(err, permanent) {
-			return true
-		}
-	}
-	errno, ok := errors.AsType[syscall.Errno](err)
-	return ok && fsys.PermanentErrno(errno)
+	permanent, passing := causes(err)
+	return permanent && !passing
 }
 
-type permanence interface {
-	error
-	Permanent() bool
+// causes tells whether there are causes of either kind in the tree of err.
+func causes(err error) (permanent, passing bool) {
+	if err == nil {
+		return false, false
+	}
+	switch e := err.(type) {
+	case interface{ Permanent() bool }: // judged in another process
+		return e.Permanent(), !e.Permanent()
+	case *SyntaxError:
+		return !e.Truncated, e.Truncated
+	case syscall.Errno:
+		p := isOneOf(e, permanentErrors) || fsys.PermanentErrno(e)
+		return p, !p
+	}
+	if isOneOf(err, permanentErrors) {
+		return true, false
+	}
+	if isOneOf(err, passingErrors) {
+		return false, true
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return causes(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			p, q := causes(err)
+			permanent, passing = permanent || p, passing || q
+		}
+	}
+	return permanent, passing
+}
+
+var (
+	permanentErrors = []error{
+		ErrNotRegular, ErrReadOnly, ErrNotInPlace, ErrNotObject, ErrTooLarge, ErrTooDeep, errors.ErrUnsupported, fs.ErrPermission,
+	}
+	passingErrors = []error{
+		ErrChanging, errChanged, ErrEmpty, flight.ErrTimeout, context.DeadlineExceeded, context.Canceled,
+	}
+)
+
+// isOneOf tells whether err itself, whatever it wraps, is one of the targets.
+func isOneOf(err error, targets []error) bool {
+	is, ok := err.(interface{ Is(error) bool })
+	return slices.ContainsFunc(targets, func(target error) bool { return err == target || ok && is.Is(target) })
 }
 
 // IsReadOnly tells whether err says that the file can be read and not be written.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,7 +97,11 @@ func (f *File) Check(ctx context.Context, key Key, value string) error {
 			if err := f.writable(target, s.info); err != nil {
 				return err
 			}
-			c, err := newChange(s.data, key, value)
+			text, err := newText(value)
+			if err != nil {
+				return err
+			}
+			c, err := newChange(s.data, key, text)
 			f.remember(c)
 			return err
 		})
@@ -132,6 +137,25 @@ func (f *File) Writable(ctx context.Context) error {
 //
 // Errors: those of Read but fs.ErrNotExist, [ErrReadOnly], [ErrNotObject], [ErrNotInPlace], [ErrChanging].
 func (f *File) Set(ctx context.Context, key Key, value string, keep func(now Value) bool) (now Value, wrote bool, err error) {
+	text, err := newText(value)
+	if err != nil {
+		return Value{}, false, f.explain("save", err)
+	}
+	return f.save(ctx, key, text, keep)
+}
+
+// SetLiteral is Set for a value that is not a string: true, false, null or a number, as it is written in JSON. Whatever
+// the key has now gives way to it.
+func (f *File) SetLiteral(ctx context.Context, key Key, literal string) error {
+	value, err := newLiteral(literal)
+	if err != nil {
+		return f.explain("save", err)
+	}
+	_, _, err = f.save(ctx, key, value, func(Value) bool { return false })
+	return err
+}
+
+func (f *File) save(ctx context.Context, key Key, value scalar, keep func(Value) bool) (Value, bool, error) {
 	type result struct {
 		now   Value
 		wrote bool
@@ -143,7 +167,7 @@ func (f *File) Set(ctx context.Context, key Key, value string, keep func(now Val
 	return r.now, r.wrote, f.explain("save", err)
 }
 
-func (f *File) set(ctx context.Context, key Key, value string, keep func(Value) bool) (now Value, wrote bool, err error) {
+func (f *File) set(ctx context.Context, key Key, value scalar, keep func(Value) bool) (now Value, wrote bool, err error) {
 	defer f.remember(nil)
 	target, err := f.resolve()
 	if err != nil {
@@ -166,35 +190,37 @@ func (f *File) set(ctx context.Context, key Key, value string, keep func(Value) 
 }
 
 // setIn changes the key in what was read.
-func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, value string, keep func(Value) bool) (Value, bool, error) {
+func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, value scalar, keep func(Value) bool) (Value, bool, error) {
 	values, err := scan(s.data, []Key{key})
 	if err != nil {
 		return Value{}, false, err
 	}
-	want := Value{Kind: String, Text: value}
 	trusted := f.trusted()
-	if now := values[0]; trusted && (now == want || keep(now)) {
+	if now := values[0]; trusted && (now == value.value() || keep(now)) {
 		return now, false, nil
 	} else if keep(now) {
-		want = now // written once more, since the last commit may not be durable
+		// Written once more, since the last commit may not be durable.
+		if value, err = newText(now.Text); err != nil {
+			return Value{}, false, err
+		}
 	}
 	if err := f.writable(target, s.info); err != nil {
 		return Value{}, false, err
 	}
-	c := f.recall(s.data, key, want.Text)
+	c := f.recall(s.data, key, value)
 	if c == nil {
-		if c, err = newChange(s.data, key, want.Text); err != nil {
+		if c, err = newChange(s.data, key, value); err != nil {
 			return Value{}, false, err
 		}
 	}
 	if err := f.commit(ctx, target, s, c.after); err != nil {
 		return Value{}, false, err
 	}
-	return want, true, nil
+	return value.value(), true, nil
 }
 
 // create makes the file. Should another program make it first, that is errChanged.
-func (f *File) create(ctx context.Context, target string, key Key, value string) (Value, bool, error) {
+func (f *File) create(ctx context.Context, target string, key Key, value scalar) (Value, bool, error) {
 	c, err := newChange(f.fresh, key, value)
 	if err != nil {
 		return Value{}, false, err
@@ -210,7 +236,7 @@ func (f *File) create(ctx context.Context, target string, key Key, value string)
 		return Value{}, false, err
 	}
 	f.distrust(false)
-	return Value{Kind: String, Text: value}, true, nil
+	return value.value(), true, nil
 }
 
 // A snapshot is what was read of a file, with the file still open.
@@ -332,10 +358,10 @@ func (f *File) distrust(unsynced bool) {
 type change struct {
 	before, after []byte
 	key           Key
-	value         string
+	value         scalar
 }
 
-func newChange(data []byte, key Key, value string) (*change, error) {
+func newChange(data []byte, key Key, value scalar) (*change, error) {
 	after, err := edit(data, key, value)
 	if err != nil {
 		return nil, err
@@ -350,10 +376,10 @@ func (f *File) remember(c *change) {
 }
 
 // recall gives the change that Check worked out, if the Set that follows asks for the same.
-func (f *File) recall(data []byte, key Key, value string) *change {
+func (f *File) recall(data []byte, key Key, value scalar) *change {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.planned; c != nil && c.value == value && c.key.String() == key.String() && bytes.Equal(c.before, data) {
+	if c := f.planned; c != nil && bytes.Equal(c.value.raw, value.raw) && slices.Equal(c.key, key) && bytes.Equal(c.before, data) {
 		return c
 	}
 	return nil

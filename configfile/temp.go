@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
@@ -30,12 +31,19 @@ const (
 
 func tempPrefix(name string) string {
 	base := filepath.Base(name)
-	return "." + base[:min(len(base), tempBase)] + tempMark
+	if len(base) > tempBase {
+		end := tempBase
+		for !utf8.RuneStart(base[end]) { // some file systems take no half characters
+			end--
+		}
+		base = base[:end]
+	}
+	return "." + base + tempMark
 }
 
 // newTemp makes an empty temporary file beside name.
 func newTemp(disk fsys.FS, name string, perm fs.FileMode) (fsys.File, string, error) {
-	temp := filepath.Join(filepath.Dir(name),
+	temp := inFolder(folderOf(name),
 		tempPrefix(name)+strconv.FormatInt(time.Now().Unix(), 10)+"-"+rand.Text()[:8]+tempSuffix)
 	file, err := disk.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -90,25 +98,53 @@ func (e *attributesError) Error() string { return "keep owner and attributes: " 
 func (e *attributesError) Unwrap() error { return e.err }
 
 // publish makes the file name with data, whole and durable: of any number of racing processes exactly one succeeds, and
-// the others get fs.ErrExist. Where the file system has no hard links, a file that another program makes in the very
-// microseconds before the rename is written over.
-func publish(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
+// the others get fs.ErrExist. Where the file system has no hard links, the lock of the folder has to stand in; when that
+// does not work either, a file that another program makes in the very microseconds before the rename is written over.
+func publish(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, lock func() (unlock func())) error {
 	temp, err := writeTemp(ctx, disk, name, data, perm, nil)
 	if err != nil {
 		return err
 	}
 	defer disk.Remove(temp)
 	err = disk.Link(temp, name)
-	if err != nil && !errors.Is(err, fs.ErrExist) && fsys.WithoutLinks(err) {
-		if _, statErr := disk.Lstat(name); statErr == nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		if !isSame(disk, temp, name) { // else a server lost its first answer and was asked twice
 			return fs.ErrExist
 		}
+	case err != nil && fsys.WithoutLinks(err):
+		if err := renameToNew(disk, temp, name, lock); err != nil {
+			return err
+		}
+	case err != nil:
+		return fmt.Errorf("publish: %w", err)
+	}
+	return syncFolder(ctx, disk, name)
+}
+
+func renameToNew(disk fsys.FS, temp, name string, lock func() (unlock func())) error {
+	defer lock()()
+	_, err := disk.Lstat(name)
+	if err == nil {
+		return fs.ErrExist
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		err = disk.Rename(temp, name)
 	}
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	return syncFolder(ctx, disk, name)
+	return nil
+}
+
+// isSame tells whether two names are those of one file.
+func isSame(disk fsys.FS, a, b string) bool {
+	x, err := disk.Lstat(a)
+	if err != nil {
+		return false
+	}
+	y, err := disk.Lstat(b)
+	return err == nil && disk.SameFile(x, y)
 }
 
 // syncFolder makes the name durable.
@@ -116,24 +152,27 @@ func syncFolder(ctx context.Context, disk fsys.FS, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := disk.SyncDir(filepath.Dir(name)); err != nil {
+	if err := disk.SyncDir(folderOf(name)); err != nil {
 		return fmt.Errorf("sync folder: %w", err)
 	}
 	return nil
 }
 
-// makeFolders makes a folder and its parents where they are missing, each durable, with modes that follow the umask.
+// makeFolders makes a folder and its parents where they are missing, each durable, with modes that follow the umask. One
+// that is there may have been made a moment ago by a process that has not come to syncing it, so that it is synced here.
 func makeFolders(ctx context.Context, disk fsys.FS, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	parent := folderOf(dir)
 	_, err := disk.Lstat(dir)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err // should it not be a folder, the next step says so
+	if err == nil && parent != dir {
+		if err := syncFolder(ctx, disk, dir); err != nil && !IsReadOnly(err) { // a parent that only others may read
+			return err
+		}
 	}
-	parent := filepath.Dir(dir)
-	if parent == dir {
-		return err
+	if err == nil || !errors.Is(err, fs.ErrNotExist) || parent == dir {
+		return err // should it not be a folder, the next step says so
 	}
 	if err := makeFolders(ctx, disk, parent); err != nil {
 		return err
@@ -159,22 +198,34 @@ func tryLock(ctx context.Context, disk fsys.FS, dir string, wait time.Duration) 
 		if err == nil {
 			return unlock, nil
 		}
-		if !errors.Is(err, fsys.ErrLocked) || time.Now().After(deadline) {
+		left := time.Until(deadline)
+		if !errors.Is(err, fsys.ErrLocked) || left <= 0 {
 			return func() {}, err
 		}
-		time.Sleep(pause)
+		sleep(ctx, min(pause, left))
 	}
 	return func() {}, ctx.Err()
 }
 
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
 // sweep removes the temporary files of name that are old and, since the lock is free, not in use.
 func sweep(ctx context.Context, disk fsys.FS, name string) error {
-	dir := filepath.Dir(name)
+	dir := folderOf(name)
 	unlock, err := tryLock(ctx, disk, dir, 0)
 	if errors.Is(err, fsys.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	defer unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	age := sweepAge
 	if err != nil {
 		age = sweepAgeUnlocked
@@ -189,10 +240,10 @@ func sweep(ctx context.Context, disk fsys.FS, name string) error {
 		if !ok || time.Since(made) < age {
 			continue
 		}
-		if ctx.Err() != nil {
-			break
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, err)...)
 		}
-		if err := disk.Remove(filepath.Join(dir, entry)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(inFolder(dir, entry)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("sweep temporary files: %w", err))
 		}
 	}

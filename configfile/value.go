@@ -1,7 +1,10 @@
 package configfile
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -88,18 +91,57 @@ func unquote(raw []byte, limit int) (text []byte, ok bool) {
 		return nil, false
 	}
 	text = inner
-	for _, c := range inner {
-		if c == '\\' {
-			// The error is about lone surrogates, which become U+FFFD as they do in encoding/json.
-			text, _ = jsontext.AppendUnquote(nil, raw)
-			break
-		}
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		// The error is about lone surrogates, which become U+FFFD as they do in encoding/json.
+		text, _ = jsontext.AppendUnquote(nil, raw)
 	}
 	return text, len(text) <= limit
 }
 
-// isString reports whether raw is a string literal for want.
+// isString reports whether a valid literal is a string, and that string is want.
 func isString(raw []byte, want string) bool {
+	if raw[0] != '"' {
+		return false
+	}
 	text, ok := unquote(raw, len(want))
 	return ok && string(text) == want
 }
+
+// scalar is a value to be written.
+type scalar struct {
+	raw    []byte // as it is written
+	text   string // of a string
+	isText bool
+}
+
+// newText gives the scalar of a string.
+func newText(text string) (scalar, error) {
+	raw, err := jsontext.AppendQuote(nil, text)
+	if err != nil {
+		return scalar{}, errors.New("value: invalid UTF-8")
+	}
+	return scalar{raw, text, true}, nil
+}
+
+// newLiteral gives the scalar of a literal: true, false, null or a number.
+func newLiteral(literal string) (scalar, error) {
+	v := jsontext.Value(literal)
+	switch v.Kind() {
+	case jsontext.KindTrue, jsontext.KindFalse, jsontext.KindNull, jsontext.KindNumber:
+		if v.IsValid() && strings.TrimSpace(literal) == literal {
+			return scalar{raw: []byte(literal)}, nil
+		}
+	}
+	return scalar{}, errors.New("value: not true, false, null or a number")
+}
+
+// is reports whether raw is the scalar, however it is written.
+func (s scalar) is(raw []byte) bool {
+	if s.isText {
+		return isString(raw, s.text)
+	}
+	return bytes.Equal(raw, s.raw)
+}
+
+// value gives what a reader will see.
+func (s scalar) value() Value { return newValue(kindOf(jsontext.Value(s.raw).Kind()), s.raw) }

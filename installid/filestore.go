@@ -81,7 +81,7 @@ func (s *FileStore) Load(ctx context.Context) (Record, error) {
 	switch {
 	case err == nil && isID(text):
 		rec.ID, _ = Parse(text)
-		rec.Place, rec.Incomplete = s.anchorPlace(), true
+		rec.Place, rec.Incomplete, rec.Unread = s.anchorPlace(), true, configErr != nil
 		return rec, nil
 	case configErr != nil:
 		return rec, configErr
@@ -99,14 +99,15 @@ func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
 	if s.enabled != nil {
 		keys = append(keys, s.enabled)
 	}
+	rec := Record{Place: s.configPlace()}
 	values, err := s.config.Read(ctx, keys...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, nil
+		return rec, nil
 	}
 	if err != nil {
-		return Record{}, err
+		return rec, err
 	}
-	rec := Record{ID: storedID(values[0]), Place: s.configPlace()}
+	rec.ID = storedID(values[0])
 	rec.Replaced = rec.ID.IsZero() && values[0].Kind != configfile.Absent
 	if s.enabled != nil {
 		rec.Enabled = values[1]
@@ -118,7 +119,8 @@ func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
 func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
 	// Whatever rules out writing to the config is found before anything is written at all.
 	unwritable := s.config.Check(ctx, s.key, id.String())
-	if errors.Is(unwritable, fs.ErrNotExist) {
+	missing := errors.Is(unwritable, fs.ErrNotExist)
+	if missing {
 		unwritable = nil // it will be made
 	}
 	if unwritable != nil && !s.anchorHolds(unwritable) {
@@ -139,7 +141,13 @@ func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
 		}
 		return rec, unwritable
 	}
-	return s.copyToConfig(ctx, rec, id, anchorErr)
+	rec, err := s.copyToConfig(ctx, rec, id, anchorErr)
+	if missing && err == nil {
+		if made, err := s.readConfig(ctx); err == nil {
+			rec.Enabled = made.Enabled // the new config decides about it
+		}
+	}
+	return rec, err
 }
 
 // anchorHolds tells whether the ID may go into the anchor although the config cannot be written, for err. A config that

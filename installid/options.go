@@ -23,17 +23,6 @@ const (
 	MaxWait     = 24 * time.Hour
 )
 
-// How often a keeper looks after the ID once it has started.
-const (
-	// lookEvery is the time between two looks while all is well: one read of the config, and a copy put back if a save
-	// of the host removed it. More often would be a fight with the host.
-	lookEvery = time.Hour
-	// retryFirst is the time to the first retry after a fallback. It doubles up to lookEvery.
-	retryFirst = time.Minute
-	// jitter is the part by which each of these waits is varied, so that replicas do not look in step.
-	jitter = 0.1
-)
-
 // Options are the limits of a [Keeper]. Zero values are the defaults.
 type Options struct {
 	// Attempts is how often saving is tried before the ID in memory serves; 0 is DefaultAttempts. At most MaxAttempts.

@@ -36,4 +36,6 @@ type Status struct {
 	NextTry time.Time `json:"next_try,omitzero"`
 	// Enabled is the config's consent key as it was last read.
 	Enabled configfile.Value `json:"-"`
+	// Unread says that the last look could not read the config, so that Enabled says nothing.
+	Unread bool `json:"-"`
 }

@@ -13,7 +13,9 @@ import (
 // behind, for which a later call waits. They are safe for concurrent use.
 type Store interface {
 	// Load reads the ID that is stored and changes nothing. ErrNotFound says that the place could be read and holds no
-	// ID; any other error says that it could not, and that an ID may well be there.
+	// ID; any other error says that it could not, and that an ID may well be there. One that wraps configfile.ErrEmpty
+	// says that there is nothing at all, which counts as ErrNotFound once it has stayed so over the attempts. The
+	// record's other fields count also with an error.
 	Load(ctx context.Context) (Record, error)
 
 	// Save stores id, unless a valid ID is there already, which then stands. The record says which ID is durable now
@@ -36,7 +38,7 @@ type Maintainer interface {
 type Record struct {
 	// ID is the stored ID; zero when there is none.
 	ID ID
-	// Place says in words for an operator where it is.
+	// Place says in words for an operator where it is or would be.
 	Place string
 	// Incomplete says that one of the copies the store keeps is missing.
 	Incomplete bool
@@ -45,8 +47,10 @@ type Record struct {
 	// Replaced says that a value which is not an ID is, or was, in the ID's place.
 	Replaced bool
 	// Enabled is the value of the config's consent key, read together with the ID. It is Absent where a store has no
-	// config or could not read it.
+	// config or could not read it. Save gives it when it has made the config.
 	Enabled configfile.Value
+	// Unread says that the config could not be read, or not be understood, although the ID is known from elsewhere.
+	Unread bool
 }
 
 // ErrNotFound says that a store could be read and holds no ID.

@@ -28,18 +28,19 @@ func newStateStore(fsys fsys.FS, path string) (*StateStore, error) {
 
 // Load reads the file.
 func (s *StateStore) Load(ctx context.Context) (Record, error) {
+	rec := Record{Place: s.place()}
 	text, err := s.file.Read(ctx)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Record{}, ErrNotFound
+		return rec, ErrNotFound
 	case err != nil:
-		return Record{}, err
+		return rec, err
 	}
-	id, err := Parse(text)
-	if err != nil {
-		return Record{Replaced: true}, ErrNotFound
+	if rec.ID, err = Parse(text); err != nil {
+		rec.Replaced = true
+		return rec, ErrNotFound
 	}
-	return Record{ID: id, Place: s.place()}, nil
+	return rec, nil
 }
 
 // Save makes the file, unless it is there with a valid ID.
@@ -93,18 +94,19 @@ const funcPlace = "the host's settings"
 
 // Load calls the host's load.
 func (s *FuncStore) Load(ctx context.Context) (Record, error) {
+	rec := Record{Place: funcPlace}
 	text, err := flight.Do(ctx, &s.flight, "load from the host's settings", s.load)
-	if err != nil {
-		return Record{}, err
+	switch {
+	case err != nil:
+		return rec, hostError(err)
+	case text == "":
+		return rec, ErrNotFound
 	}
-	if text == "" {
-		return Record{}, ErrNotFound
+	if rec.ID, err = Parse(text); err != nil {
+		rec.Replaced = true
+		return rec, ErrNotFound
 	}
-	id, err := Parse(text)
-	if err != nil {
-		return Record{Replaced: true}, ErrNotFound
-	}
-	return Record{ID: id, Place: funcPlace}, nil
+	return rec, nil
 }
 
 // Save calls the host's save.
@@ -113,7 +115,7 @@ func (s *FuncStore) Save(ctx context.Context, id ID) (Record, error) {
 		return struct{}{}, s.save(ctx, id.String())
 	})
 	if err != nil {
-		return Record{}, err
+		return Record{}, hostError(err)
 	}
 	return Record{ID: id, Place: funcPlace, Written: true}, nil
 }
@@ -123,6 +125,22 @@ func (s *FuncStore) Replace(ctx context.Context, id ID) (Record, error) { return
 
 // Running tells which function of the host is in flight and since when.
 func (s *FuncStore) Running() (op string, since time.Time) { return s.flight.Running() }
+
+// hostError is an error of the host's functions without the ID that its text may hold, since errors are logged.
+func hostError(err error) error {
+	if text := shortenIDs(err.Error()); text != err.Error() {
+		return &redactedError{text, err}
+	}
+	return err
+}
+
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.err }
 
 // A FixedStore holds an ID that was given from outside, such as by an environment variable, and that cannot change.
 type FixedStore struct {

@@ -17,7 +17,7 @@ type Attributes struct {
 func (f *FS) Attributes(name string) (Attributes, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	p, err := f.disk.find(user{}, name, false)
+	p, err := f.disk.find(user{}, name, keep)
 	if err != nil {
 		return Attributes{}, pathError(OpLstat, name, err)
 	}
@@ -33,6 +33,11 @@ func (f *FS) Chmod(name string, mode fs.FileMode) {
 // Chown sets the owner and the group.
 func (f *FS) Chown(name string, uid, gid int) {
 	f.set(name, func(n *node) { n.uid, n.gid = uid, gid })
+}
+
+// Lchown sets the owner and the group of a symlink itself.
+func (f *FS) Lchown(name string, uid, gid int) {
+	f.setLast(name, keep, func(n *node) { n.uid, n.gid = uid, gid })
 }
 
 // SetXattr sets an extended attribute.
@@ -71,9 +76,11 @@ func (f *FS) ClearMarks(name string) {
 }
 
 // set changes the attributes of what a name leads to.
-func (f *FS) set(name string, change func(*node)) {
+func (f *FS) set(name string, change func(*node)) { f.setLast(name, follow, change) }
+
+func (f *FS) setLast(name string, last lookup, change func(*node)) {
 	f.setUp("set", name, func(d *disk) error {
-		p, err := d.find(user{}, name, true)
+		p, err := d.find(user{}, name, last)
 		if err == nil {
 			change(p.node)
 			p.node.saved.attrs = p.node.attrs

@@ -247,8 +247,8 @@ func (d *disk) describe() string {
 		if first[n] == "" {
 			first[n] = name
 		}
-		fmt.Fprintf(&b, "%q %q %d %v %d %d %q %q %v\n",
-			name, first[n], n.ino, n.mode, n.uid, n.gid, n.target, n.data, n.xattrs)
+		fmt.Fprintf(&b, "%q %q %v %d %d %q %q %v\n",
+			name, first[n], n.mode, n.uid, n.gid, n.target, n.data, n.xattrs)
 	})
 	return b.String()
 }

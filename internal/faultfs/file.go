@@ -129,6 +129,7 @@ func (f *file) write(p []byte, offset int) (written int, err error) {
 		}
 		k := copy(n.data[offset:end], p)
 		n.markDirty(offset, end)
+		n.changedBy(f.fs.user)
 		p, offset, written = p[k:], offset+k, written+k
 		f.fs.step()
 		if f.fs.dead && len(p) > 0 {

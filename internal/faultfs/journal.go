@@ -2,6 +2,7 @@ package faultfs
 
 import (
 	"bytes"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -103,6 +104,17 @@ func (n *node) markDirty(start, end int) {
 		n.saved.dirty[page] = struct{}{}
 	}
 	n.mtime = time.Now()
+}
+
+// changedBy takes away the bits that a file loses when one who is not root changes it.
+func (n *node) changedBy(u user) {
+	if u.root() {
+		return
+	}
+	n.mode &^= fs.ModeSetuid
+	if n.mode&0o010 != 0 {
+		n.mode &^= fs.ModeSetgid
+	}
 }
 
 // truncate cuts the content to nothing.

@@ -8,18 +8,19 @@ import (
 // Rename implements [fsys.FS]. Like os.Rename it does not move anything over a folder.
 func (f *FS) Rename(oldname, newname string) error {
 	err := f.run(Entry{Op: OpRename, Name: oldname, To: newname}, func(*Entry) error {
-		from, to, err := f.walkTwo(oldname, newname)
-		if err != nil {
-			return err
-		}
-		// os.Rename looks at a folder in the new place first.
-		if to.node != nil && to.node.isDir() {
+		// os.Rename looks for a folder in the new place first.
+		if to, err := f.disk.find(f.user, newname, keep); err == nil && to.node.isDir() {
+			from, err := f.disk.find(f.user, oldname, keep)
 			switch {
-			case from.node == nil:
-				return syscall.ENOENT
+			case err != nil:
+				return err
 			case from.node != to.node || oldname == newname:
 				return syscall.EEXIST
 			}
+		}
+		from, to, err := f.walkTwo(oldname, newname)
+		if err != nil {
+			return err
 		}
 		if err := movable(from, to); err != nil {
 			return err
@@ -104,11 +105,11 @@ func (f *FS) Exchange(a, b string) error {
 // Link implements [fsys.FS]. Like Linux it links a symlink itself, and protects files that the process may not write.
 func (f *FS) Link(oldname, newname string) error {
 	err := f.run(Entry{Op: OpLink, Name: oldname, To: newname}, func(*Entry) error {
-		from, err := f.disk.find(f.user, oldname, false)
+		from, err := f.disk.find(f.user, oldname, keep)
 		if err != nil {
 			return err
 		}
-		to, err := f.disk.walk(f.user, newname, false)
+		to, err := f.disk.walk(f.user, newname, entry)
 		switch {
 		case err != nil:
 			return err
@@ -120,7 +121,7 @@ func (f *FS) Link(oldname, newname string) error {
 			return syscall.EROFS
 		case from.mount() != to.mount():
 			return syscall.EXDEV
-		case !f.user.ownerOf(from.node) && !(from.node.mode.IsRegular() && f.user.may(from.node, permRead|permWrite)):
+		case !f.user.ownerOf(from.node) && (!from.node.mode.IsRegular() || f.user.access(from, permRead|permWrite) != nil):
 			return syscall.EPERM
 		}
 		if err := f.user.mayAdd(to); err != nil {
@@ -138,10 +139,10 @@ func (f *FS) Link(oldname, newname string) error {
 
 // walkTwo finds the places of the two names of a rename or an exchange.
 func (f *FS) walkTwo(a, b string) (x, y place, err error) {
-	if x, err = f.disk.walk(f.user, a, false); err != nil {
+	if x, err = f.disk.walk(f.user, a, entry); err != nil {
 		return
 	}
-	y, err = f.disk.walk(f.user, b, false)
+	y, err = f.disk.walk(f.user, b, entry)
 	return
 }
 

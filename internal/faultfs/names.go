@@ -11,7 +11,7 @@ import (
 func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	var i *info
 	err := f.run(Entry{Op: OpLstat, Name: name}, func(*Entry) error {
-		p, err := f.disk.find(f.user, name, false)
+		p, err := f.disk.find(f.user, name, keep)
 		if err == nil {
 			i = p.node.info(name)
 		}
@@ -27,7 +27,7 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 func (f *FS) Readlink(name string) (string, error) {
 	var target string
 	err := f.run(Entry{Op: OpReadlink, Name: name}, func(*Entry) error {
-		p, err := f.disk.find(f.user, name, false)
+		p, err := f.disk.find(f.user, name, keep)
 		switch {
 		case err != nil:
 			return err
@@ -66,7 +66,7 @@ func (f *FS) ReadDir(name string) ([]string, error) {
 // Mkdir implements [fsys.FS].
 func (f *FS) Mkdir(name string, perm fs.FileMode) error {
 	err := f.run(Entry{Op: OpMkdir, Name: name}, func(*Entry) error {
-		p, err := f.disk.walk(f.user, name, false)
+		p, err := f.disk.walk(f.user, name, entry)
 		switch {
 		case err != nil:
 			return err
@@ -104,7 +104,7 @@ func (f *FS) create(op Op, p place, mode fs.FileMode) (*node, error) {
 // Remove implements [fsys.FS].
 func (f *FS) Remove(name string) error {
 	err := f.run(Entry{Op: OpRemove, Name: name}, func(*Entry) error {
-		p, err := f.disk.walk(f.user, name, false)
+		p, err := f.disk.walk(f.user, name, entry)
 		switch {
 		case err != nil:
 			return err
@@ -114,6 +114,8 @@ func (f *FS) Remove(name string) error {
 			return syscall.EROFS
 		case p.node == nil:
 			return syscall.ENOENT
+		case p.slash && !p.node.isDir():
+			return syscall.ENOTDIR
 		}
 		if err := f.user.mayTake(p); err != nil {
 			return err
@@ -151,7 +153,7 @@ func (f *FS) SyncDir(name string) error {
 // CheckWritable implements [fsys.FS].
 func (f *FS) CheckWritable(name string) error {
 	err := f.run(Entry{Op: OpCheckWritable, Name: name}, func(*Entry) error {
-		p, err := f.disk.find(f.user, name, true)
+		p, err := f.disk.find(f.user, name, follow)
 		if err != nil {
 			return err
 		}
@@ -168,7 +170,7 @@ func (f *FS) CheckWritable(name string) error {
 func (f *FS) IsMountPoint(name string) (bool, error) {
 	var is bool
 	err := f.run(Entry{Op: OpMountPoint, Name: name}, func(*Entry) error {
-		p, err := f.disk.find(f.user, name, false)
+		p, err := f.disk.find(f.user, name, keep)
 		if err == nil {
 			is = p.node.mountPoint
 		}

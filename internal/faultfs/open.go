@@ -3,6 +3,7 @@ package faultfs
 import (
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
@@ -27,9 +28,19 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (fsys.File, error
 func (f *FS) open(name string, flag int, perm fs.FileMode) (*file, error) {
 	d := f.disk
 	create, excl := flag&os.O_CREATE != 0, flag&os.O_CREATE != 0 && flag&os.O_EXCL != 0
-	p, err := d.walk(f.user, name, !excl && flag&noFollow == 0)
-	if err != nil {
+	last := follow
+	if excl || flag&noFollow != 0 {
+		last = keep
+	}
+	if create && strings.HasSuffix(slashed(name), "/") {
+		last = entry
+	}
+	p, err := d.walk(f.user, name, last)
+	switch {
+	case err != nil:
 		return nil, err
+	case last == entry:
+		return nil, syscall.EISDIR
 	}
 	h := &file{fs: f, name: name, flag: flag}
 	if p.node == nil {
@@ -53,6 +64,7 @@ func (f *FS) open(name string, flag int, perm fs.FileMode) (*file, error) {
 		if n := p.node; flag&os.O_TRUNC != 0 && n.mode.IsRegular() {
 			if len(n.data) > 0 {
 				d.truncate(n)
+				n.changedBy(f.user)
 				f.step()
 			}
 		}

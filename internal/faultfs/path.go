@@ -21,9 +21,17 @@ type place struct {
 	slash bool   // the name ended in a slash, so only a folder may have it
 }
 
-// walk finds the place of a name for a user. A symlink in the last place is followed if follow says so or a slash comes
-// after it. Relative names start at the root.
-func (d *disk) walk(u user, name string, follow bool) (place, error) {
+// lookup says what to do with the last element of a name.
+type lookup int
+
+const (
+	follow lookup = iota // a symlink there is followed
+	keep                 // it is followed only if a slash comes after it
+	entry                // it is never followed, and what a slash asks for is left to the caller: for adding and removing
+)
+
+// walk finds the place of a name for a user. Relative names start at the root.
+func (d *disk) walk(u user, name string, last lookup) (place, error) {
 	rest := slashed(name)
 	switch {
 	case rest == "":
@@ -32,11 +40,11 @@ func (d *disk) walk(u user, name string, follow bool) (place, error) {
 		return place{}, syscall.ENAMETOOLONG
 	}
 	dir, links := d.root, 0
-	last := "/"
+	dots := "/"
 	for {
 		rest = strings.TrimLeft(rest, "/")
 		if rest == "" {
-			return place{name: last, node: dir}, nil
+			return place{name: dots, node: dir}, nil
 		}
 		name, tail, slash := strings.Cut(rest, "/")
 		tail = strings.TrimLeft(tail, "/")
@@ -51,7 +59,7 @@ func (d *disk) walk(u user, name string, follow bool) (place, error) {
 			if name == ".." {
 				dir = dir.parent
 			}
-			last, rest = name, tail
+			dots, rest = name, tail
 			continue
 		}
 		next := dir.names[name]
@@ -60,7 +68,7 @@ func (d *disk) walk(u user, name string, follow bool) (place, error) {
 			return place{dir: dir, name: name, slash: slash}, nil
 		case next == nil:
 			return place{}, syscall.ENOENT
-		case next.isSymlink() && (slash || follow):
+		case next.isSymlink() && (tail != "" || last == follow || slash && last == keep):
 			if links++; links > maxLinks {
 				return place{}, syscall.ELOOP
 			}
@@ -74,7 +82,7 @@ func (d *disk) walk(u user, name string, follow bool) (place, error) {
 		case tail != "":
 			dir = next
 			rest = tail
-		case slash && !next.isDir():
+		case slash && !next.isDir() && last != entry:
 			return place{}, syscall.ENOTDIR
 		default:
 			return place{dir: dir, name: name, node: next, slash: slash}, nil
@@ -83,8 +91,8 @@ func (d *disk) walk(u user, name string, follow bool) (place, error) {
 }
 
 // find is walk for a name that has to exist.
-func (d *disk) find(u user, name string, follow bool) (place, error) {
-	p, err := d.walk(u, name, follow)
+func (d *disk) find(u user, name string, last lookup) (place, error) {
+	p, err := d.walk(u, name, last)
 	if err == nil && p.node == nil {
 		err = syscall.ENOENT
 	}
@@ -93,7 +101,7 @@ func (d *disk) find(u user, name string, follow bool) (place, error) {
 
 // findDir is find for a folder.
 func (d *disk) findDir(u user, name string) (place, error) {
-	p, err := d.find(u, name, true)
+	p, err := d.find(u, name, follow)
 	if err == nil && !p.node.isDir() {
 		err = syscall.ENOTDIR
 	}

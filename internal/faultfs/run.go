@@ -68,7 +68,7 @@ func (f *FS) end(e *Entry, err error) {
 
 // pathError is err as package os would have it.
 func pathError(op Op, name string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF || err == errAppend {
 		return err
 	}
 	return &fs.PathError{Op: string(op), Path: name, Err: err}

@@ -16,7 +16,7 @@ import (
 // of a file that exists stays the same; see [FS.ReplaceFile].
 func (f *FS) WriteFile(name string, data []byte, mode fs.FileMode) {
 	f.setUp("write", name, func(d *disk) error {
-		p, err := d.place(name, true)
+		p, err := d.place(name, follow)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (f *FS) WriteFile(name string, data []byte, mode fs.FileMode) {
 // ReplaceFile gives the name to a new file with this content and mode, as a program does that saves by renaming.
 func (f *FS) ReplaceFile(name string, data []byte, mode fs.FileMode) {
 	f.setUp("replace", name, func(d *disk) error {
-		p, err := d.place(name, false)
+		p, err := d.place(name, keep)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (f *FS) ReplaceFile(name string, data []byte, mode fs.FileMode) {
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	p, err := f.disk.find(user{}, name, true)
+	p, err := f.disk.find(user{}, name, follow)
 	if err == nil && p.node.isDir() {
 		err = syscall.EISDIR
 	}
@@ -130,7 +130,7 @@ func (f *FS) Mknod(name string, mode fs.FileMode) {
 // Delete removes a file, or a folder with all that is in it.
 func (f *FS) Delete(name string) {
 	f.setUp("delete", name, func(d *disk) error {
-		p, err := d.find(user{}, name, false)
+		p, err := d.find(user{}, name, keep)
 		switch {
 		case err != nil:
 			return err
@@ -159,7 +159,7 @@ func (f *FS) setUp(what, name string, do func(*disk) error) {
 
 // folder finds a folder, making what is missing.
 func (d *disk) folder(name string) (*node, error) {
-	p, err := d.walk(user{}, name, true)
+	p, err := d.walk(user{}, name, follow)
 	if err != nil {
 		parent := path.Dir(name)
 		if parent == name {
@@ -168,7 +168,7 @@ func (d *disk) folder(name string) (*node, error) {
 		if _, err := d.folder(parent); err != nil {
 			return nil, err
 		}
-		if p, err = d.walk(user{}, name, true); err != nil {
+		if p, err = d.walk(user{}, name, follow); err != nil {
 			return nil, err
 		}
 	}
@@ -182,12 +182,12 @@ func (d *disk) folder(name string) (*node, error) {
 }
 
 // place finds the place of a name, making the folders that are missing.
-func (d *disk) place(name string, follow bool) (place, error) {
+func (d *disk) place(name string, last lookup) (place, error) {
 	dir, _ := path.Split(path.Clean("/" + slashed(name)))
 	if _, err := d.folder(path.Clean(dir)); err != nil {
 		return place{}, err
 	}
-	p, err := d.walk(user{}, name, follow)
+	p, err := d.walk(user{}, name, last)
 	if err == nil && p.dir == nil {
 		err = fs.ErrInvalid
 	}
@@ -196,7 +196,7 @@ func (d *disk) place(name string, follow bool) (place, error) {
 
 // free is place for a name that must not exist.
 func (d *disk) free(name string) (place, error) {
-	p, err := d.place(name, false)
+	p, err := d.place(name, keep)
 	if err == nil && p.node != nil {
 		err = fs.ErrExist
 	}

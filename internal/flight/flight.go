@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// ErrTimeout says that the context ended before the operation did. It comes together with the context's own error.
+// ErrTimeout says that the context ended before the operation did. It comes together with the context's cause.
 var ErrTimeout = errors.New("timed out")
 
 // PanicError is what a function that panicked, or that ended its goroutine, is reported as.
@@ -51,7 +51,7 @@ func (f *Flight) Running() (op string, since time.Time) {
 // ends. fn gets ctx and has to look at it between its steps: an operation that was given up stops at the next step it
 // reaches. While an earlier operation of f is still running, Do waits for it, also no longer than ctx.
 //
-// A panic of fn comes back as a *[PanicError].
+// A panic of fn comes back as a *[PanicError]. What fn shares with its caller it may use after Do has returned.
 func Do[T any](ctx context.Context, f *Flight, op string, fn func(context.Context) (T, error)) (T, error) {
 	var none T
 	done, err := f.begin(ctx, op)
@@ -76,19 +76,27 @@ func Do[T any](ctx context.Context, f *Flight, op string, fn func(context.Contex
 		r.value, r.err = fn(ctx)
 		returned = true
 	}()
+	var r result
 	select {
-	case r := <-results:
-		return r.value, r.err
+	case r = <-results:
 	case <-ctx.Done():
-		return none, timeoutError(ctx, op)
+		select {
+		case r = <-results: // it came in time after all
+		default:
+			return none, timeoutError(op, context.Cause(ctx))
+		}
 	}
+	if r.err != nil && ctx.Err() != nil && errors.Is(r.err, ctx.Err()) {
+		return none, timeoutError(op, r.err) // fn was the first to notice
+	}
+	return r.value, r.err
 }
 
 // begin waits until no operation is running and marks op as the running one.
 func (f *Flight) begin(ctx context.Context, op string) (done func(), err error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, timeoutError(ctx, op)
+			return nil, timeoutError(op, context.Cause(ctx))
 		}
 		f.mu.Lock()
 		free, running := f.free, f.op
@@ -107,11 +115,11 @@ func (f *Flight) begin(ctx context.Context, op string) (done func(), err error) 
 		select {
 		case <-free:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w (an earlier operation is still running: %s)", timeoutError(ctx, op), running)
+			return nil, fmt.Errorf("%w (an earlier operation is still running: %s)", timeoutError(op, context.Cause(ctx)), running)
 		}
 	}
 }
 
-func timeoutError(ctx context.Context, op string) error {
-	return fmt.Errorf("%s: %w: %w", op, ErrTimeout, context.Cause(ctx))
+func timeoutError(op string, cause error) error {
+	return fmt.Errorf("%s: %w: %w", op, ErrTimeout, cause)
 }

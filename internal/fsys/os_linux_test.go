@@ -27,11 +27,11 @@ func nobody(t *testing.T, prepare func(dir string)) (dir string, isParent bool) 
 		return dir, false
 	}
 	needRoot(t)
-	dir, err := os.MkdirTemp("", "rollcall-fsys-") // t.TempDir would be cleaned up by the child as well
+	dir, err := os.MkdirTemp("", "rollcall-fsys-") // unlike that of t.TempDir it can be entered by all
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	defer os.RemoveAll(dir)
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
@@ -61,6 +62,7 @@ type answer struct {
 	Record    installid.Record `json:"record"`
 	Error     string           `json:"error,omitempty"`
 	NotFound  bool             `json:"not_found,omitempty"`
+	Empty     bool             `json:"empty,omitempty"`
 	Permanent bool             `json:"permanent,omitempty"`
 }
 
@@ -88,7 +90,8 @@ func serve(in io.Reader, out io.Writer) int {
 	rec, err := perform(ctx, req)
 	a := answer{Record: rec}
 	if err != nil {
-		a.Error, a.NotFound, a.Permanent = err.Error(), errors.Is(err, installid.ErrNotFound), configfile.Permanent(err)
+		a.Error, a.Permanent = err.Error(), configfile.Permanent(err)
+		a.NotFound, a.Empty = errors.Is(err, installid.ErrNotFound), errors.Is(err, configfile.ErrEmpty)
 	}
 	if json.NewEncoder(out).Encode(a) != nil {
 		return 1
@@ -150,6 +153,11 @@ func NewStore(location installid.Location) (*Store, error) {
 	}
 	if _, err := location.Open(); err != nil {
 		return nil, err
+	}
+	for _, path := range []string{location.ConfigPath, location.AnchorDir, location.StateFile} {
+		if !utf8.ValidString(path) {
+			return nil, fmt.Errorf("path %q is not UTF-8, and could not be told to a child process", path)
+		}
 	}
 	return &Store{location: location}, nil
 }
@@ -257,9 +265,9 @@ type remoteError struct{ answer answer }
 
 func (e *remoteError) Error() string { return e.answer.Error }
 
-// Is tells that nothing was found.
+// Is tells the errors that a keeper branches on.
 func (e *remoteError) Is(target error) bool {
-	return target == installid.ErrNotFound && e.answer.NotFound
+	return target == installid.ErrNotFound && e.answer.NotFound || target == configfile.ErrEmpty && e.answer.Empty
 }
 
 // Permanent is what configfile.Permanent said of the error in the child.

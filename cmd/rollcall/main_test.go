@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"os"
+	"strings"
+	"testing"
+)
+
+// The package comment and the help text are the same.
+func TestHelpIsPackageComment(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	comment := strings.TrimSpace(strings.ReplaceAll(file.Doc.Text(), "\n\t", "\n  "))
+	var help bytes.Buffer
+	if code := run(t.Context(), []string{"--help"}, nil, &help, os.Stderr); code != exitOK {
+		t.Fatalf("got exit code %d", code)
+	}
+	text, _, _ := strings.Cut(help.String(), "\nUsage:\n")
+	if got := strings.TrimSpace(text); got != comment {
+		t.Errorf("got help\n%s\nand package comment\n%s", got, comment)
+	}
+}
+
+// Every verb says what it does, takes no stray arguments, and names the variable of each of its settings.
+func TestVerbs(t *testing.T) {
+	for _, cmd := range newRoot().Commands() {
+		if cmd.Short == "" || cmd.RunE == nil || cmd.Args == nil {
+			t.Errorf("%s: no short help, nothing to run, or any arguments", cmd.Name())
+		}
+		var help bytes.Buffer
+		if code := run(t.Context(), []string{cmd.Name(), "--help"}, nil, &help, os.Stderr); code != exitOK {
+			t.Errorf("%s --help: got exit code %d", cmd.Name(), code)
+		}
+		if cmd.Flag("config") != nil && !strings.Contains(help.String(), "[ROLLCALL_CONFIG]") {
+			t.Errorf("%s --help does not name ROLLCALL_CONFIG", cmd.Name())
+		}
+	}
+}

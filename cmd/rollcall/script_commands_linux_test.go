@@ -1,0 +1,252 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rollcall-dev/rollcall/internal/lab"
+)
+
+// patience is how long a script waits for what has to come, on the slowest of days.
+const patience = 30 * time.Second
+
+// script is what the commands of one script share.
+type script struct {
+	t      *testing.T
+	work   string
+	disk   *lab.FaultDir
+	faults map[string]*lab.Fault
+	ids    []string // those that norm has met
+}
+
+type command = func(ts *testscript.TestScript, neg bool, args []string)
+
+// commands are those that scripts have besides testscript's own:
+//
+//	waitfor FILE REGEXP          wait until the file has it
+//	address FILE VARIABLE        wait until the log says where the agent listens, and set the variable to that
+//	terminate                    send SIGTERM to what runs in the background; "wait" then waits for it
+//	get [-X METHOD] [-H HEADER]... URL
+//	                             print status, headers and body of the answer
+//	norm FILE [TO]               replace IDs by ID1, ID2, ..., times by TIME and folders by their variables
+//	readonly DIR                 mount the folder read-only on itself
+//	notify FILE                  be the service manager, and write its messages to the file
+//	disk                         make a folder $DISK whose operations can be made to fail
+//	fault NAME hang|delay|fail OPERATION SUFFIX [DURATION|ERRNO]
+//	                             let operations of $DISK on names with the suffix do so
+//	happening NAME               wait until the fault happens
+//	release NAME                 end it
+//	forget                       forget the operations on $DISK so far
+//	changes                      print those that changed something, or opened a file to change it
+func (s *script) commands() map[string]command {
+	return map[string]command{
+		"waitfor":   s.waitFor,
+		"address":   s.address,
+		"terminate": s.terminate,
+		"get":       s.get,
+		"norm":      s.norm,
+		"readonly":  s.readOnly,
+		"notify":    s.notify,
+		"disk":      s.makeDisk,
+		"fault":     s.fault,
+		"happening": s.happening,
+		"release":   s.release,
+		"forget":    func(*testscript.TestScript, bool, []string) { s.disk.ClearCalls() },
+		"changes":   s.changes,
+	}
+}
+
+// usage ends a script that uses a command in a wrong way.
+func usage(ts *testscript.TestScript, wrong bool, text string) {
+	if wrong {
+		ts.Fatalf("usage: %s", text)
+	}
+}
+
+func (s *script) waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 2, "waitfor FILE REGEXP")
+	s.await(ts, args[0], regexp.MustCompile(args[1]))
+}
+
+// await waits until the file has a match of re, and gives it and its groups.
+func (s *script) await(ts *testscript.TestScript, file string, re *regexp.Regexp) []string {
+	path := ts.MkAbs(file)
+	var text []byte
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		text, _ = os.ReadFile(path) // it may not be there yet
+		if match := re.FindStringSubmatch(string(text)); match != nil {
+			return match
+		}
+	}
+	ts.Fatalf("%s has no match of %q after %v:\n%s", file, re, patience, text)
+	return nil
+}
+
+func (s *script) address(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 2, "address FILE VARIABLE")
+	ts.Setenv(args[1], s.await(ts, args[0], regexp.MustCompile(`msg=Listening address=(\S+)\n`))[1])
+}
+
+func (s *script) terminate(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "terminate")
+	for _, cmd := range ts.BackgroundCmds() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			ts.Check(err)
+		}
+	}
+}
+
+func (s *script) get(ts *testscript.TestScript, neg bool, args []string) {
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "", nil)
+	ts.Check(err)
+	for ; len(args) > 2 && strings.HasPrefix(args[0], "-"); args = args[2:] {
+		switch args[0] {
+		case "-X":
+			r.Method = args[1]
+		case "-H":
+			name, value, _ := strings.Cut(args[1], ": ")
+			if name == "Host" {
+				r.Host = value
+			}
+			r.Header.Set(name, value)
+		}
+	}
+	usage(ts, neg || len(args) != 1, "get [-X METHOD] [-H HEADER]... URL")
+	r.URL, err = r.URL.Parse(args[0])
+	ts.Check(err)
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(r)
+	ts.Check(err)
+	defer response.Body.Close()
+	fmt.Fprintln(ts.Stdout(), response.Status)
+	response.Header.Del("Date")
+	ts.Check(response.Header.Write(ts.Stdout()))
+	fmt.Fprintln(ts.Stdout())
+	_, err = io.Copy(ts.Stdout(), response.Body)
+	ts.Check(err)
+}
+
+var (
+	idPattern    = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b|\.\.\.)`)
+	timePattern  = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	crlfReplacer = strings.NewReplacer("\r\n", "\n")
+)
+
+func (s *script) norm(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) < 1 || len(args) > 2, "norm FILE [TO]")
+	text := ts.ReadFile(args[0])
+	if args[0] == "stdout" {
+		text = crlfReplacer.Replace(text) // of HTTP headers
+	}
+	text = timePattern.ReplaceAllString(text, "TIME")
+	text = idPattern.ReplaceAllStringFunc(text, s.nameID)
+	if s.disk != nil {
+		text = strings.ReplaceAll(text, s.disk.Path, "$DISK")
+	}
+	text = strings.ReplaceAll(text, s.work, "$WORK")
+	if address := ts.Getenv("ADDRESS"); address != "" {
+		text = strings.ReplaceAll(text, address, "$ADDRESS")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[len(args)-1]), []byte(text), 0o666))
+}
+
+// nameID gives an ID, whole or short, its name.
+func (s *script) nameID(id string) string {
+	i := slices.Index(s.ids, id[:8])
+	if i < 0 {
+		i = len(s.ids)
+		s.ids = append(s.ids, id[:8])
+	}
+	name := "ID" + strconv.Itoa(i+1)
+	if strings.HasSuffix(id, "...") {
+		name += "..."
+	}
+	return name
+}
+
+func (s *script) readOnly(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "readonly DIR")
+	lab.ReadOnlyMount(s.t, ts.MkAbs(args[0]))
+}
+
+func (s *script) notify(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "notify FILE")
+	file, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	dir, err := os.MkdirTemp("", "notify") // $WORK can be too long for a socket's name
+	ts.Check(err)
+	path := filepath.Join(dir, "s")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	ts.Check(err)
+	s.t.Cleanup(func() {
+		socket.Close()
+		os.RemoveAll(dir)
+	})
+	ts.Setenv("NOTIFY_SOCKET", path)
+	go func() {
+		defer file.Close()
+		buf := make([]byte, 4096)
+		for {
+			n, err := socket.Read(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(file, "%s\n", buf[:n])
+		}
+	}()
+}
+
+func (s *script) makeDisk(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "disk")
+	s.disk = lab.FUSE(s.t)
+	ts.Setenv("DISK", s.disk.Path)
+}
+
+func (s *script) fault(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) < 4 || len(args) > 5, "fault NAME hang|delay|fail OPERATION SUFFIX [DURATION|ERRNO]")
+	op, suffix, detail := lab.Op(args[2]), args[3], strings.Join(args[4:], "")
+	switch args[1] {
+	case "hang":
+		s.faults[args[0]] = s.disk.Hang(op, suffix, lab.Always)
+	case "delay":
+		d, err := time.ParseDuration(detail)
+		ts.Check(err)
+		s.faults[args[0]] = s.disk.Delay(op, suffix, d, lab.Always)
+	case "fail":
+		errno := map[string]syscall.Errno{"ENOSPC": syscall.ENOSPC, "EIO": syscall.EIO, "EACCES": syscall.EACCES}[detail]
+		usage(ts, errno == 0, "fault NAME fail OPERATION SUFFIX ENOSPC|EIO|EACCES")
+		s.faults[args[0]] = s.disk.Fail(op, suffix, errno, lab.Always)
+	default:
+		ts.Fatalf("no such fault: %s", args[1])
+	}
+}
+
+func (s *script) happening(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1 || s.faults[args[0]] == nil, "happening NAME")
+	s.faults[args[0]].Await(1)
+}
+
+func (s *script) release(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1 || s.faults[args[0]] == nil, "release NAME")
+	s.faults[args[0]].Release()
+}
+
+func (s *script) changes(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "changes")
+	for _, call := range s.disk.Changes() {
+		fmt.Fprintln(ts.Stdout(), call)
+	}
+}

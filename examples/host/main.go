@@ -1,0 +1,54 @@
+// Command host is a small web service with telemetry in it, to copy from. It keeps its settings, and so the installation
+// ID, in config.json of the working directory.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rollcall-dev/rollcall"
+)
+
+func main() {
+	rollcall.RunChild() // first of all, for Isolate
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		slog.Error(err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	service, err := rollcall.New(rollcall.Config{
+		ConfigPath: "config.json",
+		Lazy:       true, // serve at once; the disk may take its time
+		Isolate:    true, // end at once, whatever the disk does
+		Logger:     slog.Default(),
+	})
+	if err != nil {
+		slog.Warn("No telemetry", "error", err) // service is nil, which is fine
+	}
+	if err := service.Start(ctx); err != nil {
+		return err
+	}
+	defer service.Stop(context.WithoutCancel(ctx))
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /installation", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, service.ID())
+	})
+	server := http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), "localhost:8080"), Handler: mux}
+	context.AfterFunc(ctx, func() { server.Close() })
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

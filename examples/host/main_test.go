@@ -1,0 +1,131 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+)
+
+// asHost makes this test binary the host.
+const asHost = "ROLLCALL_EXAMPLE_HOST"
+
+func TestMain(m *testing.M) {
+	rollcall.RunChild()
+	if os.Getenv(asHost) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestHost starts the host twice: it has the same ID both times, which is the one in its config, and ends when told to.
+func TestHost(t *testing.T) {
+	dir := t.TempDir()
+	first := runHost(t, dir)
+	if second := runHost(t, dir); second != first {
+		t.Errorf("after a restart: got %q, want %q", second, first)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Telemetry struct {
+			ID string `json:"installation_id"`
+		}
+	}
+	if err := json.Unmarshal(data, &config); err != nil || config.Telemetry.ID != first {
+		t.Errorf("config: got %q, %v, want ID %q", data, err, first)
+	}
+}
+
+// runHost starts the host in dir, waits until its ID is settled, asks for it, and ends the host.
+func runHost(t *testing.T, dir string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	address := freeAddress(t)
+	host := exec.CommandContext(ctx, os.Args[0])
+	host.Dir = dir
+	host.Env = append(os.Environ(), asHost+"=1", "LISTEN="+address, "ROLLCALL_INSTALLATION_ID=")
+	stderr, err := host.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	if !readUntil(stderr, &log, "Telemetry service started") {
+		host.Wait()
+		t.Fatalf("the host did not start; it said:\n%s", log.String())
+	}
+	id := ask(ctx, t, "http://"+address+"/installation")
+	if err := host.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(&log, stderr)
+	if err := host.Wait(); err != nil {
+		t.Fatalf("the host ended with %v; it said:\n%s", err, log.String())
+	}
+	return id
+}
+
+func readUntil(r io.Reader, log *bytes.Buffer, text string) bool {
+	b := make([]byte, 1)
+	for !strings.Contains(log.String(), text) {
+		if _, err := r.Read(b); err != nil {
+			return false
+		}
+		log.Write(b)
+	}
+	return true
+}
+
+// ask asks until the server listens, which it does a moment after the log line at the latest.
+func ask(ctx context.Context, t *testing.T, url string) string {
+	t.Helper()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.TrimSpace(string(body))
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

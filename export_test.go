@@ -1,0 +1,12 @@
+package rollcall
+
+import "github.com/rollcall-dev/rollcall/internal/fsys"
+
+// On gives the config with another file system.
+func (c Config) On(fs fsys.FS) Config {
+	c.fs = fs
+	return c
+}
+
+// StateFile is where the ID of an app is kept.
+var StateFile = stateFile

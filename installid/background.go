@@ -1,0 +1,101 @@
+package installid
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// How often a keeper looks after the ID once it has started.
+const (
+	// lookEvery is the time between two looks while all is well: one read of the config, and a copy put back if a save
+	// of the host removed it. More often would be a fight with the host.
+	lookEvery = time.Hour
+	// retryFirst is the time to the first retry after a fallback. It doubles up to lookEvery.
+	retryFirst = time.Minute
+	// consentEvery is the time between two looks while an ID may be made only after consent.
+	consentEvery = time.Minute
+	// jitter is the part by which the first two are lengthened at most, so that replicas do not look in step.
+	jitter = 0.1
+)
+
+// lookAfter is the background work: it tries to persist what is not, and looks once an hour whether all is in place.
+// It is patient: a storage operation may take as long as it likes here, and while one hangs no other is begun.
+// unfinished is what establish said: then the first look comes at once. It stands in line behind the operation that
+// hangs, so that a stored ID is adopted as soon as it can be read.
+func (k *Keeper) lookAfter(ctx context.Context, unfinished bool) {
+	defer k.update(func(st *Status) { st.NextTry = time.Time{} })
+	if unfinished {
+		k.look(ctx)
+	}
+	if m, ok := k.store.(Maintainer); ok {
+		m.Sweep(ctx) // best effort: what stays is swept at the next start
+	}
+	for retry := retryFirst; ; {
+		var wait time.Duration
+		switch st := k.Status(); {
+		case st.ID.IsZero():
+			wait = consentEvery
+		case !st.Persisted || st.Incomplete || st.LastError != "":
+			wait = jittered(retry)
+			retry = min(2*retry, lookEvery)
+		default:
+			wait = jittered(lookEvery)
+			retry = retryFirst
+		}
+		k.update(func(st *Status) { st.NextTry = time.Now().Add(wait) })
+		if !sleep(ctx, wait) {
+			return
+		}
+		k.look(ctx)
+	}
+}
+
+// look reads what is stored, adopts it if it is another ID than the one in use, and saves the ID where it is missing.
+func (k *Keeper) look(ctx context.Context) {
+	if k.begin(ctx) != nil {
+		return
+	}
+	defer k.end()
+	begin := time.Now()
+	attempt := k.Status().Attempts + 1
+	absent := false
+	result, err := k.try(ctx, attempt, &absent)
+	if m, ok := k.store.(Maintainer); ok && result == ResultFound {
+		var rec Record
+		rec, err = m.Maintain(ctx, k.ID())
+		if !rec.ID.IsZero() {
+			k.keep(rec)
+		}
+		switch {
+		case err != nil:
+			result = failure(ctx, err)
+		case rec.Written:
+			result = ResultSaved
+			k.reportPersisted(rec, attempt)
+		}
+	}
+	if ctx.Err() != nil {
+		return // stopped: not the storage's fault
+	}
+	if err != nil {
+		k.opts.Logger.Debug(msgFailed, keyError, err.Error(), keyAttempt, attempt)
+	}
+	k.record(attempt, result, err, time.Since(begin))
+}
+
+func jittered(d time.Duration) time.Duration {
+	return d + time.Duration(rand.Float64()*jitter*float64(d))
+}
+
+// sleep waits for d and tells whether ctx still stands.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

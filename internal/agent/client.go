@@ -1,0 +1,67 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxReply bounds what is read of an answer.
+const maxReply = 1 << 20
+
+// A Reply is what an agent says about itself.
+type Reply struct {
+	Status
+	// Consent is the one of Status in words, which is all that a reader needs of it.
+	Consent string `json:"consent"`
+}
+
+// Ask asks the agent at a base URL, such as http://127.0.0.1:8946, for its status. It waits no longer than ctx. It goes
+// through no proxy and follows no redirect: the agent is on this machine, or where the operator said.
+func Ask(ctx context.Context, base string) (Reply, error) {
+	target, err := url.Parse(base)
+	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
+		return Reply{}, errors.New("not a URL such as http://127.0.0.1:8946")
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath(PathStatus).String(), nil)
+	if err != nil {
+		return Reply{}, err
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err // without the URL, which the caller names
+		}
+		return Reply{}, rootCause(err)
+	}
+	defer response.Body.Close()
+	return readReply(response)
+}
+
+func readReply(response *http.Response) (Reply, error) {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
+	if err != nil {
+		return Reply{}, fmt.Errorf("read answer: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		var refusal errorBody
+		if json.Unmarshal(body, &refusal) == nil && refusal.Error != "" {
+			return Reply{}, fmt.Errorf("%s: %s", strings.ToLower(http.StatusText(response.StatusCode)), refusal.Error)
+		}
+		return Reply{}, fmt.Errorf("not a rollcall agent: it answers %s", response.Status)
+	}
+	var reply Reply
+	if err := json.Unmarshal(body, &reply); err != nil || reply.Version == "" {
+		return Reply{}, errors.New("not a rollcall agent: it answers something else")
+	}
+	return reply, nil
+}

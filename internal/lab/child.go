@@ -1,0 +1,117 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// childEnv names the function that a process started by Command runs instead of the tests.
+const childEnv = "ROLLCALL_LAB_CHILD"
+
+var (
+	children = make(map[string]func()) // written by Register, before Main
+	mainRan  bool
+)
+
+// Register makes fn what the test binary does when it is started by [Command] under this name: its arguments are
+// os.Args[1:], and it exits with status 0 when fn returns. Call it before [Main], from TestMain or an init function.
+func Register(name string, fn func()) {
+	if children[name] != nil {
+		panic("lab: child registered twice: " + name)
+	}
+	children[name] = fn
+}
+
+// Main is what a TestMain does. It runs the tests and exits; in a process that was started by [Command] it runs the
+// registered function instead.
+func Main(m *testing.M) {
+	RunChild()
+	sweep()
+	code := m.Run()
+	dismissJanitor()
+	removeBase()
+	os.Exit(code)
+}
+
+// RunChild runs the registered function and exits, in a process that was started by [Command]. Elsewhere it returns. It
+// is for a TestMain that has to do more than [Main] does.
+func RunChild() {
+	mainRan = true
+	name := os.Getenv(childEnv)
+	if name == "" {
+		return
+	}
+	os.Unsetenv(childEnv) // or the child's own children would take it for theirs
+	fn := children[name]
+	if fn == nil {
+		fmt.Fprintf(os.Stderr, "lab: no child is registered as %q\n", name)
+		os.Exit(2)
+	}
+	fn()
+	os.Exit(0)
+}
+
+// Command gives the command that runs a registered function in a process of its own. It is not started yet. It is killed
+// when the test ends or its process dies.
+func Command(t testing.TB, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	if children[name] == nil {
+		t.Fatalf("lab: no child is registered as %q", name)
+	}
+	if !mainRan {
+		t.Fatal("lab: TestMain does not call lab.Main")
+	}
+	cmd := exec.CommandContext(t.Context(), self(), args...)
+	cmd.Env = childEnviron(name)
+	cmd.WaitDelay = 5 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func childEnviron(name string) []string { return append(os.Environ(), childEnv+"="+name) }
+
+// AsUser makes the command run as another user, who is in the group of the same number and in no other.
+func AsUser(cmd *exec.Cmd, uid int) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	if cmd.Path == self() {
+		cmd.Path = "/proc/self/exe" // go test keeps the binary in a folder that others cannot enter
+	}
+	if cmd.Dir == "" {
+		cmd.Dir = "/"
+	}
+}
+
+func self() string {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err) // /proc is not mounted
+	}
+	return path
+}
+
+// startBound starts a command that gets its Pdeathsig when this process dies and not before: the kernel sends it when the
+// thread ends that started the command, so that thread has to stay. exited is closed when the command has ended.
+func startBound(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+			close(done)
+		}
+	}()
+	return done, <-started
+}

@@ -1,0 +1,387 @@
+//go:build linux
+
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Op is an operation of a file system, as the kernel asks for it. One system call can be several: to open a file by its
+// path is a Lookup of each of the path's folders and of the file, and an Open or a Create.
+type Op string
+
+// The operations. Closing a file is a Flush, which the caller waits for, and after the last one a Release, which nobody
+// waits for. Truncating, chmod, chown and setting times are all SetAttr.
+const (
+	Lookup      Op = "lookup"
+	GetAttr     Op = "getattr"
+	SetAttr     Op = "setattr"
+	Open        Op = "open"
+	Create      Op = "create"
+	Read        Op = "read"
+	Write       Op = "write"
+	Fsync       Op = "fsync"
+	Flush       Op = "flush"
+	Release     Op = "release"
+	Fallocate   Op = "fallocate"
+	OpenDir     Op = "opendir"
+	ReadDir     Op = "readdir"
+	FsyncDir    Op = "fsyncdir"
+	ReleaseDir  Op = "releasedir"
+	Mknod       Op = "mknod"
+	Mkdir       Op = "mkdir"
+	Rmdir       Op = "rmdir"
+	Unlink      Op = "unlink"
+	Rename      Op = "rename"
+	Exchange    Op = "exchange" // renameat2 with RENAME_EXCHANGE
+	Link        Op = "link"
+	Symlink     Op = "symlink"
+	Readlink    Op = "readlink"
+	GetXattr    Op = "getxattr"
+	ListXattr   Op = "listxattr"
+	SetXattr    Op = "setxattr"
+	RemoveXattr Op = "removexattr"
+	Statfs      Op = "statfs"
+
+	// Any stands for all of them in a rule.
+	Any Op = "*"
+)
+
+// Ops are all operations, for a test that lets each of them hang in turn.
+var Ops = []Op{
+	Lookup, GetAttr, SetAttr, Open, Create, Read, Write, Fsync, Flush, Release, Fallocate, OpenDir, ReadDir, FsyncDir,
+	ReleaseDir, Mknod, Mkdir, Rmdir, Unlink, Rename, Exchange, Link, Symlink, Readlink, GetXattr, ListXattr, SetXattr,
+	RemoveXattr, Statfs,
+}
+
+// Always is how often a fault happens that does not end by itself.
+const Always = -1
+
+// A FaultDir is a folder of which every operation can be made to hang, wait or fail. It is a file system that passes
+// everything on to a folder beneath. The kernel caches nothing of it: every operation reaches the rules.
+//
+// An operation that hangs by a rule hangs as on a broken local disk: the thread that waits for it cannot be killed, and
+// neither can its process end. With Freeze it hangs as on an NFS server that is away: it can be killed.
+//
+// Where several rules are for the same operation, the one that was made first counts, until it has happened as often as
+// it should. The methods stop the test when the server does not answer, so they are for the goroutine of the test.
+type FaultDir struct {
+	Path    string // the folder
+	Backing string // the folder beneath, to look at and to change without meeting a fault
+
+	t      testing.TB
+	server *os.Process
+	exited <-chan struct{}
+
+	mu     sync.Mutex // one request at a time
+	out    *json.Encoder
+	in     *json.Decoder
+	pipe   *os.File // that of in
+	frozen bool
+	nextID int
+}
+
+// Cached lets the kernel keep the content of files that are open, as it does for other file systems, instead of passing
+// on every read. mmap of files needs that.
+const Cached Option = "cached"
+
+// An Option of [FUSE].
+type Option string
+
+// FUSE mounts a new, empty FaultDir until the end of the test. It needs root and FUSE. Other users can use it, under
+// the usual rules of owner and mode.
+func FUSE(t testing.TB, options ...Option) *FaultDir {
+	t.Helper()
+	Need(t, Root, FUSEDevice)
+	dir := newFolder(t)
+	d := &FaultDir{Path: filepath.Join(dir, "mount"), Backing: filepath.Join(dir, "backing"), t: t}
+	for _, path := range []string{d.Path, d.Backing} {
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatalf("lab: %v", err)
+		}
+	}
+
+	cmd := exec.Command(self(), d.Path, d.Backing)
+	cmd.Env = childEnviron(serverName)
+	for _, o := range options {
+		cmd.Args = append(cmd.Args, string(o))
+	}
+	requestR, requestW := pipe(t)
+	replyR, replyW := pipe(t)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = requestR, replyW, os.Stderr
+	// In a group of its own, so that ^C does not reach it before the janitor can unmount.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	exited, err := startBound(cmd)
+	requestR.Close()
+	replyW.Close()
+	if err != nil {
+		t.Fatalf("lab: start FUSE server: %v", err)
+	}
+	d.server, d.exited = cmd.Process, exited
+	d.out, d.in, d.pipe = json.NewEncoder(requestW), json.NewDecoder(replyR), replyR
+	undoAtEnd(t, deed{Kind: mounted, Path: d.Path})
+	forget := tellJanitor(t, deed{Kind: started, PID: cmd.Process.Pid})
+	t.Cleanup(func() { // what hangs gets ECONNABORTED; then unmounting cannot hang either
+		d.Kill()
+		forget()
+		requestW.Close()
+		replyR.Close()
+	})
+	d.ask(request{Do: doNothing}) // answered when it is mounted
+	return d
+}
+
+func pipe(t testing.TB) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatalf("lab: %v", err)
+	}
+	return r, w
+}
+
+// A Fault is a rule of a FaultDir.
+type Fault struct {
+	d  *FaultDir
+	id int
+}
+
+// Hang lets operations hang until Release, and then be carried out. It is for those on names that end in suffix, and for
+// the next so many times, or Always.
+func (d *FaultDir) Hang(op Op, suffix string, times int) *Fault {
+	d.t.Helper()
+	return d.add(rule{Op: op, Suffix: suffix, Times: times, Hang: true})
+}
+
+// HangReply lets operations be carried out at once, and then hang until Release.
+func (d *FaultDir) HangReply(op Op, suffix string, times int) *Fault {
+	d.t.Helper()
+	return d.add(rule{Op: op, Suffix: suffix, Times: times, HangReply: true})
+}
+
+// Delay lets operations wait, or until Release when that is sooner, and then be carried out.
+func (d *FaultDir) Delay(op Op, suffix string, wait time.Duration, times int) *Fault {
+	d.t.Helper()
+	return d.add(rule{Op: op, Suffix: suffix, Times: times, Delay: wait})
+}
+
+// Fail lets operations fail without being carried out. Two things are the kernel's doing: when it looks up a name that it
+// knows and that fails, it tries a second time; and ENOSYS it takes from some operations as a sign that they are not known
+// at all, and does not ask again: Exchange then fails with EINVAL, and Fsync and Flush succeed.
+func (d *FaultDir) Fail(op Op, suffix string, errno syscall.Errno, times int) *Fault {
+	d.t.Helper()
+	return d.add(rule{Op: op, Suffix: suffix, Times: times, Errno: errno})
+}
+
+// DoThenFail lets operations be carried out and then say that they have failed.
+func (d *FaultDir) DoThenFail(op Op, suffix string, errno syscall.Errno, times int) *Fault {
+	d.t.Helper()
+	return d.add(rule{Op: op, Suffix: suffix, Times: times, Errno: errno, Do: true})
+}
+
+// WithoutExchange makes it a file system that cannot exchange files: EINVAL.
+func (d *FaultDir) WithoutExchange() {
+	d.t.Helper()
+	d.Fail(Exchange, "", unix.EINVAL, Always)
+}
+
+// WithoutLinks makes it a file system that has no hard links: EPERM.
+func (d *FaultDir) WithoutLinks() {
+	d.t.Helper()
+	d.Fail(Link, "", unix.EPERM, Always)
+}
+
+func (d *FaultDir) add(r rule) *Fault {
+	d.t.Helper()
+	d.mu.Lock()
+	d.nextID++
+	r.ID = d.nextID
+	d.mu.Unlock()
+	d.ask(request{Do: doAdd, Rule: &r})
+	return &Fault{d, r.ID}
+}
+
+// Release ends the rule. What hangs or waits because of it goes on.
+func (f *Fault) Release() {
+	f.d.t.Helper()
+	f.d.ask(request{Do: doRelease, ID: f.id})
+}
+
+// Waiting tells how many operations hang or wait because of the rule at this moment.
+func (f *Fault) Waiting() int {
+	f.d.t.Helper()
+	return f.d.ask(request{Do: doCount, ID: f.id}).Waiting
+}
+
+// Happened tells how often the rule has been applied.
+func (f *Fault) Happened() int {
+	f.d.t.Helper()
+	return f.d.ask(request{Do: doCount, ID: f.id}).Happened
+}
+
+// Await returns as soon as n operations at least hang or wait because of the rule. It stops the test after 10 s.
+func (f *Fault) Await(n int) {
+	f.d.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); f.Waiting() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			f.d.t.Fatalf("lab: %d operations hang after 10 s, want %d", f.Waiting(), n)
+		}
+	}
+}
+
+// Reset ends all rules.
+func (d *FaultDir) Reset() {
+	d.t.Helper()
+	d.ask(request{Do: doReset})
+}
+
+// A Call is an operation that the kernel asked for.
+type Call struct {
+	Op    Op
+	Name  string        // path in the folder, with a slash at its begin
+	To    string        // the new name, of Rename, Exchange and Link; the target of Symlink; the attribute of GetXattr and such
+	Flags uint32        // of Open and Create, as for open(2)
+	Done  bool          // whether it was answered
+	Errno syscall.Errno // the answer; 0 for success
+}
+
+// Changes tells whether the operation changes something, or opens a file so that it could be changed.
+func (c Call) Changes() bool {
+	switch c.Op {
+	case Open:
+		return c.Flags&unix.O_ACCMODE != unix.O_RDONLY || c.Flags&unix.O_TRUNC != 0
+	case SetAttr, Create, Write, Fallocate, Mknod, Mkdir, Rmdir, Unlink, Rename, Exchange, Link, Symlink, SetXattr, RemoveXattr:
+		return true
+	}
+	return false
+}
+
+func (c Call) String() string {
+	s := string(c.Op) + " " + c.Name
+	if c.To != "" {
+		s += " " + c.To
+	}
+	if c.Flags != 0 {
+		s += fmt.Sprintf(" flags %#x", c.Flags)
+	}
+	switch {
+	case !c.Done:
+		s += ": hangs"
+	case c.Errno != 0:
+		s += ": " + c.Errno.Error()
+	}
+	return s
+}
+
+// Calls gives all operations since FUSE or ClearCalls, in the order in which they came. The last ones can be missing
+// Release, which the kernel asks for when it likes. That of the kernel for security.capability, before each write, is left out,
+// and no rule applies to it.
+func (d *FaultDir) Calls() []Call {
+	d.t.Helper()
+	return d.ask(request{Do: doCalls}).Calls
+}
+
+// Changes gives those of Calls that change something.
+func (d *FaultDir) Changes() []Call {
+	d.t.Helper()
+	return slices.DeleteFunc(d.Calls(), func(c Call) bool { return !c.Changes() })
+}
+
+// ClearCalls forgets what Calls would give.
+func (d *FaultDir) ClearCalls() {
+	d.t.Helper()
+	d.ask(request{Do: doClear})
+}
+
+// Freeze stops the server, so that every operation hangs until Thaw. Such a hang can be killed. No other method but Thaw
+// and Kill works meanwhile.
+func (d *FaultDir) Freeze() {
+	d.t.Helper()
+	if err := d.server.Signal(unix.SIGSTOP); err != nil {
+		d.t.Fatalf("lab: %v", err)
+	}
+	d.setFrozen(true)
+	stat := fmt.Sprintf("/proc/%d/stat", d.server.Pid)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile(stat)
+		if err != nil {
+			break
+		}
+		// The state comes after the name, which is in parentheses and may hold some.
+		if _, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " "); strings.HasPrefix(rest, "T") {
+			return
+		}
+	}
+	d.t.Fatal("lab: the FUSE server does not stop")
+}
+
+// Thaw lets the server go on.
+func (d *FaultDir) Thaw() {
+	d.t.Helper()
+	if err := d.server.Signal(unix.SIGCONT); err != nil {
+		d.t.Fatalf("lab: %v", err)
+	}
+	d.setFrozen(false)
+}
+
+func (d *FaultDir) setFrozen(frozen bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen = frozen
+}
+
+// Kill ends the server, as when a disk is pulled out: what hangs fails with ECONNABORTED, what comes later with ENOTCONN.
+// No other method works any more.
+func (d *FaultDir) Kill() {
+	d.t.Helper()
+	d.server.Kill()
+	select {
+	case <-d.exited:
+	case <-time.After(10 * time.Second):
+		d.t.Error("lab: the FUSE server does not end")
+	}
+}
+
+func (d *FaultDir) alive() bool {
+	select {
+	case <-d.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// ask sends a request to the server and waits for the reply, for 10 s at most.
+func (d *FaultDir) ask(r request) reply {
+	d.t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.frozen {
+		d.t.Fatal("lab: the FUSE server is frozen")
+	}
+	d.pipe.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var answer reply
+	err := d.out.Encode(r)
+	if err == nil {
+		err = d.in.Decode(&answer)
+	}
+	if err != nil {
+		d.t.Fatalf("lab: %s: no answer from the FUSE server: %v", r.Do, err)
+	}
+	if answer.Err != "" {
+		d.t.Fatalf("lab: %s: %s", r.Do, answer.Err)
+	}
+	return answer
+}

@@ -1,0 +1,159 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// text is a field of characters.
+type text[T any] struct {
+	at   func(*T) *string
+	rule *rule
+}
+
+func (c text[T]) describe() (string, string) { return typeText, c.rule.bound() }
+func (c text[T]) empty(t *T) bool            { return *c.at(t) == "" }
+
+func (c text[T]) append(dst []byte, t *T, _ int) []byte { return appendText(dst, *c.at(t)) }
+
+func (c text[T]) check(t *T) *InvalidError {
+	if !c.rule.allows(*c.at(t)) {
+		return outOfBounds(c.rule.bound())
+	}
+	return nil
+}
+
+func (c text[T]) parse(r *reader, t *T) *InvalidError {
+	value, ok := r.text()
+	if !ok {
+		return invalid(CodeWrongType)
+	}
+	for _, known := range c.rule.values {
+		if known == string(value) {
+			*c.at(t) = known
+			return nil
+		}
+	}
+	most := c.rule.max
+	if c.rule.values != nil {
+		most = MaxCodeLen
+	}
+	if len(value) > most {
+		return outOfBounds(c.rule.bound())
+	}
+	*c.at(t) = string(value)
+	return nil
+}
+
+// number is a field of a whole number.
+type number[T any] struct {
+	at       func(*T) *int
+	min, max int
+	outside  Code // the reason when it is out of these bounds
+}
+
+func (c number[T]) describe() (string, string) {
+	return typeNumber, fmt.Sprintf("%d to %d", c.min, c.max)
+}
+
+func (c number[T]) empty(*T) bool { return false }
+
+func (c number[T]) append(dst []byte, t *T, _ int) []byte {
+	return strconv.AppendInt(dst, int64(*c.at(t)), 10)
+}
+
+func (c number[T]) check(t *T) *InvalidError {
+	if n := *c.at(t); n < c.min || n > c.max {
+		return c.bad()
+	}
+	return nil
+}
+
+func (c number[T]) parse(r *reader, t *T) *InvalidError {
+	literal, ok := r.number()
+	if !ok {
+		return invalid(CodeWrongType)
+	}
+	n, err := strconv.Atoi(string(literal))
+	if err != nil { // too large for an int
+		return c.bad()
+	}
+	*c.at(t) = n
+	return nil
+}
+
+func (c number[T]) bad() *InvalidError {
+	_, bound := c.describe()
+	return &InvalidError{Reason: c.outside, bound: bound}
+}
+
+// moment is a field of a time.
+type moment[T any] struct {
+	at func(*T) *time.Time
+}
+
+const (
+	timeFormat = "2006-01-02T15:04:05Z"
+	timeBound  = "RFC 3339 in UTC, in whole seconds, such as 2026-01-31T23:59:59Z; 1970 to 9999"
+)
+
+func (c moment[T]) describe() (string, string) { return typeTime, timeBound }
+func (c moment[T]) empty(t *T) bool            { return c.at(t).IsZero() }
+
+func (c moment[T]) append(dst []byte, t *T, _ int) []byte {
+	dst = append(dst, '"')
+	dst = c.at(t).UTC().AppendFormat(dst, timeFormat)
+	return append(dst, '"')
+}
+
+func (c moment[T]) check(t *T) *InvalidError {
+	if year := c.at(t).UTC().Year(); year < 1970 || year > 9999 {
+		return outOfBounds(timeBound)
+	}
+	return nil
+}
+
+func (c moment[T]) parse(r *reader, t *T) *InvalidError {
+	value, ok := r.text()
+	if !ok {
+		return invalid(CodeWrongType)
+	}
+	if len(value) == 0 {
+		return nil
+	}
+	if len(value) != len(timeFormat) {
+		return &InvalidError{Reason: CodeWrongType, bound: timeBound}
+	}
+	parsed, err := time.Parse(timeFormat, string(value))
+	if err != nil {
+		return &InvalidError{Reason: CodeWrongType, bound: timeBound}
+	}
+	if parsed.IsZero() { // the first second of year 1, which would pass for none
+		return outOfBounds(timeBound)
+	}
+	*c.at(t) = parsed
+	return nil
+}
+
+// object is a field with fields of its own, which are fields of T too. It is empty when all of them are.
+type object[T any] specs[T]
+
+func (c object[T]) describe() (string, string) { return "", "" }
+
+func (c object[T]) empty(t *T) bool {
+	for i := range c {
+		if !c[i].codec.empty(t) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c object[T]) append(dst []byte, t *T, schema int) []byte {
+	return specs[T](c).append(dst, t, schema)
+}
+
+func (c object[T]) check(t *T) *InvalidError { return specs[T](c).check(t) }
+
+func (c object[T]) parse(r *reader, t *T) *InvalidError { return specs[T](c).parse(r, t) }

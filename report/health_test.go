@@ -1,0 +1,188 @@
+package report_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// testHealth is what testdata/health.json holds.
+func testHealth() report.HealthReport {
+	day := func(d, h, m, s int) time.Time { return time.Date(2026, 1, d, h, m, s, 0, time.UTC) }
+	return report.HealthReport{
+		Schema:         report.SchemaVersion,
+		App:            "birdwatch",
+		InstallationID: testID,
+		IDPersistence:  report.Persisted,
+		SentAt:         testTime,
+		Version:        "1.4.0",
+		Groups: []report.Group{{
+			Source: "log", Component: "detector", Reason: "model_load_failed", Stage: "start",
+			Severity: report.SeverityCritical, Count: 3,
+			Since: day(30, 8, 0, 0), First: day(30, 8, 0, 2), Last: day(31, 20, 15, 0),
+			Context: map[string]string{"device": "gpu.0", "backend": "openvino"},
+		}, {
+			Source: "check", Component: "storage", Reason: "slow",
+			Severity: report.SeverityWarning, Count: 120,
+			Since: day(30, 8, 0, 0), First: day(30, 9, 0, 0), Last: day(30, 9, 0, 0),
+		}},
+	}
+}
+
+func TestHealthGolden(t *testing.T) {
+	h := testHealth()
+	want := golden(t, "health.json")
+	for range 20 { // the context is a map
+		if got, err := h.Marshal(); err != nil || string(got) != want {
+			t.Fatalf("got %s, %v, want %s", got, err, want)
+		}
+	}
+	if got, err := json.Marshal(h); err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	type plain report.HealthReport // without its methods
+	if got, err := json.Marshal(plain(h)); err != nil || string(got) != want {
+		t.Errorf("by its tags: got %s, %v, want %s", got, err, want)
+	}
+	parsed, dropped, err := report.ParseHealth([]byte(want))
+	if err != nil || dropped != (report.Dropped{}) || !reflect.DeepEqual(parsed, h) {
+		t.Errorf("got %+v, %+v, %v, want %+v", parsed, dropped, err, h)
+	}
+	var back report.HealthReport
+	if err := json.Unmarshal([]byte(want), &back); err != nil || !reflect.DeepEqual(back, h) {
+		t.Errorf("got %+v, %v, want %+v", back, err, h)
+	}
+	if err := json.Unmarshal([]byte(`{}`), &back); reason(err) != report.CodeMissing {
+		t.Errorf("got %v, want it missing", err)
+	}
+}
+
+func TestHealthRefused(t *testing.T) {
+	long := strings.Repeat("a", report.MaxCodeLen)
+	group := func(reason string) string {
+		return fmt.Sprintf(`{"source":"a","component":"b","reason":%q,"severity":"info","count":1,`+
+			`"since":"2026-01-30T08:00:00Z","first":"2026-01-30T08:00:00Z","last":"2026-01-30T08:00:00Z"},`, reason)
+	}
+	var many strings.Builder // MaxGroups with the two that are there, less one
+	for i := range report.MaxGroups - 2 {
+		many.WriteString(group(fmt.Sprint(i)))
+	}
+	good := golden(t, "health.json")
+	start := strings.Index(good, `"groups":`)
+	for _, c := range []refusal{
+		{`"schema":1`, `"schema":0`, "schema", report.CodeUnknownSchema},
+		{`"birdwatch"`, `"Bird"`, "app", report.CodeOutOfBounds},
+		{testID, `x`, "installation_id", report.CodeOutOfBounds},
+		{`"persisted"`, `"x"`, "id_persistence", report.CodeOutOfBounds},
+		{`2026-01-31T23:59:59Z`, `now`, "sent_at", report.CodeWrongType},
+		{`"1.4.0"`, `"\u0001"`, "version", report.CodeOutOfBounds},
+
+		{good[start:], `"x":1}`, "groups", report.CodeMissing},
+		{good[start:], `"groups":[]}`, "groups", report.CodeMissing},
+		{good[start:], `"groups":{}}`, "groups", report.CodeWrongType},
+		{good[start:], `"groups":[1]}`, "groups", report.CodeWrongType},
+		{good[start:], `"groups":[{}]}`, "groups[].source", report.CodeMissing},
+		{`"groups":[`, `"groups":[` + many.String() + group("x"), "groups", report.CodeOutOfBounds},
+		{`"groups":[`, `"groups":[` + group("x") + group("x"), "groups", report.CodeDuplicate},
+
+		{`"source":"log",`, ``, "groups[].source", report.CodeMissing},
+		{`"log"`, `""`, "groups[].source", report.CodeMissing},
+		{`"log"`, `"a message"`, "groups[].source", report.CodeOutOfBounds},
+		{`"component":"detector",`, ``, "groups[].component", report.CodeMissing},
+		{`"detector"`, `"` + long + `a"`, "groups[].component", report.CodeOutOfBounds},
+		{`"reason":"model_load_failed",`, ``, "groups[].reason", report.CodeMissing},
+		{`"model_load_failed"`, `"_x"`, "groups[].reason", report.CodeOutOfBounds},
+		{`"start"`, `"Start"`, "groups[].stage", report.CodeOutOfBounds},
+		{`"start"`, `1`, "groups[].stage", report.CodeWrongType},
+		{`"severity":"critical",`, ``, "groups[].severity", report.CodeMissing},
+		{`"critical"`, `"fatal"`, "groups[].severity", report.CodeOutOfBounds},
+		{`"count":3,`, ``, "groups[].count", report.CodeMissing},
+		{`"count":3`, `"count":0`, "groups[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":-3`, "groups[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":1000000001`, "groups[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":99999999999999999999`, "groups[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":3.5`, "groups[].count", report.CodeWrongType},
+		{`"count":3`, `"count":true`, "groups[].count", report.CodeWrongType},
+		{`"since":"2026-01-30T08:00:00Z",`, ``, "groups[].since", report.CodeMissing},
+		{`"since":"2026-01-30T08:00:00Z"`, `"since":"1960-01-30T08:00:00Z"`, "groups[].since", report.CodeOutOfBounds},
+		{`"first":"2026-01-30T08:00:02Z",`, ``, "groups[].first", report.CodeMissing},
+		{`"last":"2026-01-31T20:15:00Z",`, ``, "groups[].last", report.CodeMissing},
+		{`"last":"2026-01-31T20:15:00Z"`, `"last":"2026-01-30T08:00:01Z"`, "groups[].last", report.CodeOutOfBounds},
+		{`"context":{`, `"context":"x","other":{`, "groups[].context", report.CodeWrongType},
+		{`"context":{`, `"context":{"device":"a",`, "groups[].context", report.CodeDuplicate},
+		{`"count":3`, `"count":3,"count":3`, "groups[].count", report.CodeDuplicate},
+	} {
+		h, dropped, err := report.ParseHealth(c.on(t, good))
+		c.check(t, err)
+		if !reflect.DeepEqual(h, report.HealthReport{}) || dropped != (report.Dropped{}) {
+			t.Errorf("%s: got %+v, %+v, want nothing", c.new, h, dropped)
+		}
+	}
+	full := refusal{old: `"groups":[`, new: `"groups":[` + many.String()}.on(t, good)
+	if h, _, err := report.ParseHealth(full); err != nil || len(h.Groups) != report.MaxGroups {
+		t.Errorf("got %d groups, %v, want %d", len(h.Groups), err, report.MaxGroups)
+	}
+}
+
+func TestHealthAccepted(t *testing.T) {
+	for _, c := range []struct {
+		old, new string
+		change   func(*report.HealthReport)
+		dropped  report.Dropped
+	}{
+		{`"count":3`, `"count":1000000000`, func(h *report.HealthReport) { h.Groups[0].Count = 1e9 }, report.Dropped{}},
+		{`"start"`, `""`, func(h *report.HealthReport) { h.Groups[0].Stage = "" }, report.Dropped{}},
+		{`"1.4.0"`, `"v1.4.0"`, func(*report.HealthReport) {}, report.Dropped{}},
+		{`"count":3`, `"count":3,"words":"free text"`, func(*report.HealthReport) {}, report.Dropped{Fields: 1}},
+		{`"gpu.0"`, `"GPU 0"`, func(h *report.HealthReport) { delete(h.Groups[0].Context, "device") },
+			report.Dropped{Context: 1}},
+		{`"gpu.0"`, `{"a":[1,"]"]}`, func(h *report.HealthReport) { delete(h.Groups[0].Context, "device") },
+			report.Dropped{Context: 1}},
+		{`"context":{`, `"context":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1",`,
+			func(h *report.HealthReport) {
+				for _, key := range strings.Split("abcdefg", "") {
+					h.Groups[0].Context[key] = "1"
+				}
+				delete(h.Groups[0].Context, "device")
+			}, report.Dropped{Context: 1}},
+	} {
+		want := testHealth()
+		c.change(&want)
+		got, dropped, err := report.ParseHealth(refusal{old: c.old, new: c.new}.on(t, golden(t, "health.json")))
+		if err != nil || dropped != c.dropped || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %+v, %v, want %+v, %+v", c.new, got, dropped, err, want, c.dropped)
+		}
+	}
+}
+
+// TestHealthValidate covers what a sender can have and a parser cannot.
+func TestHealthValidate(t *testing.T) {
+	context := map[string]string{}
+	for i := range report.MaxContext + 1 {
+		context[fmt.Sprint("k", i)] = "v"
+	}
+	for name, change := range map[string]func(*report.HealthReport){
+		"too many groups":    func(h *report.HealthReport) { h.Groups = make([]report.Group, report.MaxGroups+1) },
+		"context's key":      func(h *report.HealthReport) { h.Groups[0].Context = map[string]string{"A": "a"} },
+		"context's value":    func(h *report.HealthReport) { h.Groups[0].Context = map[string]string{"a": "free text"} },
+		"too much context":   func(h *report.HealthReport) { h.Groups[1].Context = context },
+		"version as written": func(h *report.HealthReport) { h.Version = "v1" },
+	} {
+		h := testHealth()
+		change(&h)
+		if _, err := h.Marshal(); reason(err) != report.CodeOutOfBounds {
+			t.Errorf("%s: got %v, want it out of bounds", name, err)
+		}
+	}
+	h := testHealth()
+	h.Groups = append(h.Groups, h.Groups[0])
+	h.Groups[2].Context = nil
+	if err := h.Validate(); reason(err) != report.CodeDuplicate {
+		t.Errorf("got %v, want a duplicate", err)
+	}
+}

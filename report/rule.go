@@ -1,0 +1,115 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A rule says which texts a field can hold, apart from the empty one, which stands for none.
+type rule struct {
+	max    int                    // the most bytes
+	of     string                 // the same for people; "" with values
+	ok     func(text string) bool // nil with values
+	values []string               // if not nil, the only ones
+}
+
+var (
+	appRule         = rule{max: MaxAppLen, of: "a-z, 0-9 and -", ok: ValidApp}
+	idRule          = rule{max: idLen, of: "a UUID in lower case, neither nil nor all ones", ok: validID}
+	persistenceRule = rule{values: []string{string(Persisted), string(InMemory)}}
+	versionRule     = rule{max: MaxVersionLen, of: "printable ASCII, without v before a number", ok: validVersion}
+	platformRule    = rule{max: MaxPlatformLen, of: "letters, digits and . _ + ~ -", ok: ValidPlatform}
+	deploymentRule  = rule{values: []string{
+		string(DeploymentBare), string(DeploymentContainer), string(DeploymentKubernetes), string(DeploymentVM),
+		string(DeploymentUnknown),
+	}}
+	codeRule     = rule{max: MaxCodeLen, of: "a-z, 0-9 and . _ -", ok: ValidCode}
+	severityRule = rule{values: []string{
+		string(SeverityInfo), string(SeverityWarning), string(SeverityError), string(SeverityCritical),
+	}}
+)
+
+func (r rule) bound() string {
+	if r.values != nil {
+		return "one of " + strings.Join(r.values, ", ")
+	}
+	return fmt.Sprintf("%s; at most %d characters", r.of, r.max)
+}
+
+func (r rule) allows(text string) bool {
+	if r.values != nil {
+		return slices.Contains(r.values, text)
+	}
+	return r.ok(text)
+}
+
+// ValidApp tells whether text can be an app's key: 1 to [MaxAppLen] characters of a-z, 0-9 and '-'.
+func ValidApp(text string) bool {
+	return lengthIn(text, MaxAppLen) && all(text, func(c byte) bool { return lowerOrDigit(c) || c == '-' })
+}
+
+// ValidCode tells whether text is a code: 1 to [MaxCodeLen] characters of a-z, 0-9, '.', '_' and '-', the first one a
+// letter or a digit.
+func ValidCode(text string) bool { return isCode(text, MaxCodeLen) }
+
+// ValidName tells whether text can name a fact or a context entry: 1 to [MaxNameLen] characters of a-z, 0-9, '.' and
+// '_', the first one a letter.
+func ValidName(text string) bool {
+	return lengthIn(text, MaxNameLen) && 'a' <= text[0] && text[0] <= 'z' &&
+		all(text, func(c byte) bool { return lowerOrDigit(c) || c == '.' || c == '_' })
+}
+
+// ValidPlatform tells whether text can describe the platform: 1 to [MaxPlatformLen] letters and digits of ASCII, '.',
+// '_', '+', '~' and '-', the first one a letter or a digit. A client leaves out what is not.
+func ValidPlatform(text string) bool {
+	return lengthIn(text, MaxPlatformLen) && letterOrDigit(text[0]) &&
+		all(text, func(c byte) bool { return letterOrDigit(c) || strings.IndexByte("._+~-", c) >= 0 })
+}
+
+func isCode(text string, most int) bool {
+	return lengthIn(text, most) && lowerOrDigit(text[0]) &&
+		all(text, func(c byte) bool { return lowerOrDigit(c) || c == '.' || c == '_' || c == '-' })
+}
+
+const idLen = 36
+
+// validID tells whether text is a UUID in its canonical form (RFC 9562, section 4), in lower case, and not one of the
+// two that stand for none. A receiver does not correct the case: two spellings must not become two installations.
+func validID(text string) bool {
+	if len(text) != idLen {
+		return false
+	}
+	same := true // all digits are the first one
+	for i := range len(text) {
+		c := text[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !isDigit(c) && (c < 'a' || c > 'f') {
+				return false
+			}
+			same = same && c == text[0]
+		}
+	}
+	return !same || text[0] != '0' && text[0] != 'f'
+}
+
+func lengthIn(text string, most int) bool { return 1 <= len(text) && len(text) <= most }
+
+func all(text string, ok func(c byte) bool) bool {
+	for i := range len(text) {
+		if !ok(text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool      { return '0' <= c && c <= '9' }
+func lowerOrDigit(c byte) bool { return 'a' <= c && c <= 'z' || isDigit(c) }
+
+func letterOrDigit(c byte) bool { return lowerOrDigit(c) || 'A' <= c && c <= 'Z' }
