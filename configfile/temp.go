@@ -113,7 +113,7 @@ func publish(ctx context.Context, disk fsys.FS, name string, data []byte, perm f
 			return fs.ErrExist
 		}
 	case err != nil && fsys.WithoutLinks(err):
-		if err := renameToNew(disk, temp, name, lock); err != nil {
+		if err := renameToNew(ctx, disk, temp, name, lock); err != nil {
 			return err
 		}
 	case err != nil:
@@ -122,8 +122,11 @@ func publish(ctx context.Context, disk fsys.FS, name string, data []byte, perm f
 	return syncFolder(ctx, disk, name)
 }
 
-func renameToNew(disk fsys.FS, temp, name string, lock func() (unlock func())) error {
+func renameToNew(ctx context.Context, disk fsys.FS, temp, name string, lock func() (unlock func())) error {
 	defer lock()()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	_, err := disk.Lstat(name)
 	if err == nil {
 		return fs.ErrExist

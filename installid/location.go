@@ -22,6 +22,8 @@ type Location struct {
 	AnchorDir  string         `json:"anchor_dir,omitempty"`
 	// StateFile is the plain file, when there is no config.
 	StateFile string `json:"state_file,omitempty"`
+	// PolicyPath is the machine-wide policy file, which only records are read from; empty for none.
+	PolicyPath string `json:"policy_path,omitempty"`
 }
 
 // newConfig is what a config that does not exist begins with: the operator sees the switch, and that it is off.

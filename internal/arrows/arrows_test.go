@@ -21,13 +21,18 @@ const module = "github.com/rollcall-dev/rollcall"
 // linked are the packages that a host's program contains, and which others of this module each may import. Their
 // folders are relative to the module; "." is the root package.
 var linked = map[string][]string{
-	".":                {"installid", "configfile", "report", "internal/flight", "internal/fsys", "internal/isolate"},
-	"installid":        {"configfile", "internal/flight", "internal/fsys"},
-	"configfile":       {"internal/flight", "internal/fsys"},
-	"report":           {},
-	"internal/flight":  {},
-	"internal/fsys":    {},
-	"internal/isolate": {"installid", "configfile", "internal/flight", "internal/fsys"},
+	".": {
+		"installid", "configfile", "report",
+		"internal/flight", "internal/fsys", "internal/isolate", "internal/platform", "internal/sender",
+	},
+	"installid":         {"configfile", "internal/flight", "internal/fsys"},
+	"configfile":        {"internal/flight", "internal/fsys"},
+	"report":            {},
+	"internal/flight":   {},
+	"internal/fsys":     {},
+	"internal/isolate":  {"installid", "configfile", "internal/flight", "internal/fsys"},
+	"internal/platform": {},
+	"internal/sender":   {"report", "internal/flight"},
 }
 
 // linkable are the modules that a host links besides this one: few, and small.

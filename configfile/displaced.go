@@ -1,0 +1,203 @@
+package configfile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+)
+
+// What is here is done also by an operation that was abandoned long ago, and so without its context.
+
+const (
+	// writersWait is how long a program that has the displaced file open for writing is waited for.
+	writersWait = 200 * time.Millisecond
+	// putBackRounds is how often saves of others are put back that come one upon the other.
+	putBackRounds = 10
+)
+
+// noWriters waits a moment until nobody has the file open for writing any more. Where the system cannot tell, it says
+// so as well: the content is compared all the same, twice.
+func noWriters(ctx context.Context, file fsys.File) bool {
+	deadline := time.Now().Add(writersWait)
+	for {
+		writers, err := file.HasWriters()
+		if err != nil || !writers {
+			return true
+		}
+		if ctx.Err() != nil || !time.Now().Before(deadline) {
+			return false
+		}
+		sleep(ctx, time.Millisecond)
+	}
+}
+
+// verdict is what a look at a file finds that may have been changed by another program.
+type verdict int
+
+const (
+	final   verdict = iota // it holds what was expected, and nobody is writing to it
+	newer                  // it is, or may become, something else
+	missing                // it is not there
+	unknown                // it cannot be read
+)
+
+// look tells whether a file is final and holds one of the contents. If id is not nil, it has to be that very file.
+func (r *replacement) look(name string, id fs.FileInfo, contents ...[]byte) verdict {
+	info, data, err := r.contentOf(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return missing
+	case errors.Is(err, errBeingWritten), errors.Is(err, ErrNotRegular), errors.Is(err, ErrTooLarge):
+		return newer
+	case err != nil:
+		return unknown
+	case id != nil && !r.fs.SameFile(info, id):
+		return newer
+	}
+	for _, content := range contents {
+		if bytes.Equal(data, content) {
+			return final
+		}
+	}
+	return newer
+}
+
+var errBeingWritten = errors.New("is open for writing")
+
+// contentOf reads a regular file that nobody has open for writing. What fails otherwise is tried again a few times. The
+// info comes also with an error, as soon as there is one.
+func (r *replacement) contentOf(name string) (info fs.FileInfo, data []byte, err error) {
+	for again := 0; ; again++ {
+		info, data, err = r.contentOnce(name)
+		_, fault := errors.AsType[syscall.Errno](err)
+		if !fault || errors.Is(err, fs.ErrNotExist) || again == len(rereads) {
+			return info, data, err
+		}
+		time.Sleep(rereads[again])
+	}
+}
+
+func (r *replacement) contentOnce(name string) (info fs.FileInfo, data []byte, err error) {
+	if info, err = r.fs.Lstat(name); err != nil {
+		return nil, nil, err
+	}
+	if err := checkRegular(info); err != nil {
+		return info, nil, err
+	}
+	file, err := r.fs.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return info, nil, err
+	}
+	defer file.Close()
+	if !noWriters(context.Background(), file) {
+		return info, nil, errBeingWritten
+	}
+	data, err = readAll(file, info.Size())
+	return info, data, err
+}
+
+// putBack undoes an exchange that displaced something newer than what the change was made from. What comes away from
+// the target then should be what was put there; if it is not, that is newer still, and goes back in its turn.
+func (r *replacement) putBack() error {
+	id, data := r.ours, r.data // what was put into the target's place
+	var err error
+	for range putBackRounds {
+		displaced, content, readErr := r.contentOf(r.temp)
+		if displaced == nil {
+			return r.notPutBack(readErr)
+		}
+		err = r.fs.Exchange(r.temp, r.target)
+		if err != nil && r.is(r.temp, displaced) {
+			continue
+		}
+		switch cameAway := r.look(r.temp, id, data); {
+		case cameAway == final, cameAway == missing, data == nil && r.is(r.temp, id):
+			return r.putBackDone(errChanged)
+		case cameAway == unknown:
+			return r.notPutBack(errUnreadable)
+		}
+		if id, data = displaced, content; readErr != nil {
+			data = nil // not known: a program is still writing to it, or it is a symlink
+		}
+	}
+	if err == nil {
+		err = ErrChanging
+	}
+	// Either the two cannot be exchanged any more, or others save as fast as this can look. What was displaced is the
+	// newest, unless the target has changed once more.
+	switch r.look(r.target, id, data) {
+	case final:
+		if renameErr := r.fs.Rename(r.temp, r.target); renameErr != nil {
+			return r.notPutBack(renameErr)
+		}
+	case unknown:
+		return r.notPutBack(errUnreadable)
+	}
+	return r.putBackDone(err)
+}
+
+var errUnreadable = errors.New("what was displaced cannot be read")
+
+// is tells whether name is that of the file.
+func (r *replacement) is(name string, id fs.FileInfo) bool {
+	info, err := r.fs.Lstat(name)
+	return err == nil && r.fs.SameFile(info, id)
+}
+
+func (r *replacement) putBackDone(err error) error {
+	r.fs.Remove(r.temp)
+	r.fs.SyncDir(folderOf(r.target))
+	return err
+}
+
+func (r *replacement) notPutBack(err error) error {
+	return fmt.Errorf("put back what another program saved, which is now in %s: %w", filepath.Base(r.temp), err)
+}
+
+// writtenTo gives what a program has written to the file that was renamed over, or nil. A file that is empty or cut
+// short even after a while is not put back: the rest of it would never come.
+func (r *replacement) writtenTo(displaced fsys.File) []byte {
+	noWriters(context.Background(), displaced)
+	var content bytes.Buffer
+	for again := 0; ; again++ {
+		_, err := content.ReadFrom(io.LimitReader(displaced, int64(MaxSize+1-content.Len())))
+		if err == nil && (bytes.Equal(content.Bytes(), r.was) || bytes.Equal(content.Bytes(), r.data)) {
+			return nil
+		}
+		if err == nil && !isCutShort(content.Bytes()) {
+			return content.Bytes()
+		}
+		if again == len(rereads) {
+			return nil
+		}
+		time.Sleep(rereads[again])
+	}
+}
+
+func isCutShort(data []byte) bool {
+	_, err := scan(data, nil)
+	return errors.Is(err, ErrEmpty) || isTruncated(err)
+}
+
+// restore makes content that of the target again, unless something newer still is there by now.
+func (r *replacement) restore(content []byte) error {
+	temp, err := writeTemp(context.Background(), r.fs, r.target, content, r.perm, r.like)
+	if err == nil && r.look(r.target, r.ours, r.data) == final {
+		err = r.fs.Rename(temp, r.target)
+	}
+	if err != nil {
+		r.fs.Remove(temp)
+		return fmt.Errorf("put back what another program saved: %w", err)
+	}
+	r.temp = temp
+	return r.putBackDone(errChanged)
+}

@@ -1,0 +1,332 @@
+package rollcall_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+)
+
+const week = 7 * 24 * time.Hour
+
+// disks are those on which a start can hang.
+var disks = []struct{ name, config, anchor string }{
+	{"no ID", hostConfig, ""},
+	{"no config", "", ""},
+	{"stored ID", withID(knownID), knownID + "\n"},
+	{"stored ID in the anchor only", hostConfig, knownID + "\n"},
+}
+
+// allOps are the operations that can hang, and "" for all of them at once.
+var allOps = append([]faultfs.Op{""}, faultfs.Ops()...)
+
+// TestHang is D1: each operation hangs for ever.
+func TestHang(t *testing.T) {
+	for _, disk := range disks {
+		for _, op := range allOps {
+			t.Run(disk.name+"/"+string(op), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { testHang(t, disk.config, disk.anchor, op) })
+			})
+		}
+	}
+}
+
+func testHang(t *testing.T, config, anchor string, op faultfs.Op) {
+	r := newRig(t, config)
+	if anchor != "" {
+		r.fs.WriteFile(anchorPath, []byte(anchor), 0o640)
+	}
+	fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true})
+	service := r.start()
+	took := time.Since(r.log.begin)
+	if want := 18 * time.Second; took != 0 && took != want {
+		t.Errorf("Start took %v, want 0 or %v", took, want)
+	}
+	if service.ID().IsZero() || !service.Status().Settled {
+		t.Error("no ID, or not settled")
+	}
+	if took > 0 && service.Status().Stuck == "" {
+		t.Error("the status does not say what hangs")
+	}
+	checkPersisted(t, r, service)
+
+	for range 7 { // days
+		time.Sleep(week / 7)
+		r.wantOneInFlight()
+	}
+	if n := fault.Hits(); n > 1 {
+		t.Errorf("%d operations began and hang", n)
+	}
+	r.stop(service)
+
+	// What completes late must leave the config whole, and a later start agrees with it.
+	r.fs.ReleaseAll()
+	synctest.Wait()
+	r.wantWhole(config)
+	again := r.start()
+	if id := idIn(r.fs); id != again.ID().String() {
+		t.Errorf("got ID %q in the config, and %q in use after a restart", id, again.ID())
+	}
+	if st := service.Status(); st.Persisted && st.ID != again.ID() {
+		t.Errorf("got ID %q after a restart, want %q, which was called persisted", again.ID(), st.ID)
+	}
+	if anchor != "" && again.ID().String() != knownID {
+		t.Errorf("got ID %q, want the stored one", again.ID())
+	}
+}
+
+// checkPersisted checks that an ID that is called persisted survives a power cut, and that one which is not may.
+func checkPersisted(t *testing.T, r *rig, service *rollcall.Service) {
+	t.Helper()
+	if !service.Status().Persisted {
+		return
+	}
+	disk := r.fs.Crash(faultfs.LoseUnsynced)
+	anchor, _ := disk.ReadFile(anchorPath)
+	id := service.ID().String()
+	if idIn(disk) != id && string(anchor) != id+"\n" {
+		t.Errorf("called persisted, and lost in a power cut")
+	}
+}
+
+// wantWhole checks that the config is what it was but for the ID, and that no temporary file is there.
+func (r *rig) wantWhole(before string) {
+	r.t.Helper()
+	for _, name := range r.fs.Files() {
+		if strings.Contains(name, ".rollcall-") {
+			r.t.Errorf("left behind: %s", name)
+		}
+	}
+	id := idIn(r.fs)
+	now, err := r.fs.ReadFile(configPath)
+	switch {
+	case err != nil && before == "":
+	case id != "" && before == hostConfig && string(now) == withID(id):
+	case id != "" && before == "" && strings.HasPrefix(string(now), "{\n  \"telemetry\": {\n    \"enabled\": false,"):
+	case string(now) == before:
+	default:
+		r.t.Errorf("got config\n%s\nwant\n%s\nbut for the ID", now, before)
+	}
+}
+
+func TestHangLazy(t *testing.T) {
+	for _, disk := range disks {
+		for _, op := range allOps {
+			t.Run(disk.name+"/"+string(op), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, disk.config)
+					r.fs.Inject(faultfs.Rule{Op: op, Hang: true})
+					service := r.start(lazily)
+					if d := time.Since(r.log.begin); d != 0 {
+						t.Errorf("Start took %v", d)
+					}
+					if service.ID().IsZero() {
+						t.Error("no ID")
+					}
+					if st := service.Status(); st.Persisted || !st.Provisional || st.Settled {
+						t.Errorf("got %+v before anything was read", st)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					defer cancel()
+					if err := service.WaitSettled(ctx); err != nil {
+						t.Error(err)
+					}
+					r.wantOneInFlight()
+				})
+			})
+		}
+	}
+}
+
+// TestLazyStopped stops while the first attempt hangs: nothing is said of a failure that is none.
+func TestLazyStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
+		service := r.start(lazily)
+		time.Sleep(time.Second)
+		r.stop(service)
+		r.log.want()
+		if err := service.WaitSettled(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if st := service.Status(); st.Persisted || !st.Provisional || st.Consent == rollcall.Granted {
+			t.Errorf("got %+v", st)
+		}
+	})
+}
+
+// TestStartTimeout lets the limit of the whole start end it, during an attempt and during the wait between two.
+func TestStartTimeout(t *testing.T) {
+	tests := []struct {
+		name  string
+		limit time.Duration
+		lines []string
+	}{
+		{"during an attempt", 3 * time.Second, nil},
+		{"between attempts", 5500 * time.Millisecond, []string{in(5*time.Second, timedOut(1))}},
+		{"during the second", 8 * time.Second, []string{in(5*time.Second, timedOut(1))}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, hostConfig)
+				r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
+				service := r.start(func(c *rollcall.Config) { c.StartTimeout = tt.limit })
+				r.log.wantTimed(slices.Concat([]string{in(0, generated(service.ID()))}, tt.lines, []string{
+					in(tt.limit, "ERROR Installation ID generation timed out - using in-memory ID timeout="+tt.limit.String()),
+					in(tt.limit, started(false)),
+				})...)
+			})
+		})
+	}
+}
+
+// TestDefaultLimits spells out the log of a start on a disk that hangs for ever.
+func TestDefaultLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		r.fs.Inject(faultfs.Rule{Op: faultfs.OpOpen, Hang: true})
+		service := r.start()
+		r.log.wantTimed(
+			in(5*time.Second, timedOut(1)),
+			in(11*time.Second, timedOut(2)),
+			in(18*time.Second, timedOut(3)),
+			in(18*time.Second, generated(service.ID())),
+			in(18*time.Second, inMemory(service.ID(), "read installation ID: *timed out*")),
+			in(18*time.Second, started(false)),
+		)
+		st := service.Status()
+		if !st.Provisional || st.Attempts != 3 || st.Stuck == "" || !st.StuckSince.Equal(r.log.begin) {
+			t.Errorf("got %+v", st)
+		}
+		if st.Consent != rollcall.Denied || st.ConsentSource != "the config could not be read" {
+			t.Errorf("got consent %v by %q", st.Consent, st.ConsentSource)
+		}
+	})
+}
+
+// TestAdoptAfterHang is D4: while reading hangs an ID is stored; it is adopted at the very moment the read returns.
+func TestAdoptAfterHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
+		service := r.start()
+		first := service.ID()
+		if st := service.Status(); !st.Provisional || st.Persisted {
+			t.Errorf("got %+v while the read hangs", st)
+		}
+		time.Sleep(week)
+		if service.ID() != first || !service.Status().Provisional {
+			t.Error("the ID changed while the read hangs")
+		}
+		r.log.reset()
+		fault.Release()
+		synctest.Wait()
+		r.log.wantTimed(in(0, adopted(knownID)))
+		r.wantState(service, knownID, true)
+		if service.Status().Provisional {
+			t.Error("still provisional")
+		}
+		r.wantFile(configPath, withID(knownID))
+	})
+}
+
+// TestLateSave is D3: an abandoned save completes after the operator has edited the config, at each operation of it.
+func TestLateSave(t *testing.T) {
+	const edit = "{\"port\": 9090, \"telemetry\": {\"enabled\": false}}\n"
+	for _, op := range faultfs.Ops() {
+		for how, save := range map[string]func(*faultfs.FS, string, []byte){
+			"in place":  func(fs *faultfs.FS, name string, data []byte) { fs.WriteFile(name, data, 0o640) },
+			"by rename": func(fs *faultfs.FS, name string, data []byte) { fs.ReplaceFile(name, data, 0o640) },
+		} {
+			t.Run(string(op)+"/"+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, hostConfig)
+					fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true, Times: 1})
+					service := r.start()
+					id := service.ID().String()
+					if fault.Hits() == 0 {
+						t.Skip("not part of a save")
+					}
+					time.Sleep(time.Minute)
+					save(r.fs, configPath, []byte(edit))
+					fault.Release()
+					time.Sleep(2 * time.Hour)
+					want := strings.Replace(edit, "false}", "false, \"installation_id\": \""+id+"\"}", 1)
+					r.wantFile(configPath, want)
+					r.wantPersisted(service, id)
+					r.wantFiles(anchorPath, configPath)
+				})
+			})
+		}
+	}
+}
+
+// TestLateSaveOtherID is D3 with an operator who puts an ID of his own into the config meanwhile.
+func TestLateSaveOtherID(t *testing.T) {
+	for _, op := range []faultfs.Op{faultfs.OpSync, faultfs.OpLink, faultfs.OpExchange, faultfs.OpSyncDir} {
+		t.Run(string(op), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, hostConfig)
+				fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true, Times: 1})
+				service := r.start()
+				r.fs.ReplaceFile(configPath, []byte(withID(otherID)), 0o640)
+				fault.Release()
+				time.Sleep(2 * time.Hour)
+				r.wantFile(configPath, withID(otherID))
+				r.wantPersisted(service, otherID)
+			})
+		})
+	}
+}
+
+// TestStopDuringStart stops while Start waits for the disk.
+func TestStopDuringStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
+		service := r.make()
+		started := make(chan error)
+		go func() { started <- service.Start(t.Context()) }()
+		time.Sleep(2 * time.Second)
+		r.stop(service)
+		if err := <-started; err != nil {
+			t.Errorf("Start: %v", err)
+		}
+		if d := time.Since(r.log.begin); d != 2*time.Second {
+			t.Errorf("Start returned after %v", d)
+		}
+		r.log.want(generated(service.ID()))
+	})
+}
+
+// TestStartCancelled ends the context of Start, which bounds the wait of Start and nothing else.
+func TestStartCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
+		service := r.make()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if err := service.Start(ctx); err != nil {
+			t.Errorf("Start: %v", err)
+		}
+		r.log.wantTimed(
+			in(0, generated(service.ID())),
+			in(2*time.Second, inMemory(service.ID(), "save installation ID: *timed out*")),
+			in(2*time.Second, "INFO Telemetry service started enabled=false has_persistent_id=false"),
+		)
+		time.Sleep(time.Hour)
+		r.log.reset()
+		fault.Release()
+		synctest.Wait()
+		r.log.wantTimed(in(0, persisted(2)))
+		r.wantPersisted(service, service.ID().String())
+	})
+}
