@@ -17,6 +17,8 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
+	"github.com/rollcall-dev/rollcall/internal/sender"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The defaults of [Config].
@@ -26,9 +28,16 @@ const (
 	DefaultIDVariable = "ROLLCALL_INSTALLATION_ID"
 )
 
-// Config says where a [Service] keeps its installation ID, and how long it may try. Of ConfigPath, Load with Save, and
-// App exactly one is set; each names a place for the ID. An ID in the environment goes before all of them.
+// Config says where a [Service] keeps its installation ID, how long it may try, and what it reports to whom. The ID is
+// kept in ConfigPath, or by Load and Save, or else in a state file of App. An ID in the environment goes before all of
+// them.
 type Config struct {
+	// App is the host's name: the key by which a collector knows it, and the name of its state folder. 1 to 64 of a-z,
+	// 0-9 and '-'. Required with Endpoint, and without ConfigPath and Load. Without these two the ID lives in the file
+	// installation-id in the app's state folder: $STATE_DIRECTORY (set by systemd) if that is set, else App in
+	// $XDG_STATE_HOME, else in the system's place for a user's state.
+	App string
+
 	// ConfigPath is the host's own JSON config, which may have comments and trailing commas. It and missing parent
 	// folders are made when missing. A relative path is taken from the working directory at the time of New.
 	ConfigPath string
@@ -43,13 +52,9 @@ type Config struct {
 	Load func(ctx context.Context) (string, error)
 	Save func(ctx context.Context, id string) error
 
-	// App is the host's name, for hosts without a JSON config: the ID lives in the file installation-id in the app's
-	// state folder: $STATE_DIRECTORY (set by systemd) if that is set, else App in $XDG_STATE_HOME, else in the
-	// system's place for a user's state. Letters, digits, '.', '_' and '-'.
-	App string
-
 	// StateDir is an absolute path: the folder for the anchor of ConfigPath, instead of the config's own. With it a
-	// read-only config has a persisted ID too. Together with App it is the folder of the state file.
+	// read-only config has a persisted ID too. Without ConfigPath it is the folder of the state file, or, with Load and
+	// Save, of what is kept about reports: without it a restarted host does not know whether it has reported today.
 	StateDir string
 
 	// IDVariable names the environment variable that gives the ID where a deployment injects it; empty is
@@ -71,9 +76,36 @@ type Config struct {
 	// Isolate does the file work in a child process, so that a disk that hangs uninterruptibly cannot keep the host from
 	// ending. The host calls [RunChild] first in main. Not together with Load and Save.
 	Isolate bool
-	// AfterConsent makes no ID before the operator has granted telemetry in the config. A stored ID is used. Only with
-	// ConfigPath, since nowhere else is there an answer to read.
+	// AfterConsent makes no ID before the operator has granted telemetry. A stored ID is used. Only with ConfigPath or
+	// Consent.
 	AfterConsent bool
+
+	// Consent gives the operator's decisions about telemetry and health reports where they are kept in a settings object
+	// of the host, as with Load and Save. It may be slow, hang, fail or panic, which reads as denied. Not together with
+	// ConfigPath; without either the decisions are read from the file consent.json in the app's state folder.
+	Consent func(ctx context.Context) (telemetry, health Consent, err error)
+
+	// Endpoint is the URL of the collector, https, or http on this machine. Empty means that nothing is ever sent.
+	Endpoint string
+	// Version is the host's version. Development versions (empty, dev, (devel), dirty), test binaries and builds of CI
+	// do not report, unless ReportDevelopment is set.
+	Version           string
+	ReportDevelopment bool
+	// Facts are what a report says about the host's set-up; at most report.MaxFacts. A fact whose declaration says that
+	// it was added in a later version than the operator granted is withheld until it is granted again.
+	Facts []Fact
+	// IssueContext are the keys that the context of an issue may have; at most report.MaxContext. See
+	// [Service.ReportIssue].
+	IssueContext []string
+	// DenyVariable names an environment variable of the host's own that denies telemetry when it is 0, false, no or off.
+	DenyVariable string
+	// PolicyPath is the machine-wide policy file, in JSON with the same keys as the config, which can deny and cannot
+	// grant; empty is DefaultPolicyPath.
+	PolicyPath string
+	// Proxy is the URL of a proxy (http, https or socks5); empty takes those of the environment (HTTPS_PROXY, NO_PROXY).
+	Proxy string
+	// CAFile has further certificates to trust, in PEM form. There is no way to skip the verification.
+	CAFile string
 
 	// Logger gets the few log lines; nil discards them.
 	Logger *slog.Logger
@@ -103,28 +135,87 @@ func newService(config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{config: config, log: config.Logger}
-	s.keeper, err = installid.NewKeeper(store, installid.Options{
+	s := &Service{config: config, store: store, log: config.Logger, issues: newIssues(config.IssueContext)}
+	if err := s.setUpReporting(); err != nil {
+		return nil, err
+	}
+	options := installid.Options{
 		Attempts:       config.Attempts,
 		AttemptTimeout: config.AttemptTimeout,
 		StartTimeout:   config.StartTimeout,
 		Backoff:        config.Backoff,
 		Lazy:           config.Lazy,
-		MayCreate:      config.mayCreate(),
 		OnSettled:      s.onSettled,
 		Logger:         config.Logger,
 		Observer:       config.Observer,
-	})
+	}
+	if config.AfterConsent {
+		options.MayCreate = s.mayCreate
+	}
+	if s.keeper, err = installid.NewKeeper(store, options); err != nil {
+		return nil, err
+	}
+	s.sender = s.newSender()
+	return s, nil
+}
+
+// setUpReporting checks the fields that say what is reported.
+func (s *Service) setUpReporting() (err error) {
+	c := s.config
+	if s.facts, err = newFacts(c.Facts); err != nil {
+		return err
+	}
+	if len(c.IssueContext) > report.MaxContext {
+		return fmt.Errorf("IssueContext: %d keys, more than %d", len(c.IssueContext), report.MaxContext)
+	}
+	for i, key := range c.IssueContext {
+		if !report.ValidName(key) {
+			return fmt.Errorf("IssueContext[%d]: not 1 to %d of a-z, 0-9, '.' and '_', a letter first", i, report.MaxNameLen)
+		}
+	}
+	if c.Endpoint != "" {
+		if err := sender.CheckEndpoint(c.Endpoint); err != nil {
+			return fmt.Errorf("Endpoint: %w", err)
+		}
+		if c.App == "" {
+			return errors.New("App: required with Endpoint")
+		}
+	}
+	if !filepath.IsAbs(c.PolicyPath) {
+		return errors.New("PolicyPath: not an absolute path")
+	}
+	enabled, err := parseKey(c.EnabledKey)
+	if err != nil {
+		return fmt.Errorf("EnabledKey: %w", err)
+	}
+	s.keys = newConsentKeys(enabled)
+	s.notReal, _ = notReal(c.Version, os.Getenv)
+	if s.records, err = c.records(s.store); err != nil {
+		return err
+	}
+	return nil
+}
+
+// records gives what is kept besides the ID, which is so also when the ID is given by the environment.
+func (c Config) records(store installid.Store) (installid.Records, error) {
+	if records, ok := store.(installid.Records); ok {
+		return records, nil
+	}
+	location, err := c.location()
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	if c.Isolate {
+		return isolate.NewStore(location)
+	}
+	return location.OpenRecordsFS(c.fs)
 }
 
 func (c Config) withDefaults() Config {
 	c.ConfigKey = cmp.Or(c.ConfigKey, DefaultConfigKey)
 	c.EnabledKey = cmp.Or(c.EnabledKey, DefaultEnabledKey)
 	c.IDVariable = cmp.Or(c.IDVariable, DefaultIDVariable)
+	c.PolicyPath = cmp.Or(c.PolicyPath, DefaultPolicyPath())
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -166,28 +257,30 @@ func (c Config) store() (installid.Store, error) {
 
 // location checks the fields that say where the ID is kept. It is empty with Load and Save.
 func (c Config) location() (installid.Location, error) {
-	var l installid.Location
-	places := 0
-	for _, given := range []bool{c.ConfigPath != "", c.Load != nil || c.Save != nil, c.App != ""} {
-		if given {
-			places++
-		}
-	}
-	if places != 1 {
-		return l, errors.New("ConfigPath: exactly one of ConfigPath, Load with Save, and App has to be set")
+	l := installid.Location{PolicyPath: c.PolicyPath}
+	functions := c.Load != nil || c.Save != nil
+	switch {
+	case c.ConfigPath != "" && c.Consent != nil:
+		return l, errors.New("Consent: set together with ConfigPath; only one of them can hold the decision")
+	case c.ConfigPath != "" && functions:
+		return l, errors.New("ConfigPath: set together with Load or Save; only one of them can keep the ID")
+	case c.ConfigPath == "" && !functions && c.App == "":
+		return l, errors.New("ConfigPath: one of ConfigPath, Load with Save, and App has to be set")
+	case c.App != "" && !report.ValidApp(c.App):
+		return l, fmt.Errorf("App: not 1 to %d of a-z, 0-9 and '-'", report.MaxAppLen)
 	}
 	if c.StateDir != "" {
 		if err := checkStateDir(c.StateDir); err != nil {
 			return l, fmt.Errorf("StateDir: %w", err)
 		}
 	}
-	if c.AfterConsent && c.ConfigPath == "" {
-		return l, errors.New("AfterConsent: without ConfigPath there is nowhere to read the consent from")
+	if c.AfterConsent && c.ConfigPath == "" && c.Consent == nil {
+		return l, errors.New("AfterConsent: without ConfigPath or Consent there is nowhere to read the consent from")
 	}
 	switch {
 	case c.ConfigPath != "":
-		return c.configLocation()
-	case c.App != "":
+		return c.configLocation(l)
+	case !functions:
 		file, err := stateFile(c.App, c.StateDir, os.Getenv)
 		if err != nil {
 			return l, err
@@ -199,13 +292,13 @@ func (c Config) location() (installid.Location, error) {
 		return l, errors.New("Save: missing, while Load is set")
 	case c.Isolate:
 		return l, errors.New("Isolate: Load and Save are functions of this process and cannot run in a child")
-	case c.StateDir != "":
-		return l, errors.New("StateDir: not used with Load and Save")
+	default:
+		l.AnchorDir = c.StateDir
 	}
 	return l, nil
 }
 
-func (c Config) configLocation() (l installid.Location, err error) {
+func (c Config) configLocation(l installid.Location) (_ installid.Location, err error) {
 	if l.ConfigPath, err = filepath.Abs(c.ConfigPath); err != nil {
 		return l, fmt.Errorf("ConfigPath: %w", err)
 	}
@@ -235,21 +328,9 @@ func parseKey(dotted string) (configfile.Key, error) {
 	return configfile.ParseKey(dotted)
 }
 
-// mayCreate is the question whether a new ID may be made, nil when it always may.
-func (c Config) mayCreate() func(configfile.Value) bool {
-	if !c.AfterConsent {
-		return nil
-	}
-	return func(enabled configfile.Value) bool {
-		state, _ := effectiveConsent(os.Getenv, enabled, false, c.EnabledKey)
-		return state == Granted
-	}
-}
-
 // OpenStore gives the store of the ID that a [Service] with this config would use, for tools that look at it or reset
-// it. It does not touch the disk, and the file work is done in this process.
+// it. It does not touch the disk.
 func (c Config) OpenStore() (installid.Store, error) {
-	c.Isolate = false
 	store, err := c.withDefaults().store()
 	if err != nil {
 		return nil, fmt.Errorf("rollcall: Config.%w", err)
@@ -264,5 +345,12 @@ func (c Config) Diagnose(ctx context.Context) ([]configfile.Finding, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rollcall: Config.%w", err)
 	}
-	return location.Diagnose(ctx, c.fs)
+	if !c.Isolate {
+		return location.Diagnose(ctx, c.fs)
+	}
+	store, err := isolate.NewStore(location)
+	if err != nil {
+		return nil, fmt.Errorf("rollcall: Config.Isolate: %w", err)
+	}
+	return store.Diagnose(ctx)
 }

@@ -61,7 +61,10 @@ func newRig(t *testing.T, config string) *rig {
 		r.fs.WriteFile(configPath, []byte(config), 0o640)
 		r.fs.ResetLog()
 	}
-	t.Cleanup(r.fs.ReleaseAll)
+	t.Cleanup(func() {
+		r.fs.ReleaseAll()
+		time.Sleep(time.Minute) // what was abandoned stops at its next step
+	})
 	return r
 }
 

@@ -26,9 +26,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/sender"
 )
 
 // stopTimeout is how long Run waits for Stop.
@@ -44,9 +48,20 @@ const (
 // A Service is the telemetry of one installation. Make it with [New]. All methods are safe for concurrent use, and do
 // nothing on a nil Service.
 type Service struct {
-	config Config
-	keeper *installid.Keeper
-	log    *slog.Logger
+	config  Config
+	log     *slog.Logger
+	store   installid.Store
+	keeper  *installid.Keeper
+	records installid.Records
+	keys    consentKeys
+	facts   *facts
+	issues  *issues
+	sender  *sender.Sender // nil without an endpoint
+	asking  flight.Flight  // of Config.Consent
+	notReal string         // why this is no program to be counted; empty when it is one
+
+	decided    atomic.Pointer[Decisions]          // as last read
+	lastPolicy atomic.Pointer[[]configfile.Value] // as last read; nil inside when that failed
 }
 
 // Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.StartTimeout, and not
@@ -59,6 +74,9 @@ func (s *Service) Start(ctx context.Context) error {
 	if err := s.keeper.Start(ctx); err != nil {
 		return fmt.Errorf("start telemetry service: %w", err)
 	}
+	if s.sender != nil {
+		s.sender.Start()
+	}
 	return nil
 }
 
@@ -67,6 +85,11 @@ func (s *Service) Start(ctx context.Context) error {
 func (s *Service) Stop(ctx context.Context) error {
 	if s == nil {
 		return nil
+	}
+	if s.sender != nil {
+		if err := s.sender.Stop(ctx); err != nil {
+			return errors.Join(err, s.keeper.Stop(ctx))
+		}
 	}
 	return s.keeper.Stop(ctx)
 }
@@ -126,10 +149,12 @@ func (s *Service) WaitSettled(ctx context.Context) error {
 // Status tells how the service is. It does not wait for the disk.
 func (s *Service) Status() Status {
 	if s == nil {
-		return Status{Consent: Unset, ConsentSource: "no service"}
+		return Status{Consent: Unset, ConsentSource: "no service", Reporting: ReportingStatus{Withheld: "no service"}}
 	}
 	st := Status{Status: s.keeper.Status()}
-	st.Consent, st.ConsentSource = s.consent(st.Status)
+	consent := s.consent(st.Status)
+	st.Consent, st.ConsentSource = consent.State, consent.Source
+	st.Reporting = s.reportingStatus(consent)
 	return st
 }
 
@@ -152,10 +177,15 @@ type Status struct {
 	// Consent is what the operator decided, and ConsentSource what decided it.
 	Consent       Consent `json:"consent"`
 	ConsentSource string  `json:"consent_source"`
+	// Reporting tells what is sent and how that goes.
+	Reporting ReportingStatus `json:"reporting"`
 }
 
 // onSettled is the end of a start.
 func (s *Service) onSettled(st installid.Status) {
-	consent, _ := s.consent(st)
-	s.log.Info(msgStarted, keyEnabled, consent == Granted, keyHasPersistentID, st.Persisted)
+	granted := s.settledConsent(st).State == Granted
+	s.log.Info(msgStarted, keyEnabled, granted, keyHasPersistentID, st.Persisted)
+	if granted && s.sender != nil && (s.notReal == "" || s.config.ReportDevelopment) {
+		s.log.Info(msgReporting, keyEndpoint, s.config.Endpoint, keyNote, reportingNote)
+	}
 }

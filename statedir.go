@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 )
@@ -14,14 +13,9 @@ import (
 // stateFileName is the file in the state folder that holds the ID.
 const stateFileName = "installation-id"
 
-var appName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
 // stateFile is where the ID of an app without a config is kept. Never is that a relative path, which would depend on
 // where the host was started, nor the root folder.
 func stateFile(app, stateDir string, getenv func(string) string) (string, error) {
-	if !appName.MatchString(app) {
-		return "", errors.New("App: not 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit")
-	}
 	dir, err := stateFolder(app, stateDir, getenv)
 	if err != nil {
 		return "", err
@@ -77,4 +71,12 @@ func checkStateDir(dir string) error {
 		return errors.New("the root folder")
 	}
 	return nil
+}
+
+// DefaultPolicyPath is where an administrator's policy for all programs of the machine is looked for.
+func DefaultPolicyPath() string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(cmp.Or(os.Getenv("ProgramData"), `C:\ProgramData`), "rollcall", "policy.json")
+	}
+	return "/etc/rollcall/policy.json"
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 
 const (
 	anchorSuffix = ".installation-id"
-	// maxAnchor is how much of an anchor is read: more is none.
+	// maxAnchor is how long an anchor can be: more is none.
 	maxAnchor = 1024
 	// publishRounds is how often publishing starts over when others publish or replace the anchor at the same time.
 	publishRounds = 10
@@ -34,22 +33,22 @@ type Anchor struct {
 	fs     fsys.FS
 	flight *flight.Flight
 
-	mu       sync.Mutex
-	unsynced bool // whether the last publication could not be made durable
+	mu      sync.Mutex
+	doubted string // what the last publication made, or tried to, unless it is known to be durable
 }
 
 // Anchor gives the anchor of the config: .NAME.installation-id in dir, or beside the config when dir is empty. valid
 // tells what can be in it; anything else counts as damaged and is replaced. It shares the config's operation in flight.
 func (f *File) Anchor(dir string, valid func(text string) bool) *Anchor {
 	if dir == "" {
-		dir = filepath.Dir(f.path)
+		dir = folderOf(f.path)
 	}
-	return f.AnchorAt(filepath.Join(dir, "."+filepath.Base(f.path)+anchorSuffix), valid)
+	return f.AnchorAt(inFolder(dir, "."+filepath.Base(f.path)+anchorSuffix), valid)
 }
 
 // AnchorAt is Anchor under another name: path is absolute.
 func (f *File) AnchorAt(path string, valid func(text string) bool) *Anchor {
-	return &Anchor{path: filepath.Clean(path), valid: valid, config: f, fs: f.fs, flight: f.flight}
+	return &Anchor{path: clean(path), valid: valid, config: f, fs: f.fs, flight: f.flight}
 }
 
 // OpenAnchor gives an anchor on its own at path, which has to be absolute. It does not touch the disk.
@@ -62,7 +61,7 @@ func OpenAnchorFS(fs fsys.FS, path string, valid func(text string) bool) (*Ancho
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("file %q: not an absolute path", path)
 	}
-	return &Anchor{path: filepath.Clean(path), valid: valid, fs: fs, flight: new(flight.Flight)}, nil
+	return &Anchor{path: clean(path), valid: valid, fs: fs, flight: new(flight.Flight)}, nil
 }
 
 // Path is where the anchor is.
@@ -74,33 +73,66 @@ func (a *Anchor) Running() (op string, since time.Time) { return a.flight.Runnin
 // Read gives what is in the anchor, without white space around it. It is fs.ErrNotExist when there is none. What it
 // gives may be damaged, and is then not valid.
 func (a *Anchor) Read(ctx context.Context) (string, error) {
-	return a.do(ctx, "read", a.read)
+	return a.do(ctx, "read", func(ctx context.Context) (string, error) {
+		now, err := a.read(ctx)
+		return now.text(), err
+	})
 }
 
 // Publish makes the anchor with text, unless a valid one is there, and gives what is in it then, which is durable.
 // Missing folders are made. The file's mode follows the umask and, beside a config, is no wider than the config's.
 func (a *Anchor) Publish(ctx context.Context, text string) (string, error) {
 	return a.do(ctx, "publish", func(ctx context.Context) (string, error) {
-		for range publishRounds {
-			now, err := a.publish(ctx, text)
-			if !errors.Is(err, fs.ErrExist) {
-				return now, err
-			}
+		if err := checkLength(text); err != nil {
+			return "", err
 		}
-		return "", ErrChanging
+		return a.untilStill(func() (string, error) { return a.publish(ctx, text) })
 	})
 }
 
 // Replace makes the anchor with text in place of any other.
 func (a *Anchor) Replace(ctx context.Context, text string) error {
 	_, err := a.do(ctx, "replace", func(ctx context.Context) (string, error) {
-		if err := makeFolders(ctx, a.fs, filepath.Dir(a.path)); err != nil {
+		if err := checkLength(text); err != nil {
 			return "", err
 		}
-		defer lock(ctx, a.fs, filepath.Dir(a.path))()
-		return text, a.replace(ctx, text)
+		if err := makeFolders(ctx, a.fs, folderOf(a.path)); err != nil {
+			return "", err
+		}
+		defer lock(ctx, a.fs, folderOf(a.path))()
+		return a.untilStill(func() (string, error) {
+			now, err := a.read(ctx)
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && !a.isSymlink():
+				return text, a.make(ctx, text, func() func() { return func() {} })
+			case err == nil:
+				return text, a.replace(ctx, now, text)
+			case errors.Is(err, fs.ErrNotExist), IsReadOnly(err), errors.Is(err, ErrTooLarge):
+				return text, a.overwrite(ctx, text)
+			}
+			return "", err
+		})
 	})
 	return err
+}
+
+// untilStill repeats what other processes get in the way of.
+func (a *Anchor) untilStill(attempt func() (string, error)) (string, error) {
+	for range publishRounds {
+		text, err := attempt()
+		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, errChanged) {
+			return text, err
+		}
+	}
+	return "", ErrChanging
+}
+
+// Unsynced tells whether text is what this process has published, or tried to, without being able to make it durable.
+// Publish writes it once more.
+func (a *Anchor) Unsynced(text string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.doubted != "" && a.doubted == text
 }
 
 // Sweep removes temporary files that killed processes left beside the anchor.
@@ -112,7 +144,7 @@ func (a *Anchor) Sweep(ctx context.Context) error {
 // Sweep removes temporary files that killed processes left beside the config.
 func (f *File) Sweep(ctx context.Context) error {
 	_, err := flight.Do(ctx, f.flight, "sweep", func(ctx context.Context) (struct{}, error) {
-		target, err := f.resolve()
+		target, err := f.resolve(ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -123,112 +155,175 @@ func (f *File) Sweep(ctx context.Context) error {
 
 func (a *Anchor) do(ctx context.Context, op string, fn func(context.Context) (string, error)) (string, error) {
 	text, err := flight.Do(ctx, a.flight, op, fn)
-	if err != nil {
+	switch {
+	case err == nil:
+		return text, nil
+	case errors.Is(err, flight.ErrTimeout):
+		return "", fmt.Errorf("%s: %w", a.path, err) // which names the operation
+	default:
 		return "", fmt.Errorf("%s %s: %w", op, a.path, err)
 	}
-	return text, nil
 }
 
-func (a *Anchor) read(ctx context.Context) (string, error) {
+// An anchored is what was read of an anchor.
+type anchored struct {
+	info fs.FileInfo
+	data []byte
+}
+
+func (a anchored) text() string {
+	if len(a.data) > maxAnchor {
+		return ""
+	}
+	return strings.TrimSpace(string(a.data))
+}
+
+func (a *Anchor) read(ctx context.Context) (anchored, error) {
 	if err := ctx.Err(); err != nil {
-		return "", err
+		return anchored{}, err
 	}
 	file, err := a.fs.OpenFile(a.path, os.O_RDONLY, 0)
 	if err != nil {
-		return "", err
+		return anchored{}, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return "", err
+		return anchored{}, err
 	}
 	if err := checkRegular(info); err != nil {
-		return "", err
+		return anchored{}, err
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxAnchor))
+	data, err := readAll(file, info.Size())
 	if err != nil {
-		return "", err
+		return anchored{}, err
 	}
-	return strings.TrimSpace(string(data)), nil
+	return anchored{info, data}, nil
 }
 
-// publish is one round. It fails with fs.ErrExist when another process was faster.
+// publish is one round. It fails with fs.ErrExist or errChanged when another process was faster.
 func (a *Anchor) publish(ctx context.Context, text string) (string, error) {
 	now, err := a.read(ctx)
 	switch {
-	case err == nil && a.valid(now):
-		return now, a.confirm(ctx, now)
-	case err == nil:
+	case err == nil && a.valid(now.text()):
+		return now.text(), a.confirm(ctx, now)
+	case err == nil, errors.Is(err, ErrTooLarge):
 		return text, a.repair(ctx, text)
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
+	case a.isSymlink(): // that leads nowhere
+		return text, a.repair(ctx, text)
 	}
-	if err := makeFolders(ctx, a.fs, filepath.Dir(a.path)); err != nil {
+	if err := makeFolders(ctx, a.fs, folderOf(a.path)); err != nil {
 		return "", err
 	}
-	a.distrust(true)
-	err = publish(ctx, a.fs, a.path, line(text), a.perm())
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		a.distrust(false)
-	}
-	return text, err
+	return text, a.make(ctx, text, func() func() { return lock(ctx, a.fs, folderOf(a.path)) })
+}
+
+// make publishes the anchor where there is none.
+func (a *Anchor) make(ctx context.Context, text string, lock func() (unlock func())) error {
+	return a.surely(text, func() error { return publish(ctx, a.fs, a.path, line(text), a.perm(ctx), lock) })
 }
 
 // confirm makes durable what another process published, or anew what this one could not make durable.
-func (a *Anchor) confirm(ctx context.Context, text string) error {
-	a.mu.Lock()
-	unsynced := a.unsynced
-	a.mu.Unlock()
-	if unsynced {
-		return a.replace(ctx, text)
+func (a *Anchor) confirm(ctx context.Context, now anchored) error {
+	if a.Unsynced(now.text()) {
+		return a.replace(ctx, now, now.text())
 	}
 	return syncFolder(ctx, a.fs, a.path)
 }
 
 // repair replaces a damaged anchor, unless another process has done so meanwhile.
 func (a *Anchor) repair(ctx context.Context, text string) error {
-	defer lock(ctx, a.fs, filepath.Dir(a.path))()
+	defer lock(ctx, a.fs, folderOf(a.path))()
 	now, err := a.read(ctx)
-	if err == nil && a.valid(now) {
+	switch {
+	case err == nil && a.valid(now.text()):
 		return fs.ErrExist
+	case err == nil:
+		return a.replace(ctx, now, text)
+	case errors.Is(err, ErrTooLarge), errors.Is(err, fs.ErrNotExist) && a.isSymlink():
+		return a.overwrite(ctx, text)
+	case errors.Is(err, fs.ErrNotExist):
+		return errChanged
 	}
-	return a.replace(ctx, text)
+	return err
 }
 
-func (a *Anchor) replace(ctx context.Context, text string) error {
-	temp, err := writeTemp(ctx, a.fs, a.path, line(text), a.perm(), nil)
-	if err != nil {
+// replace puts text in the place of what was read, and of nothing else: an anchor that another process has published
+// since then stands, also when this operation was abandoned and its last step comes much later.
+func (a *Anchor) replace(ctx context.Context, now anchored, text string) error {
+	if a.isSymlink() {
+		return a.overwrite(ctx, text)
+	}
+	return a.surely(text, func() error {
+		r := &replacement{fs: a.fs, target: a.path, info: now.info, was: now.data, data: line(text), perm: a.perm(ctx)}
+		err := r.do(ctx)
+		if errors.Is(err, fs.ErrNotExist) {
+			return errChanged
+		}
 		return err
+	})
+}
+
+// overwrite puts text in the place of an anchor that cannot be read, or of a symlink.
+func (a *Anchor) overwrite(ctx context.Context, text string) error {
+	return a.surely(text, func() error {
+		temp, err := writeTemp(ctx, a.fs, a.path, line(text), a.perm(ctx), nil)
+		if err != nil {
+			return err
+		}
+		if err := a.fs.Rename(temp, a.path); err != nil {
+			a.fs.Remove(temp)
+			return fmt.Errorf("rename: %w", err)
+		}
+		return syncFolder(ctx, a.fs, a.path)
+	})
+}
+
+func (a *Anchor) isSymlink() bool {
+	info, err := a.fs.Lstat(a.path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+// surely remembers text as doubtful unless write makes it durable, or finds that another process was faster.
+func (a *Anchor) surely(text string, write func() error) error {
+	a.doubt(text)
+	err := write()
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		a.doubt("")
 	}
-	a.distrust(true)
-	if err := a.fs.Rename(temp, a.path); err != nil {
-		a.fs.Remove(temp)
-		return fmt.Errorf("rename: %w", err)
-	}
-	if err := syncFolder(ctx, a.fs, a.path); err != nil {
-		return err
-	}
-	a.distrust(false)
-	return nil
+	return err
+}
+
+func (a *Anchor) doubt(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.doubted = text
 }
 
 // perm is the mode of a new anchor before the umask.
-func (a *Anchor) perm() fs.FileMode {
+func (a *Anchor) perm(ctx context.Context) fs.FileMode {
 	const all = 0o666
 	if a.config == nil {
 		return all
 	}
-	info, err := a.fs.Lstat(a.config.path)
+	target, err := a.config.resolve(ctx)
+	if err != nil {
+		return all
+	}
+	info, err := a.fs.Lstat(target)
 	if err != nil || !info.Mode().IsRegular() {
 		return all
 	}
 	return info.Mode().Perm() & all
 }
 
-func (a *Anchor) distrust(unsynced bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.unsynced = unsynced
+func checkLength(text string) error {
+	if len(line(text)) > maxAnchor {
+		return fmt.Errorf("longer than %d bytes", maxAnchor-1)
+	}
+	return nil
 }
 
 func line(text string) []byte { return []byte(text + "\n") }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"time"
+	"strings"
 
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
@@ -49,6 +49,17 @@ func (l Level) String() string {
 // MarshalText gives [Level.String].
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
+// UnmarshalText reads what MarshalText gives.
+func (l *Level) UnmarshalText(text []byte) error {
+	for _, level := range []Level{OK, Warning, Problem} {
+		if level.String() == string(text) {
+			*l = level
+			return nil
+		}
+	}
+	return errors.New("not a level")
+}
+
 // Diagnose looks at all that saving the key depends on: the config, its folder, its mount, and what the file system can
 // do, which it tries on temporary files of its own. It changes neither the config nor the anchor. When ctx ends first,
 // that is the finding.
@@ -76,7 +87,7 @@ func (d *diagnosis) add(check string, level Level, detail, hint string) {
 }
 
 func (d *diagnosis) run(ctx context.Context) {
-	target, err := d.resolve()
+	target, err := d.resolve(ctx)
 	if err != nil {
 		d.add("config", Problem, err.Error(), hintFor(err))
 		return
@@ -85,10 +96,10 @@ func (d *diagnosis) run(ctx context.Context) {
 		d.add("symlink", OK, "leads to "+target, "")
 	}
 	exists := d.runConfig(ctx, target)
-	folder := filepath.Dir(target)
-	d.runFolder(ctx, "folder", folder, exists)
-	if d.anchorDir != "" && d.anchorDir != folder {
-		d.runFolder(ctx, "anchor folder", d.anchorDir, false)
+	d.runFolder(ctx, "folder", folderOf(target), filepath.Base(target), exists)
+	anchor := d.Anchor(d.anchorDir, nil)
+	if dir := folderOf(anchor.path); dir != folderOf(target) {
+		d.runFolder(ctx, "anchor folder", dir, filepath.Base(anchor.path), false)
 	}
 }
 
@@ -127,10 +138,10 @@ func (d *diagnosis) runConfig(ctx context.Context, target string) bool {
 	return true
 }
 
-// runFolder looks at a folder that has to take new files.
-func (d *diagnosis) runFolder(ctx context.Context, check, dir string, configExists bool) {
+// runFolder looks at a folder that has to take a new file of that name, or a temporary one for it.
+func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, exists bool) {
 	missing := ""
-	for {
+	for ctx.Err() == nil {
 		info, err := d.fs.Lstat(dir)
 		if err == nil && (info.IsDir() || info.Mode()&fs.ModeSymlink != 0) {
 			break
@@ -139,7 +150,7 @@ func (d *diagnosis) runFolder(ctx context.Context, check, dir string, configExis
 			d.add(check, Problem, dir+" is not a folder", "remove what is there, or give another path")
 			return
 		}
-		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if parent := folderOf(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
 			missing, dir = " (the folders below it will be made)", parent
 			continue
 		}
@@ -148,26 +159,30 @@ func (d *diagnosis) runFolder(ctx context.Context, check, dir string, configExis
 	}
 	if err := d.fs.CheckWritable(dir); err != nil {
 		level, hint := Problem, "make the folder writable, or give a state folder of its own for the ID"
-		if configExists {
-			level = Warning // the config can still be written in place
+		if exists {
+			level = Warning // it can still be written in place
 		}
 		d.add(check, level, fmt.Sprintf("%s cannot be written to: %v", dir, err), hint)
 		return
 	}
 	d.add(check, OK, dir+" can be written to"+missing, "")
-	d.runAbilities(ctx, check, dir)
+	d.runAbilities(ctx, check, dir, name)
 }
 
-// runAbilities tries on temporary files what the file system can do.
-func (d *diagnosis) runAbilities(ctx context.Context, check, dir string) {
-	probe := filepath.Join(dir, "doctor")
+// runAbilities tries on temporary files for that name, which are swept as others are, what the file system can do. It
+// stops when ctx ends: nobody waits for the findings then.
+func (d *diagnosis) runAbilities(ctx context.Context, check, dir, name string) {
+	probe := inFolder(dir, name)
 	a, err := writeTemp(ctx, d.fs, probe, []byte("a\n"), 0o600, nil)
 	if err != nil {
 		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
 		return
 	}
 	defer d.fs.Remove(a)
-	b := a + ".2" + tempSuffix
+	if ctx.Err() != nil {
+		return
+	}
+	b := strings.TrimSuffix(a, tempSuffix) + "-2" + tempSuffix
 	if err := d.fs.Link(a, b); err != nil {
 		d.add("hard links in "+check, Warning, err.Error(), "two programs that start at the same moment may disagree once about the ID")
 	} else {
@@ -180,17 +195,23 @@ func (d *diagnosis) runAbilities(ctx context.Context, check, dir string) {
 		return
 	}
 	defer d.fs.Remove(c)
+	if ctx.Err() != nil {
+		return
+	}
 	if err := d.fs.Exchange(a, c); err != nil {
 		d.add("exchange in "+check, Warning, err.Error(), "a setting that is saved in the very moment of a save of the ID may be lost")
 	} else {
 		d.add("exchange in "+check, OK, "supported", "")
+	}
+	if ctx.Err() != nil {
+		return
 	}
 	if err := d.fs.SyncDir(dir); err != nil {
 		d.add("durable names in "+check, Problem, err.Error(), hintFor(err))
 	} else {
 		d.add("durable names in "+check, OK, "supported", "")
 	}
-	unlock, err := tryLock(ctx, d.fs, dir, time.Second)
+	unlock, err := tryLock(ctx, d.fs, dir, lockWait)
 	unlock()
 	switch {
 	case errors.Is(err, fsys.ErrLocked):
@@ -226,18 +247,18 @@ func hintFor(err error) string {
 func (a *Anchor) Diagnose(ctx context.Context) []Finding {
 	d := diagnosis{File: &File{path: a.path, fs: a.fs, flight: a.flight}}
 	findings, err := flight.Do(ctx, a.flight, "diagnose", func(ctx context.Context) ([]Finding, error) {
-		text, err := a.read(ctx)
+		now, err := a.read(ctx)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			d.add("file", OK, a.path+" does not exist; it will be made", "")
 		case err != nil:
 			d.add("file", Problem, err.Error(), hintFor(err))
-		case !a.valid(text):
+		case !a.valid(now.text()):
 			d.add("file", Warning, a.path+" holds no ID; it will be replaced", "")
 		default:
 			d.add("file", OK, a.path+" can be read", "")
 		}
-		d.runFolder(ctx, "folder", filepath.Dir(a.path), err == nil)
+		d.runFolder(ctx, "folder", folderOf(a.path), filepath.Base(a.path), false)
 		return d.findings, nil
 	})
 	if err != nil {

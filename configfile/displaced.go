@@ -50,6 +50,13 @@ const (
 	unknown                // it cannot be read
 )
 
+// displacedNewer tells whether an exchange has displaced anything but what the change was made from, or the very content
+// that was to take its place, which another process has put there a moment before.
+func (r *replacement) displacedNewer() bool {
+	v := r.look(r.temp, nil, r.was, r.data)
+	return v == newer || v == unknown
+}
+
 // look tells whether a file is final and holds one of the contents. If id is not nil, it has to be that very file.
 func (r *replacement) look(name string, id fs.FileInfo, contents ...[]byte) verdict {
 	info, data, err := r.contentOf(name)
@@ -119,10 +126,16 @@ func (r *replacement) putBack() error {
 		if err != nil && r.is(r.temp, displaced) {
 			continue
 		}
-		switch cameAway := r.look(r.temp, id, data); {
-		case cameAway == final, cameAway == missing, data == nil && r.is(r.temp, id):
+		cameAway := r.look(r.temp, id, data)
+		if data == nil || cameAway == unknown { // then that it is the same file has to be enough
+			if r.is(r.temp, id) {
+				cameAway = final
+			}
+		}
+		switch cameAway {
+		case final, missing:
 			return r.putBackDone(errChanged)
-		case cameAway == unknown:
+		case unknown:
 			return r.notPutBack(errUnreadable)
 		}
 		if id, data = displaced, content; readErr != nil {

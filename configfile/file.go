@@ -3,6 +3,7 @@ package configfile
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,15 @@ type File struct {
 	flight *flight.Flight
 
 	mu       sync.Mutex
-	unsynced bool    // whether the last commit could not be made durable, so that what is there is not trusted
+	doubted  *doubt  // what the last commit put there, or tried to, unless it is known to be durable
 	planned  *change // what Check worked out, for the Set that follows
+	lostPage bool    // whether a sync in place failed, after which the system takes what it lost for written
+}
+
+// A doubt is about a value at a key.
+type doubt struct {
+	key   Key
+	value Value
 }
 
 // Options are the options of a [File].
@@ -60,7 +68,7 @@ func OpenFS(fs fsys.FS, path string, opts Options) (*File, error) {
 	if opts.New == nil {
 		opts.New = []byte("{}\n")
 	}
-	return &File{path: filepath.Clean(path), fresh: opts.New, fs: fs, flight: new(flight.Flight)}, nil
+	return &File{path: clean(path), fresh: opts.New, fs: fs, flight: new(flight.Flight)}, nil
 }
 
 // Path is the path that the file was opened with.
@@ -89,7 +97,7 @@ func (f *File) Read(ctx context.Context, keys ...Key) ([]Value, error) {
 // [Permanent] for whether trying again soon is in vain.
 func (f *File) Check(ctx context.Context, key Key, value string) error {
 	_, err := flight.Do(ctx, f.flight, "check", func(ctx context.Context) (struct{}, error) {
-		target, err := f.resolve()
+		target, err := f.resolve(ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -111,8 +119,8 @@ func (f *File) Check(ctx context.Context, key Key, value string) error {
 
 // Writable tells whether the file could be written now, from its mode and what the kernel says, without opening it.
 func (f *File) Writable(ctx context.Context) error {
-	_, err := flight.Do(ctx, f.flight, "check", func(context.Context) (struct{}, error) {
-		target, err := f.resolve()
+	_, err := flight.Do(ctx, f.flight, "check", func(ctx context.Context) (struct{}, error) {
+		target, err := f.resolve(ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -134,6 +142,9 @@ func (f *File) Writable(ctx context.Context) error {
 // because its folder cannot be written to, or because its owner or attributes could not be kept, it is written in place.
 // That is done only when the change fits into one page of the file, since nothing else is whole at every moment;
 // otherwise it is [ErrNotInPlace].
+//
+// A success means that the value is durable, also when keep kept it, as far as the system can tell. keep is called for
+// each value that is found, and may still be called when Set has returned because ctx has ended.
 //
 // Errors: those of Read but fs.ErrNotExist, [ErrReadOnly], [ErrNotObject], [ErrNotInPlace], [ErrChanging].
 func (f *File) Set(ctx context.Context, key Key, value string, keep func(now Value) bool) (now Value, wrote bool, err error) {
@@ -169,12 +180,16 @@ func (f *File) save(ctx context.Context, key Key, value scalar, keep func(Value)
 
 func (f *File) set(ctx context.Context, key Key, value scalar, keep func(Value) bool) (now Value, wrote bool, err error) {
 	defer f.remember(nil)
-	target, err := f.resolve()
-	if err != nil {
-		return Value{}, false, err
-	}
-	defer lock(ctx, f.fs, filepath.Dir(target))()
-	for range maxRounds {
+	unlock := func() {}
+	defer func() { unlock() }()
+	for round := range maxRounds {
+		target, err := f.resolve(ctx) // each time: a symlink, or what it leads to, may be what has changed
+		if err != nil {
+			return Value{}, false, err
+		}
+		if round == 0 {
+			unlock = lock(ctx, f.fs, folderOf(target))
+		}
 		err = f.read(ctx, target, func(s *snapshot) error {
 			now, wrote, err = f.setIn(ctx, target, s, key, value, keep)
 			return err
@@ -195,48 +210,68 @@ func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, v
 	if err != nil {
 		return Value{}, false, err
 	}
-	trusted := f.trusted()
-	if now := values[0]; trusted && (now == value.value() || keep(now)) {
-		return now, false, nil
-	} else if keep(now) {
-		// Written once more, since the last commit may not be durable.
-		if value, err = newText(now.Text); err != nil {
-			return Value{}, false, err
+	now, want := values[0], value.value()
+	stays := keep(now)
+	if (stays || now == want && !want.Long) && !f.Unsynced(key, now) {
+		err := f.confirm(ctx, target, s.file)
+		if err != nil {
+			f.doubt(key, now)
 		}
+		return now, false, err
 	}
 	if err := f.writable(target, s.info); err != nil {
 		return Value{}, false, err
 	}
-	c := f.recall(s.data, key, value)
-	if c == nil {
-		if c, err = newChange(s.data, key, value); err != nil {
-			return Value{}, false, err
-		}
-	}
-	if err := f.commit(ctx, target, s, c.after); err != nil {
+	after := s.data // what stays is written once more as it is
+	if stays {
+		want = now
+	} else if after, err = f.changed(s.data, key, value); err != nil {
 		return Value{}, false, err
 	}
-	return value.value(), true, nil
+	f.doubt(key, want)
+	if err := f.commit(ctx, target, s, after); err != nil {
+		return Value{}, false, err
+	}
+	f.trust()
+	return want, true, nil
+}
+
+// confirm makes durable what is kept: another process may have put it there in this very moment. Where that is not
+// allowed, such as on a file system that is mounted read-only, nothing new can be there.
+func (f *File) confirm(ctx context.Context, target string, file fsys.File) error {
+	err := file.Sync()
+	if err == nil {
+		err = syncFolder(ctx, f.fs, target)
+	}
+	if err != nil && !IsReadOnly(err) {
+		return fmt.Errorf("confirm what is there: %w", err)
+	}
+	return nil
 }
 
 // create makes the file. Should another program make it first, that is errChanged.
 func (f *File) create(ctx context.Context, target string, key Key, value scalar) (Value, bool, error) {
-	c, err := newChange(f.fresh, key, value)
+	after, err := f.changed(f.fresh, key, value)
 	if err != nil {
 		return Value{}, false, err
 	}
-	if err := makeFolders(ctx, f.fs, filepath.Dir(target)); err != nil {
+	if err := makeFolders(ctx, f.fs, folderOf(target)); err != nil {
 		return Value{}, false, err
 	}
-	if err := publish(ctx, f.fs, target, c.after, 0o666); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return Value{}, false, errChanged
-		}
-		f.distrust(true)
+	want := value.value()
+	f.doubt(key, want)
+	locked := func() func() { return func() {} } // set holds the lock
+	err = publish(ctx, f.fs, target, after, 0o666, locked)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		f.trust()
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return Value{}, false, errChanged
+	}
+	if err != nil {
 		return Value{}, false, err
 	}
-	f.distrust(false)
-	return value.value(), true, nil
+	return want, true, nil
 }
 
 // A snapshot is what was read of a file, with the file still open.
@@ -304,9 +339,12 @@ func readAll(file fsys.File, size int64) ([]byte, error) {
 }
 
 // resolve follows symlinks, so that the target is changed and the link stays.
-func (f *File) resolve() (string, error) {
+func (f *File) resolve(ctx context.Context) (string, error) {
 	name := f.path
 	for range maxLinks {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		info, err := f.fs.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
 			return name, nil
@@ -319,9 +357,9 @@ func (f *File) resolve() (string, error) {
 			return "", err
 		}
 		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(name), to)
+			to = inFolder(folderOf(name), to)
 		}
-		name = to
+		name = clean(to)
 	}
 	return "", fmt.Errorf("more than %d symlinks: %w", maxLinks, errLoop)
 }
@@ -336,37 +374,63 @@ func (f *File) writable(target string, info fs.FileInfo) error {
 }
 
 func (f *File) explain(op string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, flight.ErrTimeout):
+		return fmt.Errorf("config %s: %w", f.path, err) // which names the operation
+	default:
+		return fmt.Errorf("%s config %s: %w", op, f.path, err)
 	}
-	return fmt.Errorf("%s config %s: %w", op, f.path, err)
 }
 
-func (f *File) trusted() bool {
+// Unsynced tells whether v at the key is what this process has put there, or tried to, without being able to make it
+// durable. It is not to be trusted, and Set writes it once more.
+func (f *File) Unsynced(key Key, v Value) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.unsynced
+	return f.doubted != nil && f.doubted.value == v && slices.Equal(f.doubted.key, key)
 }
 
-func (f *File) distrust(unsynced bool) {
+func (f *File) doubt(key Key, v Value) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.unsynced = unsynced
+	f.doubted = &doubt{key, v}
+}
+
+// lostPages tells whether the last sync in place failed.
+func (f *File) lostPages() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lostPage
+}
+
+func (f *File) setLostPages(lost bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lostPage = lost
+}
+
+func (f *File) trust() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.doubted = nil
 }
 
 // A change is one that was worked out and verified.
 type change struct {
-	before, after []byte
-	key           Key
-	value         scalar
+	before  [sha256.Size]byte // of what it was made from
+	key     Key
+	value   scalar
+	splices []splice
 }
 
 func newChange(data []byte, key Key, value scalar) (*change, error) {
-	after, err := edit(data, key, value)
+	splices, _, err := plan(data, key, value)
 	if err != nil {
 		return nil, err
 	}
-	return &change{data, after, key, value}, nil
+	return &change{sha256.Sum256(data), key, value, splices}, nil
 }
 
 func (f *File) remember(c *change) {
@@ -375,12 +439,13 @@ func (f *File) remember(c *change) {
 	f.planned = c
 }
 
-// recall gives the change that Check worked out, if the Set that follows asks for the same.
-func (f *File) recall(data []byte, key Key, value scalar) *change {
+// changed gives data with the value at key, by the change that Check worked out if that was the same.
+func (f *File) changed(data []byte, key Key, value scalar) ([]byte, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c := f.planned; c != nil && bytes.Equal(c.value.raw, value.raw) && slices.Equal(c.key, key) && bytes.Equal(c.before, data) {
-		return c
+	c := f.planned
+	f.mu.Unlock()
+	if c != nil && bytes.Equal(c.value.raw, value.raw) && slices.Equal(c.key, key) && c.before == sha256.Sum256(data) {
+		return apply(data, c.splices), nil
 	}
-	return nil
+	return edit(data, key, value)
 }

@@ -6,56 +6,69 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
 // pageSize is the part of a file that one write changes as a whole, as every reader and a kill see it: a page of the
 // page cache. Larger pages are made of such ones.
 const pageSize = 4096
 
-// writeInPlace changes the content of the target without replacing the file: the file is first padded with spaces at its
-// end, which changes nothing for those who read it, and then one write inside one page makes the change. So it is whole
-// at every moment. The page is also what a disk is asked to write at once, which makes a tear by a power cut unlikely,
-// but no disk promises it.
+// writeInPlace changes the content of the target without replacing the file: spaces are first appended at its end, which
+// changes nothing for those who read it, and then one write inside one page makes the change. So it is whole at every
+// moment. The page is also what a disk is asked to write at once, which makes a tear by a power cut unlikely, but no
+// disk promises it. A save that is cut off between the two leaves the spaces behind.
+//
+// What another program writes in the moment between the last comparison and the second write, or while that hangs, is
+// written into: nothing can put it back here. On one machine, though, the kernel lets no other program write to a file,
+// or cut it, to which a write hangs.
 func (f *File) writeInPlace(ctx context.Context, target string, s *snapshot, data []byte) error {
 	from, to, ok := changedRange(s.data, data)
 	if !ok {
 		return ErrNotInPlace
 	}
-	if err := ctx.Err(); err != nil {
+	if err := unchanged(ctx, f.fs, target, s.info, s.data); err != nil {
 		return err
 	}
-	file, err := f.fs.OpenFile(target, os.O_WRONLY, 0)
+	was := s.data
+	if f.lostPages() {
+		// A sync that failed has left pages of which the system believes that they are on disk. Written once more, though
+		// with what they hold, they come there.
+		if err := f.writeInto(ctx, target, s.info, was, 0, was); err != nil {
+			return err
+		}
+	}
+	if len(data) > len(was) {
+		spaces := bytes.Repeat([]byte(" "), len(data)-len(was))
+		if err := f.writeInto(ctx, target, s.info, was, atEnd, spaces); err != nil {
+			return err
+		}
+		was = append(bytes.Clone(was), spaces...)
+	}
+	return f.writeInto(ctx, target, s.info, was, from, data[from:to])
+}
+
+// atEnd is the place of what is appended: where the file ends when that is written, so that spaces come behind what
+// another program has made of the file meanwhile.
+const atEnd = -1
+
+// writeInto writes b durably, if the target is still the file of info and its content is was.
+func (f *File) writeInto(ctx context.Context, target string, info fs.FileInfo, was []byte, at int, b []byte) error {
+	flag := os.O_WRONLY
+	if at == atEnd {
+		flag |= os.O_APPEND
+	}
+	file, err := f.fs.OpenFile(target, flag, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
+	now, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	if !f.fs.SameFile(info, s.info) {
+	if !f.fs.SameFile(now, info) {
 		return errChanged
 	}
-	padding := bytes.Repeat([]byte(" "), len(data)-len(s.data))
-	if len(padding) > 0 {
-		if err := f.writeAt(ctx, file, target, s.data, info, padding, int64(len(s.data))); err != nil {
-			return err
-		}
-	}
-	padded := append(bytes.Clone(s.data), padding...)
-	f.distrust(true)
-	if err := f.writeAt(ctx, file, target, padded, info, data[from:to], int64(from)); err != nil {
-		return err
-	}
-	f.distrust(false)
-	return nil
-}
-
-// writeAt writes to the file durably, if the target is still that file with the content was.
-func (f *File) writeAt(ctx context.Context, file fsys.File, target string, was []byte, info fs.FileInfo, b []byte, at int64) error {
-	reader, err := f.openAs(ctx, target, info, was)
+	reader, err := openAs(ctx, f.fs, target, info, was)
 	if err != nil {
 		return err
 	}
@@ -63,10 +76,17 @@ func (f *File) writeAt(ctx context.Context, file fsys.File, target string, was [
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := file.WriteAt(b, at); err != nil {
+	if at == atEnd {
+		_, err = file.Write(b)
+	} else {
+		_, err = file.WriteAt(b, int64(at))
+	}
+	if err != nil {
 		return fmt.Errorf("write in place: %w", err)
 	}
-	if err := file.Sync(); err != nil {
+	err = file.Sync()
+	f.setLostPages(err != nil)
+	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil

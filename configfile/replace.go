@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,14 @@ import (
 // commit makes data the content of the target, which was read as s. It fails with errChanged, and changes nothing that
 // lasts, when the target is not, or does not stay, what was read.
 func (f *File) commit(ctx context.Context, target string, s *snapshot, data []byte) error {
+	err := f.replaceOrWrite(ctx, target, s, data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errChanged // what is missing is found out by reading again
+	}
+	return err
+}
+
+func (f *File) replaceOrWrite(ctx context.Context, target string, s *snapshot, data []byte) error {
 	if f.mustStay(ctx, target, s.info) {
 		return f.writeInPlace(ctx, target, s, data)
 	}
@@ -91,14 +100,6 @@ func refusal(err error) error {
 		errors.Is(err, syscall.ENAMETOOLONG) {
 		return &refusedError{err}
 	}
-	return gone(err)
-}
-
-// gone makes a file that is not there any more one that was changed: whether it is missing is found out by reading.
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return errChanged
-	}
 	return err
 }
 
@@ -107,11 +108,11 @@ func (r *replacement) do(ctx context.Context) (err error) {
 		return refusal(err)
 	}
 	if r.ours, err = r.fs.Lstat(r.temp); err == nil {
-		err = r.unchanged(ctx)
+		err = unchanged(ctx, r.fs, r.target, r.info, r.was)
 	}
 	if err != nil {
 		r.fs.Remove(r.temp)
-		return gone(err)
+		return err
 	}
 	// From here to the end nothing is given up half done, not even by an operation that was abandoned long ago: what it
 	// completes late has to be looked at and, when it displaced something newer, to be undone.
@@ -119,18 +120,18 @@ func (r *replacement) do(ctx context.Context) (err error) {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return r.renameOver(ctx)
 	}
-	if err != nil && !r.is(r.target, r.ours) { // else it was carried out, and the answer lost
+	if err != nil && r.is(r.temp, r.ours) { // else it was carried out all the same, and only the answer lost
 		r.fs.Remove(r.temp)
 		return refusal(fmt.Errorf("exchange: %w", err))
 	}
-	if r.look(r.temp, nil, r.was, r.data) != final {
+	if r.displacedNewer() {
 		return r.putBack()
 	}
 	if err == nil {
 		err = syncFolder(ctx, r.fs, r.target)
 	}
 	// The last look is at what a program may have written to the displaced file that had it open.
-	if r.look(r.temp, nil, r.was, r.data) != final {
+	if r.displacedNewer() {
 		return r.putBack()
 	}
 	r.fs.Remove(r.temp) // what cannot be removed is swept later
@@ -138,9 +139,9 @@ func (r *replacement) do(ctx context.Context) (err error) {
 }
 
 // unchanged is the fence before a commit: the operation has not been given up, and the target is the file that was read,
-// with what was read, and not about to be written.
-func (r *replacement) unchanged(ctx context.Context) error {
-	file, err := openAs(ctx, r.fs, r.target, r.info, r.was)
+// with what was read, and nobody has it open for writing.
+func unchanged(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, data []byte) error {
+	file, err := openAs(ctx, disk, target, info, data)
 	if err != nil {
 		return err
 	}
@@ -148,10 +149,7 @@ func (r *replacement) unchanged(ctx context.Context) error {
 	if !noWriters(ctx, file) {
 		err = ErrChanging
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
+	return cmp.Or(ctx.Err(), err)
 }
 
 // openAs opens the target for reading if it is still the file of info and holds data, and fails with errChanged if not.
@@ -161,14 +159,14 @@ func openAs(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, 
 	}
 	now, err := disk.Lstat(target)
 	if err != nil {
-		return nil, gone(err)
+		return nil, err
 	}
 	if !disk.SameFile(now, info) || now.Size() != int64(len(data)) {
 		return nil, errChanged
 	}
 	file, err = disk.OpenFile(target, os.O_RDONLY, 0)
 	if err != nil {
-		return nil, gone(err)
+		return nil, err
 	}
 	found, err := readAll(file, now.Size())
 	if err == nil && !bytes.Equal(found, data) {
@@ -189,15 +187,15 @@ func (r *replacement) renameOver(ctx context.Context) error {
 	displaced, err := r.fs.OpenFile(r.target, os.O_RDONLY, 0)
 	if err != nil {
 		r.fs.Remove(r.temp)
-		return gone(err)
+		return err
 	}
 	defer displaced.Close()
-	if err := r.unchanged(ctx); err != nil {
+	if err := unchanged(ctx, r.fs, r.target, r.info, r.was); err != nil {
 		r.fs.Remove(r.temp)
 		return err
 	}
 	err = r.fs.Rename(r.temp, r.target)
-	if err != nil && !r.is(r.target, r.ours) {
+	if err != nil && r.is(r.temp, r.ours) {
 		r.fs.Remove(r.temp)
 		return refusal(fmt.Errorf("rename: %w", err))
 	}

@@ -55,7 +55,7 @@ func newTemp(disk fsys.FS, name string, perm fs.FileMode) (fsys.File, string, er
 // writeTemp makes a temporary file with data beside name, durable but for its name. When like is not nil it gets that
 // file's mode, owner and attributes, otherwise perm. A temporary file whose fsync failed is never used: a later fsync
 // that succeeds would not mean that the data is there.
-func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, like fsys.File) (temp string, err error) {
+func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, like fsys.File) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -63,32 +63,39 @@ func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if closeErr := file.Close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("close temporary file: %w", closeErr)
-		}
-		if err != nil {
-			disk.Remove(temp)
-		}
-	}()
+	err = fillTemp(ctx, file, data, like)
+	if closeErr := file.Close(); err == nil && closeErr != nil {
+		err = fmt.Errorf("close temporary file: %w", closeErr)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		disk.Remove(temp)
+		return "", err
+	}
+	return temp, nil
+}
+
+func fillTemp(ctx context.Context, file fsys.File, data []byte, like fsys.File) error {
 	if _, err := file.Write(data); err != nil {
-		return "", fmt.Errorf("write temporary file: %w", err)
+		return fmt.Errorf("write temporary file: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
-		return "", err
+		return err
 	}
 	if like != nil {
 		if err := file.CopyAttributes(like); err != nil {
-			return "", &attributesError{err}
+			return &attributesError{err}
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return "", err
+		return err
 	}
 	if err := file.Sync(); err != nil {
-		return "", fmt.Errorf("sync temporary file: %w", err)
+		return fmt.Errorf("sync temporary file: %w", err)
 	}
-	return temp, ctx.Err()
+	return nil
 }
 
 // attributesError says that a temporary file could not be made like the file it is to replace.

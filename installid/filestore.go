@@ -26,6 +26,8 @@ type FileStore struct {
 	key    configfile.Key
 	// enabled is the config's consent key, read together with the ID.
 	enabled configfile.Key
+	// fresh is what a config that had to be made says there.
+	fresh configfile.Value
 	// apart says that the anchor lives in a folder of its own, so that a read-only config has a persisted ID too.
 	apart bool
 }
@@ -36,6 +38,8 @@ type FileStoreOptions struct {
 	Key configfile.Key
 	// EnabledKey is the config's consent key; nil for none.
 	EnabledKey configfile.Key
+	// Fresh is what stands at EnabledKey in the document of configfile.Options.New.
+	Fresh configfile.Value
 	// AnchorDir is the folder for the anchor; empty is the config's own. It and its parents are made when missing.
 	AnchorDir string
 }
@@ -53,6 +57,7 @@ func NewFileStore(config *configfile.File, opts FileStoreOptions) (*FileStore, e
 		anchor:  config.Anchor(opts.AnchorDir, isID),
 		key:     opts.Key,
 		enabled: opts.EnabledKey,
+		fresh:   opts.Fresh,
 		apart:   opts.AnchorDir != "" && filepath.Clean(opts.AnchorDir) != filepath.Dir(config.Path()),
 	}, nil
 }
@@ -142,10 +147,8 @@ func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
 		return rec, unwritable
 	}
 	rec, err := s.copyToConfig(ctx, rec, id, anchorErr)
-	if missing && err == nil {
-		if made, err := s.readConfig(ctx); err == nil {
-			rec.Enabled = made.Enabled // the new config decides about it
-		}
+	if missing && rec.Written {
+		rec.Enabled = s.fresh
 	}
 	return rec, err
 }

@@ -26,12 +26,15 @@ type Location struct {
 	PolicyPath string `json:"policy_path,omitempty"`
 }
 
+// off is the consent in a new config.
+const off = "false"
+
 // newConfig is what a config that does not exist begins with: the operator sees the switch, and that it is off.
 func newConfig(enabled configfile.Key) []byte {
 	if len(enabled) == 0 {
 		return []byte("{}\n")
 	}
-	text := "false"
+	text := off
 	for depth, name := range slices.Backward(enabled) {
 		quoted, _ := json.Marshal(name)
 		text = fmt.Sprintf("{\n%s%s: %s\n%s}", indent(depth+1), quoted, text, indent(depth))
@@ -45,23 +48,27 @@ func indent(depth int) string { return strings.Repeat("  ", depth) }
 func (l Location) Open() (Store, error) { return l.OpenFS(fsys.OS{}) }
 
 // OpenFS is Open on another file system.
-func (l Location) OpenFS(fsys fsys.FS) (Store, error) {
+func (l Location) OpenFS(disk fsys.FS) (Store, error) {
 	switch {
 	case l.ConfigPath != "" && l.StateFile != "":
 		return nil, errors.New("both a config and a state file")
 	case l.StateFile != "":
-		return newStateStore(fsys, l.StateFile)
+		return newStateStore(disk, l.StateFile)
 	}
-	config, err := configfile.OpenFS(fsys, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
+	config, err := configfile.OpenFS(disk, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
 	if err != nil {
 		return nil, err
 	}
-	return NewFileStore(config, FileStoreOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir})
+	opts := FileStoreOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir}
+	if len(l.EnabledKey) > 0 {
+		opts.Fresh = configfile.Value{Kind: configfile.Bool, Text: off}
+	}
+	return NewFileStore(config, opts)
 }
 
 // Diagnose looks at all that saving an ID at the location depends on. It waits no longer than ctx.
-func (l Location) Diagnose(ctx context.Context, fsys fsys.FS) ([]configfile.Finding, error) {
-	store, err := l.OpenFS(fsys)
+func (l Location) Diagnose(ctx context.Context, disk fsys.FS) ([]configfile.Finding, error) {
+	store, err := l.OpenFS(disk)
 	if err != nil {
 		return nil, err
 	}

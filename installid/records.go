@@ -1,6 +1,7 @@
 package installid
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,38 +38,61 @@ type Records interface {
 func (l Location) OpenRecords() (Records, error) { return l.OpenRecordsFS(fsys.OS{}) }
 
 // OpenRecordsFS is OpenRecords on another file system.
-func (l Location) OpenRecordsFS(fsys fsys.FS) (Records, error) {
-	configPath, base := l.ConfigPath, filepath.Base(l.ConfigPath)
-	stateDir := l.AnchorDir
-	if l.StateFile != "" {
-		// A host without a config has its operator's decisions in a file of their own.
-		configPath = filepath.Join(filepath.Dir(l.StateFile), consentFile)
-		base, stateDir = filepath.Base(l.StateFile), filepath.Dir(l.StateFile)
-	}
-	config, err := configfile.OpenFS(fsys, configPath, configfile.Options{New: newConfig(l.EnabledKey)})
-	if err != nil {
-		return nil, err
-	}
-	if stateDir == "" {
-		stateDir = filepath.Dir(configPath)
-	}
-	r := &fileRecords{config: config, state: config.AnchorAt(filepath.Join(stateDir, "."+base+stateSuffix), isJSON)}
+func (l Location) OpenRecordsFS(disk fsys.FS) (Records, error) {
+	r := new(fileRecords)
+	var err error
 	if l.PolicyPath != "" {
-		if r.policy, err = configfile.OpenFS(fsys, l.PolicyPath, configfile.Options{}); err != nil {
+		if r.policy, err = configfile.OpenFS(disk, l.PolicyPath, configfile.Options{}); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	configPath, statePath := l.recordPaths()
+	if configPath != "" {
+		if r.config, err = configfile.OpenFS(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case statePath == "":
+	case r.config != nil:
+		r.state = r.config.AnchorAt(statePath, isJSON)
+	default:
+		r.state, err = configfile.OpenAnchorFS(disk, statePath, isJSON)
+	}
+	return r, err
+}
+
+// recordPaths gives the file of the operator's decisions and that of the state, empty where there is none.
+func (l Location) recordPaths() (config, state string) {
+	switch {
+	case l.ConfigPath != "":
+		dir := cmp.Or(l.AnchorDir, filepath.Dir(l.ConfigPath))
+		return l.ConfigPath, filepath.Join(dir, "."+filepath.Base(l.ConfigPath)+stateSuffix)
+	case l.StateFile != "":
+		dir := filepath.Dir(l.StateFile)
+		return filepath.Join(dir, consentFile), filepath.Join(dir, "."+filepath.Base(l.StateFile)+stateSuffix)
+	case l.AnchorDir != "":
+		return "", filepath.Join(l.AnchorDir, "."+stateOnly+stateSuffix)
+	}
+	return "", ""
 }
 
 func isJSON(text string) bool { return json.Valid([]byte(text)) }
 
-// consentFile holds the operator's decisions beside a state file.
-const consentFile = "consent.json"
+const (
+	// consentFile holds the operator's decisions beside a state file, for a host without a config.
+	consentFile = "consent.json"
+	// stateOnly is the name of the state for a host that keeps the ID itself.
+	stateOnly = "installation"
+)
 
+// ErrNoPlace says that a location has no file for what is to be kept.
+var ErrNoPlace = errors.New("there is no file to keep it in")
+
+// fileRecords are records in files; each is nil where the location has none.
 type fileRecords struct {
 	config *configfile.File
-	policy *configfile.File // nil for none
+	policy *configfile.File
 	state  *configfile.Anchor
 }
 
@@ -77,13 +101,13 @@ func (r *fileRecords) ReadValues(ctx context.Context, keys []configfile.Key) ([]
 }
 
 func (r *fileRecords) ReadPolicy(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
-	if r.policy == nil {
-		return make([]configfile.Value, len(keys)), nil
-	}
 	return readIfThere(ctx, r.policy, keys)
 }
 
 func readIfThere(ctx context.Context, file *configfile.File, keys []configfile.Key) ([]configfile.Value, error) {
+	if file == nil {
+		return make([]configfile.Value, len(keys)), nil
+	}
 	values, err := file.Read(ctx, keys...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return make([]configfile.Value, len(keys)), nil
@@ -92,16 +116,40 @@ func readIfThere(ctx context.Context, file *configfile.File, keys []configfile.K
 }
 
 func (r *fileRecords) WriteValue(ctx context.Context, key configfile.Key, literal string) error {
+	if r.config == nil {
+		return ErrNoPlace
+	}
 	return r.config.SetLiteral(ctx, key, literal)
 }
 
 func (r *fileRecords) LoadState(ctx context.Context) ([]byte, error) {
+	if r.state == nil {
+		return nil, fs.ErrNotExist
+	}
 	text, err := r.state.Read(ctx)
 	return []byte(text), err
 }
 
 func (r *fileRecords) SaveState(ctx context.Context, state []byte) error {
+	if r.state == nil {
+		return ErrNoPlace
+	}
 	return r.state.Replace(ctx, string(state))
 }
 
-func (r *fileRecords) Running() (op string, since time.Time) { return r.config.Running() }
+func (r *fileRecords) Running() (op string, since time.Time) {
+	if r.config != nil {
+		if op, since = r.config.Running(); op != "" {
+			return op, since
+		}
+	}
+	if r.state != nil {
+		if op, since = r.state.Running(); op != "" {
+			return op, since
+		}
+	}
+	if r.policy != nil {
+		return r.policy.Running()
+	}
+	return "", time.Time{}
+}

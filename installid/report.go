@@ -3,6 +3,8 @@ package installid
 import (
 	"errors"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
 )
 
 // The log lines. Operators grep for them: neither the texts nor the keys change.
@@ -108,4 +110,14 @@ func (k *Keeper) observe(tell func(Observer)) {
 func (k *Keeper) tell(tell func(Observer)) {
 	defer func() { _ = recover() }()
 	tell(k.opts.Observer)
+}
+
+// NoteEnabled tells the keeper what the config's consent key is now, as somebody else has read it, or that it could not
+// be read.
+func (k *Keeper) NoteEnabled(enabled configfile.Value, err error) {
+	k.update(func(st *Status) {
+		if st.Unread = err != nil; err == nil {
+			st.Enabled = enabled
+		}
+	})
 }

@@ -46,7 +46,7 @@ func Declare(facts ...Fact) (*Declaration, error) {
 // values that were not declared, and those of facts that were not declared are left out, and so are facts without a
 // value. It allocates the facts and nothing else.
 func (d *Declaration) Encode(values map[string]any) Facts {
-	if d == nil || len(values) == 0 {
+	if d == nil || len(d.facts) == 0 || len(values) == 0 {
 		return nil
 	}
 	facts := make(Facts, 0, min(len(d.facts), len(values)))

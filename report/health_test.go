@@ -145,7 +145,7 @@ func TestHealthAccepted(t *testing.T) {
 			report.Dropped{Context: 1}},
 		{`"context":{`, `"context":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1",`,
 			func(h *report.HealthReport) {
-				for _, key := range strings.Split("abcdefg", "") {
+				for key := range strings.SplitSeq("abcdefg", "") {
 					h.Groups[0].Context[key] = "1"
 				}
 				delete(h.Groups[0].Context, "device")

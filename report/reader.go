@@ -3,14 +3,15 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 )
 
-// A reader walks over one JSON value. The data is known to be valid, so that the reader only has to find its way; it
-// does not allocate but for texts with escapes.
+// A reader walks over one JSON value. The data is known to be valid, so that the reader only has to find its way.
 type reader struct {
 	data    []byte
 	pos     int
+	plain   []byte // the text with escapes that was read last, without them
 	dropped Dropped
 }
 
@@ -103,8 +104,8 @@ func (r *reader) key() []byte {
 	return key
 }
 
-// text reads a text, without its escapes. It points into the data if there are none. If what follows is not a text,
-// nothing is read.
+// text reads a text, without its escapes; it is good until the next one is read. If what follows is not a text, nothing
+// is read.
 func (r *reader) text() ([]byte, bool) {
 	if r.peek() != '"' {
 		return nil, false
@@ -115,11 +116,40 @@ func (r *reader) text() ([]byte, bool) {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw, true
 	}
-	var text string
-	if err := json.Unmarshal(r.data[start:r.pos], &text); err != nil {
-		return nil, false // cannot be: it is valid
+	r.plain = appendPlain(r.plain[:0], raw)
+	return r.plain, true
+}
+
+// appendPlain adds the inside of a text without its escapes. All texts that a report can have are ASCII, so that it is
+// enough that the two halves of a character beyond the basic plane become something which is not.
+func appendPlain(dst, raw []byte) []byte {
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c != '\\' {
+			dst = append(dst, c)
+			continue
+		}
+		i++
+		switch c := raw[i]; c {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			n, _ := strconv.ParseUint(string(raw[i+1:i+5]), 16, 16) // four digits: the data is valid
+			dst = utf8.AppendRune(dst, rune(n))
+			i += 4
+		default:
+			dst = append(dst, c)
+		}
 	}
-	return []byte(text), true
+	return dst
 }
 
 // number reads a whole number without fraction and exponent, or nothing.

@@ -49,6 +49,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	                             let operations of $DISK on names with the suffix do so
 //	happening NAME               wait until the fault happens
 //	release NAME                 end it
+//	freeze                       let all operations of $DISK hang, so that a signal can end who waits for them
 //	forget                       forget the operations on $DISK so far
 //	changes                      print those that changed something, or opened a file to change it
 func (s *script) commands() map[string]command {
@@ -64,6 +65,7 @@ func (s *script) commands() map[string]command {
 		"fault":     s.fault,
 		"happening": s.happening,
 		"release":   s.release,
+		"freeze":    s.freeze,
 		"forget":    func(*testscript.TestScript, bool, []string) { s.disk.ClearCalls() },
 		"changes":   s.changes,
 	}
@@ -242,6 +244,11 @@ func (s *script) happening(ts *testscript.TestScript, neg bool, args []string) {
 func (s *script) release(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 1 || s.faults[args[0]] == nil, "release NAME")
 	s.faults[args[0]].Release()
+}
+
+func (s *script) freeze(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "freeze")
+	s.disk.Freeze()
 }
 
 func (s *script) changes(ts *testscript.TestScript, neg bool, args []string) {

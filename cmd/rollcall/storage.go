@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -106,6 +107,9 @@ var flagOf = map[string]string{
 	"Backoff":        "backoff",
 }
 
+// fieldName is a field in the text of an error about another one.
+var fieldName = regexp.MustCompile(`\b(ConfigPath|ConfigKey|EnabledKey|StateDir|AttemptTimeout|StartTimeout)\b`)
+
 // inFlags words an error about a field of [rollcall.Config] for those who know flags and variables only.
 func inFlags(cmd *cobra.Command, err error) error {
 	_, text, found := strings.Cut(err.Error(), "Config.")
@@ -113,9 +117,10 @@ func inFlags(cmd *cobra.Command, err error) error {
 	if !found || !ok {
 		return err
 	}
+	reason = fieldName.ReplaceAllStringFunc(reason, func(name string) string { return "--" + flagOf[name] })
 	flag := cmd.Flag(flagOf[field])
 	switch {
-	case flag == nil:
+	case flag == nil, strings.HasPrefix(reason, "environment variable "):
 		return errors.New(reason)
 	case originOf(flag) == byVariable:
 		return fmt.Errorf("environment variable %s: %s", variable(flag.Name), reason)

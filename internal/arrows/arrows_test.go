@@ -31,7 +31,7 @@ var linked = map[string][]string{
 	"internal/flight":   {},
 	"internal/fsys":     {},
 	"internal/isolate":  {"installid", "configfile", "internal/flight", "internal/fsys"},
-	"internal/platform": {},
+	"internal/platform": {"internal/flight"},
 	"internal/sender":   {"report", "internal/flight"},
 }
 

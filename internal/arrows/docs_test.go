@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -114,7 +115,7 @@ func failuresProblems(page string, exists map[string]bool) []string {
 			problems = append(problems, number+": no such line")
 			continue
 		}
-		named := regexp.MustCompile("`((Test|Fuzz)[A-Za-z0-9_]*|[a-z0-9_]+\\.txtar)`").FindAllStringSubmatch(cell, -1)
+		named := regexp.MustCompile("`(([a-z0-9]+\\.)?(Test|Fuzz)[A-Za-z0-9_]*|[a-z0-9_]+\\.txtar)`").FindAllStringSubmatch(cell, -1)
 		if len(named) == 0 {
 			problems = append(problems, number+": no test is named")
 		}
@@ -127,7 +128,8 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	return problems
 }
 
-// tests gives the names of all tests, fuzzers and test scripts of the module.
+// tests gives the names of all tests, fuzzers and test scripts of the module. A test outside of the root package has the
+// name of its folder before it.
 func tests(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -139,9 +141,13 @@ func tests(t *testing.T) map[string]bool {
 		if err != nil {
 			t.Fatal(err)
 		}
+		prefix := ""
+		if f.dir() != "." {
+			prefix = path.Base(f.dir()) + "."
+		}
 		for _, decl := range syntax.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil {
-				found[fn.Name.Name] = true
+				found[prefix+fn.Name.Name] = true
 			}
 		}
 		scripts, _ := filepath.Glob(filepath.Join("..", "..", f.dir(), "testdata", "script", "*.txtar"))

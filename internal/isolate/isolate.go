@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -53,26 +54,30 @@ func RunChild() {
 
 type request struct {
 	Op       string             `json:"op"`
-	ID       installid.ID       `json:"id,omitzero"`
 	Location installid.Location `json:"location"`
+	ID       installid.ID       `json:"id,omitzero"`
+	Keys     []configfile.Key   `json:"keys,omitempty"`
+	Literal  string             `json:"literal,omitempty"`
+	State    []byte             `json:"state,omitempty"`
 }
 
-// An answer is a record and an error with what callers tell errors by.
+// An answer is a result and an error with what callers tell errors by.
 type answer struct {
-	Record    installid.Record `json:"record"`
-	Error     string           `json:"error,omitempty"`
-	NotFound  bool             `json:"not_found,omitempty"`
-	Empty     bool             `json:"empty,omitempty"`
-	Permanent bool             `json:"permanent,omitempty"`
+	result
+	Error     string `json:"error,omitempty"`
+	NotFound  bool   `json:"not_found,omitempty"`
+	NotExist  bool   `json:"not_exist,omitempty"`
+	Empty     bool   `json:"empty,omitempty"`
+	Permanent bool   `json:"permanent,omitempty"`
 }
 
-const (
-	opLoad     = "load"
-	opSave     = "save"
-	opReplace  = "replace"
-	opMaintain = "maintain"
-	opSweep    = "sweep"
-)
+// A result is what an operation gave; each gives one of these.
+type result struct {
+	Record   installid.Record     `json:"record,omitzero"`
+	Values   []configfile.Value   `json:"values,omitempty"`
+	State    []byte               `json:"state,omitempty"`
+	Findings []configfile.Finding `json:"findings,omitempty"`
+}
 
 // serve answers one request. A parent that gives up, or ends, closes in.
 func serve(in io.Reader, out io.Writer) int {
@@ -87,10 +92,11 @@ func serve(in io.Reader, out io.Writer) int {
 		io.Copy(io.Discard, in)
 		cancel()
 	}()
-	rec, err := perform(ctx, req)
-	a := answer{Record: rec}
+	r, err := perform(ctx, req)
+	a := answer{result: r}
 	if err != nil {
 		a.Error, a.Permanent = err.Error(), configfile.Permanent(err)
+		a.NotExist = errors.Is(err, fs.ErrNotExist)
 		a.NotFound, a.Empty = errors.Is(err, installid.ErrNotFound), errors.Is(err, configfile.ErrEmpty)
 	}
 	if json.NewEncoder(out).Encode(a) != nil {
@@ -99,40 +105,14 @@ func serve(in io.Reader, out io.Writer) int {
 	return 0
 }
 
-func perform(ctx context.Context, req request) (installid.Record, error) {
-	store, err := req.Location.Open()
-	if err != nil {
-		return installid.Record{}, err
+// perform does what is asked for. What is left behind when ctx ends would end with this process, so the operation itself
+// is waited for.
+func perform(ctx context.Context, req request) (r result, err error) {
+	op, ok := operations[req.Op]
+	if !ok {
+		return r, fmt.Errorf("unknown request %q", req.Op)
 	}
-	// What the store leaves behind when ctx ends would end with this process, so the operation itself is waited for.
-	defer drain(store)
-	switch req.Op {
-	case opLoad:
-		return store.Load(ctx)
-	case opSave:
-		return store.Save(ctx, req.ID)
-	case opReplace:
-		return store.Replace(ctx, req.ID)
-	}
-	m, ok := store.(installid.Maintainer)
-	switch {
-	case ok && req.Op == opMaintain:
-		return m.Maintain(ctx, req.ID)
-	case ok && req.Op == opSweep:
-		return installid.Record{}, m.Sweep(ctx)
-	}
-	return installid.Record{}, fmt.Errorf("unknown request %q", req.Op)
-}
-
-// drain waits until no operation of the store is in flight.
-func drain(store installid.Store) {
-	r, ok := store.(interface{ Running() (string, time.Time) })
-	for ok {
-		if op, _ := r.Running(); op == "" {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	return op(ctx, req)
 }
 
 // A Store does what the store at a location does, in a child process for each operation.
@@ -144,6 +124,7 @@ type Store struct {
 var (
 	_ installid.Store      = (*Store)(nil)
 	_ installid.Maintainer = (*Store)(nil)
+	_ installid.Records    = (*Store)(nil)
 )
 
 // NewStore gives the store of a location. It fails with ErrNoHook if RunChild has not been called.
@@ -154,7 +135,7 @@ func NewStore(location installid.Location) (*Store, error) {
 	if _, err := location.Open(); err != nil {
 		return nil, err
 	}
-	for _, path := range []string{location.ConfigPath, location.AnchorDir, location.StateFile} {
+	for _, path := range []string{location.ConfigPath, location.AnchorDir, location.StateFile, location.PolicyPath} {
 		if !utf8.ValidString(path) {
 			return nil, fmt.Errorf("path %q is not UTF-8, and could not be told to a child process", path)
 		}
@@ -162,47 +143,21 @@ func NewStore(location installid.Location) (*Store, error) {
 	return &Store{location: location}, nil
 }
 
-// Load is installid.Store's.
-func (s *Store) Load(ctx context.Context) (installid.Record, error) {
-	return s.do(ctx, request{Op: opLoad})
-}
-
-// Save is installid.Store's.
-func (s *Store) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
-	return s.do(ctx, request{Op: opSave, ID: id})
-}
-
-// Replace is installid.Store's.
-func (s *Store) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
-	return s.do(ctx, request{Op: opReplace, ID: id})
-}
-
-// Maintain is installid.Maintainer's.
-func (s *Store) Maintain(ctx context.Context, id installid.ID) (installid.Record, error) {
-	return s.do(ctx, request{Op: opMaintain, ID: id})
-}
-
-// Sweep is installid.Maintainer's.
-func (s *Store) Sweep(ctx context.Context) error {
-	_, err := s.do(ctx, request{Op: opSweep})
-	return err
-}
-
 // Running tells which operation a child is busy with and since when.
 func (s *Store) Running() (op string, since time.Time) { return s.flight.Running() }
 
-func (s *Store) do(ctx context.Context, req request) (installid.Record, error) {
+func (s *Store) do(ctx context.Context, req request) (result, error) {
 	req.Location = s.location
 	a, err := flight.Do(ctx, &s.flight, req.Op+" in a child process", func(ctx context.Context) (answer, error) {
 		return run(ctx, req)
 	})
 	if err != nil {
-		return installid.Record{}, err
+		return result{}, err
 	}
 	if a.Error != "" {
 		err = &remoteError{a}
 	}
-	return a.Record, err
+	return a.result, err
 }
 
 // run starts a child, gives it the request and waits for its answer, however long that takes; when ctx ends it lets go
@@ -267,7 +222,15 @@ func (e *remoteError) Error() string { return e.answer.Error }
 
 // Is tells the errors that a keeper branches on.
 func (e *remoteError) Is(target error) bool {
-	return target == installid.ErrNotFound && e.answer.NotFound || target == configfile.ErrEmpty && e.answer.Empty
+	switch target {
+	case installid.ErrNotFound:
+		return e.answer.NotFound
+	case configfile.ErrEmpty:
+		return e.answer.Empty
+	case fs.ErrNotExist:
+		return e.answer.NotExist
+	}
+	return false
 }
 
 // Permanent is what configfile.Permanent said of the error in the child.

@@ -285,9 +285,9 @@ func (c Call) String() string {
 	return s
 }
 
-// Calls gives all operations since FUSE or ClearCalls, in the order in which they came. The last ones can be missing
-// Release, which the kernel asks for when it likes. That of the kernel for security.capability, before each write, is left out,
-// and no rule applies to it.
+// Calls gives all operations since FUSE or ClearCalls, in the order in which they came. A Release comes when the kernel
+// likes, also after the file has been closed. The kernel's own GetXattr of security.capability before each write is left
+// out, and no rule applies to it.
 func (d *FaultDir) Calls() []Call {
 	d.t.Helper()
 	return d.ask(request{Do: doCalls}).Calls

@@ -171,9 +171,9 @@ func TestAsUser(t *testing.T) {
 // recorder is a test that remembers what happened to it.
 type recorder struct {
 	testing.TB
-	cleanups         []func()
-	errors, fatal    string
-	skipped, stopped bool
+	cleanups      []func()
+	errors, fatal string
+	skipped       bool
 }
 
 func (r *recorder) Helper()           {}
@@ -204,6 +204,12 @@ func (r *recorder) run(fn func()) {
 func TestNeed(t *testing.T) {
 	missing := func() error { return errors.New("no such thing") }
 	t.Setenv("ROLLCALL_REQUIRE_ALL", "")
+	out, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(stderr *os.File) { os.Stderr = stderr; out.Close() }(os.Stderr)
+	os.Stderr = out
 	var r recorder
 	r.run(func() { lab.Need(&r, func() error { return nil }) })
 	if r.skipped || r.fatal != "" {
@@ -212,6 +218,9 @@ func TestNeed(t *testing.T) {
 	r.run(func() { lab.Need(&r, missing) })
 	if !r.skipped || r.fatal != "" {
 		t.Errorf("got %+v, want it skipped", r)
+	}
+	if got, want := read(t, out.Name()), "SKIPPED recorded: no such thing\n"; got != want {
+		t.Errorf("on standard error: got %q, want %q", got, want)
 	}
 	t.Setenv("ROLLCALL_REQUIRE_ALL", "1")
 	r = recorder{}

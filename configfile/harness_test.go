@@ -1,0 +1,347 @@
+package configfile_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+)
+
+const (
+	configPath = "/etc/app/config.json"
+	anchorPath = "/etc/app/.config.json.installation-id"
+
+	id      = "5f1cf1f6-3b0c-4a3c-9c1f-2a7d0e6b4f10"
+	otherID = "0b8f7c52-9d1e-4f6a-8a35-c1de2f90ab47"
+
+	// attempt is what the installation ID's keeper gives one save.
+	attempt = 5 * time.Second
+
+	// config is a host's config as the host last saved it, and saved the same after its next save.
+	config = "{\n  \"listen\": \":80\",\n  \"saves\": 1\n}\n"
+	saved  = "{\n  \"listen\": \":80\",\n  \"saves\": 2\n}\n"
+)
+
+var key = configfile.Key{"telemetry", "installation_id"}
+
+// withID is a config with the ID in it.
+func withID(config, id string) string {
+	return strings.TrimSuffix(config, "\n}\n") + ",\n  \"telemetry\": {\n    \"installation_id\": \"" + id + "\"\n  }\n}\n"
+}
+
+// bubble runs a test on a disk with a config, in virtual time. All that the test began has to be over at its end.
+func bubble(t *testing.T, run func(t *testing.T, disk *faultfs.FS)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		disk := faultfs.New()
+		disk.WriteFile(configPath, []byte(config), 0o644)
+		defer func() {
+			disk.ReleaseAll()
+			time.Sleep(time.Minute)
+			requireIdle(t, disk)
+		}()
+		run(t, disk)
+	})
+}
+
+func requireIdle(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	if n := disk.InFlight(); n != 0 {
+		t.Errorf("%d operations are still in flight", n)
+	}
+	if files := disk.OpenFiles(); len(files) != 0 {
+		t.Errorf("files left open: %q", files)
+	}
+}
+
+// open opens the config on a disk, as the process that the faults of a test are for.
+func open(t *testing.T, disk *faultfs.FS) *configfile.File {
+	t.Helper()
+	return openAt(t, disk.As("p"), configPath)
+}
+
+func openAt(t *testing.T, disk *faultfs.FS, path string) *configfile.File {
+	t.Helper()
+	f, err := configfile.OpenFS(disk, path, configfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func openAnchor(t *testing.T, disk *faultfs.FS) *configfile.Anchor {
+	t.Helper()
+	return open(t, disk).Anchor("", isID)
+}
+
+func isID(text string) bool { return text == id || text == otherID || strings.HasPrefix(text, "id-") }
+
+func keepID(v configfile.Value) bool { return v.Kind == configfile.String && isID(v.Text) }
+
+// set is the Set of the tests: an ID that is there stands.
+func set(ctx context.Context, f *configfile.File, id string) (string, error) {
+	now, _, err := f.Set(ctx, key, id, keepID)
+	return now.Text, err
+}
+
+func mustSet(t *testing.T, f *configfile.File, id string) {
+	t.Helper()
+	if now, err := set(t.Context(), f, id); now != id || err != nil {
+		t.Fatalf("set: got %q, %v, want %q", now, err, id)
+	}
+}
+
+func content(t *testing.T, disk *faultfs.FS, path string) string {
+	t.Helper()
+	data, err := disk.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func requireContent(t *testing.T, disk *faultfs.FS, path, want string) {
+	t.Helper()
+	if got := content(t, disk, path); got != want {
+		t.Errorf("%s: got %q, want %q", path, got, want)
+	}
+}
+
+// settings is what the tests look at in a config.
+type settings struct {
+	Saves     int
+	Telemetry struct {
+		ID string `json:"installation_id"`
+	}
+}
+
+func parse(data []byte) (s settings, err error) {
+	err = json.Unmarshal(data, &s)
+	return s, err
+}
+
+// temps gives the temporary files on a disk.
+func temps(disk *faultfs.FS) []string {
+	return slices.DeleteFunc(disk.Files(), func(name string) bool { return !strings.Contains(name, ".rollcall-") })
+}
+
+func requireNoTemps(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	if names := temps(disk); len(names) != 0 {
+		t.Errorf("temporary files left: %q", names)
+	}
+}
+
+// hostSaves are the ways in which hosts save.
+var hostSaves = []struct {
+	name string
+	save func(disk *faultfs.FS, path, text string) error
+}{
+	{"in place", func(disk *faultfs.FS, path, text string) error {
+		return hostWrite(disk, path, text, os.O_TRUNC, 0)
+	}},
+	{"in place, slowly", func(disk *faultfs.FS, path, text string) error {
+		return hostWrite(disk, path, text, os.O_TRUNC, 20*time.Millisecond)
+	}},
+	{"by rename", func(disk *faultfs.FS, path, text string) error {
+		if err := hostWrite(disk, path+".new", text, os.O_EXCL, 0); err != nil {
+			return err
+		}
+		return disk.Rename(path+".new", path)
+	}},
+}
+
+// hostWrite writes without a sync, as most hosts do, with a pause after opening and after each half.
+func hostWrite(disk *faultfs.FS, path, text string, flag int, pause time.Duration) error {
+	file, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for half := range strings.SplitAfterSeq(text, "80\",") {
+		time.Sleep(pause)
+		if _, err := file.Write([]byte(half)); err != nil {
+			return err
+		}
+	}
+	time.Sleep(pause)
+	return nil
+}
+
+// step is one operation of a healthy run: the index-th of its kind.
+type step struct {
+	op    faultfs.Op
+	index int
+}
+
+func (s step) String() string { return fmt.Sprintf("%s %d", s.op, s.index) }
+
+// rule gives the rule that hits this step of the process p.
+func (s step) rule(r faultfs.Rule) faultfs.Rule {
+	r.Proc, r.Op, r.Skip, r.Times = "p", s.op, s.index, 1
+	return r
+}
+
+// stepsOf gives the operations of the process p in a log.
+func stepsOf(log []faultfs.Entry) []step {
+	var steps []step
+	seen := make(map[faultfs.Op]int)
+	for _, e := range log {
+		if e.Proc == "p" {
+			steps = append(steps, step{e.Op, seen[e.Op]})
+			seen[e.Op]++
+		}
+	}
+	return steps
+}
+
+// a scene is a way that a save can take.
+type scene struct {
+	name string
+	// prepare makes the disk from one that holds config.
+	prepare func(disk *faultfs.FS)
+	// open gives the save, which tells the ID that is stored then.
+	open func(t *testing.T, disk *faultfs.FS) func(ctx context.Context) (string, error)
+	// path is what it writes, before what is there at first ("" for nothing) and after what is there at last.
+	path, before, after string
+	// renames tells that the commit is a rename, inPlace that it is a write in place, to a mount point or to a file.
+	renames, inPlace, mountPoint bool
+}
+
+func (s *scene) isConfig() bool { return s.path == configPath }
+
+func (s *scene) steps(t *testing.T) []step {
+	t.Helper()
+	var steps []step
+	s.run(t, func(t *testing.T, disk *faultfs.FS, save func(context.Context) (string, error)) {
+		if stored, err := save(t.Context()); stored != id || err != nil {
+			t.Fatalf("healthy run: got %q, %v", stored, err)
+		}
+		if got := content(t, disk, s.path); got != s.after {
+			t.Fatalf("healthy run: got %q, want %q", got, s.after)
+		}
+		requireNoTemps(t, disk)
+		steps = stepsOf(disk.Log())
+	})
+	return steps
+}
+
+// run runs a test of the scene in a bubble of its own.
+func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save func(context.Context) (string, error))) {
+	t.Helper()
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		s.prepare(disk)
+		run(t, disk, s.open(t, disk))
+	})
+}
+
+// eachStep runs a test for each operation of a healthy run of each scene.
+func eachStep(t *testing.T, run func(t *testing.T, s *scene, at step)) {
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for _, at := range s.steps(t) {
+				t.Run(at.String(), func(t *testing.T) { run(t, s, at) })
+			}
+		})
+	}
+}
+
+func scenes() []*scene {
+	nothing := func(*faultfs.FS) {}
+	setConfig := func(t *testing.T, disk *faultfs.FS) func(context.Context) (string, error) {
+		f := open(t, disk)
+		return func(ctx context.Context) (string, error) { return set(ctx, f, id) }
+	}
+	publish := func(t *testing.T, disk *faultfs.FS) func(context.Context) (string, error) {
+		a := openAnchor(t, disk)
+		return func(ctx context.Context) (string, error) { return a.Publish(ctx, id) }
+	}
+	replace := func(t *testing.T, disk *faultfs.FS) func(context.Context) (string, error) {
+		a := openAnchor(t, disk)
+		return func(ctx context.Context) (string, error) { return id, a.Replace(ctx, id) }
+	}
+	without := func(op faultfs.Op, err error) func(*faultfs.FS) {
+		return func(disk *faultfs.FS) { disk.Inject(faultfs.Rule{Op: op, Proc: "p", Err: err}) }
+	}
+	missing := func(disk *faultfs.FS) { disk.Delete("/etc") }
+	damaged := func(disk *faultfs.FS) { disk.WriteFile(anchorPath, []byte("torn"), 0o644) }
+	both := func(a, b func(*faultfs.FS)) func(*faultfs.FS) {
+		return func(disk *faultfs.FS) { a(disk); b(disk) }
+	}
+	const fresh = "{\"telemetry\": {\"installation_id\": \"" + id + "\"}}\n"
+	return []*scene{
+		{name: "exchange", prepare: nothing, open: setConfig, path: configPath, before: config, after: withID(config, id)},
+		{
+			name: "rename", prepare: without(faultfs.OpExchange, errors.ErrUnsupported), open: setConfig, renames: true,
+			path: configPath, before: config, after: withID(config, id),
+		},
+		{
+			name: "mount point", prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, open: setConfig, inPlace: true,
+			mountPoint: true, path: configPath, before: config, after: withID(config, id),
+		},
+		{
+			name: "folder not writable", prepare: without(faultfs.OpExchange, syscall.EACCES), open: setConfig, inPlace: true,
+			path: configPath, before: config, after: withID(config, id),
+		},
+		{name: "new config", prepare: missing, open: setConfig, path: configPath, after: fresh},
+		{
+			name: "new config without links", prepare: both(missing, without(faultfs.OpLink, syscall.EPERM)), open: setConfig,
+			path: configPath, after: fresh, renames: true,
+		},
+		{name: "new anchor", prepare: nothing, open: publish, path: anchorPath, after: id + "\n"},
+		{
+			name: "new anchor without links", prepare: without(faultfs.OpLink, syscall.EPERM), open: publish,
+			path: anchorPath, after: id + "\n", renames: true,
+		},
+		{name: "damaged anchor", prepare: damaged, open: publish, path: anchorPath, before: "torn", after: id + "\n"},
+		{
+			name: "damaged anchor, rename", prepare: both(damaged, without(faultfs.OpExchange, errors.ErrUnsupported)), open: publish,
+			path: anchorPath, before: "torn", after: id + "\n", renames: true,
+		},
+		{name: "anchor replaced", prepare: damaged, open: replace, path: anchorPath, before: "torn", after: id + "\n"},
+	}
+}
+
+// look reads what a scene has written.
+func (s *scene) look(t *testing.T, disk *faultfs.FS) string {
+	t.Helper()
+	data, err := disk.ReadFile(s.path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// requireOldOrNew checks that the content is the old or the new one. In place, spaces can be left at its end.
+func (s *scene) requireOldOrNew(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	got := s.look(t, disk)
+	if s.inPlace {
+		got = strings.TrimRight(got, " ")
+	}
+	if got != s.before && got != s.after {
+		t.Errorf("%s: got %q, want %q or %q (%s)", filepath.Base(s.path), got, s.before, s.after, disk.Origin())
+	}
+}
+
+// requireDurable checks that a power cut now would leave the new content.
+func (s *scene) requireDurable(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	for state := range disk.CrashStates() {
+		if got := strings.TrimRight(s.look(t, state), " "); got != s.after {
+			t.Errorf("after a power cut: got %q, want %q (%s)", got, s.after, state.Origin())
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+)
+
+// The operations that a child can be asked for.
+const (
+	opLoad       = "load"
+	opSave       = "save"
+	opReplace    = "replace"
+	opMaintain   = "maintain"
+	opSweep      = "sweep"
+	opReadValues = "read settings"
+	opReadPolicy = "read policy"
+	opWriteValue = "write setting"
+	opLoadState  = "load state"
+	opSaveState  = "save state"
+	opDiagnose   = "diagnose"
+)
+
+// operations are what a child does for each request.
+var operations = map[string]func(context.Context, request) (result, error){
+	opLoad: withStore(func(ctx context.Context, s installid.Store, _ request) (installid.Record, error) {
+		return s.Load(ctx)
+	}),
+	opSave: withStore(func(ctx context.Context, s installid.Store, req request) (installid.Record, error) {
+		return s.Save(ctx, req.ID)
+	}),
+	opReplace: withStore(func(ctx context.Context, s installid.Store, req request) (installid.Record, error) {
+		return s.Replace(ctx, req.ID)
+	}),
+	opMaintain: withStore(func(ctx context.Context, s installid.Store, req request) (installid.Record, error) {
+		if m, ok := s.(installid.Maintainer); ok {
+			return m.Maintain(ctx, req.ID)
+		}
+		return installid.Record{}, errors.ErrUnsupported
+	}),
+	opSweep: withStore(func(ctx context.Context, s installid.Store, _ request) (installid.Record, error) {
+		if m, ok := s.(installid.Maintainer); ok {
+			return installid.Record{}, m.Sweep(ctx)
+		}
+		return installid.Record{}, errors.ErrUnsupported
+	}),
+	opReadValues: withRecords(func(ctx context.Context, r installid.Records, req request, res *result) (err error) {
+		res.Values, err = r.ReadValues(ctx, req.Keys)
+		return err
+	}),
+	opReadPolicy: withRecords(func(ctx context.Context, r installid.Records, req request, res *result) (err error) {
+		res.Values, err = r.ReadPolicy(ctx, req.Keys)
+		return err
+	}),
+	opWriteValue: withRecords(func(ctx context.Context, r installid.Records, req request, _ *result) error {
+		if len(req.Keys) != 1 {
+			return errors.New("not one key")
+		}
+		return r.WriteValue(ctx, req.Keys[0], req.Literal)
+	}),
+	opLoadState: withRecords(func(ctx context.Context, r installid.Records, _ request, res *result) (err error) {
+		res.State, err = r.LoadState(ctx)
+		return err
+	}),
+	opSaveState: withRecords(func(ctx context.Context, r installid.Records, req request, _ *result) error {
+		return r.SaveState(ctx, req.State)
+	}),
+	opDiagnose: func(ctx context.Context, req request) (result, error) {
+		findings, err := req.Location.Diagnose(ctx, fsys.OS{})
+		return result{Findings: findings}, err
+	},
+}
+
+func withStore(do func(context.Context, installid.Store, request) (installid.Record, error)) func(context.Context, request) (result, error) {
+	return func(ctx context.Context, req request) (result, error) {
+		store, err := req.Location.Open()
+		if err != nil {
+			return result{}, err
+		}
+		defer drain(store)
+		rec, err := do(ctx, store, req)
+		return result{Record: rec}, err
+	}
+}
+
+func withRecords(do func(context.Context, installid.Records, request, *result) error) func(context.Context, request) (result, error) {
+	return func(ctx context.Context, req request) (r result, err error) {
+		records, err := req.Location.OpenRecords()
+		if err != nil {
+			return r, err
+		}
+		defer drain(records)
+		err = do(ctx, records, req, &r)
+		return r, err
+	}
+}
+
+// drain waits until no operation is in flight.
+func drain(of any) {
+	r, ok := of.(interface{ Running() (string, time.Time) })
+	for ok {
+		if op, _ := r.Running(); op == "" {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Load is installid.Store's.
+func (s *Store) Load(ctx context.Context) (installid.Record, error) {
+	r, err := s.do(ctx, request{Op: opLoad})
+	return r.Record, err
+}
+
+// Save is installid.Store's.
+func (s *Store) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
+	r, err := s.do(ctx, request{Op: opSave, ID: id})
+	return r.Record, err
+}
+
+// Replace is installid.Store's.
+func (s *Store) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
+	r, err := s.do(ctx, request{Op: opReplace, ID: id})
+	return r.Record, err
+}
+
+// Maintain is installid.Maintainer's.
+func (s *Store) Maintain(ctx context.Context, id installid.ID) (installid.Record, error) {
+	r, err := s.do(ctx, request{Op: opMaintain, ID: id})
+	return r.Record, err
+}
+
+// Sweep is installid.Maintainer's.
+func (s *Store) Sweep(ctx context.Context) error {
+	_, err := s.do(ctx, request{Op: opSweep})
+	return err
+}
+
+// ReadValues is installid.Records'.
+func (s *Store) ReadValues(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
+	return s.values(ctx, opReadValues, keys)
+}
+
+// ReadPolicy is installid.Records'.
+func (s *Store) ReadPolicy(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
+	return s.values(ctx, opReadPolicy, keys)
+}
+
+func (s *Store) values(ctx context.Context, op string, keys []configfile.Key) ([]configfile.Value, error) {
+	r, err := s.do(ctx, request{Op: op, Keys: keys})
+	if err == nil && len(r.Values) != len(keys) {
+		err = errors.New("child process: an answer of another length")
+	}
+	return r.Values, err
+}
+
+// WriteValue is installid.Records'.
+func (s *Store) WriteValue(ctx context.Context, key configfile.Key, literal string) error {
+	_, err := s.do(ctx, request{Op: opWriteValue, Keys: []configfile.Key{key}, Literal: literal})
+	return err
+}
+
+// LoadState is installid.Records'.
+func (s *Store) LoadState(ctx context.Context) ([]byte, error) {
+	r, err := s.do(ctx, request{Op: opLoadState})
+	return r.State, err
+}
+
+// SaveState is installid.Records'.
+func (s *Store) SaveState(ctx context.Context, state []byte) error {
+	_, err := s.do(ctx, request{Op: opSaveState, State: state})
+	return err
+}
+
+// Diagnose is installid.Location's.
+func (s *Store) Diagnose(ctx context.Context) ([]configfile.Finding, error) {
+	r, err := s.do(ctx, request{Op: opDiagnose})
+	return r.Findings, err
+}

@@ -1,0 +1,92 @@
+package rollcall
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// unlistedReason is the reason of a log record whose message has no code.
+const unlistedReason = "unlisted"
+
+// IssueHandlerOptions say how log records become issues.
+type IssueHandlerOptions struct {
+	// Source and Component are the codes of the issues. Required.
+	Source, Component string
+	// Reasons gives the code for a message, which is never sent itself. A message without one is counted as "unlisted".
+	Reasons map[string]string
+	// ComponentKey names an attribute whose value, if it is a code, takes Component's place; empty for none.
+	ComponentKey string
+}
+
+// IssueHandler gives a slog.Handler that counts warnings and errors as issues of the service, and hands every record on
+// to next. It is as cheap as [Service.ReportIssue], and does nothing but hand on with a nil service.
+func IssueHandler(service *Service, next slog.Handler, opts IssueHandlerOptions) slog.Handler {
+	return &issueHandler{service: service, next: next, opts: &opts, component: opts.Component}
+}
+
+type issueHandler struct {
+	service   *Service
+	next      slog.Handler
+	opts      *IssueHandlerOptions
+	component string
+	grouped   bool // in a group, where an attribute of that name means something else
+}
+
+// Enabled is true for warnings and errors also when next would not log them: they are counted all the same.
+func (h *issueHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn || h.next.Enabled(ctx, level)
+}
+
+func (h *issueHandler) Handle(ctx context.Context, record slog.Record) error {
+	if record.Level >= slog.LevelWarn {
+		h.count(record)
+	}
+	if !h.next.Enabled(ctx, record.Level) {
+		return nil
+	}
+	return h.next.Handle(ctx, record)
+}
+
+func (h *issueHandler) count(record slog.Record) {
+	issue := Issue{Source: h.opts.Source, Component: h.component, Reason: unlistedReason, Severity: report.SeverityWarning}
+	if reason, ok := h.opts.Reasons[record.Message]; ok {
+		issue.Reason = reason
+	}
+	if record.Level >= slog.LevelError {
+		issue.Severity = report.SeverityError
+	}
+	if h.opts.ComponentKey != "" && !h.grouped {
+		record.Attrs(func(a slog.Attr) bool {
+			issue.Component = h.componentOf(a, issue.Component)
+			return true
+		})
+	}
+	h.service.ReportIssue(issue)
+}
+
+func (h *issueHandler) componentOf(a slog.Attr, otherwise string) string {
+	if a.Key == h.opts.ComponentKey && a.Value.Kind() == slog.KindString && report.ValidCode(a.Value.String()) {
+		return a.Value.String()
+	}
+	return otherwise
+}
+
+func (h *issueHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	derived := *h
+	derived.next = h.next.WithAttrs(attrs)
+	if h.opts.ComponentKey != "" && !h.grouped {
+		for _, a := range attrs {
+			derived.component = h.componentOf(a, derived.component)
+		}
+	}
+	return &derived
+}
+
+func (h *issueHandler) WithGroup(name string) slog.Handler {
+	derived := *h
+	derived.next = h.next.WithGroup(name)
+	derived.grouped = h.grouped || name != ""
+	return &derived
+}
