@@ -189,6 +189,9 @@ func (s *Service) setUpReporting() (err error) {
 		return fmt.Errorf("EnabledKey: %w", err)
 	}
 	s.keys = newConsentKeys(enabled)
+	_, fixed := s.store.(*installid.FixedStore)
+	s.storeReadsConsent = c.ConfigPath != "" && !fixed
+	s.client = thisClient()
 	s.notReal, _ = notReal(c.Version, os.Getenv)
 	if s.records, err = c.records(s.store); err != nil {
 		return err
@@ -208,7 +211,7 @@ func (c Config) records(store installid.Store) (installid.Records, error) {
 	if c.Isolate {
 		return isolate.NewStore(location)
 	}
-	return location.OpenRecordsFS(c.fs)
+	return location.OpenRecordsFS(c.fs, store)
 }
 
 func (c Config) withDefaults() Config {

@@ -3,6 +3,7 @@ package rollcall
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"strconv"
@@ -70,6 +71,19 @@ const (
 	telemetryVariable = "ROLLCALL_TELEMETRY"
 )
 
+// What decides, besides the variables and the keys.
+const (
+	noService    = "no service"
+	notDecided   = "not decided"
+	hostSettings = "the host's settings"
+	unreadHost   = "the host's settings could not be read"
+	unreadConfig = "the config could not be read"
+	notSaved     = "denied in this process; that could not be saved"
+	inPolicy     = "policy file "
+	unreadPolicy = "the policy file could not be read: "
+	policyToRead = "the policy file was not read yet: "
+)
+
 // consentKeys are the config's keys of the operator's decisions. They stand beside the key of the consent itself.
 type consentKeys struct{ enabled, health, schema, facts configfile.Key }
 
@@ -84,68 +98,68 @@ func (k consentKeys) all() []configfile.Key {
 	return []configfile.Key{k.enabled, k.health, k.schema, k.facts}
 }
 
-// decisions reads what the operator decided, as it stands at this moment. An error, a torn file or a time-out reads as
-// denied. It waits no longer than ctx and consentTimeout.
-func (s *Service) decisions(ctx context.Context) Decisions {
-	ctx, cancel := context.WithTimeout(ctx, consentTimeout)
+// policyKeys are the keys of a policy: telemetry and health reports, as any program has them, and those of a host that
+// keeps them elsewhere.
+func (k consentKeys) policyKeys() []configfile.Key {
+	common := configfile.Key{"telemetry", "enabled"}
+	return []configfile.Key{common, newConsentKeys(common).health, k.enabled, k.health}
+}
+
+// A reading is what the places of the operator's decisions held when they were read. Nil values were not read.
+type reading struct {
+	policy    []configfile.Value // at policyKeys
+	policyErr error
+	values    []configfile.Value // at all, of the config or of the host's settings
+	err       error              // of the values
+}
+
+// Decisions reads what the operator decided, as it stands at this moment. An error, a torn file or a time-out reads as
+// denied. It waits no longer than ctx and two seconds.
+func (s *Service) Decisions(ctx context.Context) Decisions {
+	if s == nil {
+		no := Decision{Unset, noService}
+		return Decisions{Telemetry: no, Health: no}
+	}
+	limited, cancel := context.WithTimeout(ctx, consentTimeout)
 	defer cancel()
-	d := s.decide(ctx)
-	s.decided.Store(&d)
-	return d
+	var r reading
+	for changes, again := uint64(0), true; again && limited.Err() == nil; again = changes != s.changes.Load() {
+		changes = s.changes.Load() // so that what was read before a change is not taken for what stands after it
+		r = s.read(limited)
+	}
+	if limited.Err() != nil && r.err == nil {
+		r.err = limited.Err()
+	}
+	if ctx.Err() == nil { // else it says nothing about the disk
+		s.remember(&r)
+	}
+	return s.weigh(&r)
 }
 
-func (s *Service) decide(ctx context.Context) Decisions {
-	no := func(source string) Decisions {
-		return Decisions{Telemetry: Decision{Denied, source}, Health: Decision{Denied, source}}
-	}
-	if source, denied := deniedByEnvironment(os.Getenv, s.config.DenyVariable); denied {
-		return no(source)
-	}
-	policy, err := s.policy(ctx)
-	if err != nil {
-		return no(unreadPolicy)
-	}
+// read reads the config and then the policy, which goes before it, but costs nothing while a hung disk is waited for.
+func (s *Service) read(ctx context.Context) (r reading) {
 	if s.config.Consent != nil {
-		return s.decideByHost(ctx, policy)
+		r.values, r.err = s.askHost(ctx)
+	} else {
+		r.values, r.err = s.records.ReadValues(ctx, s.keys.all())
 	}
-	values, err := s.records.ReadValues(ctx, s.keys.all())
-	s.keeper.NoteEnabled(valueAtOrAbsent(values), err)
-	if err != nil {
-		return no(unreadConfig)
+	if ctx.Err() == nil {
+		r.policy, r.policyErr = s.records.ReadPolicy(ctx, s.keys.policyKeys())
 	}
-	d := Decisions{
-		Telemetry: decision(policy[0], values[0], s.keys.enabled),
-		Health:    decision(policy[1], values[1], s.keys.health),
-		Schema:    version(values[2], report.SchemaVersion),
-		Facts:     version(values[3], max(s.facts.declaration.Version(), 1)),
-	}
-	if d.Telemetry.State != Granted {
-		d.Health = d.Telemetry
-	}
-	return d
+	return r
 }
 
-// decideByHost asks the host for the decisions.
-func (s *Service) decideByHost(ctx context.Context, policy []configfile.Value) Decisions {
+// askHost asks the host for the decisions.
+func (s *Service) askHost(ctx context.Context) ([]configfile.Value, error) {
 	type answer struct{ telemetry, health Consent }
 	a, err := flight.Do(ctx, &s.asking, "ask the host for the consent", func(ctx context.Context) (a answer, err error) {
 		a.telemetry, a.health, err = s.config.Consent(ctx)
 		return a, err
 	})
-	if err != nil {
-		a = answer{Denied, Denied}
-	}
-	s.keeper.NoteEnabled(asValue(a.telemetry), err)
-	d := Decisions{
-		Telemetry: decision(policy[0], asValue(a.telemetry), s.keys.enabled),
-		Health:    decision(policy[1], asValue(a.health), s.keys.health),
-		Schema:    report.SchemaVersion,
-		Facts:     max(s.facts.declaration.Version(), 1),
-	}
-	if d.Telemetry.State != Granted {
-		d.Health = d.Telemetry
-	}
-	return d
+	values := make([]configfile.Value, len(s.keys.all()))
+	values[0], values[1] = asValue(a.telemetry), asValue(a.health)
+	values[2], values[3] = asNumber(report.SchemaVersion), asNumber(max(s.facts.declaration.Version(), 1))
+	return values, err
 }
 
 // asValue is the value that a config would have for a decision.
@@ -160,79 +174,130 @@ func asValue(c Consent) configfile.Value {
 	}
 }
 
-const (
-	notDecided   = "not decided"
-	unreadPolicy = "the policy file cannot be read"
-	unreadConfig = "the config could not be read"
-)
+func asNumber(n int) configfile.Value {
+	return configfile.Value{Kind: configfile.Number, Text: strconv.Itoa(n)}
+}
 
-func valueAtOrAbsent(values []configfile.Value) configfile.Value {
-	if len(values) == 0 {
+// remember keeps what was read, for the status, and starts counting issues anew when health reports are granted or
+// withdrawn: what happens without consent is never sent.
+func (s *Service) remember(r *reading) {
+	s.lastRead.Store(r)
+	if s.storeReadsConsent {
+		s.keeper.NoteEnabled(at(r.values, 0), r.err)
+	}
+	if r.err != nil || r.policyErr != nil {
+		return // denied for now, which nobody decided
+	}
+	s.issues.setGranted(s.weigh(r).Health.State == Granted)
+}
+
+// at gives a value, Absent where none was read.
+func at(values []configfile.Value, i int) configfile.Value {
+	if i >= len(values) {
 		return configfile.Value{}
 	}
-	return values[0]
+	return values[i]
 }
 
-// policy reads the machine-wide policy.
-func (s *Service) policy(ctx context.Context) ([]configfile.Value, error) {
-	policy, err := s.records.ReadPolicy(ctx, s.keys.all())
-	if err != nil {
-		policy = nil
+// known is what was decided as far as that is known without a look at the disk.
+func (s *Service) known(st installid.Status) Decisions {
+	var r reading
+	if last := s.lastRead.Load(); last != nil {
+		r = *last
 	}
-	s.lastPolicy.Store(&policy)
-	return policy, err
+	if s.storeReadsConsent { // and may have done so since
+		values := make([]configfile.Value, len(s.keys.all()))
+		copy(values, r.values)
+		values[0], r.values, r.err = st.Enabled, values, nil
+		if st.Unread {
+			r.err = errors.New(unreadConfig)
+		}
+	}
+	return s.weigh(&r)
 }
 
-// consent tells the effective consent without a look at the disk: from what was read last.
-func (s *Service) consent(st installid.Status) Decision {
-	if source, denied := deniedByEnvironment(os.Getenv, s.config.DenyVariable); denied {
-		return Decision{Denied, source}
+// settledDecision is the decision at the end of a start. It is read anew if there may be a grant.
+func (s *Service) settledDecision(ctx context.Context, st installid.Status) Decision {
+	switch {
+	case s.storeReadsConsent && (st.Unread || !isTrue(st.Enabled)):
+		return s.known(st).Telemetry
+	case st.Stuck != "":
+		s.remember(&reading{err: errors.New("the storage does not answer")}) // and would not now
+		return s.known(st).Telemetry
 	}
-	if st.Unread {
-		return Decision{Denied, unreadConfig}
-	}
-	var policy configfile.Value
-	switch last := s.lastPolicy.Load(); {
-	case last == nil:
-	case *last == nil:
-		return Decision{Denied, unreadPolicy}
-	default:
-		policy = (*last)[0]
-	}
-	return decision(policy, st.Enabled, s.keys.enabled)
-}
-
-// settledConsent is consent at the end of a start, for which the policy is read if it matters.
-func (s *Service) settledConsent(st installid.Status) Decision {
-	if s.config.Consent != nil {
-		return s.decisions(context.Background()).Telemetry
-	}
-	if isTrue(st.Enabled) {
-		ctx, cancel := context.WithTimeout(context.Background(), consentTimeout)
-		defer cancel()
-		s.policy(ctx) // an error is kept as well, and denies
-	}
-	return s.consent(st)
+	return s.Decisions(ctx).Telemetry
 }
 
 // mayCreate tells whether consent allows to make an ID, from the config's key as it was just read.
-func (s *Service) mayCreate(enabled configfile.Value) bool {
-	return s.settledConsent(installid.Status{Enabled: enabled}).State == Granted
+func (s *Service) mayCreate(ctx context.Context, enabled configfile.Value) bool {
+	return s.settledDecision(ctx, installid.Status{Enabled: enabled}).State == Granted
 }
 
-// decision weighs a policy, which can only deny, and a config.
-func decision(policy, config configfile.Value, key configfile.Key) Decision {
+// weigh gives the decisions: the first of policy, environment and config that says something.
+func (s *Service) weigh(r *reading) Decisions {
+	d := Decisions{
+		Telemetry: s.decision(at(r.values, 0), s.keys.enabled),
+		Schema:    version(at(r.values, 2), report.SchemaVersion),
+		Facts:     version(at(r.values, 3), max(s.facts.declaration.Version(), 1)),
+	}
+	if source := s.denied(r, d.Telemetry.State); source != "" {
+		d.Telemetry = Decision{Denied, source}
+	}
 	switch {
-	case policy.Kind != configfile.Absent && !isTrue(policy):
-		return Decision{Denied, "policy file"}
-	case config.Kind == configfile.Absent:
-		return Decision{Unset, notDecided}
-	case isTrue(config):
-		return Decision{Granted, "config key " + key.String()}
-	case config.Kind == configfile.Bool:
-		return Decision{Denied, "config key " + key.String()}
+	case d.Telemetry.State != Granted:
+		d.Health = d.Telemetry
+	case denies(at(r.policy, 1)), denies(at(r.policy, 3)):
+		d.Health = Decision{Denied, inPolicy + s.config.PolicyPath}
+	case s.healthWithdrawn.Load() != 0:
+		d.Health = Decision{Denied, notSaved}
 	default:
-		return Decision{Denied, "config key " + key.String() + " is neither true nor false"}
+		d.Health = s.decision(at(r.values, 1), s.keys.health)
+	}
+	return d
+}
+
+// denied says what denies telemetry whatever the config says, empty when nothing does. config is what that says.
+func (s *Service) denied(r *reading, config Consent) string {
+	variable, byEnvironment := deniedByEnvironment(os.Getenv, s.config.DenyVariable)
+	switch {
+	case r.policyErr != nil:
+		return unreadPolicy + s.config.PolicyPath
+	case denies(at(r.policy, 0)), denies(at(r.policy, 2)):
+		return inPolicy + s.config.PolicyPath
+	case byEnvironment:
+		return variable
+	case s.withdrawn.Load() != 0:
+		return notSaved
+	case r.err != nil && s.config.Consent != nil:
+		return unreadHost
+	case r.err != nil:
+		return unreadConfig
+	case r.policy == nil && config == Granted:
+		return policyToRead + s.config.PolicyPath
+	}
+	return ""
+}
+
+// denies tells whether a value of a policy, which can only deny, does.
+func denies(policy configfile.Value) bool {
+	return policy.Kind != configfile.Absent && !isTrue(policy)
+}
+
+// decision is that of a value in the config, or in the host's settings.
+func (s *Service) decision(v configfile.Value, key configfile.Key) Decision {
+	source := "config key " + key.String()
+	if s.config.Consent != nil {
+		source = hostSettings
+	}
+	switch {
+	case v.Kind == configfile.Absent:
+		return Decision{Unset, notDecided}
+	case isTrue(v):
+		return Decision{Granted, source}
+	case v.Kind == configfile.Bool:
+		return Decision{Denied, source}
+	default:
+		return Decision{Denied, source + " is neither true nor false"}
 	}
 }
 

@@ -2,7 +2,6 @@ package rollcall
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +32,7 @@ type facts struct {
 
 type factSource struct {
 	name   string
+	since  int
 	value  func(context.Context) (any, error)
 	flight flight.Flight
 }
@@ -45,7 +45,9 @@ func newFacts(given []Fact) (*facts, error) {
 			return nil, fmt.Errorf("Facts[%d]: no Value function", i)
 		}
 		declared = append(declared, fact.Declaration)
-		f.sources = append(f.sources, &factSource{name: fact.Declaration.Name, value: fact.Value})
+		f.sources = append(f.sources, &factSource{
+			name: fact.Declaration.Name, since: max(fact.Declaration.Since, 1), value: fact.Value,
+		})
 	}
 	var err error
 	if f.declaration, err = report.Declare(declared...); err != nil {
@@ -54,10 +56,17 @@ func newFacts(given []Fact) (*facts, error) {
 	return f, nil
 }
 
-var errNoValue = errors.New("no value")
+// until gives the facts of the versions up to one, those that the operator was asked about. It asks their functions, all
+// at once, and takes the values that come in time.
+func (f *facts) until(ctx context.Context, version int) report.Facts {
+	declaration := f.declaration
+	if version < declaration.Version() {
+		declaration = declaration.Until(version)
+	}
+	return declaration.Encode(f.collect(ctx, version))
+}
 
-// collect asks the functions for their values, all at once, and gives those that came in time.
-func (f *facts) collect(ctx context.Context) map[string]any {
+func (f *facts) collect(ctx context.Context, version int) map[string]any {
 	if len(f.sources) == 0 {
 		return nil
 	}
@@ -69,14 +78,19 @@ func (f *facts) collect(ctx context.Context) map[string]any {
 		err   error
 	}
 	results := make(chan named, len(f.sources))
+	asked := 0
 	for _, source := range f.sources {
+		if source.since > version {
+			continue
+		}
+		asked++
 		go func() {
 			value, err := flight.Do(ctx, &source.flight, "fact", source.value)
 			results <- named{source.name, value, err}
 		}()
 	}
-	values := make(map[string]any, len(f.sources))
-	for range f.sources {
+	values := make(map[string]any, asked)
+	for range asked {
 		if r := <-results; r.err == nil && r.value != nil {
 			values[r.name] = r.value
 		}

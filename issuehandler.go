@@ -3,6 +3,7 @@ package rollcall
 import (
 	"context"
 	"log/slog"
+	"maps"
 
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -12,17 +13,26 @@ const unlistedReason = "unlisted"
 
 // IssueHandlerOptions say how log records become issues.
 type IssueHandlerOptions struct {
-	// Source and Component are the codes of the issues. Required.
+	// Source and Component are the codes of the issues. Required: without valid ones nothing is counted.
 	Source, Component string
-	// Reasons gives the code for a message, which is never sent itself. A message without one is counted as "unlisted".
+	// Reasons gives the code for a message, which is never sent itself. A message without a valid one is counted as
+	// "unlisted".
 	Reasons map[string]string
 	// ComponentKey names an attribute whose value, if it is a code, takes Component's place; empty for none.
 	ComponentKey string
 }
 
 // IssueHandler gives a slog.Handler that counts warnings and errors as issues of the service, and hands every record on
-// to next. It is as cheap as [Service.ReportIssue], and does nothing but hand on with a nil service.
+// to next; nil discards them. It is as cheap as [Service.ReportIssue], and gives next itself with a nil service.
 func IssueHandler(service *Service, next slog.Handler, opts IssueHandlerOptions) slog.Handler {
+	if next == nil {
+		next = slog.DiscardHandler
+	}
+	if service == nil {
+		return next
+	}
+	opts.Reasons = maps.Clone(opts.Reasons)
+	maps.DeleteFunc(opts.Reasons, func(_, reason string) bool { return !report.ValidCode(reason) })
 	return &issueHandler{service: service, next: next, opts: &opts, component: opts.Component}
 }
 
@@ -67,8 +77,15 @@ func (h *issueHandler) count(record slog.Record) {
 }
 
 func (h *issueHandler) componentOf(a slog.Attr, otherwise string) string {
-	if a.Key == h.opts.ComponentKey && a.Value.Kind() == slog.KindString && report.ValidCode(a.Value.String()) {
-		return a.Value.String()
+	switch {
+	case a.Key == h.opts.ComponentKey:
+		if v := a.Value.Resolve(); v.Kind() == slog.KindString && report.ValidCode(v.String()) {
+			return v.String()
+		}
+	case a.Key == "" && a.Value.Kind() == slog.KindGroup: // whose attributes count as those of the record
+		for _, inner := range a.Value.Group() {
+			otherwise = h.componentOf(inner, otherwise)
+		}
 	}
 	return otherwise
 }

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/report"
@@ -18,27 +18,28 @@ type Issue struct {
 	Source, Component, Reason, Stage string
 	// Severity says how bad it is; empty is report.SeverityError.
 	Severity report.Severity
-	// Context are further codes, under keys that are declared in Config.IssueContext; others are left out. It is that of
-	// the last occurrence.
+	// Context are further codes, under keys that are declared in Config.IssueContext; others are left out. A report has
+	// that of the last occurrence which had one.
 	Context map[string]string
 }
 
 // issues counts faults, in memory: a group for each fault, at most report.MaxGroups of them.
 type issues struct {
 	contextKeys []string
-	dropped     atomic.Int64
 
-	mu     sync.Mutex
-	groups map[report.GroupKey]*report.Group
+	mu      sync.Mutex
+	groups  map[report.GroupKey]*report.Group
+	leftOut int64 // how many occurrences were not counted
+	granted *bool // whether health reports were granted when that was last read; nil before
 }
 
 func newIssues(contextKeys []string) *issues {
-	return &issues{contextKeys: contextKeys, groups: make(map[report.GroupKey]*report.Group)}
+	return &issues{contextKeys: slices.Clone(contextKeys), groups: make(map[report.GroupKey]*report.Group)}
 }
 
 // ReportIssue counts a fault. It takes well under a microsecond (BenchmarkReportIssue), waits for nothing, and is safe
 // from any goroutine. A fault whose codes are not valid, or that is a new one when as many are counted as a report can
-// hold, is left out. Counts are sent only if the operator granted health reports.
+// hold, is left out. Counts are sent only if the operator granted health reports, and begin anew with the grant.
 func (s *Service) ReportIssue(issue Issue) {
 	if s == nil {
 		return
@@ -47,6 +48,7 @@ func (s *Service) ReportIssue(issue Issue) {
 }
 
 func (c *issues) add(issue Issue, now time.Time) {
+	now = now.Round(0) // reports have the time of the clock, which may be set back, and not that since the start
 	if issue.Severity == "" {
 		issue.Severity = report.SeverityError
 	}
@@ -56,33 +58,32 @@ func (c *issues) add(issue Issue, now time.Time) {
 	group, ok := c.groups[key]
 	if !ok {
 		if group = c.newGroup(key, now); group == nil {
-			c.dropped.Add(1)
+			c.leftOut++
 			return
 		}
-		c.groups[key] = group
 	}
 	group.Count = min(group.Count+1, report.MaxGroupCount)
-	if now.After(group.Last) { // the clock may have been set back
+	if now.After(group.Last) {
 		group.Last = now
 	}
 	if len(issue.Context) > 0 {
-		group.Context = c.context(issue.Context)
+		c.setContext(group, issue.Context)
 	}
 }
 
-// newGroup gives the group of a fault that is counted for the first time, or nil if it cannot be reported.
+// newGroup begins to count a fault, or gives nil if it cannot be reported.
 func (c *issues) newGroup(key report.GroupKey, now time.Time) *report.Group {
-	if len(c.groups) >= report.MaxGroups {
+	if len(c.groups) >= report.MaxGroups || !report.ValidCode(key.Source) || !report.ValidCode(key.Component) ||
+		!report.ValidCode(key.Reason) || key.Stage != "" && !report.ValidCode(key.Stage) || !isSeverity(key.Severity) {
 		return nil
 	}
+	// The codes may be parts of something large, which would stay in memory with them.
 	group := &report.Group{
-		Source: key.Source, Component: key.Component, Reason: key.Reason, Stage: key.Stage, Severity: key.Severity,
+		Source: strings.Clone(key.Source), Component: strings.Clone(key.Component), Reason: strings.Clone(key.Reason),
+		Stage: strings.Clone(key.Stage), Severity: report.Severity(strings.Clone(string(key.Severity))),
 		Since: now, First: now, Last: now,
 	}
-	if !report.ValidCode(key.Source) || !report.ValidCode(key.Component) || !report.ValidCode(key.Reason) ||
-		key.Stage != "" && !report.ValidCode(key.Stage) || !isSeverity(key.Severity) {
-		return nil
-	}
+	c.groups[group.Key()] = group
 	return group
 }
 
@@ -94,14 +95,19 @@ func isSeverity(s report.Severity) bool {
 	return false
 }
 
-func (c *issues) context(given map[string]string) map[string]string {
-	kept := make(map[string]string, len(c.contextKeys))
+// setContext keeps what is declared of a context, and allocates only for what is new.
+func (c *issues) setContext(group *report.Group, given map[string]string) {
 	for _, key := range c.contextKeys {
-		if code, ok := given[key]; ok && report.ValidCode(code) {
-			kept[key] = code
+		code, ok := given[key]
+		switch ok = ok && report.ValidCode(code); {
+		case ok && group.Context == nil:
+			group.Context = map[string]string{key: strings.Clone(code)}
+		case ok && group.Context[key] != code:
+			group.Context[key] = strings.Clone(code)
+		case !ok:
+			delete(group.Context, key)
 		}
 	}
-	return kept
 }
 
 // list gives the groups in the order of their codes. They stay counted: counts are cumulative.
@@ -121,9 +127,26 @@ func (c *issues) list() []report.Group {
 	return list
 }
 
-// drop forgets all that was counted, when consent is withdrawn.
+// setGranted tells what was decided about health reports. Counting begins anew when that changes: what was counted under
+// another decision is never sent.
+func (c *issues) setGranted(granted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.granted != nil && *c.granted != granted {
+		clear(c.groups)
+	}
+	c.granted = &granted
+}
+
+// drop forgets all that was counted.
 func (c *issues) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.groups)
+}
+
+func (c *issues) countLeftOut() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leftOut
 }

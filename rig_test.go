@@ -63,7 +63,7 @@ func newRig(t *testing.T, config string) *rig {
 	}
 	t.Cleanup(func() {
 		r.fs.ReleaseAll()
-		time.Sleep(time.Minute) // what was abandoned stops at its next step
+		time.Sleep(24 * time.Hour) // what was abandoned stops at its next step
 	})
 	return r
 }

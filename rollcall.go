@@ -29,10 +29,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/platform"
 	"github.com/rollcall-dev/rollcall/internal/sender"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // stopTimeout is how long Run waits for Stop.
@@ -59,9 +60,14 @@ type Service struct {
 	sender  *sender.Sender // nil without an endpoint
 	asking  flight.Flight  // of Config.Consent
 	notReal string         // why this is no program to be counted; empty when it is one
+	client  report.Client  // this library
 
-	decided    atomic.Pointer[Decisions]          // as last read
-	lastPolicy atomic.Pointer[[]configfile.Value] // as last read; nil inside when that failed
+	storeReadsConsent bool // whether the store reads the config's consent together with the ID
+	platform          platform.Detector
+	lastRead          atomic.Pointer[reading] // of the operator's decisions; nil before the first
+	changes           atomic.Uint64           // how often they were changed here
+	withdrawn         withdrawal              // of telemetry
+	healthWithdrawn   withdrawal              // of health reports
 }
 
 // Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.StartTimeout, and not
@@ -149,12 +155,12 @@ func (s *Service) WaitSettled(ctx context.Context) error {
 // Status tells how the service is. It does not wait for the disk.
 func (s *Service) Status() Status {
 	if s == nil {
-		return Status{Consent: Unset, ConsentSource: "no service", Reporting: ReportingStatus{Withheld: "no service"}}
+		return Status{Consent: Unset, ConsentSource: noService, Reporting: ReportingStatus{Withheld: noService}}
 	}
 	st := Status{Status: s.keeper.Status()}
-	consent := s.consent(st.Status)
-	st.Consent, st.ConsentSource = consent.State, consent.Source
-	st.Reporting = s.reportingStatus(consent)
+	known := s.known(st.Status)
+	st.Consent, st.ConsentSource = known.Telemetry.State, known.Telemetry.Source
+	st.Reporting = s.reportingStatus(known)
 	return st
 }
 
@@ -182,8 +188,8 @@ type Status struct {
 }
 
 // onSettled is the end of a start.
-func (s *Service) onSettled(st installid.Status) {
-	granted := s.settledConsent(st).State == Granted
+func (s *Service) onSettled(ctx context.Context, st installid.Status) {
+	granted := s.settledDecision(ctx, st).State == Granted
 	s.log.Info(msgStarted, keyEnabled, granted, keyHasPersistentID, st.Persisted)
 	if granted && s.sender != nil && (s.notReal == "" || s.config.ReportDevelopment) {
 		s.log.Info(msgReporting, keyEndpoint, s.config.Endpoint, keyNote, reportingNote)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -182,23 +181,12 @@ func (a *Anchor) read(ctx context.Context) (anchored, error) {
 	if err := ctx.Err(); err != nil {
 		return anchored{}, err
 	}
-	file, err := a.fs.OpenFile(a.path, os.O_RDONLY, 0)
+	s, err := readRegular(ctx, a.fs, a.path)
 	if err != nil {
 		return anchored{}, err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return anchored{}, err
-	}
-	if err := checkRegular(info); err != nil {
-		return anchored{}, err
-	}
-	data, err := readAll(file, info.Size())
-	if err != nil {
-		return anchored{}, err
-	}
-	return anchored{info, data}, nil
+	defer s.file.Close()
+	return anchored{s.info, s.data}, nil
 }
 
 // publish is one round. It fails with fs.ErrExist or errChanged when another process was faster.

@@ -95,24 +95,26 @@ func (d *diagnosis) run(ctx context.Context) {
 	if target != d.path {
 		d.add("symlink", OK, "leads to "+target, "")
 	}
-	exists := d.runConfig(ctx, target)
-	d.runFolder(ctx, "folder", folderOf(target), filepath.Base(target), exists)
+	inPlace := d.runConfig(ctx, target)
+	d.runFolder(ctx, "folder", folderOf(target), filepath.Base(target), inPlace)
 	anchor := d.Anchor(d.anchorDir, nil)
 	if dir := folderOf(anchor.path); dir != folderOf(target) {
 		d.runFolder(ctx, "anchor folder", dir, filepath.Base(anchor.path), false)
 	}
 }
 
-// runConfig looks at the config and tells whether it exists.
-func (d *diagnosis) runConfig(ctx context.Context, target string) bool {
+// runConfig looks at the config and tells whether the change could be made in place.
+func (d *diagnosis) runConfig(ctx context.Context, target string) (inPlace bool) {
 	err := d.read(ctx, target, func(s *snapshot) error {
 		probe, err := newText("00000000-0000-4000-8000-000000000000")
-		if err == nil {
-			_, err = newChange(s.data, d.key, probe)
-		}
 		if err != nil {
 			return err
 		}
+		after, err := edit(s.data, d.key, probe)
+		if err != nil {
+			return err
+		}
+		_, _, inPlace = changedRange(s.data, after)
 		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.data)), "")
 		if err := d.writable(target, s.info); err != nil {
 			d.add("config writable", Problem, err.Error(), "make it writable, or give a state folder of its own for the ID")
@@ -120,26 +122,34 @@ func (d *diagnosis) runConfig(ctx context.Context, target string) bool {
 			d.add("config writable", OK, fmt.Sprintf("mode %04o", s.info.Mode().Perm()), "")
 		}
 		if n := d.fs.LinkCount(s.info); n > 1 {
-			d.add("hard links", Warning, fmt.Sprintf("the config has %d names; it is written in place", n), "")
+			d.addInPlace("hard links", fmt.Sprintf("the config has %d names", n), inPlace, "give it one name")
 		}
 		if mounted, err := d.fs.IsMountPoint(target); err == nil && mounted {
-			d.add("mount", Warning, "the config is itself a mount point; it is written in place",
-				"mount its folder instead of the one file")
+			d.addInPlace("mount", "the config is itself a mount point", inPlace, "mount its folder instead of the one file")
 		}
 		return nil
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.add("config", OK, target+" does not exist; it will be made", "")
-		return false
 	case err != nil:
 		d.add("config", Problem, target+": "+err.Error(), hintFor(err))
 	}
-	return true
+	return inPlace
 }
 
-// runFolder looks at a folder that has to take a new file of that name, or a temporary one for it.
-func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, exists bool) {
+// addInPlace adds why the config has to be written in place.
+func (d *diagnosis) addInPlace(check, why string, possible bool, hint string) {
+	if possible {
+		d.add(check, Warning, why+"; it is written in place", hint)
+	} else {
+		d.add(check, Problem, why+"; it "+ErrNotInPlace.Error(), hint+", or give a state folder of its own for the ID")
+	}
+}
+
+// runFolder looks at a folder that has to take a new file of that name, or a temporary one for it, unless it is written
+// in place.
+func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, inPlace bool) {
 	missing := ""
 	for ctx.Err() == nil {
 		info, err := d.fs.Lstat(dir)
@@ -159,8 +169,8 @@ func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, exis
 	}
 	if err := d.fs.CheckWritable(dir); err != nil {
 		level, hint := Problem, "make the folder writable, or give a state folder of its own for the ID"
-		if exists {
-			level = Warning // it can still be written in place
+		if inPlace {
+			level = Warning // it can still be written in place, or needs not to be written
 		}
 		d.add(check, level, fmt.Sprintf("%s cannot be written to: %v", dir, err), hint)
 		return
@@ -258,7 +268,8 @@ func (a *Anchor) Diagnose(ctx context.Context) []Finding {
 		default:
 			d.add("file", OK, a.path+" can be read", "")
 		}
-		d.runFolder(ctx, "folder", folderOf(a.path), filepath.Base(a.path), false)
+		there := err == nil && a.valid(now.text())
+		d.runFolder(ctx, "folder", folderOf(a.path), filepath.Base(a.path), there)
 		return d.findings, nil
 	})
 	if err != nil {

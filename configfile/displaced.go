@@ -53,13 +53,13 @@ const (
 // displacedNewer tells whether an exchange has displaced anything but what the change was made from, or the very content
 // that was to take its place, which another process has put there a moment before.
 func (r *replacement) displacedNewer() bool {
-	v := r.look(r.temp, nil, r.was, r.data)
+	v := r.look(r.temp, r.was, r.data)
 	return v == newer || v == unknown
 }
 
-// look tells whether a file is final and holds one of the contents. If id is not nil, it has to be that very file.
-func (r *replacement) look(name string, id fs.FileInfo, contents ...[]byte) verdict {
-	info, data, err := r.contentOf(name)
+// look tells whether a file is final and holds one of the contents.
+func (r *replacement) look(name string, contents ...[]byte) verdict {
+	_, data, err := r.contentOf(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return missing
@@ -67,8 +67,6 @@ func (r *replacement) look(name string, id fs.FileInfo, contents ...[]byte) verd
 		return newer
 	case err != nil:
 		return unknown
-	case id != nil && !r.fs.SameFile(info, id):
-		return newer
 	}
 	for _, content := range contents {
 		if bytes.Equal(data, content) {
@@ -112,8 +110,12 @@ func (r *replacement) contentOnce(name string) (info fs.FileInfo, data []byte, e
 	return info, data, err
 }
 
+// is tells whether name is that of the file.
+func (r *replacement) is(name string, id fs.FileInfo) bool { return requireSame(r.fs, name, id) == nil }
+
 // putBack undoes an exchange that displaced something newer than what the change was made from. What comes away from
-// the target then should be what was put there; if it is not, that is newer still, and goes back in its turn.
+// the target then should be what was put there, by this process or, if it hung and others did the same meanwhile, by
+// another; if it is not, that is newer still, and goes back in its turn.
 func (r *replacement) putBack() error {
 	id, data := r.ours, r.data // what was put into the target's place
 	var err error
@@ -126,13 +128,7 @@ func (r *replacement) putBack() error {
 		if err != nil && r.is(r.temp, displaced) {
 			continue
 		}
-		cameAway := r.look(r.temp, id, data)
-		if data == nil || cameAway == unknown { // then that it is the same file has to be enough
-			if r.is(r.temp, id) {
-				cameAway = final
-			}
-		}
-		switch cameAway {
+		switch r.lookFor(r.temp, id, data) {
 		case final, missing:
 			return r.putBackDone(errChanged)
 		case unknown:
@@ -147,7 +143,7 @@ func (r *replacement) putBack() error {
 	}
 	// Either the two cannot be exchanged any more, or others save as fast as this can look. What was displaced is the
 	// newest, unless the target has changed once more.
-	switch r.look(r.target, id, data) {
+	switch r.lookFor(r.target, id, data) {
 	case final:
 		if renameErr := r.fs.Rename(r.temp, r.target); renameErr != nil {
 			return r.notPutBack(renameErr)
@@ -158,13 +154,20 @@ func (r *replacement) putBack() error {
 	return r.putBackDone(err)
 }
 
-var errUnreadable = errors.New("what was displaced cannot be read")
-
-// is tells whether name is that of the file.
-func (r *replacement) is(name string, id fs.FileInfo) bool {
-	info, err := r.fs.Lstat(name)
-	return err == nil && r.fs.SameFile(info, id)
+// lookFor tells whether a file is the one that was put into the target's place: by its content, or by itself when the
+// content is not known or cannot be read.
+func (r *replacement) lookFor(name string, id fs.FileInfo, data []byte) verdict {
+	v := newer
+	if data != nil {
+		v = r.look(name, data)
+	}
+	if (data == nil || v == unknown) && r.is(name, id) {
+		return final
+	}
+	return v
 }
+
+var errUnreadable = errors.New("what was displaced cannot be read")
 
 func (r *replacement) putBackDone(err error) error {
 	r.fs.Remove(r.temp)
@@ -204,7 +207,7 @@ func isCutShort(data []byte) bool {
 // restore makes content that of the target again, unless something newer still is there by now.
 func (r *replacement) restore(content []byte) error {
 	temp, err := writeTemp(context.Background(), r.fs, r.target, content, r.perm, r.like)
-	if err == nil && r.look(r.target, r.ours, r.data) == final {
+	if err == nil && r.look(r.target, r.data) == final {
 		err = r.fs.Rename(temp, r.target)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/flight"
@@ -301,26 +303,36 @@ func (f *File) readOnce(ctx context.Context, name string, use func(*snapshot) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	file, err := f.fs.OpenFile(name, os.O_RDONLY, 0)
+	s, err := readRegular(ctx, f.fs, name)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
+	defer s.file.Close()
+	return use(s)
+}
+
+// readRegular reads a regular file, following symlinks, and leaves it open.
+func readRegular(ctx context.Context, disk fsys.FS, name string) (*snapshot, error) {
+	file, err := disk.OpenFile(name, os.O_RDONLY, 0)
+	if errors.Is(err, syscall.ENXIO) {
+		return nil, &notRegularError{"a socket or a device"}
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := checkRegular(info); err != nil {
-		return err
+	s := &snapshot{file: file}
+	if s.info, err = file.Stat(); err == nil {
+		err = checkRegular(s.info)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if err := cmp.Or(err, ctx.Err()); err != nil {
+		file.Close()
+		return nil, err
 	}
-	data, err := readAll(file, info.Size())
-	if err != nil {
-		return err
+	if s.data, err = readAll(file, s.info.Size()); err != nil {
+		file.Close()
+		return nil, err
 	}
-	return use(&snapshot{file, info, data})
+	return s, nil
 }
 
 // readAll reads a file from where it stands, up to MaxSize.

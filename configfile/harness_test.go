@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -28,9 +29,9 @@ const (
 	// attempt is what the installation ID's keeper gives one save.
 	attempt = 5 * time.Second
 
-	// config is a host's config as the host last saved it, and saved the same after its next save.
+	// config is a host's config as the host last saved it, and saved what it saves next.
 	config = "{\n  \"listen\": \":80\",\n  \"saves\": 1\n}\n"
-	saved  = "{\n  \"listen\": \":80\",\n  \"saves\": 2\n}\n"
+	saved  = "{\n  \"theme\": \"dark\",\n  \"listen\": \":80\",\n  \"saves\": 2\n}\n"
 )
 
 var key = configfile.Key{"telemetry", "installation_id"}
@@ -65,24 +66,24 @@ func requireIdle(t *testing.T, disk *faultfs.FS) {
 	}
 }
 
-// open opens the config on a disk, as the process that the faults of a test are for.
-func open(t *testing.T, disk *faultfs.FS) *configfile.File {
+// open opens the config as a process.
+func open(t *testing.T, process *faultfs.FS) *configfile.File {
 	t.Helper()
-	return openAt(t, disk.As("p"), configPath)
+	return openAt(t, process, configPath)
 }
 
-func openAt(t *testing.T, disk *faultfs.FS, path string) *configfile.File {
+func openAt(t *testing.T, process *faultfs.FS, path string) *configfile.File {
 	t.Helper()
-	f, err := configfile.OpenFS(disk, path, configfile.Options{})
+	f, err := configfile.OpenFS(process, path, configfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func openAnchor(t *testing.T, disk *faultfs.FS) *configfile.Anchor {
+func openAnchor(t *testing.T, process *faultfs.FS) *configfile.Anchor {
 	t.Helper()
-	return open(t, disk).Anchor("", isID)
+	return open(t, process).Anchor("", isID)
 }
 
 func isID(text string) bool { return text == id || text == otherID || strings.HasPrefix(text, "id-") }
@@ -114,8 +115,16 @@ func content(t *testing.T, disk *faultfs.FS, path string) string {
 func requireContent(t *testing.T, disk *faultfs.FS, path, want string) {
 	t.Helper()
 	if got := content(t, disk, path); got != want {
-		t.Errorf("%s: got %q, want %q", path, got, want)
+		t.Errorf("%s: got %s, want %s (%s)", path, brief(got), brief(want), disk.Origin())
 	}
+}
+
+// brief is for messages.
+func brief(text string) string {
+	if len(text) > 1000 {
+		return fmt.Sprintf("%q...%q (%d bytes)", text[:100], text[len(text)-100:], len(text))
+	}
+	return fmt.Sprintf("%q", text)
 }
 
 // settings is what the tests look at in a config.
@@ -206,13 +215,21 @@ func stepsOf(log []faultfs.Entry) []step {
 	return steps
 }
 
-// a scene is a way that a save can take.
+// A saver saves once and tells which ID is stored then.
+type saver func(ctx context.Context) (string, error)
+
+type opener func(t *testing.T, process *faultfs.FS) saver
+
+// A scene is a way that a save can take.
 type scene struct {
 	name string
-	// prepare makes the disk from one that holds config.
+	// prepare makes the disk from one that holds config; nil does nothing.
 	prepare func(disk *faultfs.FS)
+	// without is an operation that fails with withoutErr all the time.
+	without    faultfs.Op
+	withoutErr error
 	// open gives the save, which tells the ID that is stored then.
-	open func(t *testing.T, disk *faultfs.FS) func(ctx context.Context) (string, error)
+	open opener
 	// path is what it writes, before what is there at first ("" for nothing) and after what is there at last.
 	path, before, after string
 	// renames tells that the commit is a rename, inPlace that it is a write in place, to a mount point or to a file.
@@ -224,7 +241,7 @@ func (s *scene) isConfig() bool { return s.path == configPath }
 func (s *scene) steps(t *testing.T) []step {
 	t.Helper()
 	var steps []step
-	s.run(t, func(t *testing.T, disk *faultfs.FS, save func(context.Context) (string, error)) {
+	s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
 		if stored, err := save(t.Context()); stored != id || err != nil {
 			t.Fatalf("healthy run: got %q, %v", stored, err)
 		}
@@ -238,79 +255,123 @@ func (s *scene) steps(t *testing.T) []step {
 }
 
 // run runs a test of the scene in a bubble of its own.
-func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save func(context.Context) (string, error))) {
+func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save saver)) {
 	t.Helper()
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		s.prepare(disk)
-		run(t, disk, s.open(t, disk))
+		if s.prepare != nil {
+			s.prepare(disk)
+		}
+		save := s.open(t, disk.As("p"))
+		limit := sync.OnceFunc(func() { // as the last rule, so that those of the test are met first
+			if s.without != "" {
+				disk.Inject(faultfs.Rule{Op: s.without, Proc: "p", Err: s.withoutErr})
+			}
+		})
+		run(t, disk, func(ctx context.Context) (string, error) {
+			limit()
+			return save(ctx)
+		})
 	})
 }
 
+// A moment is a step among those of the healthy run.
+type moment struct {
+	step
+	then   []step // what comes after it
+	commit step   // which lets the new content be seen
+}
+
 // eachStep runs a test for each operation of a healthy run of each scene.
-func eachStep(t *testing.T, run func(t *testing.T, s *scene, at step)) {
+func eachStep(t *testing.T, run func(t *testing.T, s *scene, at moment)) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			for _, at := range s.steps(t) {
-				t.Run(at.String(), func(t *testing.T) { run(t, s, at) })
+			steps := s.steps(t)
+			for i, at := range steps {
+				t.Run(at.String(), func(t *testing.T) { run(t, s, moment{at, steps[i+1:], commitOf(steps)}) })
 			}
 		})
 	}
 }
 
+func commitOf(steps []step) step {
+	var commit step
+	for _, at := range steps {
+		switch at.op {
+		case faultfs.OpExchange, faultfs.OpRename, faultfs.OpLink, faultfs.OpWriteAt:
+			commit = at
+		}
+	}
+	return commit
+}
+
+// beforeCommit tells whether the commit is this step or still to come.
+func (m *moment) beforeCommit() bool { return m.step == m.commit || slices.Contains(m.then, m.commit) }
+
+// isLast tells whether no more op comes between this step and the commit.
+func (m *moment) isLast(op faultfs.Op) bool {
+	commit := slices.Index(m.then, m.commit)
+	return m.beforeCommit() && !slices.ContainsFunc(m.then[:max(commit, 0)], func(s step) bool { return s.op == op })
+}
+
 func scenes() []*scene {
-	nothing := func(*faultfs.FS) {}
-	setConfig := func(t *testing.T, disk *faultfs.FS) func(context.Context) (string, error) {
-		f := open(t, disk)
+	setConfig := func(t *testing.T, process *faultfs.FS) saver {
+		f := open(t, process)
 		return func(ctx context.Context) (string, error) { return set(ctx, f, id) }
 	}
-	publish := func(t *testing.T, disk *faultfs.FS) func(context.Context) (string, error) {
-		a := openAnchor(t, disk)
+	publish := func(t *testing.T, process *faultfs.FS) saver {
+		a := openAnchor(t, process)
 		return func(ctx context.Context) (string, error) { return a.Publish(ctx, id) }
 	}
-	replace := func(t *testing.T, disk *faultfs.FS) func(context.Context) (string, error) {
-		a := openAnchor(t, disk)
+	replace := func(t *testing.T, process *faultfs.FS) saver {
+		a := openAnchor(t, process)
 		return func(ctx context.Context) (string, error) { return id, a.Replace(ctx, id) }
-	}
-	without := func(op faultfs.Op, err error) func(*faultfs.FS) {
-		return func(disk *faultfs.FS) { disk.Inject(faultfs.Rule{Op: op, Proc: "p", Err: err}) }
 	}
 	missing := func(disk *faultfs.FS) { disk.Delete("/etc") }
 	damaged := func(disk *faultfs.FS) { disk.WriteFile(anchorPath, []byte("torn"), 0o644) }
-	both := func(a, b func(*faultfs.FS)) func(*faultfs.FS) {
-		return func(disk *faultfs.FS) { a(disk); b(disk) }
-	}
 	const fresh = "{\"telemetry\": {\"installation_id\": \"" + id + "\"}}\n"
+	noExchange := scene{without: faultfs.OpExchange, withoutErr: errors.ErrUnsupported, renames: true}
+	noLinks := scene{without: faultfs.OpLink, withoutErr: syscall.EPERM, renames: true}
+	notReplaced := scene{without: faultfs.OpExchange, withoutErr: syscall.EACCES, inPlace: true}
+	mount := scene{prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, inPlace: true, mountPoint: true}
+
+	changed := func(s scene, name string) *scene {
+		s.name, s.open = name, setConfig
+		s.path, s.before, s.after = configPath, config, withID(config, id)
+		return &s
+	}
+	invalid := changed(scene{prepare: func(disk *faultfs.FS) {
+		disk.WriteFile(configPath, []byte(withID(config, "no ID, and of another length")), 0o644)
+	}}, "invalid ID")
+	invalid.before = withID(config, "no ID, and of another length")
+	made := func(s scene, name string) *scene {
+		s.name, s.open, s.prepare = name, setConfig, missing
+		s.path, s.after = configPath, fresh
+		return &s
+	}
+	anchored := func(s scene, name string, open opener) *scene {
+		s.name, s.open = name, open
+		s.path, s.after = anchorPath, id+"\n"
+		return &s
+	}
+	repaired := func(s scene, name string, open opener) *scene {
+		s.prepare, s.before = damaged, "torn"
+		return anchored(s, name, open)
+	}
 	return []*scene{
-		{name: "exchange", prepare: nothing, open: setConfig, path: configPath, before: config, after: withID(config, id)},
-		{
-			name: "rename", prepare: without(faultfs.OpExchange, errors.ErrUnsupported), open: setConfig, renames: true,
-			path: configPath, before: config, after: withID(config, id),
-		},
-		{
-			name: "mount point", prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, open: setConfig, inPlace: true,
-			mountPoint: true, path: configPath, before: config, after: withID(config, id),
-		},
-		{
-			name: "folder not writable", prepare: without(faultfs.OpExchange, syscall.EACCES), open: setConfig, inPlace: true,
-			path: configPath, before: config, after: withID(config, id),
-		},
-		{name: "new config", prepare: missing, open: setConfig, path: configPath, after: fresh},
-		{
-			name: "new config without links", prepare: both(missing, without(faultfs.OpLink, syscall.EPERM)), open: setConfig,
-			path: configPath, after: fresh, renames: true,
-		},
-		{name: "new anchor", prepare: nothing, open: publish, path: anchorPath, after: id + "\n"},
-		{
-			name: "new anchor without links", prepare: without(faultfs.OpLink, syscall.EPERM), open: publish,
-			path: anchorPath, after: id + "\n", renames: true,
-		},
-		{name: "damaged anchor", prepare: damaged, open: publish, path: anchorPath, before: "torn", after: id + "\n"},
-		{
-			name: "damaged anchor, rename", prepare: both(damaged, without(faultfs.OpExchange, errors.ErrUnsupported)), open: publish,
-			path: anchorPath, before: "torn", after: id + "\n", renames: true,
-		},
-		{name: "anchor replaced", prepare: damaged, open: replace, path: anchorPath, before: "torn", after: id + "\n"},
+		changed(scene{}, "exchange"),
+		changed(noExchange, "rename"),
+		changed(mount, "mount point"),
+		changed(notReplaced, "not to be replaced"),
+		invalid,
+		made(scene{}, "new config"),
+		made(noLinks, "new config without links"),
+		anchored(scene{}, "new anchor", publish),
+		anchored(noLinks, "new anchor without links", publish),
+		repaired(scene{}, "damaged anchor", publish),
+		repaired(noExchange, "damaged anchor, rename", publish),
+		repaired(scene{}, "replaced anchor", replace),
+		repaired(noExchange, "replaced anchor, rename", replace),
 	}
 }
 
@@ -324,11 +385,11 @@ func (s *scene) look(t *testing.T, disk *faultfs.FS) string {
 	return string(data)
 }
 
-// requireOldOrNew checks that the content is the old or the new one. In place, spaces can be left at its end.
+// requireOldOrNew checks that the content is the old or the new one. Trying it in place can leave spaces at its end.
 func (s *scene) requireOldOrNew(t *testing.T, disk *faultfs.FS) {
 	t.Helper()
 	got := s.look(t, disk)
-	if s.inPlace {
+	if s.isConfig() && s.before != "" {
 		got = strings.TrimRight(got, " ")
 	}
 	if got != s.before && got != s.after {
@@ -344,4 +405,20 @@ func (s *scene) requireDurable(t *testing.T, disk *faultfs.FS) {
 			t.Errorf("after a power cut: got %q, want %q (%s)", got, s.after, state.Origin())
 		}
 	}
+}
+
+// waitForHang waits until an operation hangs.
+func waitForHang(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	synctest.Wait()
+	if n := disk.InFlight(); n != 1 {
+		t.Errorf("%d operations are in flight, want 1", n)
+	}
+}
+
+// waitIdle waits until what was given up is over.
+func waitIdle(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	time.Sleep(time.Second)
+	requireIdle(t, disk)
 }

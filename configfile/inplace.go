@@ -25,7 +25,11 @@ func (f *File) writeInPlace(ctx context.Context, target string, s *snapshot, dat
 	if !ok {
 		return ErrNotInPlace
 	}
-	if err := unchanged(ctx, f.fs, target, s.info, s.data); err != nil {
+	fence, err := openUnchanged(ctx, f.fs, target, s.info, s.data)
+	if err != nil {
+		return err
+	}
+	if err := fence.Close(); err != nil {
 		return err
 	}
 	was := s.data
@@ -43,7 +47,15 @@ func (f *File) writeInPlace(ctx context.Context, target string, s *snapshot, dat
 		}
 		was = append(bytes.Clone(was), spaces...)
 	}
-	return f.writeInto(ctx, target, s.info, was, from, data[from:to])
+	if err := f.writeInto(ctx, target, s.info, was, from, data[from:to]); err != nil {
+		return err
+	}
+	// Another file may have taken its place, or other content.
+	written, err := openAs(ctx, f.fs, target, s.info, data)
+	if err != nil {
+		return err
+	}
+	return written.Close()
 }
 
 // atEnd is the place of what is appended: where the file ends when that is written, so that spaces come behind what
@@ -68,14 +80,11 @@ func (f *File) writeInto(ctx context.Context, target string, info fs.FileInfo, w
 	if !f.fs.SameFile(now, info) {
 		return errChanged
 	}
-	reader, err := openAs(ctx, f.fs, target, info, was)
+	fence, err := openAs(ctx, f.fs, target, info, was)
 	if err != nil {
 		return err
 	}
-	reader.Close()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	defer fence.Close()
 	if at == atEnd {
 		_, err = file.Write(b)
 	} else {

@@ -107,13 +107,16 @@ func (r *replacement) do(ctx context.Context) (err error) {
 	if r.temp, err = writeTemp(ctx, r.fs, r.target, r.data, r.perm, r.like); err != nil {
 		return refusal(err)
 	}
-	if r.ours, err = r.fs.Lstat(r.temp); err == nil {
-		err = unchanged(ctx, r.fs, r.target, r.info, r.was)
+	if r.ours, err = r.fs.Lstat(r.temp); err != nil {
+		r.fs.Remove(r.temp)
+		return err
 	}
+	fence, err := openUnchanged(ctx, r.fs, r.target, r.info, r.was)
 	if err != nil {
 		r.fs.Remove(r.temp)
 		return err
 	}
+	defer fence.Close()
 	// From here to the end nothing is given up half done, not even by an operation that was abandoned long ago: what it
 	// completes late has to be looked at and, when it displaced something newer, to be undone.
 	err = r.fs.Exchange(r.temp, r.target)
@@ -138,18 +141,24 @@ func (r *replacement) do(ctx context.Context) (err error) {
 	return err
 }
 
-// unchanged is the fence before a commit: the operation has not been given up, and the target is the file that was read,
-// with what was read, and nobody has it open for writing.
-func unchanged(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, data []byte) error {
+// openUnchanged is the fence before a commit: the operation has not been given up, and the target is the file that was
+// read, with what was read, and nobody has it open for writing. It comes back open, so that nothing is to be done
+// between the last look and the commit.
+func openUnchanged(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, data []byte) (fsys.File, error) {
 	file, err := openAs(ctx, disk, target, info, data)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer file.Close()
-	if !noWriters(ctx, file) {
+	if noWriters(ctx, file) {
+		err = requireSame(disk, target, info)
+	} else {
 		err = ErrChanging
 	}
-	return cmp.Or(ctx.Err(), err)
+	if err := cmp.Or(ctx.Err(), err); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // openAs opens the target for reading if it is still the file of info and holds data, and fails with errChanged if not.
@@ -157,32 +166,38 @@ func openAs(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	now, err := disk.Lstat(target)
-	if err != nil {
+	if err := requireSame(disk, target, info); err != nil {
 		return nil, err
-	}
-	if !disk.SameFile(now, info) || now.Size() != int64(len(data)) {
-		return nil, errChanged
 	}
 	file, err = disk.OpenFile(target, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	found, err := readAll(file, now.Size())
+	found, err := readAll(file, int64(len(data)))
 	if err == nil && !bytes.Equal(found, data) {
 		err = errChanged
 	}
-	if err != nil {
+	if err := cmp.Or(ctx.Err(), err); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
 }
 
+// requireSame fails with errChanged if the target, not followed, is not the file of info.
+func requireSame(disk fsys.FS, target string, info fs.FileInfo) error {
+	now, err := disk.Lstat(target)
+	if err == nil && !disk.SameFile(now, info) {
+		err = errChanged
+	}
+	return err
+}
+
 // renameOver is the commit where files cannot change places. The file that was read is kept open: what a program wrote
-// to it meanwhile, such as while the rename hung, is put back. A file that took the target's place in the moment before
-// the rename is lost, which nothing can prevent there; but on one machine the kernel lets no other program change a
-// folder in which a rename hangs.
+// to it meanwhile, such as while the rename hung, is put back. Two things are lost, which nothing can prevent there: a
+// file that took the target's place in the moment before the rename, though on one machine the kernel lets no other
+// program change a folder in which a rename hangs; and what a program has not written writersWait after it opened the
+// target in that moment.
 func (r *replacement) renameOver(ctx context.Context) error {
 	displaced, err := r.fs.OpenFile(r.target, os.O_RDONLY, 0)
 	if err != nil {
@@ -190,10 +205,12 @@ func (r *replacement) renameOver(ctx context.Context) error {
 		return err
 	}
 	defer displaced.Close()
-	if err := unchanged(ctx, r.fs, r.target, r.info, r.was); err != nil {
+	fence, err := openUnchanged(ctx, r.fs, r.target, r.info, r.was)
+	if err != nil {
 		r.fs.Remove(r.temp)
 		return err
 	}
+	defer fence.Close()
 	err = r.fs.Rename(r.temp, r.target)
 	if err != nil && r.is(r.temp, r.ours) {
 		r.fs.Remove(r.temp)

@@ -47,6 +47,7 @@ func newTemp(disk fsys.FS, name string, perm fs.FileMode) (fsys.File, string, er
 		tempPrefix(name)+strconv.FormatInt(time.Now().Unix(), 10)+"-"+rand.Text()[:8]+tempSuffix)
 	file, err := disk.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
+		disk.Remove(temp) // it may have been made all the same
 		return nil, "", fmt.Errorf("create temporary file: %w", err)
 	}
 	return file, temp, nil

@@ -35,7 +35,7 @@ func (k *Keeper) establish(ctx context.Context) (unfinished bool) {
 	k.update(func(st *Status) { st.Settled = true })
 	close(k.settled)
 	if k.opts.OnSettled != nil {
-		k.opts.OnSettled(k.Status())
+		k.opts.OnSettled(ctx, k.Status())
 	}
 	return unfinished || isTimeout(ctx, err)
 }
@@ -96,7 +96,7 @@ func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (Result, er
 		default:
 			return failure(ctx, err), fmt.Errorf("read installation ID: %w", err)
 		}
-		if !k.make(rec.Enabled) {
+		if !k.make(ctx, rec.Enabled) {
 			return resultWithheld, err
 		}
 		*absent = true
@@ -140,8 +140,8 @@ func (k *Keeper) noteLoaded(ctx context.Context, rec Record, err error) {
 const withheldReason = "an ID is made only after consent"
 
 // make puts a new ID into use, unless there is one, if one may be made.
-func (k *Keeper) make(enabled configfile.Value) bool {
-	if k.opts.MayCreate != nil && !k.opts.MayCreate(enabled) {
+func (k *Keeper) make(ctx context.Context, enabled configfile.Value) bool {
+	if k.opts.MayCreate != nil && !k.opts.MayCreate(ctx, enabled) {
 		k.update(func(st *Status) { st.Reason = withheldReason })
 		return false
 	}

@@ -2,6 +2,7 @@ package installid
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -37,10 +38,12 @@ type Options struct {
 	// Lazy makes Start return without waiting for the storage; the same work goes on in the background.
 	Lazy bool
 	// MayCreate, when set, is asked with the value of the config's consent key before a new ID is made or stored. While
-	// it says no, there is no ID unless one is stored, and the config is looked at once a minute.
-	MayCreate func(enabled configfile.Value) bool
-	// OnSettled, when set, is called once, when the first decision about the ID has been taken.
-	OnSettled func(Status)
+	// it says no, there is no ID unless one is stored, and the config is looked at once a minute. It returns soon after ctx
+	// ends.
+	MayCreate func(ctx context.Context, enabled configfile.Value) bool
+	// OnSettled, when set, is called once, when the first decision about the ID has been taken. It is part of the start,
+	// and returns soon after ctx ends.
+	OnSettled func(ctx context.Context, st Status)
 	// Logger gets the log lines; nil discards them.
 	Logger *slog.Logger
 	// Observer is told what happens; nil for none.

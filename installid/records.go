@@ -35,10 +35,11 @@ type Records interface {
 }
 
 // OpenRecords gives the records of a location; it does not touch the disk.
-func (l Location) OpenRecords() (Records, error) { return l.OpenRecordsFS(fsys.OS{}) }
+func (l Location) OpenRecords() (Records, error) { return l.OpenRecordsFS(fsys.OS{}, nil) }
 
-// OpenRecordsFS is OpenRecords on another file system.
-func (l Location) OpenRecordsFS(disk fsys.FS) (Records, error) {
+// OpenRecordsFS is OpenRecords on another file system, and beside a store of the same location, nil for none: the two
+// never have an operation on the config in flight at the same time.
+func (l Location) OpenRecordsFS(disk fsys.FS, store Store) (Records, error) {
 	r := new(fileRecords)
 	var err error
 	if l.PolicyPath != "" {
@@ -47,7 +48,9 @@ func (l Location) OpenRecordsFS(disk fsys.FS) (Records, error) {
 		}
 	}
 	configPath, statePath := l.recordPaths()
-	if configPath != "" {
+	if s, ok := store.(*FileStore); ok {
+		r.config = s.config.Beside()
+	} else if configPath != "" {
 		if r.config, err = configfile.OpenFS(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
 			return nil, err
 		}
@@ -72,7 +75,7 @@ func (l Location) recordPaths() (config, state string) {
 		dir := filepath.Dir(l.StateFile)
 		return filepath.Join(dir, consentFile), filepath.Join(dir, "."+filepath.Base(l.StateFile)+stateSuffix)
 	case l.AnchorDir != "":
-		return "", filepath.Join(l.AnchorDir, "."+stateOnly+stateSuffix)
+		return filepath.Join(l.AnchorDir, consentFile), filepath.Join(l.AnchorDir, "."+stateOnly+stateSuffix)
 	}
 	return "", ""
 }
@@ -80,7 +83,7 @@ func (l Location) recordPaths() (config, state string) {
 func isJSON(text string) bool { return json.Valid([]byte(text)) }
 
 const (
-	// consentFile holds the operator's decisions beside a state file, for a host without a config.
+	// consentFile holds the operator's decisions in the state folder, for a host without a config.
 	consentFile = "consent.json"
 	// stateOnly is the name of the state for a host that keeps the ID itself.
 	stateOnly = "installation"

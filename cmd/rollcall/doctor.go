@@ -32,7 +32,10 @@ The config and the ID are not changed. The exit code is 0 when all is well, also
 			ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 			defer cancel()
 			findings, err := config.Diagnose(ctx)
-			if err != nil {
+			switch {
+			case ctx.Err() != nil && err != nil:
+				findings = []configfile.Finding{silentDisk(err)}
+			case err != nil:
 				return inFlags(cmd, err)
 			}
 			return report(cmd.OutOrStdout(), findings, asJSON)
@@ -42,6 +45,16 @@ The config and the ID are not changed. The exit code is 0 when all is well, also
 	addTimeout(cmd, &limit, 10*time.Second)
 	addJSON(cmd, &asJSON)
 	return cmd
+}
+
+// silentDisk is what there is to say when the time is over.
+func silentDisk(err error) configfile.Finding {
+	return configfile.Finding{
+		Check:  "disk",
+		Level:  configfile.Problem,
+		Detail: err.Error(),
+		Hint:   "the file system does not answer; look at its mount and at its server",
+	}
 }
 
 // diagnosis is the output of doctor --json.

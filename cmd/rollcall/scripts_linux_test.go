@@ -8,23 +8,25 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/internal/lab"
 )
 
 var update = flag.Bool("update", false, "write what the scripts got into the files that they compare with")
 
+// quickExit keeps the race detector, when the tests run under it, from waiting for a second at each exit of the program.
+const quickExit = "GORACE=atexit_sleep_ms=0"
+
 // programName is under what name the test binary is the program itself.
 const programName = "rollcall"
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == programName || isChild() {
+	rollcall.RunChild() // the program's child process has another name
+	if filepath.Base(os.Args[0]) == programName {
 		main()
 	}
 	lab.Main(m)
 }
-
-// isChild tells whether this process was started by the program to do its file work. It is then known by another name.
-func isChild() bool { return os.Getenv("ROLLCALL_ISOLATED_CHILD") != "" }
 
 // TestScripts runs the program as a user would, one scenario a file. A script that begins with "# needs root" or "# needs
 // fuse" is skipped, loudly, where that is missing. See script_commands_linux_test.go for the commands that scripts have.
@@ -44,6 +46,7 @@ func TestScripts(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 					env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+					env.Vars = append(env.Vars, quickExit)
 					s.work = env.WorkDir
 					return nil
 				},

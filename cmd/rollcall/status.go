@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,11 +47,23 @@ type status struct {
 	asJSON bool
 }
 
-// runningStatus is the output of status --json when an agent answers.
+// runningStatus is the output of status --json when an agent answers: all that the agent said, and where it was asked.
 type runningStatus struct {
-	Running bool   `json:"running"`
-	Agent   string `json:"agent"`
 	agent.Reply
+	address string
+}
+
+// MarshalJSON puts the two members of its own before those that the agent gave.
+func (st runningStatus) MarshalJSON() ([]byte, error) {
+	own, err := json.Marshal(struct {
+		Running bool   `json:"running"`
+		Agent   string `json:"agent"`
+	}{true, st.address})
+	if err != nil {
+		return nil, err
+	}
+	rest, _ := bytes.CutPrefix(bytes.TrimSpace(st.Raw), []byte("{"))
+	return slices.Concat(bytes.TrimSuffix(own, []byte("}")), []byte(","), rest), nil
 }
 
 // storedStatus is the output of status --json when none does.
@@ -72,7 +87,7 @@ func (s *status) run(cmd *cobra.Command, _ []string) error {
 	}
 	reply, noAnswer := s.ask(cmd.Context(), address)
 	if noAnswer == nil {
-		return s.printRunning(cmd.OutOrStdout(), runningStatus{true, address, reply})
+		return s.printRunning(cmd.OutOrStdout(), runningStatus{reply, address})
 	}
 	rec, err := load(cmd.Context(), store, s.limit)
 	if err != nil && !errors.Is(err, installid.ErrNotFound) {
@@ -111,7 +126,7 @@ func (s *status) printRunning(w io.Writer, st runningStatus) error {
 		uptime := time.Duration(st.UptimeSeconds * float64(time.Second)).Round(time.Second)
 		show = func() error {
 			return printPairs(w,
-				"agent", fmt.Sprintf("running at %s for %v, version %s", st.Agent, uptime, st.Version),
+				"agent", fmt.Sprintf("running at %s for %v, version %s", st.address, uptime, st.Version),
 				"installation ID", st.ID.String(),
 				"settled", yesNo(st.Settled),
 				"persisted", yesNo(st.Persisted),

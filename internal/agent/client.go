@@ -9,16 +9,23 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/rollcall-dev/rollcall/installid"
 )
 
 // maxReply bounds what is read of an answer.
 const maxReply = 1 << 20
 
-// A Reply is what an agent says about itself.
+// A Reply is what an agent says about itself: the part of [Status] that a reader needs, and all of it as it came, which
+// an agent of another version may have more in.
 type Reply struct {
-	Status
-	// Consent is the one of Status in words, which is all that a reader needs of it.
-	Consent string `json:"consent"`
+	installid.Status
+	Consent       string  `json:"consent"`
+	ConsentSource string  `json:"consent_source"`
+	Version       string  `json:"version"`
+	UptimeSeconds float64 `json:"uptime_seconds"`
+
+	Raw json.RawMessage `json:"-"`
 }
 
 // Ask asks the agent at a base URL, such as http://127.0.0.1:8946, for its status. It waits no longer than ctx. It goes
@@ -59,8 +66,11 @@ func readReply(response *http.Response) (Reply, error) {
 		}
 		return Reply{}, fmt.Errorf("not a rollcall agent: it answers %s", response.Status)
 	}
-	var reply Reply
-	if err := json.Unmarshal(body, &reply); err != nil || reply.Version == "" {
+	reply := Reply{Raw: body}
+	if err := json.Unmarshal(body, &reply); err != nil {
+		return Reply{}, fmt.Errorf("not a rollcall agent, or one of another version: %w", err)
+	}
+	if reply.Version == "" {
 		return Reply{}, errors.New("not a rollcall agent: it answers something else")
 	}
 	return reply, nil

@@ -36,6 +36,9 @@ func TestAsk(t *testing.T) {
 		if reply.ID != id || !reply.Persisted || reply.Consent != "granted" || reply.Version != "v1.2.3" {
 			t.Errorf("got %+v", reply)
 		}
+		if !strings.Contains(string(reply.Raw), `"reporting"`) {
+			t.Errorf("got %s, want all of the status", reply.Raw)
+		}
 	}
 }
 
@@ -51,7 +54,7 @@ func TestAskSomethingElse(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		{"text", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }, "answers something else"},
+		{"text", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }, "not a rollcall agent"},
 		{"other JSON", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"a":1}`)) }, "answers something else"},
 		{"not found", http.NotFound, "answers 404 Not Found"},
 		{"redirect", http.RedirectHandler(elsewhere, http.StatusFound).ServeHTTP, "answers 302 Found"},
@@ -61,7 +64,7 @@ func TestAskSomethingElse(t *testing.T) {
 					return
 				}
 			}
-		}, "answers something else"},
+		}, "not a rollcall agent"},
 		{"refused", func(w http.ResponseWriter, r *http.Request) {
 			r.Host = "evil.example"
 			misdirected.Handler().ServeHTTP(w, r)

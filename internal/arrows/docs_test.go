@@ -97,9 +97,8 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	var problems []string
 	lines := map[string]string{}
 	for line := range strings.Lines(page) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
-		if number := strings.TrimSpace(cells[0]); regexp.MustCompile(`^[DC][0-9]+$`).MatchString(number) {
-			lines[number] = cells[len(cells)-1]
+		if m := regexp.MustCompile(`^\| ([DC][0-9]+) \|`).FindStringSubmatch(line); m != nil {
+			lines[m[1]] = line
 		}
 	}
 	var wanted []string
@@ -110,12 +109,12 @@ func failuresProblems(page string, exists map[string]bool) []string {
 		wanted = append(wanted, "C"+strconv.Itoa(i+1))
 	}
 	for _, number := range wanted {
-		cell, ok := lines[number]
+		line, ok := lines[number]
 		if !ok {
 			problems = append(problems, number+": no such line")
 			continue
 		}
-		named := regexp.MustCompile("`(([a-z0-9]+\\.)?(Test|Fuzz)[A-Za-z0-9_]*|[a-z0-9_]+\\.txtar)`").FindAllStringSubmatch(cell, -1)
+		named := regexp.MustCompile("`(([a-z0-9]+\\.)?(Test|Fuzz)[A-Za-z0-9_]*|[a-z0-9_]+\\.txtar)`").FindAllStringSubmatch(line, -1)
 		if len(named) == 0 {
 			problems = append(problems, number+": no test is named")
 		}

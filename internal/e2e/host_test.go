@@ -57,7 +57,9 @@ func scaled(s *setup) {
 }
 
 // once is scaled with one short attempt.
-func tryOnce(s *setup) { s.Attempts, s.AttemptTimeout, s.StartTimeout = 1, 250*time.Millisecond, 3*time.Second }
+func tryOnce(s *setup) {
+	s.Attempts, s.AttemptTimeout, s.StartTimeout = 1, 250*time.Millisecond, 3*time.Second
+}
 
 func isolated(s *setup) { s.Isolate = true }
 
@@ -68,6 +70,7 @@ func asUser(uid int) func(*setup) { return func(s *setup) { s.uid = uid } }
 // The words.
 const (
 	doStart  = "start"
+	doHurry  = "hurry" // gives up waiting for the start
 	doStatus = "status"
 	doReset  = "reset"
 	doMemory = "memory"
@@ -98,27 +101,41 @@ func runHost() {
 	if err != nil {
 		panic(err)
 	}
+	ctx, hurry := context.WithCancel(context.Background())
+	defer hurry()
 	for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() != doExit; {
-		r, begin := reply{Did: in.Text()}, time.Now()
-		switch r.Did {
+		switch in.Text() {
 		case doStart:
-			err = service.Start(context.Background())
-		case doReset:
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			r.ID, err = service.Reset(ctx)
-			cancel()
-		case doMemory:
-			r.Memory = peakMemory()
+			go func() { out.say(perform(ctx, service, doStart)) }()
+		case doHurry:
+			hurry()
+		default:
+			out.say(perform(context.Background(), service, in.Text()))
 		}
-		r.Took, r.Status = time.Since(begin), service.Status().Status
-		if r.ID.IsZero() {
-			r.ID = service.ID()
-		}
-		if err != nil {
-			r.Err = err.Error()
-		}
-		out.say(r)
 	}
+}
+
+func perform(ctx context.Context, service *rollcall.Service, word string) reply {
+	r, begin := reply{Did: word}, time.Now()
+	var err error
+	switch word {
+	case doStart:
+		err = service.Start(ctx)
+	case doReset:
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		r.ID, err = service.Reset(ctx)
+	case doMemory:
+		r.Memory = peakMemory()
+	}
+	r.Took, r.Status = time.Since(begin), service.Status().Status
+	if r.ID.IsZero() {
+		r.ID = service.ID()
+	}
+	if err != nil {
+		r.Err = err.Error()
+	}
+	return r
 }
 
 // peakMemory is the most physical memory that this process has used.
@@ -266,17 +283,20 @@ func (h *host) status() installid.Status { h.t.Helper(); return h.ask(doStatus).
 // await waits until the status is as it should be.
 func (h *host) await(what string, ok func(installid.Status) bool) (st installid.Status) {
 	h.t.Helper()
-	eventually(h.t, what, func() bool {
-		h.t.Helper()
-		st = h.status()
-		return ok(st)
-	})
-	return st
+	for deadline := time.Now().Add(patience); !ok(h.status()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("waited %v in vain: %s; got %+v, log %q", patience, what, h.status(), h.lines())
+		}
+	}
+	return h.status()
 }
 
+// awaitPersisted waits until the ID is in all places, and nothing is left to do.
 func (h *host) awaitPersisted() installid.Status {
 	h.t.Helper()
-	return h.await("the ID is persisted in all places", func(st installid.Status) bool { return st.Persisted && !st.Incomplete })
+	return h.await("the ID is persisted in all places", func(st installid.Status) bool {
+		return st.Persisted && !st.Incomplete && st.Stuck == "" && !st.NextTry.IsZero()
+	})
 }
 
 // exit lets the host's main return, and tells how long it takes until the process is no more.

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	lab.Register(restartingChild, runRestarting)
 	lab.Register(lockerChild, runLocker)
 	// The tests mostly wait. Whoever gives -parallel gets what he wants.
-	flag.Set("test.parallel", "8")
+	flag.Set("test.parallel", "16")
 	lab.Main(m)
 }
 

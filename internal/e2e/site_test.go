@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,9 +42,10 @@ type site struct {
 	t      *testing.T
 	config string // as the processes see it
 	anchor string
-	dir    string         // to look at it without meeting a fault
+	dir    string        // of both, to look at without meeting a fault
 	faults *lab.FaultDir // nil when there are none
 	before string        // the config as it was
+	others []string      // names in the folder that belong there besides
 
 	processes []<-chan struct{}
 }
@@ -118,7 +120,7 @@ func (s *site) configNow() string { s.t.Helper(); return s.read("config.json") }
 
 func (s *site) anchorNow() string {
 	s.t.Helper()
-	return strings.TrimSpace(s.read(".config.json.installation-id"))
+	return strings.TrimSpace(s.read(filepath.Base(s.anchor)))
 }
 
 // idNow is the ID in the config, "" if there is none.
@@ -163,7 +165,7 @@ func (s *site) wantUntouched() {
 	s.t.Helper()
 	s.wantConfig(s.before)
 	for _, name := range s.names() {
-		if name != "config.json" {
+		if name != "config.json" && !slices.Contains(s.others, name) {
 			s.t.Errorf("left behind: %s", name)
 		}
 	}
@@ -210,7 +212,7 @@ func (s *site) names() (names []string) {
 	return names
 }
 
-var tempName = regexp.MustCompile(`^\.config\.json(\.installation-id)?\.rollcall-([0-9]+)-[A-Z2-7]{8}\.tmp$`)
+var tempName = regexp.MustCompile(`^\.([a-z]+\.json|\.[a-z]+\.json\.installation-id)\.rollcall-([0-9]+)-[A-Z2-7]{8}\.tmp$`)
 
 // temps are the temporary files in the folder. Any other file that does not belong there is an error.
 func (s *site) temps() (temps []string) {
@@ -219,7 +221,7 @@ func (s *site) temps() (temps []string) {
 		switch {
 		case tempName.MatchString(name):
 			temps = append(temps, name)
-		case name != "config.json" && name != ".config.json.installation-id":
+		case name != "config.json" && name != filepath.Base(s.anchor) && !slices.Contains(s.others, name):
 			s.t.Errorf("left behind: %s", name)
 		}
 	}

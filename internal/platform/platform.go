@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rollcall-dev/rollcall/internal/flight"
 )
@@ -35,15 +36,25 @@ const (
 // maxCPUInfo is how much of /proc/cpuinfo is read: the flags of the first processor are at its beginning.
 const maxCPUInfo = 16 << 10
 
-// Detect looks at the platform. It waits no longer than ctx; what has not been found by then is unknown.
-func Detect(ctx context.Context) Info {
+// A Detector looks at the platform until it has found out, and not again: it does not change while a program runs. The
+// zero value is ready to use, and safe for concurrent use.
+type Detector struct {
+	flight flight.Flight
+	found  atomic.Pointer[Info]
+}
+
+// Detect tells the platform. It waits no longer than ctx; what has not been found by then is unknown.
+func (d *Detector) Detect(ctx context.Context) Info {
+	if found := d.found.Load(); found != nil {
+		return *found
+	}
 	info := Info{System: runtime.GOOS, Release: Unknown, Machine: runtime.GOARCH, Deployment: Unknown}
-	var f flight.Flight
-	found, err := flight.Do(ctx, &f, "look at the platform", func(context.Context) (Info, error) {
+	found, err := flight.Do(ctx, &d.flight, "look at the platform", func(context.Context) (Info, error) {
 		return Info{Release: shortRelease(release()), Deployment: deployment(os.DirFS("/"), os.Getenv)}, nil
 	})
 	if err == nil {
 		info.Release, info.Deployment = found.Release, found.Deployment
+		d.found.Store(&info)
 	}
 	return info
 }

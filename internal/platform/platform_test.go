@@ -53,13 +53,20 @@ func TestDeployment(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
-	got := Detect(t.Context())
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	var d Detector
+	if got := d.Detect(cancelled); got.Deployment != Unknown || got.System != runtime.GOOS {
+		t.Errorf("without time: got %+v, want the deployment unknown", got)
+	}
+	got := d.Detect(t.Context())
 	if got.System != runtime.GOOS || got.Machine != runtime.GOARCH || got.Release == "" || got.Deployment == "" {
 		t.Errorf("got %+v, want every field set", got)
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if got := Detect(cancelled); got.Deployment != Unknown || got.System != runtime.GOOS {
-		t.Errorf("without time: got %+v, want the deployment unknown", got)
+	if again := d.Detect(cancelled); again != got {
+		t.Errorf("got %+v, want %+v, which was found before", again, got)
+	}
+	if n := testing.AllocsPerRun(100, func() { d.Detect(cancelled) }); n != 0 {
+		t.Errorf("%v allocations for what is known", n)
 	}
 }

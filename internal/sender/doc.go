@@ -6,5 +6,9 @@
 // followed by the next only hours later, at a random moment: after an outage of the collector a fleet comes back as
 // slowly as it went.
 //
+// What is not spread by the ID is the first report of all: it comes one to two minutes after the process starts, so a
+// fleet that is installed in the same instant reports within a minute, once. Nor are the calls of [Sender.SendIfDue],
+// which send when the host makes them.
+//
 // Built with the tag rollcall_nosend, nothing in it can reach a network.
 package sender

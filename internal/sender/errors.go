@@ -1,6 +1,21 @@
 package sender
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Why nothing is sent.
+var (
+	ErrWithheld = errors.New("telemetry is not granted")
+	ErrNoID     = errors.New("the installation ID is not known yet")
+	ErrNotDue   = errors.New("not due")
+	ErrNotKept  = errors.New("what is sent cannot be kept on disk, so that each start would send")
+	ErrStopped  = errors.New("stopped")
+
+	errWithdrawn = fmt.Errorf("%w any more", ErrWithheld)
+)
 
 const (
 	// minRetryAfter and maxRetryAfter are the bounds within which a collector's Retry-After is honoured.
@@ -10,7 +25,7 @@ const (
 
 // Error says how an attempt failed.
 type Error struct {
-	// Text says it in plain words.
+	// Text says it in plain words: one short line, without secrets.
 	Text string
 	// Status is the collector's answer, 0 when there was none.
 	Status int
@@ -20,7 +35,7 @@ type Error struct {
 	Refused bool
 	// Gone says that the endpoint wants no report ever again (410).
 	Gone bool
-	// Err is the cause; nil when the collector answered.
+	// Err is the cause; nil when the collector answered. Its text may quote what a server or a proxy said.
 	Err error
 }
 

@@ -2,8 +2,6 @@ package sender
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -11,43 +9,21 @@ import (
 	"time"
 )
 
-const (
-	// storeTimeout bounds one look at, or save of, what is kept on disk.
-	storeTimeout = 5 * time.Second
-	// withdrawnEvery is how often consent is looked at while a request is under way.
-	withdrawnEvery = 250 * time.Millisecond
-	// replicaSpread is the random part of a process's moment after the report is due, so that replicas which share an
-	// ID see that one of them has reported.
-	replicaSpread = 5 * time.Minute
-	// unkeptDelay takes firstDelay's place where nothing can be kept on disk, so that restarts are not seen: a program
-	// that restarts all the time reports not at all rather than all the time.
-	unkeptDelay = time.Hour
-
-	heartbeatPath = "/v1/heartbeat"
-	healthPath    = "/v1/health"
-	installPath   = "/v1/installations/"
-)
-
-// Why nothing is sent.
-var (
-	ErrWithheld  = errors.New("telemetry is not granted")
-	ErrNoID      = errors.New("the installation ID is not known yet")
-	ErrNotDue    = errors.New("not due")
-	ErrStopped   = errors.New("stopped")
-	errWithdrawn = errors.New("consent was withdrawn")
-)
-
-// Config is what a [Sender] works with. The functions must return soon after their context ends.
+// Config is what a [Sender] works with. The functions must return soon after their context ends, and are called one at
+// a time, but for Allowed.
 type Config struct {
-	// Endpoint is the collector's URL; the paths of the protocol are below it.
+	// Endpoint is the collector's URL; the paths of the protocol are below it. See [CheckEndpoint].
 	Endpoint string
-	// Proxy is the URL of a proxy; empty takes those of the environment. CAFile has further certificates to trust.
-	Proxy, CAFile string
-	UserAgent     string
+	// Proxy is the URL of a proxy; empty takes those of the environment. A collector on this machine is reached without.
+	Proxy string
+	// CAFile has certificates in PEM form to trust besides the system's. It is read before each attempt.
+	CAFile    string
+	UserAgent string
 
 	// ID gives the installation ID, and false while it is not settled.
 	ID func() (string, bool)
-	// Allowed tells whether the operator's consent stands at this moment.
+	// Allowed tells whether the operator's consent stands at this moment. It is also asked every 250 ms while a report
+	// is under way, from another goroutine.
 	Allowed func(context.Context) bool
 	// Heartbeat gives the report to send.
 	Heartbeat func(context.Context) ([]byte, error)
@@ -55,10 +31,12 @@ type Config struct {
 	// was accepted. Nil for none.
 	Health func(context.Context) (body []byte, sent func())
 
-	// Load and Save keep the state on disk. Load gives fs.ErrNotExist when there is none. Nil where nothing can be kept.
+	// Load and Save keep the state on disk, at most 1,000 bytes. Load gives fs.ErrNotExist when there is none. Nil where
+	// nothing can be kept.
 	Load func(context.Context) ([]byte, error)
 	Save func(context.Context, []byte) error
 
+	// Logger gets a debug line for each attempt that fails; nil discards it.
 	Logger *slog.Logger
 }
 
@@ -76,54 +54,72 @@ type Status struct {
 // A Sender sends the reports of one installation. Its methods are safe for concurrent use.
 type Sender struct {
 	config Config
-	spread time.Duration
+	spread time.Duration // its part of replicaSpread
+	wire   wire
+	open   func(context.Context) (poster, error)
 
-	sending sync.Mutex // held while a report is sent: never two at a time
+	// turn holds a token while a report is sent, and while it is decided whether one is: never two at a time.
+	turn chan struct{}
 
-	mu      sync.Mutex
-	client  *client
-	timer   *time.Timer
-	cancel  context.CancelCauseFunc // of all that runs; nil before Start
-	ctx     context.Context
-	running sync.WaitGroup
-	started time.Time
-	state   State // as last read or written
-	kept    bool  // whether state is on disk
-	next    time.Time
+	mu        sync.Mutex
+	running   sync.WaitGroup // all that Stop waits for; grows only while not stopped
+	life      context.Context
+	end       context.CancelCauseFunc // of life
+	consented context.Context         // inside life: what happens only as long as consent stands
+	withdraw  context.CancelCauseFunc // of consented
+	timer     *time.Timer             // nil before Start
+	started   time.Time
+	looks     int       // how often the timer was set or has fired: the last look sets it again
+	state     State     // as last read or written
+	kept      bool      // whether state is on disk
+	tried     time.Time // when this process made its last attempt
+	next      time.Time
+}
+
+// A poster makes requests to the collector; nil is success.
+type poster interface {
+	post(ctx context.Context, url string, body []byte) *Error
+	remove(ctx context.Context, url string) *Error
 }
 
 // New checks nothing and does nothing; see [CheckEndpoint].
 func New(c Config) *Sender {
-	c.Endpoint = strings.TrimSuffix(c.Endpoint, "/")
-	return &Sender{config: c, spread: rand.N(replicaSpread), kept: c.Load != nil}
+	c.Endpoint = strings.TrimRight(c.Endpoint, "/")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Sender{
+		config: c,
+		spread: rand.N(replicaSpread),
+		wire:   newWire(),
+		turn:   make(chan struct{}, 1),
+		kept:   c.Load != nil && c.Save != nil,
+	}
+	s.open = func(ctx context.Context) (poster, error) { return newClient(ctx, c, s.wire) }
+	s.life, s.end = context.WithCancelCause(context.Background())
+	s.consented, s.withdraw = context.WithCancelCause(s.life)
+	return s
 }
 
 // Start begins to look, from time to time, whether a report is due. It does not wait and costs no goroutine while none
-// is.
+// is. After Stop it does nothing.
 func (s *Sender) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cancel != nil {
+	if s.timer != nil || s.life.Err() != nil {
 		return
 	}
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.started = time.Now()
 	s.timer = time.AfterFunc(overdueDelay, s.tick)
 }
 
-// look arms the timer. The caller holds mu.
-func (s *Sender) look(in time.Duration) { s.timer.Reset(min(in, lookEvery)) }
-
-// Stop cancels what is under way and waits until nothing runs any more, no longer than ctx.
+// Stop cancels what is under way, for good, and waits until nothing runs any more, no longer than ctx.
 func (s *Sender) Stop(ctx context.Context) error {
 	s.mu.Lock()
-	if s.cancel == nil {
-		s.mu.Unlock()
-		return nil
+	s.end(ErrStopped)
+	if s.timer != nil {
+		s.timer.Stop()
 	}
-	s.cancel(ErrStopped)
-	s.timer.Stop()
-	s.next = time.Time{}
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
@@ -138,173 +134,23 @@ func (s *Sender) Stop(ctx context.Context) error {
 	}
 }
 
-// tick is one look.
-func (s *Sender) tick() {
-	s.mu.Lock()
-	ctx := s.ctx
-	if ctx.Err() != nil {
-		s.mu.Unlock()
-		return
-	}
-	s.running.Add(1)
-	s.mu.Unlock()
-	defer s.running.Done()
-
-	next := s.sendWhenDue(ctx)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ctx.Err() == nil {
-		s.look(time.Until(next))
-	}
-}
-
-// sendWhenDue sends if a report is due now, and tells when to look again.
-func (s *Sender) sendWhenDue(ctx context.Context) time.Time {
-	soon := time.Now().Add(lookEvery)
-	if !s.config.Allowed(ctx) {
-		s.setNext(time.Time{})
-		return soon
-	}
-	id, ok := s.config.ID()
-	if !ok {
-		return time.Now().Add(firstDelay)
-	}
-	now := time.Now()
-	if now.Before(plausible) {
-		return now.Add(firstDelay)
-	}
-	if err := s.reload(ctx); err != nil {
-		return soon // what cannot be read may say that today's report is sent
-	}
-	st := s.current()
-	if st.Gone == s.config.Endpoint {
-		s.setNext(time.Time{})
-		return soon
-	}
-	at := s.moment(id, st, now)
-	s.setNext(at)
-	if !at.After(now) {
-		s.keep(ctx, st) // to learn whether anything can be kept, before it matters
-		at = s.moment(id, s.current(), now)
-	}
-	if at.After(now) {
-		s.setNext(at)
-		return at
-	}
-	if err := s.send(ctx, id); err != nil {
-		s.config.Logger.Debug("Heartbeat not sent", "error", err.Error())
-	}
-	at = s.moment(id, s.current(), time.Now())
-	s.setNext(at)
-	return at
-}
-
-// moment is when this process sends the report that is due next.
-func (s *Sender) moment(id string, st State, now time.Time) time.Time {
-	s.mu.Lock()
-	started, kept := s.started, s.kept
-	s.mu.Unlock()
-	at := due(id, st, now)
-	if at.After(now) {
-		return at.Add(s.spread)
-	}
-	delay := firstDelay + s.spread/5
-	switch {
-	case !kept:
-		delay = unkeptDelay
-	case !st.Success.IsZero() && now.Sub(at) > overdue:
-		delay = overdueDelay
-	}
-	first := started.Add(delay)
-	if !st.Success.IsZero() && at.Add(s.spread).After(first) {
-		first = at.Add(s.spread)
-	}
-	if first.Before(now) {
-		return now
-	}
-	return first
-}
-
-// SendIfDue sends if a report is due, within ctx: for programs that do not run long. It does not wait for the moment,
-// and fails with ErrNotDue.
-func (s *Sender) SendIfDue(ctx context.Context) error {
-	if !s.config.Allowed(ctx) {
-		return ErrWithheld
-	}
-	id, ok := s.config.ID()
-	if !ok {
-		return ErrNoID
-	}
-	if err := s.reload(ctx); err != nil {
-		return err
-	}
-	st, now := s.current(), time.Now()
-	if st.Gone == s.config.Endpoint || now.Before(plausible) || due(id, st, now).After(now) {
-		return ErrNotDue
-	}
-	return s.send(ctx, id)
-}
-
-// SendNow sends whether a report is due or not; only consent is asked for. The error of an attempt is an *Error.
-func (s *Sender) SendNow(ctx context.Context) error {
-	if !s.config.Allowed(ctx) {
-		return ErrWithheld
-	}
-	id, ok := s.config.ID()
-	if !ok {
-		return ErrNoID
-	}
-	if err := s.reload(ctx); err != nil {
-		s.config.Logger.Debug("Sending state not read", "error", err.Error())
-	}
-	return s.send(ctx, id)
-}
-
-// Withdraw cancels a request that is under way, now that consent has been withdrawn.
+// Withdraw cancels what is under way, now that consent has been withdrawn.
 func (s *Sender) Withdraw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cancel == nil || s.ctx.Err() != nil {
-		return
-	}
-	s.cancel(errWithdrawn)
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.look(lookEvery)
+	s.withdraw(errWithdrawn)
+	s.consented, s.withdraw = context.WithCancelCause(s.life)
+	s.next = time.Time{}
 }
 
 // Look makes the sender look again soon, now that consent has been granted.
 func (s *Sender) Look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cancel != nil && s.ctx.Err() == nil {
-		s.look(time.Second)
+	if s.timer != nil && s.life.Err() == nil {
+		s.timer.Reset(time.Second)
+		s.looks++
 	}
-}
-
-// Forget asks the collector to delete all it holds about the installation.
-func (s *Sender) Forget(ctx context.Context, id string) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	if e := c.remove(ctx, s.config.Endpoint+installPath+id); e != nil {
-		return e
-	}
-	return nil
-}
-
-// Upload sends a heartbeat that was made elsewhere, as `send FILE` does. It neither asks for consent, which was given
-// where the report was made, nor keeps a state.
-func (s *Sender) Upload(ctx context.Context, body []byte) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	if e := c.post(ctx, s.config.Endpoint+heartbeatPath, body); e != nil {
-		return e
-	}
-	return nil
 }
 
 // Status tells what is known, without a look at the disk.
@@ -312,153 +158,138 @@ func (s *Sender) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.state
-	return Status{
+	status := Status{
 		Endpoint:    s.config.Endpoint,
 		LastSuccess: st.Success,
 		LastAttempt: st.Attempt,
 		LastError:   st.Error,
-		Gone:        st.Gone != "" && st.Gone == s.config.Endpoint,
+		Gone:        s.isGone(st.Gone),
 		Kept:        s.kept,
-		NextDue:     s.next,
 	}
+	if s.life.Err() == nil {
+		status.NextDue = s.next
+	}
+	return status
 }
 
-// send makes one attempt and keeps what came of it.
-func (s *Sender) send(ctx context.Context, id string) error {
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	c, err := s.open()
-	if err != nil {
-		return err
+func (s *Sender) isGone(gone string) bool { return gone != "" && gone == mark(s.config.Endpoint) }
+
+// enter begins an operation, which ends with ctx, with Stop and, if it needs consent, with Withdraw. It fails after Stop.
+func (s *Sender) enter(ctx context.Context, needsConsent bool) (_ context.Context, leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return nil, nil, ErrStopped
 	}
+	bounds := s.life
+	if needsConsent {
+		bounds = s.consented
+	}
+	s.running.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stopWatching := s.watchConsent(ctx, cancel)
-	defer stopWatching()
-
-	body, err := s.config.Heartbeat(ctx)
-	if err != nil {
-		return err
-	}
-	s.keep(ctx, s.current().begin(time.Now())) // before the attempt, so that a restart in the midst of it counts
-	failed := c.post(ctx, s.config.Endpoint+heartbeatPath, body)
-	if cause := context.Cause(ctx); failed != nil && (errors.Is(cause, errWithdrawn) || errors.Is(cause, ErrStopped)) {
-		return cause
-	}
-	if failed != nil {
-		s.keep(ctx, s.current().failed(time.Now(), s.config.Endpoint, failed))
-		return failed
-	}
-	s.keep(ctx, s.current().succeeded(time.Now()))
-	s.sendHealth(ctx, c)
-	return nil
+	unbind := context.AfterFunc(bounds, func() { cancel(context.Cause(bounds)) })
+	return ctx, func() {
+		unbind()
+		cancel(nil)
+		s.running.Done()
+	}, nil
 }
 
-// sendHealth follows an accepted heartbeat. That it fails is no more than a debug line: its counts are cumulative, so
-// that the next one says it all.
-func (s *Sender) sendHealth(ctx context.Context, c *client) {
-	if s.config.Health == nil || ctx.Err() != nil {
+// takeTurn waits until it is this operation's turn, no longer than ctx.
+func (s *Sender) takeTurn(ctx context.Context) (giveBack func(), err error) {
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// tick is one look.
+func (s *Sender) tick() {
+	ctx, leave, err := s.enter(context.Background(), true)
+	if err != nil {
 		return
 	}
-	body, sent := s.config.Health(ctx)
-	if body == nil {
-		return
-	}
-	if err := c.post(ctx, s.config.Endpoint+healthPath, body); err != nil {
-		s.config.Logger.Debug("Health report not sent", "error", err.Error())
-		return
-	}
-	sent()
-}
-
-// watchConsent cancels with errWithdrawn when consent no longer stands.
-func (s *Sender) watchConsent(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
-	ctx, stop = context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		ticker := time.NewTicker(withdrawnEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if !s.config.Allowed(ctx) && ctx.Err() == nil {
-					cancel(errWithdrawn)
-					return
-				}
-			}
-		}
-	})
-	return func() { stop(); watching.Wait() }
-}
-
-func (s *Sender) open() (*client, error) {
+	defer leave()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client == nil {
-		c, err := newClient(s.config)
-		if err != nil {
-			return nil, err
-		}
-		s.client = c
-	}
-	return s.client, nil
-}
-
-func (s *Sender) current() State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state
-}
-
-// reload reads what this process, or another with the same ID, kept.
-func (s *Sender) reload(ctx context.Context) error {
-	if s.config.Load == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	data, err := s.config.Load(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	st, err := ParseState(data)
-	if err != nil {
-		st = State{} // damaged: as if it never reported; the collector counts a second report of a day once
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !st.Attempt.Before(s.state.Attempt) {
-		s.state = st
-	}
-	return nil
-}
-
-// keep makes st the state, on disk where that is possible.
-func (s *Sender) keep(ctx context.Context, st State) {
-	s.mu.Lock()
-	s.state = st
+	s.looks++
+	mine := s.looks
 	s.mu.Unlock()
-	if s.config.Save == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
-	err := s.config.Save(ctx, st.Marshal())
+
+	next := s.sendWhenDue(ctx)
+
 	s.mu.Lock()
-	s.kept = err == nil
-	s.mu.Unlock()
-	if err != nil {
-		s.config.Logger.Debug("Sending state not kept", "error", err.Error())
+	defer s.mu.Unlock()
+	if s.life.Err() == nil && s.looks == mine {
+		s.timer.Reset(min(time.Until(next), lookEvery))
 	}
 }
 
-func (s *Sender) setNext(at time.Time) {
+// sendWhenDue sends if a report is due now, and tells when to look again.
+func (s *Sender) sendWhenDue(ctx context.Context) time.Time {
+	giveBack, err := s.takeTurn(ctx)
+	if err != nil {
+		return time.Now().Add(lookEvery)
+	}
+	defer giveBack()
+	at, again := s.decide(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next = at
+	if ctx.Err() == nil {
+		s.next = at.UTC().Truncate(time.Second)
+	}
+	return again
+}
+
+// decide sends if a report is due now. It tells when the next one will be, zero when that is not known, and when to
+// decide again. The caller has the turn.
+func (s *Sender) decide(ctx context.Context) (at, again time.Time) {
+	later := time.Now().Add(lookEvery)
+	if !s.config.Allowed(ctx) {
+		return time.Time{}, later
+	}
+	id, settled := s.config.ID()
+	now := time.Now()
+	if !settled || !plausible(now) {
+		return time.Time{}, now.Add(firstDelay)
+	}
+	phase, unread := phaseOf(id), s.reload(ctx) != nil
+	st, r := s.current(unread)
+	if s.isGone(st.Gone) {
+		return time.Time{}, later
+	}
+	if seen := st.seen(phase, now, r.age); seen != st {
+		if unread {
+			s.set(seen)
+		} else {
+			s.keep(ctx, seen)
+		}
+		st, r = s.current(unread)
+	}
+	at = r.moment(phase, st, now)
+	if at.After(now) {
+		return at, at
+	}
+	if err := s.send(ctx, phase, r.blind); err != nil {
+		s.config.Logger.Debug("Heartbeat not sent", "error", err.Error())
+	}
+	st, r = s.current(unread)
+	now = time.Now()
+	at = r.moment(phase, st, now)
+	return at, latest(at, now.Add(firstDelay)) // never in a tight loop, whatever went wrong
+}
+
+// current gives the state, and this process as the schedule sees it.
+func (s *Sender) current(unread bool) (State, run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	r := run{age: now.Sub(s.started), spread: s.spread, blind: s.state.isAhead(now)}
+	if r.idle = r.age; s.tried.IsZero() {
+		r.blind = r.blind || unread || !s.kept
+	} else {
+		r.idle = now.Sub(s.tried)
+	}
+	return s.state, r
 }

@@ -4,6 +4,7 @@ package sender
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,6 +19,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/flight"
 )
 
 // Enabled tells whether this build can send at all.
@@ -28,64 +31,105 @@ const (
 	connectTimeout = 10 * time.Second
 	// attemptTimeout bounds an attempt as a whole.
 	attemptTimeout = 30 * time.Second
+	// drainTimeout bounds how long the rest of an answer is waited for, once its status is known.
+	drainTimeout = time.Second
 	// maxAnswer is how much of an answer's body is read, and maxAnswerHeader of its header.
 	maxAnswer       = 4 << 10
 	maxAnswerHeader = 16 << 10
 	// maxRedirects is how many redirects are followed, on the endpoint's host only.
 	maxRedirects = 3
+	// maxCAFile bounds the file of further certificates.
+	maxCAFile = 1 << 20
 )
 
-var (
-	errConnect  = errors.New("no connection within 10 seconds")
-	errAttempt  = errors.New("no answer within 30 seconds")
-	errRedirect = errors.New("the collector redirects to another host or to plain HTTP, which is not followed")
-)
+// A wire is what requests go over.
+type wire struct {
+	files *flight.Flight // reads of the CAFile
 
-// client makes the requests. It keeps no connection between reports, which are a day apart.
+	// The rest is for tests.
+	connectTimeout, attemptTimeout, drainTimeout time.Duration
+	resolver                                     *net.Resolver
+	roundTripper                                 http.RoundTripper
+}
+
+func newWire() wire {
+	return wire{
+		files:          new(flight.Flight),
+		connectTimeout: connectTimeout,
+		attemptTimeout: attemptTimeout,
+		drainTimeout:   drainTimeout,
+	}
+}
+
+// A client makes the requests of one report. It keeps no connection: the next report is a day away.
 type client struct {
-	http      *http.Client
+	wire      wire
+	proxy     func(*http.Request) (*url.URL, error)
+	roots     *x509.CertPool // nil for the system's
 	userAgent string
 }
 
-func newClient(c Config) (*client, error) {
-	proxy := http.ProxyFromEnvironment
-	if c.Proxy != "" {
-		u, err := url.Parse(c.Proxy)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" {
-			return nil, errors.New("Proxy: not a URL with http, https or socks5 and a host")
-		}
-		proxy = http.ProxyURL(u)
+func newClient(ctx context.Context, c Config, w wire) (*client, error) {
+	proxy, err := proxies(c.Proxy)
+	if err != nil {
+		return nil, fmt.Errorf("Proxy: %w", err)
 	}
-	roots, err := rootCAs(c.CAFile)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	roots, err := flight.Do(ctx, w.files, "read CAFile", func(context.Context) (*x509.CertPool, error) {
+		return rootCAs(c.CAFile)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("CAFile: %w", err)
 	}
-	return &client{
-		userAgent: c.UserAgent,
-		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  proxy,
-				DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
-				TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-				TLSHandshakeTimeout:    connectTimeout,
-				ForceAttemptHTTP2:      true,
-				DisableKeepAlives:      true,
-				DisableCompression:     true, // an answer is a few bytes; a compressed one could be a bomb
-				MaxResponseHeaderBytes: maxAnswerHeader,
-			},
-			CheckRedirect: checkRedirect,
-		},
+	return &client{w, proxy, roots, c.UserAgent}, nil
+}
+
+// proxies tells which proxy to take: the one configured, or those of the environment. What is on this machine is
+// reached without: plain HTTP, which is allowed there only, would leave it.
+func proxies(configured string) (func(*http.Request) (*url.URL, error), error) {
+	choose := http.ProxyFromEnvironment
+	if configured != "" {
+		u, err := url.Parse(configured)
+		if err != nil || u.Hostname() == "" {
+			return nil, errors.New("not a URL of scheme and host") // err could quote a password
+		}
+		switch u.Scheme {
+		case "http", "https", "socks5", "socks5h":
+		default:
+			return nil, errors.New("the scheme is not http, https, socks5 or socks5h")
+		}
+		choose = http.ProxyURL(u)
+	}
+	return func(req *http.Request) (*url.URL, error) {
+		if isLoopback(req.URL.Hostname()) {
+			return nil, nil
+		}
+		return choose(req)
 	}, nil
 }
 
-// rootCAs are the system's and those of a file in PEM form.
+// rootCAs are the system's and those of a file in PEM form; nil stands for the system's alone.
 func rootCAs(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(file)
+	if info, err := os.Stat(file); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
+	}
+	defer f.Close()
+	pem, err := io.ReadAll(io.LimitReader(f, maxCAFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(pem) > maxCAFile {
+		return nil, errors.New("larger than 1 MiB")
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -101,7 +145,7 @@ func rootCAs(file string) (*x509.CertPool, error) {
 func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(endpoint, "?#"):
 		return errors.New("not a URL of scheme, host and path")
 	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
@@ -113,92 +157,95 @@ func CheckEndpoint(endpoint string) error {
 
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
+	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // checkRedirect follows a redirect on the same host only, never down to plain HTTP, and never one that would turn the
 // report into a GET.
 func checkRedirect(req *http.Request, via []*http.Request) error {
-	first := via[0]
+	first, last := via[0], via[len(via)-1]
 	switch {
 	case len(via) > maxRedirects:
-		return errors.New("the collector redirects again and again")
+		return redirectError("redirects again and again")
 	case req.Method != first.Method:
-		return errors.New("the collector redirects with a status that loses the report; it should answer 307 or 308")
+		return redirectError("redirects with a status that loses the report; it should answer 307 or 308")
 	case !strings.EqualFold(req.URL.Hostname(), first.URL.Hostname()):
-		return errRedirect
-	case first.URL.Scheme == "https" && req.URL.Scheme != "https":
-		return errRedirect
+		return redirectError("redirects to another host, which is not followed")
+	case req.URL.Scheme != "https" && req.URL.Scheme != last.URL.Scheme:
+		return redirectError("redirects from https to something else, which is not followed")
 	}
 	return nil
 }
 
 // post makes one attempt; nil when the report was accepted.
-func (c *client) post(ctx context.Context, endpoint string, body []byte) *Error {
-	return c.do(ctx, http.MethodPost, endpoint, body)
+func (c *client) post(ctx context.Context, url string, body []byte) *Error {
+	return c.do(ctx, http.MethodPost, url, body)
 }
 
 // remove asks to delete what is held at the URL.
-func (c *client) remove(ctx context.Context, endpoint string) *Error {
-	return c.do(ctx, http.MethodDelete, endpoint, nil)
+func (c *client) remove(ctx context.Context, url string) *Error {
+	return c.do(ctx, http.MethodDelete, url, nil)
 }
 
-func (c *client) do(ctx context.Context, method, endpoint string, body []byte) *Error {
-	ctx, cancelAttempt := context.WithTimeoutCause(ctx, attemptTimeout, errAttempt)
+func (c *client) do(ctx context.Context, method, url string, body []byte) *Error {
+	ctx, cancelAttempt := context.WithTimeoutCause(ctx, c.wire.attemptTimeout, errAttempt)
 	defer cancelAttempt()
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	connecting := time.AfterFunc(connectTimeout, func() { cancel(errConnect) })
+	l := &lines{ctx: ctx, dialer: net.Dialer{Timeout: c.wire.connectTimeout, Resolver: c.wire.resolver}}
+	// The request hears that it is over when its connections are closed, so that it cannot tell the server.
+	requestCtx, endRequest := context.WithCancelCause(context.WithoutCancel(ctx))
+	end := func() {
+		l.close()
+		endRequest(context.Cause(ctx))
+	}
+	unbind := context.AfterFunc(ctx, end)
+	defer func() {
+		unbind()
+		cancel(nil)
+		end()
+	}()
+
+	connecting := time.AfterFunc(c.wire.connectTimeout, func() { cancel(errConnect) })
 	defer connecting.Stop()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { connecting.Reset(connectTimeout) },
+	requestCtx = httptrace.WithClientTrace(requestCtx, &httptrace.ClientTrace{
+		GetConn: func(string) { connecting.Reset(c.wire.connectTimeout) }, // again after a redirect
 		GotConn: func(httptrace.GotConnInfo) { connecting.Stop() },
 	})
-	req, err := http.NewRequestWithContext(ctx, method, endpoint, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(requestCtx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return &Error{Text: "the endpoint is not a URL", Refused: true, Err: err}
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("User-Agent", cmp.Or(c.userAgent, "rollcall"))
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(req)
+
+	hc := http.Client{Transport: c.wire.roundTripper, CheckRedirect: checkRedirect}
+	if hc.Transport == nil {
+		hc.Transport = c.transport(l)
+	}
+	resp, err := hc.Do(req)
 	if err != nil {
-		return transportError(ctx, err)
+		return noAnswer(context.Cause(ctx), err)
 	}
 	defer resp.Body.Close()
-	// The status is the answer. The body is read so far that the connection ends in order, and no further.
+	// The status is the answer. The rest is read so that the connection ends in order, and no further.
+	draining := time.AfterFunc(c.wire.drainTimeout, func() { cancel(nil) })
+	defer draining.Stop()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	return answerError(resp.StatusCode, resp.Header, time.Now())
 }
 
-// transportError says in plain words why there was no answer.
-func transportError(ctx context.Context, err error) *Error {
-	e := &Error{Err: err}
-	cause := context.Cause(ctx)
-	var urlErr *url.Error
-	if errors.As(err, &urlErr) {
-		err = urlErr.Err
+func (c *client) transport(l *lines) *http.Transport {
+	return &http.Transport{
+		Proxy:                  c.proxy,
+		OnProxyConnectResponse: checkProxy,
+		DialContext:            l.dial,
+		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // an answer is a few bytes; a compressed one could be a bomb
+		MaxResponseHeaderBytes: maxAnswerHeader,
 	}
-	dns, isDNS := errors.AsType[*net.DNSError](err)
-	certificate, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	switch {
-	case cause != nil && (errors.Is(cause, errConnect) || errors.Is(cause, errAttempt)):
-		e.Text = cause.Error()
-	case cause != nil:
-		e.Text = "stopped before there was an answer"
-	case isDNS:
-		e.Text = "the collector's name could not be looked up"
-		if dns.IsNotFound {
-			e.Text = "the collector's name is not known"
-		}
-	case isCertificate:
-		e.Text = "the collector's certificate is not trusted: " + certificate.Err.Error()
-	case errors.Is(err, errRedirect):
-		e.Text, e.Refused = err.Error(), true
-	default:
-		e.Text = "no answer from the collector: " + err.Error()
-	}
-	return e
 }

@@ -1,0 +1,244 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+)
+
+func noLoad(context.Context) (string, error) { return "", errors.New("not called") }
+func noSave(context.Context, string) error   { return errors.New("not called") }
+
+// TestNonsense: each value that makes no sense is an error that names its field.
+func TestNonsense(t *testing.T) {
+	type config = rollcall.Config
+	tests := []struct {
+		field, name string
+		set         func(*config)
+	}{
+		{"ConfigPath", "no place", func(c *config) { c.ConfigPath = "" }},
+		{"ConfigPath", "two places", func(c *config) { c.Load, c.Save = noLoad, noSave }},
+		{"ConfigPath", "a folder", func(c *config) { c.ConfigPath = "config/" }},
+		{"ConfigPath", "the root", func(c *config) { c.ConfigPath = "/" }},
+		{"ConfigPath", "NUL", func(c *config) { c.ConfigPath = "config\x00.json" }},
+		{"ConfigKey", "empty name", func(c *config) { c.ConfigKey = "telemetry..id" }},
+		{"ConfigKey", "only a dot", func(c *config) { c.ConfigKey = "." }},
+		{"ConfigKey", "not UTF-8", func(c *config) { c.ConfigKey = "a.\xff" }},
+		{"EnabledKey", "empty name", func(c *config) { c.EnabledKey = "telemetry." }},
+		{"EnabledKey", "not UTF-8", func(c *config) { c.EnabledKey = "\xff" }},
+		{"EnabledKey", "same as ConfigKey", func(c *config) { c.EnabledKey = rollcall.DefaultConfigKey }},
+		{"EnabledKey", "around ConfigKey", func(c *config) { c.EnabledKey = "telemetry" }},
+		{"EnabledKey", "inside ConfigKey", func(c *config) { c.EnabledKey = rollcall.DefaultConfigKey + ".on" }},
+		{"Save", "missing", func(c *config) { c.ConfigPath, c.Load = "", noLoad }},
+		{"Load", "missing", func(c *config) { c.ConfigPath, c.Save = "", noSave }},
+		{"App", "upper case", func(c *config) { c.ConfigPath, c.App = "", "MyApp" }},
+		{"App", "a path", func(c *config) { c.ConfigPath, c.App = "", "../etc" }},
+		{"App", "dots", func(c *config) { c.ConfigPath, c.App = "", ".." }},
+		{"App", "blank", func(c *config) { c.ConfigPath, c.App = "", " " }},
+		{"App", "newline", func(c *config) { c.ConfigPath, c.App = "", "app\n" }},
+		{"App", "too long", func(c *config) { c.ConfigPath, c.App = "", strings.Repeat("a", 65) }},
+		{"StateDir", "relative", func(c *config) { c.StateDir = "state" }},
+		{"StateDir", "dot", func(c *config) { c.StateDir = "." }},
+		{"StateDir", "root", func(c *config) { c.StateDir = "/" }},
+		{"StateDir", "root in other words", func(c *config) { c.StateDir = "//x/.." }},
+		{"StateDir", "NUL", func(c *config) { c.StateDir = "/a\x00" }},
+		{"IDVariable", "an assignment", func(c *config) { c.IDVariable = "A=B" }},
+		{"IDVariable", "NUL", func(c *config) { c.IDVariable = "A\x00" }},
+		{"IDVariable", "not an ID in it", func(c *config) { c.IDVariable = "TEST_BAD_ID" }},
+		{"Attempts", "negative", func(c *config) { c.Attempts = -1 }},
+		{"Attempts", "too many", func(c *config) { c.Attempts = 101 }},
+		{"AttemptTimeout", "negative", func(c *config) { c.AttemptTimeout = -time.Second }},
+		{"AttemptTimeout", "too long", func(c *config) { c.AttemptTimeout = 24*time.Hour + 1 }},
+		{"StartTimeout", "negative", func(c *config) { c.StartTimeout = -1 }},
+		{"StartTimeout", "too long", func(c *config) { c.StartTimeout = 1 << 62 }},
+		{"Backoff", "negative", func(c *config) { c.Backoff = -1 }},
+		{"Backoff", "too long", func(c *config) { c.Backoff = 25 * time.Hour }},
+		{"Isolate", "with functions", func(c *config) { c.ConfigPath, c.Load, c.Save, c.Isolate = "", noLoad, noSave, true }},
+		{"Isolate", "path not UTF-8", func(c *config) { c.ConfigPath, c.Isolate = "/a\xff/config.json", true }},
+		{"AfterConsent", "nowhere to read it", func(c *config) { c.ConfigPath, c.App, c.AfterConsent = "", "app", true }},
+	}
+	// What does not say where the ID is does not matter to OpenStore.
+	limits := map[string]bool{"Attempts": true, "AttemptTimeout": true, "StartTimeout": true, "Backoff": true}
+	t.Setenv("TEST_BAD_ID", "sekret")
+	for _, tt := range tests {
+		t.Run(tt.field+"/"+tt.name, func(t *testing.T) {
+			disk := faultfs.New()
+			config := rollcall.Config{ConfigPath: configPath}.On(disk)
+			tt.set(&config)
+			service, err := rollcall.New(config)
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			if want := "rollcall: Config." + tt.field + ": "; !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("got error %q, want it to begin with %q", err, want)
+			}
+			if strings.Contains(err.Error(), "sekret") {
+				t.Errorf("the error has the value: %v", err)
+			}
+			if service != nil {
+				t.Error("got a service besides")
+			}
+			if _, err := config.OpenStore(); err == nil && !limits[tt.field] {
+				t.Error("OpenStore takes it")
+			}
+			if log := disk.Log(); len(log) > 0 {
+				t.Errorf("used the disk: %v", log)
+			}
+		})
+	}
+}
+
+// TestBounds are the outermost values that do make sense.
+func TestBounds(t *testing.T) {
+	for name, set := range map[string]func(*rollcall.Config){
+		"largest":       func(c *rollcall.Config) { c.Attempts, c.AttemptTimeout = 100, 24*time.Hour },
+		"smallest":      func(c *rollcall.Config) { c.Attempts, c.AttemptTimeout, c.StartTimeout, c.Backoff = 1, 1, 1, 1 },
+		"other keys":    func(c *rollcall.Config) { c.ConfigKey, c.EnabledKey = "id", "a.b.c.d" },
+		"longest app":   func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", strings.Repeat("a", 64), "/s" },
+		"relative path": func(c *rollcall.Config) { c.ConfigPath = "config.json" },
+		"functions":     func(c *rollcall.Config) { c.ConfigPath, c.Load, c.Save = "", noLoad, noSave },
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := rollcall.Config{ConfigPath: configPath}.On(faultfs.New())
+			set(&config)
+			if _, err := rollcall.New(config); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestDefaults starts with zero values and with those that the documentation says they stand for, on a disk that hangs.
+func TestDefaults(t *testing.T) {
+	logOf := func(set func(*rollcall.Config)) string {
+		var lines []string
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, hostConfig)
+			r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
+			id := r.start(set).ID().Short()
+			for _, line := range r.log.lines {
+				lines = append(lines, in(line.at, strings.ReplaceAll(line.text, id, "ID")))
+			}
+		})
+		return strings.Join(lines, "\n")
+	}
+	zero := logOf(func(*rollcall.Config) {})
+	spelled := logOf(func(c *rollcall.Config) {
+		c.ConfigKey, c.EnabledKey, c.IDVariable = "telemetry.installation_id", "telemetry.enabled", "ROLLCALL_INSTALLATION_ID"
+		c.Attempts, c.AttemptTimeout, c.StartTimeout, c.Backoff = 3, 5*time.Second, 20*time.Second, time.Second
+	})
+	if zero != spelled {
+		t.Errorf("got with zero values\n%s\nand spelled out\n%s", zero, spelled)
+	}
+}
+
+// TestOtherLimits: attempts wait the back-off, doubled each time.
+func TestOtherLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
+		service := r.start(func(c *rollcall.Config) {
+			c.Attempts, c.AttemptTimeout, c.StartTimeout, c.Backoff = 5, time.Second, time.Hour, 10*time.Second
+		})
+		five := func(attempt int) string {
+			return strings.Replace(timedOut(attempt), "max_retries=3", "max_retries=5", 1)
+		}
+		r.log.wantTimed(
+			in(0, generated(service.ID())),
+			in(1*time.Second, five(1)),
+			in(12*time.Second, five(2)),
+			in(33*time.Second, five(3)),
+			in(74*time.Second, five(4)),
+			in(155*time.Second, five(5)),
+			in(155*time.Second, inMemory(service.ID(), "*timed out*")),
+			in(155*time.Second, started(false)),
+		)
+	})
+}
+
+// TestOtherKeys keeps the ID and the consent elsewhere in the config.
+func TestOtherKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		service := r.start(func(c *rollcall.Config) { c.ConfigKey, c.EnabledKey = "stats.id", "stats.on.please" })
+		id := service.ID().String()
+		r.wantFile(configPath, "{\n  \"stats\": {\n    \"on\": {\n      \"please\": false\n    },\n    \"id\": \""+id+"\"\n  }\n}\n")
+		if st := service.Status(); st.ConsentSource != "config key stats.on.please" {
+			t.Errorf("got consent by %q", st.ConsentSource)
+		}
+	})
+}
+
+// TestNewDoesNothing is rule 1.
+func TestNewDoesNothing(t *testing.T) {
+	for name, set := range map[string]func(*rollcall.Config){
+		"config":    func(*rollcall.Config) {},
+		"functions": func(c *rollcall.Config) { c.ConfigPath, c.Load, c.Save = "", noLoad, noSave },
+		"state":     func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", "app", "/var/lib/app" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := faultfs.New()
+			goroutines := runtime.NumGoroutine()
+			config := rollcall.Config{ConfigPath: configPath}.On(disk)
+			set(&config)
+			service, err := rollcall.New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := runtime.NumGoroutine(); n > goroutines {
+				t.Errorf("%d goroutines more", n-goroutines)
+			}
+			if !service.ID().IsZero() || service.Status().Settled {
+				t.Errorf("got %+v before Start", service.Status())
+			}
+			if log := disk.Log(); len(log) > 0 {
+				t.Errorf("used the disk: %v", log)
+			}
+		})
+	}
+}
+
+// TestRelativePath is taken from the working directory at the time of New.
+func TestRelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := rollcall.New(rollcall.Config{ConfigPath: "config/config.json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	service.Start(t.Context())
+	defer service.Stop(t.Context())
+	if _, err := os.Stat(filepath.Join(dir, "config", "config.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIsolateNeedsTheHook runs in a process that has not called RunChild.
+func TestIsolateNeedsTheHook(t *testing.T) {
+	if os.Getenv(noHook) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestIsolateNeedsTheHook$", "-test.count=1")
+		cmd.Env = append(os.Environ(), noHook+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return
+	}
+	_, err := rollcall.New(rollcall.Config{ConfigPath: configPath, Isolate: true})
+	if err == nil || !strings.HasPrefix(err.Error(), "rollcall: Config.Isolate: ") || !strings.Contains(err.Error(), "RunChild") {
+		t.Errorf("got error %v", err)
+	}
+}

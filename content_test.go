@@ -1,0 +1,365 @@
+package rollcall_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+)
+
+// TestRefusedConfig is C1, C4 and C9: never written, a warning, in-memory at once or after the attempts.
+func TestRefusedConfig(t *testing.T) {
+	tests := []struct {
+		name, config string
+		says         string
+		retried      bool // since the end may yet be written
+	}{
+		{"truncated", `{"port": 80`, "line 1, column 12: unexpected end of file", true},
+		{"truncated on the third line", "{\n\"a\": 1,\n\"b\": \"x", "line 3, column 8: unexpected end of file", true},
+		{"garbage", "{\n  \"port\": 80,\n  port\n}", "line 3, column 3: ", false},
+		{"trailing garbage", "{}\n}", "line 2, column 1: ", false},
+		{"binary", "\x7fELF\x02\x01\x01\x00\x00", "line 1, column 1: ", false},
+		{"UTF-16", "\xff\xfe{\x00}\x00", "line 1, column 1: looks like UTF-16", false},
+		{"invalid UTF-8", "{\"a\": \"\xff\"}", "line 1, column 8: invalid UTF-8", false},
+		{"YAML", "port: 80\n", "line 1, column 1: ", false},
+		{"an array", "[1, 2]", "top level: not an object", false},
+		{"a string", `"installation_id"`, "top level: not an object", false},
+		{"null", "null", "top level: not an object", false},
+		{"telemetry is a boolean", `{"telemetry": true}`, "telemetry: not an object", false},
+		{"telemetry is null", `{"telemetry": null}`, "telemetry: not an object", false},
+		{"telemetry is an array", `{"telemetry": []}`, "telemetry: not an object", false},
+		{"telemetry twice", `{"telemetry": {}, "telemetry": {}}`, "line 1, column 19: ", false},
+		{"nested 100,000 deep", strings.Repeat("[", 100_000), "nested deeper than", false},
+		{"50 MB", `{"a": "` + strings.Repeat("x", 50<<20) + `"}`, "larger than", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, tt.config)
+				service := r.start()
+				why := "*" + tt.says + "*"
+				lines := []string{failed(why, 1)}
+				if tt.retried {
+					lines = append(lines, failed(why, 2), failed(why, 3))
+				} else if d := time.Since(r.log.begin); d > 100*time.Millisecond {
+					t.Errorf("Start took %v", d)
+				}
+				r.log.want(append(lines, generated(service.ID()), inMemory(service.ID(), why), started(false))...)
+				r.wantState(service, service.ID().String(), false)
+				if st := service.Status(); st.Consent != rollcall.Denied || !strings.Contains(st.Reason, tt.says) {
+					t.Errorf("got consent %v, reason %q", st.Consent, st.Reason)
+				}
+				time.Sleep(2 * time.Hour)
+				r.wantNoMutation()
+			})
+		})
+	}
+}
+
+// TestMomentInAWrite is C3: what another program is just writing is read again.
+func TestMomentInAWrite(t *testing.T) {
+	for _, moment := range []string{"", " \n", hostConfig[:40]} {
+		for _, id := range []string{"", knownID} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, " ")
+				r.fs.WriteFile(configPath, []byte(moment), 0o640)
+				final := hostConfig
+				if id != "" {
+					final = withID(id)
+				}
+				time.AfterFunc(2*time.Second, func() { r.fs.WriteFile(configPath, []byte(final), 0o640) })
+				service := r.start()
+				if id != "" {
+					r.wantState(service, id, true)
+					r.wantFile(configPath, final)
+					return
+				}
+				r.wantPersisted(service, service.ID().String())
+				r.wantFile(configPath, withID(service.ID().String()))
+			})
+		}
+	}
+}
+
+// TestEmptyConfig is C3: one that stays empty is never written, and the anchor holds the ID; what comes into it later
+// counts.
+func TestEmptyConfig(t *testing.T) {
+	for _, content := range []string{"", " \r\n\t", "\xef\xbb\xbf"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, " ")
+			r.fs.WriteFile(configPath, []byte(content), 0o640)
+			service := r.start()
+			id := service.ID().String()
+			why := func(does string) string { return does + " installation ID: *empty" }
+			r.log.want(failed(why("read"), 1), failed(why("read"), 2), generated(service.ID()), failed(why("save"), 3), started(true))
+			r.wantState(service, id, true)
+			r.wantFile(configPath, content)
+			r.wantFile(anchorPath, id+"\n")
+			st := service.Status()
+			if !st.Incomplete || st.Provisional || st.Consent != rollcall.Denied {
+				t.Errorf("got %+v", st)
+			}
+			r.stop(service)
+
+			r.log.reset()
+			service = r.start()
+			synctest.Wait()
+			r.log.want(started(true))
+			r.wantState(service, id, true)
+
+			// The host writes its config, without an ID: ours is copied.
+			time.Sleep(3 * time.Hour)
+			r.wantFile(configPath, content)
+			r.fs.WriteFile(configPath, []byte(hostConfig), 0o640)
+			time.Sleep(2 * time.Hour)
+			r.wantFile(configPath, withID(id))
+
+			// With another ID: that one wins, and the anchor follows.
+			r.fs.WriteFile(configPath, []byte(withID(otherID)), 0o640)
+			time.Sleep(2 * time.Hour)
+			r.wantPersisted(service, otherID)
+		})
+	}
+}
+
+// TestConfigStaysAsItIs is C2, C5 and C6 at the level of a service.
+func TestConfigStaysAsItIs(t *testing.T) {
+	tests := map[string]struct{ before, after string }{
+		"comments": {
+			"// top\n{ /* in */ \"a\": 1, // behind\n}\n",
+			"// top\n{ /* in */ \"a\": 1, // behind\n  \"telemetry\": {\n    \"installation_id\": \"ID\",\n  },\n}\n",
+		},
+		"CRLF, tabs, byte order mark": {
+			"\xef\xbb\xbf{\r\n\t\"a\": 1e400\r\n}",
+			"\xef\xbb\xbf{\r\n\t\"a\": 1e400,\r\n\t\"telemetry\": {\r\n\t\t\"installation_id\": \"ID\"\r\n\t}\r\n}",
+		},
+		"escapes, no final newline": {
+			`{"\u0061":"\/\ud800","telemetry":{"x":[1.0,2.50]}}`,
+			`{"\u0061":"\/\ud800","telemetry":{"x":[1.0,2.50],"installation_id":"ID"}}`,
+		},
+		"empty object": {"{}", `{"telemetry": {"installation_id": "ID"}}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, tt.before)
+				r.fs.Chmod(configPath, 0o600)
+				r.fs.Chown(configPath, 1000, 1001)
+				r.fs.SetXattr(configPath, "user.note", "kept")
+				want, _ := r.fs.Attributes(configPath)
+				service := r.start()
+				r.wantFile(configPath, strings.Replace(tt.after, "ID", service.ID().String(), 1))
+				if got, _ := r.fs.Attributes(configPath); !reflect.DeepEqual(got, want) {
+					t.Errorf("got attributes %+v, want %+v", got, want)
+				}
+				if a, _ := r.fs.Attributes(anchorPath); a.Mode&0o077 != 0 {
+					t.Errorf("the anchor of a config with mode 0600 has mode %v", a.Mode)
+				}
+			})
+		})
+	}
+}
+
+// TestNotAnID is C7: whatever is in the ID's place is replaced once, with a warning that does not say what it was.
+func TestNotAnID(t *testing.T) {
+	values := map[string]string{
+		"empty":       `""`,
+		"blank":       `"  "`,
+		"not a UUID":  `"sekret"`,
+		"braces":      `"{` + knownID + `}"`,
+		"no dashes":   `"` + strings.ReplaceAll(knownID, "-", "") + `"`,
+		"blanks":      `" ` + knownID + `"`,
+		"nil UUID":    `"00000000-0000-0000-0000-000000000000"`,
+		"all ones":    `"ffffffff-ffff-ffff-ffff-ffffffffffff"`,
+		"number":      `12345`,
+		"true":        `true`,
+		"null":        `null`,
+		"object":      `{"sekret": [1]}`,
+		"array":       `["` + knownID + `"]`,
+		"one MB":      `"` + strings.Repeat("sekret", 1<<20/6) + `"`,
+		"big number":  strings.Repeat("9", 10_000),
+		"odd escapes": `"\ud800\u0000"`,
+	}
+	for name, value := range values {
+		for _, anchored := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					config := strings.Replace(withID("X"), `"X"`, value, 1)
+					r := newRig(t, config)
+					if anchored {
+						r.fs.WriteFile(anchorPath, []byte(otherID+"\n"), 0o640)
+					}
+					service := r.start()
+					synctest.Wait()
+					id := service.ID().String()
+					if anchored {
+						r.log.want(replacing, started(true), persisted(2))
+						r.wantPersisted(service, otherID)
+					} else {
+						r.log.want(replacing, generated(service.ID()), persisted(1), started(true))
+					}
+					r.wantFile(configPath, withID(id))
+					r.wantPersisted(service, id)
+					for _, line := range r.log.lines {
+						if strings.Contains(line.text, "sekret") {
+							t.Errorf("the log has the value: %.200s", line.text)
+						}
+					}
+					r.log.reset()
+					time.Sleep(3 * time.Hour)
+					r.stop(service)
+					r.start()
+					r.log.want(started(true))
+				})
+			})
+		}
+	}
+}
+
+// TestNotAnIDThatStays cannot be replaced: the warning does not come again with every look.
+func TestNotAnIDThatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID("none"))
+		r.fs.Chmod(configPath, 0o444)
+		service := r.start()
+		why := "*file is read-only*"
+		time.Sleep(24 * time.Hour)
+		r.log.want(replacing, generated(service.ID()), failed(why, 1), inMemory(service.ID(), why), started(false))
+		r.wantFile(configPath, withID("none"))
+	})
+}
+
+// TestOtherSpelling is C8.
+func TestOtherSpelling(t *testing.T) {
+	for _, id := range []string{
+		strings.ToUpper(knownID),
+		"0B9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a",
+		"0b9d6f1e-7a3c-1d52-9c41-5f6e7d8c9b0a", // version 1
+		"0b9d6f1e-7a3c-7d52-fc41-5f6e7d8c9b0a", // version 7, another variant
+		`0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0\u0061`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, withID(id))
+			service := r.start()
+			want := strings.ToLower(strings.Replace(id, `\u0061`, "a", 1))
+			r.wantState(service, want, true)
+			time.Sleep(3 * time.Hour)
+			r.wantFile(configPath, withID(id))
+			r.wantFile(anchorPath, want+"\n")
+			r.log.want(started(true))
+		})
+	}
+}
+
+// TestDamagedAnchor is one that holds no ID: it is replaced, or follows the config.
+func TestDamagedAnchor(t *testing.T) {
+	for _, content := range []string{"", "\n", "rubbish\n", strings.Repeat("x", 5000), otherID[:20], "\x00\x00"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, hostConfig)
+			r.fs.WriteFile(anchorPath, []byte(content), 0o640)
+			service := r.start()
+			r.wantPersisted(service, service.ID().String())
+		})
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, withID(knownID))
+			r.fs.WriteFile(anchorPath, []byte(content), 0o640)
+			service := r.start()
+			r.log.want(started(true))
+			time.Sleep(2 * time.Hour)
+			r.wantPersisted(service, knownID)
+		})
+	}
+}
+
+// TestAnchorNotAFile is one that is a folder or a FIFO: the config alone holds the ID.
+func TestAnchorNotAFile(t *testing.T) {
+	for name, set := range map[string]func(*faultfs.FS){
+		"folder": func(f *faultfs.FS) { f.MkdirAll(anchorPath, 0o755) },
+		"FIFO":   func(f *faultfs.FS) { f.Mknod(anchorPath, fs.ModeNamedPipe|0o666) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, hostConfig)
+				set(r.fs)
+				service := r.start()
+				r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
+				if got := idIn(r.fs.Crash(faultfs.LoseUnsynced)); got != service.ID().String() {
+					t.Errorf("got ID %q in the config", got)
+				}
+				time.Sleep(3 * time.Hour)
+				r.wantState(service, service.ID().String(), true)
+			})
+		})
+	}
+}
+
+// TestIDFromEnvironment is C10: nothing is read, and nothing from the environment reaches the disk.
+func TestIDFromEnvironment(t *testing.T) {
+	for _, variable := range []string{"", "MYAPP_ID"} {
+		for _, config := range []string{"", hostConfig, withID(otherID)} {
+			t.Run(variable, func(t *testing.T) {
+				if variable == "" {
+					t.Setenv(rollcall.DefaultIDVariable, strings.ToUpper(knownID))
+				} else {
+					t.Setenv(variable, knownID)
+				}
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, config)
+					named := func(c *rollcall.Config) { c.IDVariable = variable }
+					service := r.start(named)
+					r.log.want(started(true))
+					r.wantState(service, knownID, true)
+					time.Sleep(week)
+					if _, err := service.Reset(t.Context()); err == nil || !strings.Contains(err.Error(), "environment variable") {
+						t.Errorf("Reset: got error %v", err)
+					}
+					r.wantState(service, knownID, true)
+					r.wantNoMutation()
+					for _, name := range r.fs.Files() {
+						if data, _ := r.fs.ReadFile(name); bytes.Contains(bytes.ToLower(data), []byte(knownID)) {
+							t.Errorf("%s holds the ID from the environment", name)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestEmptyVariable counts as unset.
+func TestEmptyVariable(t *testing.T) {
+	t.Setenv(rollcall.DefaultIDVariable, "")
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(otherID))
+		r.wantState(r.start(), otherID, true)
+	})
+}
+
+// TestEnvironmentStaysOut sets everything that is read from the environment, and looks at all that is written.
+func TestEnvironmentStaysOut(t *testing.T) {
+	const mark = "from-the-environment"
+	for _, name := range []string{"DO_NOT_TRACK", "ROLLCALL_TELEMETRY", "HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "USER", "HOSTNAME"} {
+		t.Setenv(name, "/"+mark)
+	}
+	t.Setenv(rollcall.DefaultIDVariable, "")
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		r.start()
+		time.Sleep(3 * time.Hour)
+		for _, name := range r.fs.Files() {
+			if data := r.read(name); strings.Contains(data, mark) || strings.Contains(name, mark) {
+				t.Errorf("%s: %s", name, data)
+			}
+		}
+	})
+	if os.Getenv("HOME") != "/"+mark {
+		t.Error("the environment was changed")
+	}
+}

@@ -1,0 +1,254 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+)
+
+// hostSettings is a settings object of a host, whose functions can misbehave.
+type hostSettings struct {
+	mu           sync.Mutex
+	id           string
+	loads, saves int
+	running, max int // calls at the same time
+
+	onLoad, onSave func(context.Context) error
+}
+
+func (s *hostSettings) use(c *rollcall.Config) {
+	c.ConfigPath, c.Load, c.Save = "", s.load, s.save
+}
+
+func (s *hostSettings) enter(count *int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*count++
+	s.running++
+	s.max = max(s.max, s.running)
+}
+
+func (s *hostSettings) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running--
+}
+
+func (s *hostSettings) load(ctx context.Context) (string, error) {
+	s.enter(&s.loads)
+	defer s.leave()
+	if s.onLoad != nil {
+		if err := s.onLoad(ctx); err != nil {
+			return "", err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id, nil
+}
+
+func (s *hostSettings) save(ctx context.Context, id string) error {
+	s.enter(&s.saves)
+	defer s.leave()
+	if s.onSave != nil {
+		if err := s.onSave(ctx); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id = id
+	return nil
+}
+
+func (s *hostSettings) stored() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
+func (s *hostSettings) set(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id = id
+}
+
+func (s *hostSettings) counts() (loads, saves, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loads, s.saves, s.max
+}
+
+func TestHostFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		var host hostSettings
+		service := r.start(host.use)
+		r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
+		r.wantState(service, host.stored(), true)
+		r.stop(service)
+
+		r.log.reset()
+		again := r.start(host.use)
+		r.log.want(started(true))
+		r.wantState(again, host.stored(), true)
+		time.Sleep(3 * time.Hour)
+		if loads, saves, _ := host.counts(); saves != 1 || loads > 6 {
+			t.Errorf("got %d saves and %d loads", saves, loads)
+		}
+		if ops := r.fs.Log(); len(ops) > 0 {
+			t.Errorf("used the disk: %v", ops)
+		}
+	})
+}
+
+// TestHostFunctionsFail is D19.
+func TestHostFunctionsFail(t *testing.T) {
+	tests := []struct {
+		name     string
+		do       func(context.Context) error
+		hangs    bool
+		attempts int
+		says     string
+	}{
+		{"hangs", nil, true, 3, "timed out"},
+		{"hangs until its context ends", func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, true, 3, ""},
+		{"fails", func(context.Context) error { return errors.New("no connection") }, false, 3, "no connection"},
+		{"fails for good", func(context.Context) error { return fmt.Errorf("write: %w", syscall.EROFS) }, false, 1, "write: read-only file system"},
+		{"panics", func(context.Context) error { panic("oh") }, false, 3, "panic: oh"},
+		{"panics with nothing", func(context.Context) error { panic(nil) }, false, 3, "panic"},
+		{"ends its goroutine", func(context.Context) error { runtime.Goexit(); return nil }, false, 3, "ended its goroutine"},
+		{"has an ID in its error", func(context.Context) error { return errors.New("duplicate " + knownID) }, false, 3, "duplicate " + knownID[:8] + "..."},
+	}
+	for _, where := range []string{"Load", "Save"} {
+		for _, tt := range tests {
+			t.Run(where+"/"+tt.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, "")
+					do := tt.do
+					released := make(chan struct{})
+					defer close(released)
+					if do == nil {
+						do = func(context.Context) error { <-released; return nil }
+					}
+					host := hostSettings{id: knownID, onLoad: do}
+					if where == "Save" {
+						host = hostSettings{onSave: do}
+					}
+					service := r.start(host.use)
+					want := 3 * time.Second
+					switch {
+					case tt.hangs:
+						want = 18 * time.Second
+					case tt.attempts == 1:
+						want = 0
+					}
+					if d := time.Since(r.log.begin); d != want {
+						t.Errorf("Start took %v, want %v", d, want)
+					}
+					r.wantState(service, service.ID().String(), false)
+					st := service.Status()
+					if st.Attempts != tt.attempts || !strings.Contains(st.LastError, tt.says) {
+						t.Errorf("got %d attempts, %q", st.Attempts, st.LastError)
+					}
+					if st.Provisional != (where == "Load") {
+						t.Errorf("got provisional %v", st.Provisional)
+					}
+					time.Sleep(week)
+					loads, saves, most := host.counts()
+					if most != 1 {
+						t.Errorf("%d calls at the same time", most)
+					}
+					if n := loads + saves; tt.do == nil && n > 2 || n > 2*250 {
+						t.Errorf("called %d times in a week", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestHostFunctionsRecover lets them work again.
+func TestHostFunctionsRecover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		var broken atomic.Bool
+		broken.Store(true)
+		fail := func(context.Context) error {
+			if broken.Load() {
+				return errors.New("no connection")
+			}
+			return nil
+		}
+		host := hostSettings{id: knownID, onLoad: fail}
+		service := r.start(host.use)
+		r.log.reset()
+		broken.Store(false)
+		time.Sleep(2 * time.Minute)
+		r.log.want(adopted(knownID))
+		r.wantState(service, knownID, true)
+		if _, saves, _ := host.counts(); saves != 0 {
+			t.Errorf("saved over an ID that could not be read")
+		}
+	})
+}
+
+// TestHostLosesID is a settings object that loses the ID, or gets another one, while the service runs.
+func TestHostLosesID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		host := hostSettings{id: strings.ToUpper(knownID)}
+		service := r.start(host.use)
+		r.wantState(service, knownID, true)
+		r.log.reset()
+
+		host.set("")
+		time.Sleep(2 * time.Hour)
+		r.log.want("INFO Installation ID persisted to config attempt=*") // and none of a new ID
+		r.wantState(service, knownID, true)
+		if got := host.stored(); got != knownID {
+			t.Errorf("got %q in the settings", got)
+		}
+
+		r.log.reset()
+		host.set(otherID)
+		time.Sleep(2 * time.Hour)
+		r.log.want(adopted(otherID))
+		r.wantState(service, otherID, true)
+
+		r.log.reset()
+		host.set("rubbish")
+		time.Sleep(2 * time.Hour)
+		r.log.want(replacing, "INFO Installation ID persisted to config attempt=*")
+		r.wantState(service, otherID, true)
+	})
+}
+
+// TestHostLosesIDAndFails is one that cannot be saved again: the status does not go on to call it persisted.
+func TestHostLosesIDAndFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		host := hostSettings{id: knownID, onSave: func(context.Context) error { return errors.New("full") }}
+		service := r.start(host.use)
+		r.wantState(service, knownID, true)
+		host.set("")
+		time.Sleep(2 * time.Hour)
+		r.wantState(service, knownID, false)
+		if st := service.Status(); !strings.Contains(st.Reason, "full") {
+			t.Errorf("got reason %q", st.Reason)
+		}
+	})
+}

@@ -1,0 +1,207 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// withdrawnEvery is how often consent is looked at while a request is under way.
+	withdrawnEvery = 250 * time.Millisecond
+
+	heartbeatPath = "/v1/heartbeat"
+	healthPath    = "/v1/health"
+	installPath   = "/v1/installations/"
+)
+
+// SendIfDue sends if a report is due, within ctx: for programs that do not run long. It does not wait for the moment,
+// and fails with ErrNotDue. Where nothing can be kept on disk it sends nothing and fails with ErrNotKept.
+func (s *Sender) SendIfDue(ctx context.Context) error {
+	return s.withTurn(ctx, func(ctx context.Context, phase time.Duration) error {
+		if err := s.reload(ctx); err != nil {
+			return err
+		}
+		st, _ := s.current(false)
+		now := time.Now()
+		switch {
+		case s.isGone(st.Gone) || !plausible(now):
+			return ErrNotDue
+		case st.isAhead(now):
+			// The clock was wrong, or is. Once a day, until it is ahead of this again.
+			st = st.upTo(now)
+			st.Success = now.UTC().Truncate(time.Second)
+			s.keep(ctx, st)
+			return ErrNotDue
+		case due(phase, st, now).After(now):
+			return ErrNotDue
+		}
+		return s.send(ctx, phase, false)
+	})
+}
+
+// SendNow sends whether a report is due or not; only consent is asked for. The error of an attempt is an *Error.
+func (s *Sender) SendNow(ctx context.Context) error {
+	return s.withTurn(ctx, func(ctx context.Context, phase time.Duration) error {
+		if err := s.reload(ctx); err != nil {
+			s.config.Logger.Debug("Sending state not read", "error", err.Error())
+		}
+		return s.send(ctx, phase, true)
+	})
+}
+
+// withTurn calls fn when it is its turn and if consent stands then.
+func (s *Sender) withTurn(ctx context.Context, fn func(ctx context.Context, phase time.Duration) error) error {
+	ctx, leave, err := s.enter(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	giveBack, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	if !s.config.Allowed(ctx) {
+		return ErrWithheld
+	}
+	id, settled := s.config.ID()
+	if !settled {
+		return ErrNoID
+	}
+	return fn(ctx, phaseOf(id))
+}
+
+// Forget asks the collector to delete all it holds about the installation.
+func (s *Sender) Forget(ctx context.Context, id string) error {
+	return s.request(ctx, func(ctx context.Context, p poster) *Error {
+		return p.remove(ctx, s.config.Endpoint+installPath+id)
+	})
+}
+
+// Upload sends a heartbeat that was made elsewhere, as `send FILE` does. It neither asks for consent, which was given
+// where the report was made, nor keeps a state.
+func (s *Sender) Upload(ctx context.Context, body []byte) error {
+	return s.request(ctx, func(ctx context.Context, p poster) *Error {
+		return p.post(ctx, s.config.Endpoint+heartbeatPath, body)
+	})
+}
+
+// request makes one request that has nothing to do with the schedule.
+func (s *Sender) request(ctx context.Context, fn func(context.Context, poster) *Error) error {
+	ctx, leave, err := s.enter(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	p, failed := s.reach(ctx)
+	if failed == nil {
+		failed = fn(ctx, p)
+	}
+	if failed != nil {
+		return failed
+	}
+	return nil
+}
+
+// send makes one attempt and keeps what came of it. blind allows it although what is sent cannot be kept. The caller has
+// the turn.
+func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer s.watchConsent(ctx, cancel)()
+
+	// It is kept before it is made, so that a restart in the midst of it counts, and replicas see it.
+	before, _ := s.current(false)
+	if kept := s.keep(ctx, before.begin(time.Now())); !kept && !blind {
+		s.set(before)
+		return ErrNotKept
+	}
+	s.mu.Lock()
+	s.tried = time.Now()
+	s.mu.Unlock()
+
+	p, failed := s.attempt(ctx)
+	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx) // by Stop, by Withdraw or by the caller: it says nothing about the collector
+	}
+	st, _ := s.current(false)
+	if failed != nil {
+		s.keep(ctx, st.failed(phase, time.Now(), s.config.Endpoint, failed))
+		return failed
+	}
+	s.keep(ctx, st.succeeded(time.Now()))
+	s.sendHealth(ctx, p)
+	return nil
+}
+
+// attempt makes the report and posts it.
+func (s *Sender) attempt(ctx context.Context) (poster, *Error) {
+	p, failed := s.reach(ctx)
+	if failed != nil {
+		return nil, failed
+	}
+	body, err := s.config.Heartbeat(ctx)
+	if err != nil {
+		return nil, &Error{Text: plain("the report could not be made: " + err.Error()), Err: err}
+	}
+	return p, p.post(ctx, s.config.Endpoint+heartbeatPath, body)
+}
+
+func (s *Sender) reach(ctx context.Context) (poster, *Error) {
+	p, err := s.open(ctx)
+	if err != nil {
+		return nil, &Error{Text: plain(err.Error()), Err: err}
+	}
+	return p, nil
+}
+
+// sendHealth follows an accepted heartbeat. That it fails is no more than a debug line: its counts are cumulative, so
+// that the next one says it all.
+func (s *Sender) sendHealth(ctx context.Context, p poster) {
+	st, _ := s.current(false)
+	if s.config.Health == nil || ctx.Err() != nil || s.isGone(st.HealthGone) {
+		return
+	}
+	body, sent := s.config.Health(ctx)
+	if body == nil {
+		return
+	}
+	if err := p.post(ctx, s.config.Endpoint+healthPath, body); err != nil {
+		s.config.Logger.Debug("Health report not sent", "error", err.Error())
+		if err.Gone {
+			st.HealthGone = mark(s.config.Endpoint)
+			s.keep(ctx, st)
+		}
+		return
+	}
+	if sent != nil {
+		sent()
+	}
+}
+
+// watchConsent cancels with errWithdrawn when consent no longer stands.
+func (s *Sender) watchConsent(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	ctx, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		ticker := time.NewTicker(withdrawnEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if !s.config.Allowed(ctx) && ctx.Err() == nil {
+					cancel(errWithdrawn)
+					return
+				}
+			}
+		}
+	})
+	return func() {
+		end()
+		watching.Wait()
+	}
+}

@@ -1,0 +1,249 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A view is what the templates show. All text in it that comes from outside went through plain.
+type view struct {
+	// Title is the document's, and Host the name of the program whose telemetry this is; it can be empty.
+	Title, Host string
+	Notice      *notice
+	Now         *moment
+	// Running says that there is a service; without one the rest is empty.
+	Running bool
+	Summary summary
+	// Telemetry and Health are the two switches.
+	Telemetry, Health consentView
+	ID                idView
+	Sending           sendingView
+	Preview           previewView
+	Storage           storageView
+}
+
+// A summary is the page's first sentence.
+type summary struct {
+	// Sending says that heartbeats are sent, and Trouble that the last one failed. Headline and Text say the same in
+	// words, and why.
+	Sending, Trouble bool
+	Headline, Text   string
+}
+
+// A consentView is a switch, and what decided where it stands.
+type consentView struct {
+	Granted, Denied bool   // unset is neither
+	State           string // in a word
+	By              string // what decided
+	Overruled       bool   // by something that goes before the config
+	CanGrant        bool
+	CanDeny         bool
+}
+
+type idView struct {
+	Text                                        string // empty when there is none
+	Settled, Persisted, Provisional, Incomplete bool
+	Place, Reason                               string
+}
+
+type sendingView struct {
+	Endpoint            string // empty when there is none
+	Success, Attempt    *moment
+	Failed, Unfinished  bool // the last attempt
+	Error               string
+	Due                 *moment
+	Gone, Kept, CanSend bool
+	Withheld            string
+}
+
+type previewView struct {
+	Error     string // why there is none
+	TimedOut  bool
+	WithoutID bool
+	Heartbeat reportView
+	Fields    []fieldView
+	Health    *reportView // nil when there is none
+	// HealthFields say what a health report can hold.
+	HealthFields []report.Field
+}
+
+// A reportView is a report as it would be sent: easy to read, and byte for byte.
+type reportView struct {
+	Pretty, Exact string
+	Size          int
+}
+
+type fieldView struct{ Name, Value, Reason string }
+
+type storageView struct {
+	Attempts       int
+	Error          string
+	ErrorTime      *moment
+	Stuck          string // what hangs
+	StuckSince     *moment
+	NextTry        *moment
+	NothingToTell  bool
+	DoesNotAnswer  bool
+	TroubleReading bool
+}
+
+// servePage answers with the page itself.
+func (p *operatorPage) servePage(w http.ResponseWriter, r *http.Request) {
+	p.render(w, http.StatusOK, "page.html", p.look(r))
+}
+
+// look asks the service how it is. The preview comes first, since it looks at the operator's decisions as they are now.
+func (p *operatorPage) look(r *http.Request) view {
+	if p.service == nil {
+		return newView(p.opts.Title, p.notice(r), nil, glance{}, time.Now())
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), previewTimeout)
+	defer cancel()
+	var g glance
+	g.preview, g.previewError = p.service.Preview(ctx)
+	status := p.service.Status()
+	return newView(p.opts.Title, p.notice(r), &status, g, time.Now())
+}
+
+// A glance is what came of asking for a preview.
+type glance struct {
+	preview      rollcall.Preview
+	previewError error
+}
+
+// newView makes the view of a status, which is nil without a service.
+func newView(host string, n *notice, st *rollcall.Status, g glance, now time.Time) view {
+	v := view{Title: "Telemetry", Host: plain(host), Notice: n, Now: momentOf(now, now)}
+	if st == nil {
+		v.Summary = summary{Headline: "Telemetry is not running", Text: "This program runs without telemetry: nothing is sent, and there is no installation ID."}
+		return v
+	}
+	v.Running = true
+	v.Telemetry = newConsentView(st.Consent, st.ConsentSource, isTrue(st.Enabled))
+	v.Health = newConsentView(st.Reporting.Health.State, st.Reporting.Health.Source, false)
+	v.ID = idView{
+		Text: st.ID.String(), Settled: st.Settled, Persisted: st.Persisted, Provisional: st.Provisional,
+		Incomplete: st.Incomplete, Place: plain(st.Place), Reason: plain(st.Reason),
+	}
+	v.Sending = newSendingView(st.Reporting, now)
+	v.Preview = newPreviewView(g)
+	v.Storage = newStorageView(*st, now)
+	v.Storage.DoesNotAnswer = v.Storage.Stuck != "" || v.Preview.TimedOut
+	v.Summary = summarize(v)
+	return v
+}
+
+func summarize(v view) summary {
+	nothing := func(text string) summary { return summary{Headline: "Nothing is sent", Text: text} }
+	switch s := v.Sending; {
+	case v.Telemetry.Denied:
+		return nothing("Telemetry is denied. It was decided by: " + v.Telemetry.By + ".")
+	case !v.Telemetry.Granted:
+		return nothing("Telemetry is unset: nobody has decided yet. As long as that is so, it counts as denied.")
+	case s.Withheld != "":
+		return nothing("Telemetry is granted, but nothing is sent for another reason: " + s.Withheld + ".")
+	case s.Gone:
+		return nothing("Telemetry is granted, but the collector has said that it wants no more reports.")
+	case !v.ID.Settled || v.ID.Provisional || v.ID.Text == "":
+		return nothing("Telemetry is granted. Heartbeats begin when the installation ID is known for certain.")
+	}
+	s := summary{Sending: true, Headline: "A heartbeat is sent once a day", Text: "Telemetry is granted. Heartbeats go to " + v.Sending.Endpoint + "."}
+	if v.Sending.Failed {
+		s.Trouble, s.Headline = true, "The last heartbeat failed"
+		s.Text += " It is tried again later; see below for what was wrong."
+	}
+	return s
+}
+
+// newConsentView makes a switch; configGrants tells whether the config alone would grant.
+func newConsentView(state rollcall.Consent, source string, configGrants bool) consentView {
+	c := consentView{
+		Granted:   state == rollcall.Granted,
+		Denied:    state == rollcall.Denied,
+		State:     state.String(),
+		By:        plain(source),
+		Overruled: overrules(source),
+	}
+	decidedInConfig := c.Denied && strings.HasPrefix(source, "config key ") && !strings.HasSuffix(source, "neither true nor false")
+	c.CanGrant = !c.Granted && !c.Overruled
+	c.CanDeny = !decidedInConfig && !c.Overruled || c.Overruled && configGrants
+	return c
+}
+
+// overrules tells whether a source of a decision goes before the config; see TestOverrules.
+func overrules(source string) bool {
+	return source == "policy file" || source == "the policy file cannot be read" || strings.HasPrefix(source, "environment variable ")
+}
+
+func newSendingView(st rollcall.ReportingStatus, now time.Time) sendingView {
+	return sendingView{
+		Endpoint:   plain(st.Endpoint),
+		Success:    momentOf(st.LastSuccess, now),
+		Attempt:    momentOf(st.LastAttempt, now),
+		Failed:     st.LastError != "",
+		Unfinished: st.LastError == "" && st.LastAttempt.After(st.LastSuccess),
+		Error:      plain(st.LastError),
+		Due:        momentOf(st.NextDue, now),
+		Gone:       st.Gone,
+		Kept:       st.Kept,
+		CanSend:    st.Withheld == "" && st.Endpoint != "",
+		Withheld:   plain(st.Withheld),
+	}
+}
+
+func newPreviewView(g glance) previewView {
+	v := previewView{HealthFields: report.HealthFields(), WithoutID: g.preview.WithoutID}
+	if g.previewError != nil {
+		v.Error = plain(g.previewError.Error())
+		v.TimedOut = errors.Is(g.previewError, context.DeadlineExceeded)
+		return v
+	}
+	v.Heartbeat = newReportView(g.preview.Heartbeat)
+	if g.preview.Health != nil {
+		health := newReportView(g.preview.Health)
+		v.Health = &health
+	}
+	for _, f := range g.preview.Fields {
+		v.Fields = append(v.Fields, fieldView{Name: f.Name, Value: visible(f.Value), Reason: visible(f.Reason)})
+	}
+	return v
+}
+
+func newReportView(body []byte) reportView {
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, body, "", "  "); err != nil {
+		pretty.Write(body) // not JSON: as it is
+	}
+	return reportView{Pretty: pretty.String(), Exact: string(body), Size: len(body)}
+}
+
+// hangsAfter is how long a storage operation may run before the page says that it hangs.
+const hangsAfter = 2 * time.Second
+
+func newStorageView(st rollcall.Status, now time.Time) storageView {
+	v := storageView{
+		Attempts:       st.Attempts,
+		Error:          plain(st.LastError),
+		NextTry:        momentOf(st.NextTry, now),
+		TroubleReading: st.Unread,
+	}
+	if st.LastError != "" {
+		v.ErrorTime = momentOf(st.LastErrorTime, now)
+	}
+	if st.Stuck != "" && now.Sub(st.StuckSince) >= hangsAfter {
+		v.Stuck, v.StuckSince = plain(st.Stuck), momentOf(st.StuckSince, now)
+	}
+	v.NothingToTell = v.Error == "" && v.Stuck == "" && !v.TroubleReading
+	return v
+}
+
+func isTrue(v configfile.Value) bool { return v.Kind == configfile.Bool && v.Text == "true" }
