@@ -81,8 +81,9 @@ type Config struct {
 	AfterConsent bool
 
 	// Consent gives the operator's decisions about telemetry and health reports where they are kept in a settings object
-	// of the host, as with Load and Save. It may be slow, hang, fail or panic, which reads as denied. Not together with
-	// ConfigPath; without either the decisions are read from the file consent.json in the app's state folder.
+	// of the host, as with Load and Save. It may be slow, hang, fail or panic, which reads as denied. A grant covers all
+	// facts: a host that adds some asks again by itself. Not together with ConfigPath; without either the decisions are
+	// kept in the file consent.json in the app's state folder, with Load and Save in StateDir.
 	Consent func(ctx context.Context) (telemetry, health Consent, err error)
 
 	// Endpoint is the URL of the collector, https, or http on this machine. Empty means that nothing is ever sent.
@@ -99,8 +100,8 @@ type Config struct {
 	IssueContext []string
 	// DenyVariable names an environment variable of the host's own that denies telemetry when it is 0, false, no or off.
 	DenyVariable string
-	// PolicyPath is the machine-wide policy file, in JSON with the same keys as the config, which can deny and cannot
-	// grant; empty is DefaultPolicyPath.
+	// PolicyPath is the machine-wide policy file, in JSON, which can deny and cannot grant: under telemetry.enabled and
+	// telemetry.health_enabled, and where a host has these elsewhere under its own keys too. Empty is DefaultPolicyPath.
 	PolicyPath string
 	// Proxy is the URL of a proxy (http, https or socks5); empty takes those of the environment (HTTPS_PROXY, NO_PROXY).
 	Proxy string

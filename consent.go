@@ -120,12 +120,18 @@ func (s *Service) Decisions(ctx context.Context) Decisions {
 		no := Decision{Unset, noService}
 		return Decisions{Telemetry: no, Health: no}
 	}
+	return s.decide(ctx, true)
+}
+
+// decide reads what the operator decided; the policy, which can only deny, also where nothing is granted if that is to be
+// known.
+func (s *Service) decide(ctx context.Context, thoroughly bool) Decisions {
 	limited, cancel := context.WithTimeout(ctx, consentTimeout)
 	defer cancel()
 	var r reading
 	for changes, again := uint64(0), true; again && limited.Err() == nil; again = changes != s.changes.Load() {
 		changes = s.changes.Load() // so that what was read before a change is not taken for what stands after it
-		r = s.read(limited)
+		r = s.read(limited, thoroughly)
 	}
 	if limited.Err() != nil && r.err == nil {
 		r.err = limited.Err()
@@ -136,14 +142,14 @@ func (s *Service) Decisions(ctx context.Context) Decisions {
 	return s.weigh(&r)
 }
 
-// read reads the config and then the policy, which goes before it, but costs nothing while a hung disk is waited for.
-func (s *Service) read(ctx context.Context) (r reading) {
+// read reads the config and then the policy, which goes before it, but is left alone while a hung disk is waited for.
+func (s *Service) read(ctx context.Context, thoroughly bool) (r reading) {
 	if s.config.Consent != nil {
 		r.values, r.err = s.askHost(ctx)
 	} else {
 		r.values, r.err = s.records.ReadValues(ctx, s.keys.all())
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && (thoroughly || isTrue(at(r.values, 0))) {
 		r.policy, r.policyErr = s.records.ReadPolicy(ctx, s.keys.policyKeys())
 	}
 	return r
@@ -216,7 +222,7 @@ func (s *Service) known(st installid.Status) Decisions {
 	return s.weigh(&r)
 }
 
-// settledDecision is the decision at the end of a start. It is read anew if there may be a grant.
+// settledDecision is the decision at the end of a start. It is read if the store did not, or saw a grant.
 func (s *Service) settledDecision(ctx context.Context, st installid.Status) Decision {
 	switch {
 	case s.storeReadsConsent && (st.Unread || !isTrue(st.Enabled)):
@@ -225,7 +231,7 @@ func (s *Service) settledDecision(ctx context.Context, st installid.Status) Deci
 		s.remember(&reading{err: errors.New("the storage does not answer")}) // and would not now
 		return s.known(st).Telemetry
 	}
-	return s.Decisions(ctx).Telemetry
+	return s.decide(ctx, false).Telemetry
 }
 
 // mayCreate tells whether consent allows to make an ID, from the config's key as it was just read.
@@ -346,10 +352,10 @@ func notReal(version string, getenv func(string) string) (what string, ok bool) 
 		}
 	}
 	switch {
-	case flag.Lookup("test.v") != nil:
-		return "a test binary", true
 	case report.IsDevelopment(version):
 		return "development version " + cmp.Or(version, "(none)"), true
+	case flag.Lookup("test.v") != nil:
+		return "a test binary", true
 	}
 	return "", false
 }

@@ -7,6 +7,3 @@ func (c Config) On(fs fsys.FS) Config {
 	c.fs = fs
 	return c
 }
-
-// StateFile is where the ID of an app is kept.
-var StateFile = stateFile

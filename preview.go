@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -49,8 +50,8 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 	if p.WithoutID = st.ID.IsZero(); p.WithoutID {
 		st.ID, _ = installid.Parse(PreviewID)
 	}
-	d := s.decisions(ctx)
-	p.Withheld = s.withheld(d)
+	d := s.Decisions(ctx)
+	p.Withheld = s.notSent(d, st)
 	heartbeat := s.heartbeat(ctx, d, st)
 	if p.Heartbeat, err = heartbeat.Marshal(); err != nil {
 		return Preview{}, fmt.Errorf("preview: %w", err)
@@ -60,7 +61,7 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 			return Preview{}, fmt.Errorf("preview health report: %w", err)
 		}
 	}
-	p.Fields = explain(p.Heartbeat, append(report.Fields(), s.facts.declaration.Fields()...))
+	p.Fields = explain(p.Heartbeat, s.fields())
 	return p, nil
 }
 
@@ -70,13 +71,29 @@ func (s *Service) previewStatus(ctx context.Context) (installid.Status, error) {
 		return st, nil
 	}
 	rec, err := s.store.Load(ctx)
-	if err != nil && !errors.Is(err, installid.ErrNotFound) {
+	if err != nil && !errors.Is(err, installid.ErrNotFound) && !errors.Is(err, configfile.ErrEmpty) {
 		return installid.Status{}, err
 	}
 	return installid.Status{ID: rec.ID, Persisted: !rec.ID.IsZero()}, nil
 }
 
-const factPrefix = "facts."
+const (
+	factsField = "facts"
+	factPrefix = factsField + "."
+)
+
+// fields are those of a heartbeat, with each declared fact in the place of all of them.
+func (s *Service) fields() []report.Field {
+	var fields []report.Field
+	for _, field := range report.Fields() {
+		if field.Name == factsField {
+			fields = append(fields, s.facts.declaration.Fields()...)
+		} else {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
 
 // explain puts fields and the values that a report has for them together.
 func explain(body []byte, fields []report.Field) []ExplainedField {
@@ -84,7 +101,7 @@ func explain(body []byte, fields []report.Field) []ExplainedField {
 	for _, field := range fields {
 		path := strings.Split(field.Name, ".")
 		if name, ok := strings.CutPrefix(field.Name, factPrefix); ok {
-			path = []string{"facts", name} // the names of facts may have dots
+			path = []string{factsField, name} // the names of facts may have dots
 		}
 		explained = append(explained, ExplainedField{field, valueAt(body, path)})
 	}

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/platform"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -21,15 +22,25 @@ var (
 	ErrWithheld = sender.ErrWithheld
 	// ErrNotDue says that today's report is sent already, or comes later today.
 	ErrNotDue = sender.ErrNotDue
+	// ErrNoID says that the installation ID is not known yet: a stored one could not be read so far.
+	ErrNoID = sender.ErrNoID
+	// ErrNotKept says that what is sent cannot be kept on disk, so that each start would send a report again.
+	ErrNotKept = sender.ErrNotKept
 	// ErrNoEndpoint says that Config.Endpoint is empty.
 	ErrNoEndpoint = errors.New("no collector is configured")
+
+	errNoSending = fmt.Errorf("this program was built without the ability to send (%w)", ErrNoEndpoint)
 )
+
+// A SendError says how a request to the collector failed.
+type SendError = sender.Error
 
 const (
 	// unnamedApp stands in a preview for the App that a service without an endpoint may leave out.
 	unnamedApp    = "unnamed"
 	clientName    = "rollcall-go"
 	clientModule  = "github.com/rollcall-dev/rollcall"
+	devBuild      = "(devel)" // what Go calls a version that it does not know
 	msgReporting  = "Telemetry reporting is on"
 	keyEndpoint   = "endpoint"
 	keyNote       = "note"
@@ -45,14 +56,14 @@ func (s *Service) newSender() *sender.Sender {
 		Endpoint:  s.config.Endpoint,
 		Proxy:     s.config.Proxy,
 		CAFile:    s.config.CAFile,
-		UserAgent: clientName + "/" + clientVersion(),
+		UserAgent: s.client.Name + "/" + s.client.Version,
 		ID:        s.sendableID,
-		Allowed:   func(ctx context.Context) bool { return s.withheld(s.decisions(ctx)) == "" },
-		Heartbeat: func(ctx context.Context) ([]byte, error) {
-			h := s.heartbeat(ctx, s.decisions(ctx), s.keeper.Status())
-			return h.Marshal()
+		Allowed:   func(ctx context.Context) bool { return s.withheld(s.Decisions(ctx)) == "" },
+		Heartbeat: s.heartbeatBody,
+		Health:    s.healthBody,
+		HealthAllowed: func(ctx context.Context) bool {
+			return s.Decisions(ctx).Health.State == Granted
 		},
-		Health: s.healthBody,
 		Load:   s.records.LoadState,
 		Save:   s.records.SaveState,
 		Logger: s.log,
@@ -79,16 +90,30 @@ func (s *Service) withheld(d Decisions) string {
 	return ""
 }
 
-// heartbeat makes the report as it would be sent now, for an ID and for what the operator granted; without a grant, for
-// all that is declared.
-func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Status) report.Heartbeat {
-	schema, facts := d.Schema, s.facts.declaration
-	if d.Telemetry.State == Granted {
-		facts = facts.Until(d.Facts)
-	} else {
-		schema = report.SchemaVersion
+// platformTimeout bounds a look at the platform, which reads a few files.
+const platformTimeout = time.Second
+
+// heartbeatBody gives the report to send.
+func (s *Service) heartbeatBody(ctx context.Context) ([]byte, error) {
+	d := s.Decisions(ctx)
+	if reason := s.withheld(d); reason != "" {
+		return nil, fmt.Errorf("%w: %s", ErrWithheld, reason) // since it was asked for the last time
 	}
-	info := platform.Detect(ctx)
+	s.healthUnderWay.Store(false)
+	h := s.heartbeat(ctx, d, s.keeper.Status())
+	return h.Marshal()
+}
+
+// heartbeat makes the report as it would be sent now, for an ID and for what the operator granted; without a grant, for
+// what one would cover now.
+func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Status) report.Heartbeat {
+	schema, facts := d.Schema, d.Facts
+	if d.Telemetry.State != Granted || schema < 1 {
+		schema, facts = report.SchemaVersion, s.facts.declaration.Version()
+	}
+	limited, cancel := context.WithTimeout(ctx, platformTimeout)
+	defer cancel()
+	info := s.platform.Detect(limited)
 	return report.Heartbeat{
 		Schema:         schema,
 		App:            cmp.Or(s.config.App, unnamedApp),
@@ -98,8 +123,8 @@ func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Statu
 		Version:        report.NormalizeVersion(s.config.Version),
 		Platform:       report.Platform{System: info.System, Release: info.Release, Machine: info.Machine},
 		Deployment:     report.Deployment(info.Deployment),
-		Client:         report.Client{Name: clientName, Version: report.NormalizeVersion(clientVersion())},
-		Facts:          facts.Encode(s.facts.collect(ctx)),
+		Client:         s.client,
+		Facts:          s.facts.until(ctx, facts),
 	}
 }
 
@@ -126,9 +151,8 @@ func (s *Service) health(d Decisions, st installid.Status) report.HealthReport {
 // healthBody gives the health report to send, or nil when there is none or it is not granted.
 func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 	sent = func() {} // counts are cumulative: nothing is taken away by sending them
-	d := s.decisions(ctx)
+	d := s.Decisions(ctx)
 	if d.Health.State != Granted {
-		s.issues.drop()
 		return nil, sent
 	}
 	h := s.health(d, s.keeper.Status())
@@ -140,29 +164,30 @@ func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 		s.log.Debug("Health report not made", "error", err.Error())
 		return nil, sent
 	}
+	s.healthUnderWay.Store(true)
 	return body, sent
 }
 
-// clientVersion is this library's version as the host's build has it.
-func clientVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Path == clientModule {
-		return info.Main.Version
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == clientModule {
-			return dep.Version
+// thisClient is this library, in the version that the host's build has.
+func thisClient() report.Client {
+	version := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Path == clientModule {
+			version = info.Main.Version
+		}
+		for _, dep := range info.Deps {
+			if dep.Path == clientModule {
+				version = dep.Version
+			}
 		}
 	}
-	return "unknown"
+	return report.Client{Name: clientName, Version: report.NormalizeVersion(cmp.Or(version, devBuild))}
 }
 
 // SetConsent writes the operator's decision about telemetry to the config and follows it at once: when it is denied,
-// what waits is dropped and a request under way is cancelled. A grant covers all that is declared now. What goes before
-// the config, a policy or the environment, still holds: see the status. It waits no longer than ctx.
+// what waits is dropped and a request under way is cancelled, and should it not be possible to write it, then it holds
+// in this process all the same. A grant covers all that is declared now. What goes before the config, a policy or the
+// environment, still holds: see the status. It waits no longer than ctx.
 func (s *Service) SetConsent(ctx context.Context, granted bool) error {
 	if s == nil {
 		return errNoService
@@ -170,18 +195,13 @@ func (s *Service) SetConsent(ctx context.Context, granted bool) error {
 	if s.config.Consent != nil {
 		return errHostDecides
 	}
-	if !granted && s.sender != nil {
-		defer s.sender.Withdraw()
-		s.issues.drop()
-	}
-	writes := []consentWrite{{s.keys.enabled, fmt.Sprint(granted)}}
+	writes := []consentWrite{{s.keys.enabled, strconv.FormatBool(granted)}}
 	if granted {
 		writes = append(s.coverage(ctx), writes...) // what a grant covers is known before it counts
 	}
-	if err := s.write(ctx, writes); err != nil {
-		return fmt.Errorf("save consent: %w", err)
+	if err := s.setConsent(ctx, &s.withdrawn, granted, writes); err != nil {
+		return err
 	}
-	s.decisions(ctx)
 	if granted && s.sender != nil {
 		s.sender.Look()
 	}
@@ -196,18 +216,50 @@ func (s *Service) SetHealthConsent(ctx context.Context, granted bool) error {
 	if s.config.Consent != nil {
 		return errHostDecides
 	}
+	return s.setConsent(ctx, &s.healthWithdrawn, granted, []consentWrite{{s.keys.health, strconv.FormatBool(granted)}})
+}
+
+func (s *Service) setConsent(ctx context.Context, w *withdrawal, granted bool, writes []consentWrite) error {
+	mark := w.Load()
 	if !granted {
-		s.issues.drop()
+		mark = s.withdraw(w)
 	}
-	if err := s.write(ctx, []consentWrite{{s.keys.health, fmt.Sprint(granted)}}); err != nil {
+	err := s.write(ctx, writes)
+	if err == nil {
+		w.CompareAndSwap(mark, 0) // unless it was withdrawn once more
+	}
+	s.changes.Add(1)
+	if !granted {
+		s.cancelReports(w) // those too that began before it was written, by what was read before
+	}
+	s.Decisions(ctx)
+	if err != nil {
 		return fmt.Errorf("save consent: %w", err)
 	}
-	s.decisions(ctx)
 	return nil
 }
 
+// A withdrawal is a number while consent is withdrawn in this process and that is not saved, and 0 otherwise. Each has
+// another number.
+type withdrawal struct{ atomic.Uint64 }
+
+// withdraw denies at once, and stops what is under way.
+func (s *Service) withdraw(w *withdrawal) (mark uint64) {
+	mark = s.changes.Add(1)
+	w.Store(mark)
+	s.cancelReports(w)
+	return mark
+}
+
+func (s *Service) cancelReports(w *withdrawal) {
+	s.issues.drop()
+	if s.sender != nil && (w == &s.withdrawn || s.healthUnderWay.Load()) {
+		s.sender.Withdraw()
+	}
+}
+
 var (
-	errNoService   = errors.New("no service")
+	errNoService   = errors.New(noService)
 	errHostDecides = errors.New("the decision is kept in the host's own settings; change it there")
 )
 
@@ -227,7 +279,7 @@ func (s *Service) coverage(ctx context.Context) []consentWrite {
 	if version(values[2], report.SchemaVersion) != report.SchemaVersion {
 		writes = append(writes, consentWrite{s.keys.schema, fmt.Sprint(report.SchemaVersion)})
 	}
-	if latest := s.facts.declaration.Version(); latest > 1 && version(values[3], latest) != latest {
+	if latest := max(s.facts.declaration.Version(), 1); version(values[3], latest) != latest {
 		writes = append(writes, consentWrite{s.keys.facts, fmt.Sprint(latest)})
 	}
 	return writes
@@ -255,20 +307,31 @@ func (s *Service) SendNow(ctx context.Context) error {
 }
 
 func (s *Service) sendBy(ctx context.Context, send func(*sender.Sender, context.Context) error) error {
-	if s == nil || s.sender == nil {
-		return ErrNoEndpoint
+	if err := s.cannotSend(); err != nil {
+		return err
 	}
-	if reason := s.withheld(s.decisions(ctx)); reason != "" {
+	if reason := s.withheld(s.Decisions(ctx)); reason != "" {
 		return fmt.Errorf("%w: %s", ErrWithheld, reason)
 	}
 	return send(s.sender, ctx)
 }
 
+// cannotSend says why there is no sender; nil when there is one.
+func (s *Service) cannotSend() error {
+	switch {
+	case s != nil && s.sender != nil:
+		return nil
+	case !sender.Enabled:
+		return errNoSending
+	}
+	return ErrNoEndpoint
+}
+
 // Upload sends a heartbeat that [Service.Preview] gave on another machine, which has no network. The consent was given
 // there.
 func (s *Service) Upload(ctx context.Context, heartbeat []byte) error {
-	if s == nil || s.sender == nil {
-		return ErrNoEndpoint
+	if err := s.cannotSend(); err != nil {
+		return err
 	}
 	if _, _, err := report.ParseHeartbeat(heartbeat); err != nil {
 		return fmt.Errorf("not a heartbeat: %w", err)
@@ -276,32 +339,38 @@ func (s *Service) Upload(ctx context.Context, heartbeat []byte) error {
 	return s.sender.Upload(ctx, heartbeat)
 }
 
-// Forget asks the collector to delete all it holds about this installation. When it has, telemetry is denied and a new
-// ID, which was never sent, takes the place of the one that is forgotten.
+// Forget asks the collector to delete all it holds about this installation, which is the one request that is made
+// without consent. When it has, telemetry is denied and a new ID, which was never sent, takes the place of the one that
+// is forgotten. With Config.Consent it is denied in this process only: the host notes it in its settings.
 func (s *Service) Forget(ctx context.Context) error {
-	if s == nil || s.sender == nil {
-		return ErrNoEndpoint
+	if err := s.cannotSend(); err != nil {
+		return err
 	}
 	id, err := s.storedID(ctx)
 	if err != nil {
 		return fmt.Errorf("forget: %w", err)
 	}
+	mark := s.withdraw(&s.withdrawn) // a report that comes after the deletion would undo it
 	if err := s.sender.Forget(ctx, id.String()); err != nil {
+		s.withdrawn.CompareAndSwap(mark, 0)
+		s.changes.Add(1)
 		return fmt.Errorf("forget: %w", err)
 	}
-	if err := s.SetConsent(ctx, false); err != nil && !errors.Is(err, errHostDecides) {
-		return fmt.Errorf("the collector has forgotten the installation, but: %w", err)
+	if err = s.SetConsent(ctx, false); errors.Is(err, errHostDecides) {
+		err = nil
 	}
-	if _, err := s.Reset(ctx); err != nil {
-		return fmt.Errorf("the collector has forgotten the installation, but: %w", err)
+	if _, resetErr := s.Reset(ctx); err != nil || resetErr != nil {
+		return fmt.Errorf("the collector has forgotten the installation, but: %w", errors.Join(err, resetErr))
 	}
 	return nil
 }
 
 // storedID gives the ID in use, or before Start the one that is stored.
 func (s *Service) storedID(ctx context.Context) (installid.ID, error) {
-	if id := s.keeper.ID(); !id.IsZero() {
-		return id, nil
+	if st := s.keeper.Status(); st.Provisional {
+		return installid.ID{}, ErrNoID // the collector has never heard of this one
+	} else if !st.ID.IsZero() {
+		return st.ID, nil
 	}
 	rec, err := s.store.Load(ctx)
 	return rec.ID, err
@@ -314,24 +383,29 @@ type ReportingStatus struct {
 	Withheld string `json:"withheld,omitempty"`
 	// Health is the decision about health reports.
 	Health Decision `json:"health"`
+	// IssuesLeftOut is how many issues were not counted, since their codes are not valid or a report has no room for
+	// them.
+	IssuesLeftOut int64 `json:"issues_left_out,omitempty"`
 }
 
-func (s *Service) reportingStatus(consent Decision) ReportingStatus {
-	st := ReportingStatus{Health: Decision{Unset, notDecided}}
-	d := Decisions{Telemetry: consent, Health: st.Health, Schema: 1, Facts: 1}
-	if last := s.decided.Load(); last != nil {
-		d.Health, d.Schema, d.Facts = last.Health, last.Schema, last.Facts
-	}
-	if consent.State != Granted {
-		d.Health = consent
-	}
-	st.Health = d.Health
-	st.Withheld = s.withheld(d)
-	switch {
-	case s.sender != nil:
+func (s *Service) reportingStatus(d Decisions, id installid.Status) ReportingStatus {
+	st := ReportingStatus{Withheld: s.notSent(d, id), Health: d.Health, IssuesLeftOut: s.issues.countLeftOut()}
+	if s.sender != nil {
 		st.Status = s.sender.Status()
-	case st.Withheld == "":
-		st.Withheld = ErrNoEndpoint.Error()
 	}
 	return st
+}
+
+// notSent says why nothing is sent at present; empty when reports are.
+func (s *Service) notSent(d Decisions, id installid.Status) string {
+	if reason := s.withheld(d); reason != "" {
+		return reason
+	}
+	if err := s.cannotSend(); err != nil {
+		return err.Error()
+	}
+	if id.Provisional {
+		return ErrNoID.Error()
+	}
+	return ""
 }

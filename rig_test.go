@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(noHook) == "" {
 		rollcall.RunChild()
 	}
+	// What the environment of the test run says is none of the services' business.
+	for _, name := range []string{rollcall.DefaultIDVariable, "ROLLCALL_TELEMETRY", "DO_NOT_TRACK", "STATE_DIRECTORY"} {
+		os.Unsetenv(name)
+	}
 	os.Exit(m.Run())
 }
 

@@ -68,6 +68,7 @@ type Service struct {
 	changes           atomic.Uint64           // how often they were changed here
 	withdrawn         withdrawal              // of telemetry
 	healthWithdrawn   withdrawal              // of health reports
+	healthUnderWay    atomic.Bool             // whether the last report is a health report
 }
 
 // Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.StartTimeout, and not
@@ -160,7 +161,7 @@ func (s *Service) Status() Status {
 	st := Status{Status: s.keeper.Status()}
 	known := s.known(st.Status)
 	st.Consent, st.ConsentSource = known.Telemetry.State, known.Telemetry.Source
-	st.Reporting = s.reportingStatus(known)
+	st.Reporting = s.reportingStatus(known, st.Status)
 	return st
 }
 

@@ -176,7 +176,9 @@ func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, inPl
 		return
 	}
 	d.add(check, OK, dir+" can be written to"+missing, "")
-	d.runAbilities(ctx, check, dir, name)
+	if missing == "" { // else the folder that it is about is not there yet, and others are not to be littered
+		d.runAbilities(ctx, check, dir, name)
+	}
 }
 
 // runAbilities tries on temporary files for that name, which are swept as others are, what the file system can do. It

@@ -126,6 +126,7 @@ func TestManyHang(t *testing.T) {
 					Op: op, Hang: true,
 					If: func(e faultfs.Entry) bool { return e.Proc != "host" && !strings.Contains(e.Name, ".new") },
 				})
+				disk.Inject(faultfs.Rule{Delay: time.Millisecond}) // so that they go on side by side
 				var processes sync.WaitGroup
 				for i := range 5 {
 					f := open(t, disk.As(number(i)))

@@ -4,15 +4,15 @@ import "net/http"
 
 // A step is one that needs to be confirmed.
 type step struct {
-	// Path is where the form goes, Title what is asked, and Button what confirms it.
-	Path, Title, Button string
+	// Path is where the form goes, Question what is asked, and Button what confirms it.
+	Path, Question, Button string
 	// Asks says that the collector is asked to do something.
 	Asks bool
 }
 
 var (
-	resetting  = step{Path: "reset", Title: "Make a new installation ID?", Button: "Make a new ID"}
-	forgetting = step{Path: "forget", Title: "Forget this installation?", Button: "Forget this installation", Asks: true}
+	resetting  = step{Path: "reset", Question: "Make a new installation ID?", Button: "Make a new ID"}
+	forgetting = step{Path: "forget", Question: "Forget this installation?", Button: "Forget this installation", Asks: true}
 )
 
 // confirmation is what the page for a step shows.
@@ -28,7 +28,7 @@ type confirmation struct {
 // serveConfirm asks before a step that cannot be taken back.
 func (p *operatorPage) serveConfirm(s step) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		c := confirmation{view: view{Title: s.Title, Host: plain(p.opts.Title)}, step: s}
+		c := confirmation{view: view{Title: s.Question, Host: plain(p.opts.Title)}, step: s}
 		if p.service != nil {
 			st := p.service.Status()
 			c.Running = true

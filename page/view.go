@@ -45,6 +45,7 @@ type consentView struct {
 	State           string // in a word
 	By              string // what decided
 	Overruled       bool   // by something that goes before the config
+	Elsewhere       bool   // in the host's own settings, which only the host changes
 	CanGrant        bool
 	CanDeny         bool
 }
@@ -146,7 +147,7 @@ func summarize(v view) summary {
 	nothing := func(text string) summary { return summary{Headline: "Nothing is sent", Text: text} }
 	switch s := v.Sending; {
 	case v.Telemetry.Denied:
-		return nothing("Telemetry is denied. It was decided by: " + v.Telemetry.By + ".")
+		return nothing("Telemetry is denied: " + v.Telemetry.By + ".")
 	case !v.Telemetry.Granted:
 		return nothing("Telemetry is unset: nobody has decided yet. As long as that is so, it counts as denied.")
 	case s.Withheld != "":
@@ -172,16 +173,24 @@ func newConsentView(state rollcall.Consent, source string, configGrants bool) co
 		State:     state.String(),
 		By:        plain(source),
 		Overruled: overrules(source),
+		Elsewhere: strings.HasPrefix(source, "the host's settings"),
 	}
-	decidedInConfig := c.Denied && strings.HasPrefix(source, "config key ") && !strings.HasSuffix(source, "neither true nor false")
-	c.CanGrant = !c.Granted && !c.Overruled
-	c.CanDeny = !decidedInConfig && !c.Overruled || c.Overruled && configGrants
+	inConfig := strings.HasPrefix(source, "config key ") && !strings.HasSuffix(source, "neither true nor false")
+	switch {
+	case c.Elsewhere:
+	case c.Overruled:
+		c.CanDeny = configGrants
+	default:
+		c.CanGrant = !c.Granted
+		c.CanDeny = !(c.Denied && inConfig)
+	}
 	return c
 }
 
-// overrules tells whether a source of a decision goes before the config; see TestOverrules.
+// overrules tells whether what decided goes before the config; see TestSources.
 func overrules(source string) bool {
-	return source == "policy file" || source == "the policy file cannot be read" || strings.HasPrefix(source, "environment variable ")
+	return strings.HasPrefix(source, "environment variable ") ||
+		strings.HasPrefix(source, "policy file") || strings.HasPrefix(source, "the policy file ")
 }
 
 func newSendingView(st rollcall.ReportingStatus, now time.Time) sendingView {

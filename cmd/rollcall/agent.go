@@ -48,7 +48,7 @@ in its Host header, and web pages of other sites are refused.
 SIGTERM and SIGINT end the agent within a second and with exit code 0. A second signal ends it at once. Under systemd,
 Type=notify and WatchdogSec= are supported. Several agents may share one config; they agree on the ID.`,
 		Example: "  rollcall agent\n  rollcall agent --config /srv/app/config.json --listen 127.0.0.1:9000\n" +
-			"  rollcall agent --app myapp --log-format json",
+			"  rollcall agent --no-config --app myapp --log-format json",
 		Args: noArguments,
 		RunE: a.run,
 	}
@@ -57,8 +57,8 @@ Type=notify and WatchdogSec= are supported. Several agents may share one config;
 }
 
 type agentCommand struct {
-	place   storage
-	logging logging
+	reporting reporting
+	logging   logging
 
 	attempts       int
 	attemptTimeout time.Duration
@@ -73,7 +73,7 @@ type agentCommand struct {
 
 func (a *agentCommand) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	a.place.add(cmd)
+	a.reporting.add(cmd)
 	addSetting(flags, countSetting(&a.attempts, installid.DefaultAttempts, installid.MaxAttempts), "attempts",
 		"how often saving is tried before an ID in memory serves")
 	addSetting(flags, durationSetting(&a.attemptTimeout, installid.DefaultAttemptTimeout), "attempt-timeout",
@@ -94,7 +94,7 @@ func (a *agentCommand) add(cmd *cobra.Command) {
 }
 
 func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
-	config, err := a.place.rollcallConfig(cmd)
+	config, err := a.reporting.rollcallConfig(cmd)
 	if err != nil {
 		return err
 	}
@@ -125,8 +125,8 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return explainListen(err)
 	}
-	ctx, stop := untilSignal(cmd.Context())
-	defer stop()
+	ctx, done := untilSignal(cmd.Context())
+	defer done()
 	return explainListen(server.Run(ctx))
 }
 
@@ -149,15 +149,25 @@ func explainListen(err error) error {
 }
 
 // untilSignal gives a context that ends with the first SIGINT or SIGTERM. From then on the process ends within
-// exitLimit, and at once with a second signal.
-func untilSignal(ctx context.Context) (context.Context, func()) {
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	cancel := context.AfterFunc(ctx, func() {
+// exitLimit, unless done is called before, and at once with a second signal.
+func untilSignal(parent context.Context) (ctx context.Context, done func()) {
+	ctx, release := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-over:
+			return
+		}
 		release() // a second signal has its usual effect
-		time.AfterFunc(exitLimit, func() { os.Exit(exitOK) })
-	})
+		select {
+		case <-time.After(exitLimit):
+			os.Exit(exitOK)
+		case <-over:
+		}
+	}()
 	return ctx, func() {
-		cancel()
+		close(over)
 		release()
 	}
 }

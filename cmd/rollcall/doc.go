@@ -8,7 +8,11 @@
 //
 // The ID lives in the host's JSON config at telemetry.installation_id, of which every other byte stays as it is, and in
 // a small file beside the config, from which it comes back should the host overwrite it. For a host without a JSON
-// config, --app names a state file instead.
+// config, --no-config keeps it in a state file instead.
+//
+// Nothing is ever sent unless an endpoint is configured and the operator has granted telemetry: "rollcall preview" shows
+// what would be, "enable" and "disable" decide, "send" and "export" do it by hand, and "forget" asks the collector to
+// delete the installation.
 //
 // Every setting is a flag and an environment variable: that of --attempt-timeout is ROLLCALL_ATTEMPT_TIMEOUT. A flag
 // goes before its variable, and a variable before the default; an empty variable counts as not set. Three more variables
@@ -18,7 +22,8 @@
 // Data goes to standard output, log lines and errors to standard error. The exit code is
 //
 //	0  when all is well, also when a signal ended the agent
-//	1  after an error, after wrong usage, and when "id" finds no ID
+//	1  after an error, after wrong usage, when "id" finds no ID, and when "send" was not accepted
 //	2  when "doctor" finds a problem
-//	3  when "status" finds an ID that is not settled or only in memory, or no agent
+//	3  when "status" finds an ID that is not settled or only in memory, or no agent, and when what "enable" grants is
+//	   denied by a policy or the environment
 package main

@@ -38,7 +38,7 @@ The config and the ID are not changed. The exit code is 0 when all is well, also
 			case err != nil:
 				return inFlags(cmd, err)
 			}
-			return report(cmd.OutOrStdout(), findings, asJSON)
+			return printDiagnosis(cmd.OutOrStdout(), findings, asJSON)
 		},
 	}
 	place.add(cmd)
@@ -64,7 +64,7 @@ type diagnosis struct {
 	Findings []configfile.Finding `json:"findings"`
 }
 
-func report(w io.Writer, findings []configfile.Finding, asJSON bool) error {
+func printDiagnosis(w io.Writer, findings []configfile.Finding, asJSON bool) error {
 	d := diagnosis{Findings: findings}
 	for _, f := range findings {
 		switch f.Level {

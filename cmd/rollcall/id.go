@@ -16,7 +16,7 @@ func newID() *cobra.Command {
 		Use:   "id",
 		Short: "Print the installation ID that is stored",
 		Long: `Print the installation ID that is stored: given by the environment variable ROLLCALL_INSTALLATION_ID, or else in
-the config, or else in the anchor beside it; with --app, in the state file.
+the config, or else in the anchor beside it; with --no-config, in the state file.
 
 Nothing is made and nothing is written. The exit code is 1 when no ID is stored or when it cannot be read in time. An ID
 that an agent holds only in memory is not stored; "rollcall status" shows it.`,

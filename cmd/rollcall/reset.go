@@ -22,8 +22,8 @@ func newReset() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset",
 		Short: "Make a new installation ID in place of the stored one",
-		Long: `Make a new installation ID and store it in place of the old one, in the config and in the anchor beside it; with --app,
-in the state file. To those who count, this is a new installation from then on.
+		Long: `Make a new installation ID and store it in place of the old one, in the config and in the anchor beside it; with
+--no-config, in the state file. To those who count, this is a new installation from then on.
 
 It asks first, and takes no for an answer. Where nobody can be asked, --yes is needed. ` + adoptionNote,
 		Example: "  rollcall reset\n  rollcall reset --config /srv/app/config.json --yes --json",
@@ -61,7 +61,11 @@ func (r *reset) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if !r.yes {
-		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), old); err != nil {
+		question := "No installation ID is stored. Make one?"
+		if !old.ID.IsZero() {
+			question = fmt.Sprintf("Replace installation ID %s in %s?", old.ID.Short(), old.Place)
+		}
+		if err := confirm(cmd, question); err != nil {
 			return err
 		}
 	}
@@ -93,14 +97,11 @@ func (r *reset) print(cmd *cobra.Command, old, rec installid.Record) error {
 }
 
 // confirm asks on the terminal. Without an answer it is no.
-func confirm(in io.Reader, out io.Writer, old installid.Record) error {
-	needYes := withHint(errors.New("reset not confirmed"), "without a terminal to ask on, give --yes")
+func confirm(cmd *cobra.Command, question string) error {
+	in, out := cmd.InOrStdin(), cmd.ErrOrStderr()
+	needYes := withHint(fmt.Errorf("%s not confirmed", cmd.Name()), "without a terminal to ask on, give --yes")
 	if !isTerminal(in) {
 		return needYes
-	}
-	question := "No installation ID is stored. Make one?"
-	if !old.ID.IsZero() {
-		question = fmt.Sprintf("Replace installation ID %s in %s?", old.ID.Short(), old.Place)
 	}
 	fmt.Fprintf(out, "%s [y/N] ", question)
 	line, err := bufio.NewReader(in).ReadString('\n')

@@ -32,7 +32,8 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return withHint(err, "%s --help lists the flags", cmd.CommandPath())
 	})
-	root.AddCommand(newAgent(), newID(), newStatus(), newDoctor(), newReset(), newVersion())
+	root.AddCommand(newAgent(), newID(), newStatus(), newDoctor(), newReset(), newVersion(),
+		newEnable(), newDisable(), newPreview(), newSend(), newExport(), newForget())
 	return root
 }
 

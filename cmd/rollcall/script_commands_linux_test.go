@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rollcall-dev/rollcall/internal/lab"
+	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
 
 // patience is how long a script waits for what has to come, on the slowest of days.
@@ -30,6 +31,8 @@ type script struct {
 	disk   *lab.FaultDir
 	faults map[string]*lab.Fault
 	ids    []string // those that norm has met
+
+	collector *rollcalltest.Collector
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
@@ -44,6 +47,9 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	norm FILE [TO]               replace IDs by ID1, ID2, ..., times by TIME and folders by their variables
 //	readonly DIR                 mount the folder read-only on itself
 //	notify FILE                  be the service manager, and write its messages to the file
+//	collector                    start a collector at $COLLECTOR
+//	answer STATUS                let the collector answer so
+//	received FILE                write what it got last to the file: method and path, or the body of a report
 //	disk                         make a folder $DISK whose operations can be made to fail
 //	fault NAME hang|delay|fail OPERATION SUFFIX [DURATION|ERRNO]
 //	                             let operations of $DISK on names with the suffix do so
@@ -61,6 +67,9 @@ func (s *script) commands() map[string]command {
 		"norm":      s.norm,
 		"readonly":  s.readOnly,
 		"notify":    s.notify,
+		"collector": s.startCollector,
+		"answer":    s.answer,
+		"received":  s.received,
 		"disk":      s.makeDisk,
 		"fault":     s.fault,
 		"happening": s.happening,
@@ -256,4 +265,35 @@ func (s *script) changes(ts *testscript.TestScript, neg bool, args []string) {
 	for _, call := range s.disk.Changes() {
 		fmt.Fprintln(ts.Stdout(), call)
 	}
+}
+
+func (s *script) startCollector(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "collector")
+	s.collector = rollcalltest.NewCollector(s.t)
+	ts.Setenv("COLLECTOR", s.collector.URL)
+}
+
+func (s *script) answer(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "answer STATUS")
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	s.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(status)
+		return true
+	})
+}
+
+func (s *script) received(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "received FILE")
+	requests := s.collector.Requests()
+	if len(requests) == 0 {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("nothing\n"), 0o644))
+		return
+	}
+	last := requests[len(requests)-1]
+	body := last.Body
+	if len(body) == 0 {
+		body = []byte(last.Method + " " + last.Path + "\n")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), body, 0o644))
 }

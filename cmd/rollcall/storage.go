@@ -24,6 +24,7 @@ type storage struct {
 	enabledKey string
 	stateDir   string
 	app        string
+	noConfig   bool
 	isolate    bool
 }
 
@@ -34,9 +35,11 @@ func (s *storage) add(cmd *cobra.Command) {
 	addSetting(flags, textSetting(&s.enabledKey, "key", rollcall.DefaultEnabledKey), "enabled-key",
 		"where in it the operator's consent is")
 	addSetting(flags, textSetting(&s.stateDir, "folder", ""), "state-dir",
-		"absolute path of a folder for the anchor, instead of the config's own, or for the state file of --app")
+		"absolute path of a folder for the anchor, instead of the config's own, or for the state file")
 	addSetting(flags, textSetting(&s.app, "name", ""), "app",
-		"name of a host without a JSON config: the ID lives in a state file, and not in --config")
+		"the host's name: by which a collector knows it, and that of its state folder")
+	addSetting(flags, boolSetting(&s.noConfig, false), "no-config",
+		"the host has no JSON config: the ID lives in a state file of --app")
 	addSetting(flags, boolSetting(&s.isolate, true), "isolate",
 		"do the file work in a child process, so that a hung disk cannot keep this one from ending")
 	// These fail only for a flag that does not exist.
@@ -52,12 +55,13 @@ func (s *storage) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
 		StateDir:   s.stateDir,
 		Isolate:    s.isolate,
 	}
-	config, app := originOf(cmd.Flag("config")), originOf(cmd.Flag("app"))
+	c.App = s.app
 	switch {
-	case s.app != "" && app > config:
-		c.App = s.app
-	case s.app != "" && app == config:
-		return c, withHint(errors.New("both --config and --app are given"), "give the one that says where the ID is to be kept")
+	case s.noConfig && originOf(cmd.Flag("config")) == byFlag:
+		return c, withHint(errors.New("both --config and --no-config are given"), "give the one that says where the ID is to be kept")
+	case s.noConfig && s.app == "":
+		return c, withHint(errors.New("--no-config: the state folder has no name"), "give one with --app")
+	case s.noConfig:
 	case s.config == "":
 		return c, withHint(errors.New("--config: empty"), "leave it out for %s", defaultConfig)
 	default:
@@ -101,6 +105,12 @@ var flagOf = map[string]string{
 	"StateDir":       "state-dir",
 	"App":            "app",
 	"Isolate":        "isolate",
+	"Endpoint":       "endpoint",
+	"Version":        "host-version",
+	"DenyVariable":   "deny-variable",
+	"PolicyPath":     "policy",
+	"Proxy":          "proxy",
+	"CAFile":         "ca-file",
 	"Attempts":       "attempts",
 	"AttemptTimeout": "attempt-timeout",
 	"StartTimeout":   "start-timeout",
@@ -108,7 +118,7 @@ var flagOf = map[string]string{
 }
 
 // fieldName is a field in the text of an error about another one.
-var fieldName = regexp.MustCompile(`\b(ConfigPath|ConfigKey|EnabledKey|StateDir|AttemptTimeout|StartTimeout)\b`)
+var fieldName = regexp.MustCompile(`\b(ConfigPath|ConfigKey|EnabledKey|StateDir|AttemptTimeout|StartTimeout|Endpoint)\b`)
 
 // inFlags words an error about a field of [rollcall.Config] for those who know flags and variables only.
 func inFlags(cmd *cobra.Command, err error) error {

@@ -191,8 +191,12 @@ func run(ctx context.Context, req request) (answer, error) {
 	return a, nil
 }
 
-// command is this program run again, as a child. It gets no more of the environment than the marker, and no terminal:
-// what it needs is in the request.
+// passedOn are the variables that a child gets as well: without SystemRoot Windows has no random numbers, and the others
+// say what a build with the race detector or with coverage does at its end.
+var passedOn = []string{"SystemRoot", "GORACE", "GOCOVERDIR"}
+
+// command is this program run again, as a child. It gets the marker, passedOn and no more of the environment, and no
+// terminal: what it needs is in the request.
 func command() (*exec.Cmd, error) {
 	path, err := executable()
 	if err != nil {
@@ -200,8 +204,10 @@ func command() (*exec.Cmd, error) {
 	}
 	child := exec.Command(path)
 	child.Env = []string{childVariable + "=" + protocolVersion, "GOMAXPROCS=1"}
-	if root := os.Getenv("SystemRoot"); root != "" {
-		child.Env = append(child.Env, "SystemRoot="+root) // without which Windows has no random numbers
+	for _, name := range passedOn {
+		if value := os.Getenv(name); value != "" {
+			child.Env = append(child.Env, name+"="+value)
+		}
 	}
 	child.Dir = string(os.PathSeparator)
 	child.SysProcAttr = apart()

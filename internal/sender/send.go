@@ -110,7 +110,7 @@ func (s *Sender) request(ctx context.Context, fn func(context.Context, poster) *
 func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer s.watchConsent(ctx, cancel)()
+	defer watchConsent(ctx, cancel, s.config.Allowed)()
 
 	// It is kept before it is made, so that a restart in the midst of it counts, and replicas see it.
 	before, _ := s.current(false)
@@ -125,6 +125,9 @@ func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) erro
 	p, failed := s.attempt(ctx)
 	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx) // by Stop, by Withdraw or by the caller: it says nothing about the collector
+	}
+	if failed != nil && errors.Is(failed.Err, ErrWithheld) {
+		return failed.Err // nor does this
 	}
 	st, _ := s.current(false)
 	if failed != nil {
@@ -168,6 +171,12 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 	if body == nil {
 		return
 	}
+	if s.config.HealthAllowed != nil {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer watchConsent(ctx, cancel, s.config.HealthAllowed)()
+	}
 	if err := p.post(ctx, s.config.Endpoint+healthPath, body); err != nil {
 		s.config.Logger.Debug("Health report not sent", "error", err.Error())
 		if err.Gone {
@@ -182,7 +191,7 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 }
 
 // watchConsent cancels with errWithdrawn when consent no longer stands.
-func (s *Sender) watchConsent(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+func watchConsent(ctx context.Context, cancel context.CancelCauseFunc, allowed func(context.Context) bool) (stop func()) {
 	ctx, end := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -193,7 +202,7 @@ func (s *Sender) watchConsent(ctx context.Context, cancel context.CancelCauseFun
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if !s.config.Allowed(ctx) && ctx.Err() == nil {
+				if !allowed(ctx) && ctx.Err() == nil {
 					cancel(errWithdrawn)
 					return
 				}

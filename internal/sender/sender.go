@@ -30,6 +30,8 @@ type Config struct {
 	// Health gives the health report to send, or nil when there is none or it is not allowed; sent is called when it
 	// was accepted. Nil for none.
 	Health func(context.Context) (body []byte, sent func())
+	// HealthAllowed is Allowed for health reports, asked in the same way while one is under way. Nil for always.
+	HealthAllowed func(context.Context) bool
 
 	// Load and Save keep the state on disk, at most 1,000 bytes. Load gives fs.ErrNotExist when there is none. Nil where
 	// nothing can be kept.

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/spf13/cobra"
+)
+
+// reporting are the settings that say what is reported to whom. The verbs that report or show reports share them.
+type reporting struct {
+	place storage
+
+	endpoint     string
+	hostVersion  string
+	development  bool
+	denyVariable string
+	policy       string
+	proxy        string
+	caFile       string
+}
+
+func (r *reporting) add(cmd *cobra.Command) {
+	r.place.add(cmd)
+	flags := cmd.Flags()
+	addSetting(flags, textSetting(&r.endpoint, "URL", ""), "endpoint",
+		"the collector, https; without one nothing is ever sent. It needs --app")
+	addSetting(flags, textSetting(&r.hostVersion, "version", ""), "host-version",
+		"the host's version; a development version is not reported")
+	addSetting(flags, boolSetting(&r.development, false), "report-development",
+		"report also from development versions and builds of CI")
+	addSetting(flags, textSetting(&r.denyVariable, "name", ""), "deny-variable",
+		"an environment variable of the host that denies telemetry when it is 0, false, no or off")
+	addSetting(flags, textSetting(&r.policy, "file", rollcall.DefaultPolicyPath()), "policy",
+		"the machine-wide policy, which can deny telemetry")
+	addSetting(flags, textSetting(&r.proxy, "URL", ""), "proxy", "a proxy; by default that of HTTPS_PROXY and NO_PROXY")
+	addSetting(flags, textSetting(&r.caFile, "file", ""), "ca-file", "further certificates to trust, in PEM form")
+	// These fail only for a flag that does not exist.
+	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt")
+	_ = cmd.MarkFlagFilename("policy", "json")
+}
+
+// rollcallConfig gives the settings as the library takes them.
+func (r *reporting) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
+	c, err := r.place.rollcallConfig(cmd)
+	if err != nil {
+		return c, err
+	}
+	c.Endpoint, c.Proxy, c.CAFile = r.endpoint, r.proxy, r.caFile
+	c.Version, c.ReportDevelopment = r.hostVersion, r.development
+	c.DenyVariable, c.PolicyPath = r.denyVariable, r.policy
+	return c, nil
+}
+
+// service makes the service, which does not start it.
+func (r *reporting) service(cmd *cobra.Command) (*rollcall.Service, error) {
+	c, err := r.rollcallConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	service, err := rollcall.New(c)
+	if err != nil {
+		return nil, inFlags(cmd, err)
+	}
+	return service, nil
+}
+
+// started makes the service and starts it, so that it has an ID to report under. stop ends it.
+func (r *reporting) started(cmd *cobra.Command) (service *rollcall.Service, stop func(), err error) {
+	service, err = r.service(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := service.Start(cmd.Context()); err != nil {
+		return nil, nil, err
+	}
+	return service, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), time.Second)
+		defer cancel()
+		_ = service.Stop(ctx) // what hangs ends with this process
+	}, nil
+}

@@ -1,0 +1,210 @@
+package rollcall_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+)
+
+func afterConsent(c *rollcall.Config) { c.AfterConsent = true }
+
+// enabledAs is hostConfig with another JSON value for the consent, or none.
+func enabledAs(value string) string {
+	if value == "" {
+		return strings.Replace(hostConfig, `"enabled": false`, "", 1)
+	}
+	return strings.Replace(hostConfig, `"enabled": false`, `"enabled": `+value, 1)
+}
+
+// TestConsent: who decides, in which order.
+func TestConsent(t *testing.T) {
+	const (
+		key      = "config key telemetry.enabled"
+		dnt      = "environment variable DO_NOT_TRACK"
+		variable = "environment variable ROLLCALL_TELEMETRY"
+		unread   = "the config could not be read"
+	)
+	tests := []struct {
+		name, config string
+		env          map[string]string
+		want         rollcall.Consent
+		source       string
+	}{
+		{"no config", "", nil, rollcall.Denied, key}, // it is made, and says no
+		{"no key", enabledAs(""), nil, rollcall.Unset, "not decided"},
+		{"no section", `{"a": 1}`, nil, rollcall.Unset, "not decided"},
+		{"true", enabledAs("true"), nil, rollcall.Granted, key},
+		{"false", enabledAs("false"), nil, rollcall.Denied, key},
+		{"null", enabledAs("null"), nil, rollcall.Denied, key + " is neither true nor false"},
+		{"text", enabledAs(`"true"`), nil, rollcall.Denied, key + " is neither true nor false"},
+		{"number", enabledAs("1"), nil, rollcall.Denied, key + " is neither true nor false"},
+		{"object", enabledAs("{}"), nil, rollcall.Denied, key + " is neither true nor false"},
+		{"torn", enabledAs("true") + "}", nil, rollcall.Denied, unread},
+		{"empty", " ", nil, rollcall.Denied, unread},
+		{"not an object", `{"telemetry": true}`, nil, rollcall.Denied, unread},
+
+		{"DO_NOT_TRACK", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "1"}, rollcall.Denied, dnt},
+		{"DO_NOT_TRACK, true", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "true"}, rollcall.Denied, dnt},
+		{"DO_NOT_TRACK, any word", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "please"}, rollcall.Denied, dnt},
+		{"DO_NOT_TRACK, blank", enabledAs("true"), map[string]string{"DO_NOT_TRACK": " "}, rollcall.Denied, dnt},
+		{"DO_NOT_TRACK, undecided", enabledAs(""), map[string]string{"DO_NOT_TRACK": "1"}, rollcall.Denied, dnt},
+		{"DO_NOT_TRACK, torn", "{", map[string]string{"DO_NOT_TRACK": "1"}, rollcall.Denied, dnt},
+		{"DO_NOT_TRACK, 0", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "0"}, rollcall.Granted, key},
+		{"DO_NOT_TRACK, false", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "False"}, rollcall.Granted, key},
+		{"DO_NOT_TRACK, no", enabledAs("true"), map[string]string{"DO_NOT_TRACK": " no "}, rollcall.Granted, key},
+		{"DO_NOT_TRACK, off", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "OFF"}, rollcall.Granted, key},
+		{"DO_NOT_TRACK, 0, grants nothing", enabledAs("false"), map[string]string{"DO_NOT_TRACK": "0"}, rollcall.Denied, key},
+
+		{"variable, 0", enabledAs("true"), map[string]string{"ROLLCALL_TELEMETRY": "0"}, rollcall.Denied, variable},
+		{"variable, off", enabledAs("true"), map[string]string{"ROLLCALL_TELEMETRY": "off"}, rollcall.Denied, variable},
+		{"variable, 1, grants nothing", enabledAs("false"), map[string]string{"ROLLCALL_TELEMETRY": "1"}, rollcall.Denied, key},
+		{"variable, 1, undecided", enabledAs(""), map[string]string{"ROLLCALL_TELEMETRY": "true"}, rollcall.Unset, "not decided"},
+		{"both", enabledAs("true"), map[string]string{"DO_NOT_TRACK": "1", "ROLLCALL_TELEMETRY": "0"}, rollcall.Denied, dnt},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, name := range []string{"DO_NOT_TRACK", "ROLLCALL_TELEMETRY"} {
+				t.Setenv(name, tt.env[name])
+			}
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, tt.config)
+				for _, change := range []func(*rollcall.Config){afterConsent, func(*rollcall.Config) {}} {
+					r.log.reset()
+					service := r.start(change)
+					st := service.Status()
+					want, source := tt.want, tt.source
+					if tt.config == "" && service.ID().IsZero() {
+						want, source = rollcall.Unset, "not decided" // nothing was made
+					}
+					if st.Consent != want || st.ConsentSource != source {
+						t.Errorf("got consent %v by %q, want %v by %q", st.Consent, st.ConsentSource, want, source)
+					}
+					last := r.log.lines[len(r.log.lines)-1].text
+					if enabled := strings.Contains(last, " enabled=true "); enabled != (want == rollcall.Granted) {
+						t.Errorf("consent %v, and the log says %q", want, last)
+					}
+					r.stop(service)
+				}
+			})
+		})
+	}
+}
+
+// TestConsentOfDamagedConfig: an ID from the anchor does not make a config that cannot be understood say yes.
+func TestConsentOfDamagedConfig(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, `{"telemetry": {"enabled": true`)
+		r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
+		service := r.start()
+		r.wantState(service, knownID, true)
+		if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != "the config could not be read" {
+			t.Errorf("got consent %v by %q", st.Consent, st.ConsentSource)
+		}
+	})
+}
+
+// TestAfterConsent: no ID before the operator's yes, one within a minute of it.
+func TestAfterConsent(t *testing.T) {
+	for _, before := range []string{"", enabledAs(""), enabledAs("false"), enabledAs(`"true"`), " ", "{"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, before)
+			w := &witness{}
+			service := r.start(afterConsent, w.watch)
+			r.wantState(service, "", false)
+			if st := service.Status(); !st.Settled || st.Provisional || st.Reason == "" {
+				t.Errorf("got %+v", st)
+			}
+			time.Sleep(3 * time.Hour)
+			r.wantState(service, "", false)
+			r.wantNoMutation()
+			if before != " " && before != "{" {
+				r.log.want(started(false))
+				w.want(t)
+			}
+			if _, err := service.Reset(t.Context()); err == nil {
+				t.Error("Reset made an ID before consent")
+			}
+			r.wantNoMutation()
+
+			r.log.reset()
+			r.fs.WriteFile(configPath, []byte(enabledAs("true")), 0o640)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			r.log.want(generated(service.ID()), "INFO Installation ID persisted to config attempt=*")
+			r.wantPersisted(service, service.ID().String())
+			if st := service.Status(); st.Consent != rollcall.Granted || st.Reason != "" {
+				t.Errorf("got %+v", st)
+			}
+		})
+	}
+}
+
+// TestAfterConsentStored: an ID that is stored is used, whatever the consent.
+func TestAfterConsentStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		service := r.start(afterConsent)
+		r.log.want(started(true))
+		r.wantState(service, knownID, true)
+	})
+}
+
+// TestAfterConsentGranted is a normal start.
+func TestAfterConsentGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, enabledAs("true"))
+		service := r.start(afterConsent)
+		r.log.want(generated(service.ID()), persisted(1), strings.Replace(started(true), "enabled=false", "enabled=true", 1))
+		r.wantPersisted(service, service.ID().String())
+	})
+}
+
+// TestAfterConsentDenied: the environment goes before the config also in this.
+func TestAfterConsentDenied(t *testing.T) {
+	t.Setenv("DO_NOT_TRACK", "1")
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, enabledAs("true"))
+		service := r.start(afterConsent)
+		time.Sleep(time.Hour)
+		r.wantState(service, "", false)
+		r.wantNoMutation()
+	})
+}
+
+// TestAfterConsentHangs: while the config cannot be read there is no ID, and the start is no longer than any.
+func TestAfterConsentHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, enabledAs("true"))
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
+		service := r.start(afterConsent)
+		if d := time.Since(r.log.begin); d != 18*time.Second {
+			t.Errorf("Start took %v", d)
+		}
+		r.wantState(service, "", false)
+		r.log.want(timedOut(1), timedOut(2), timedOut(3), started(false))
+		fault.Release()
+		synctest.Wait()
+		r.wantPersisted(service, service.ID().String())
+	})
+}
+
+// TestConsentWithdrawnBeforeSaved: an ID in memory is not stored any more once the operator said no.
+func TestConsentWithdrawnBeforeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, enabledAs("true"))
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO})
+		service := r.start(afterConsent)
+		r.wantState(service, service.ID().String(), false)
+		r.fs.WriteFile(configPath, []byte(enabledAs("false")), 0o640)
+		fault.Release()
+		r.fs.ResetLog()
+		time.Sleep(24 * time.Hour)
+		r.wantNoMutation()
+		r.wantState(service, service.ID().String(), false)
+	})
+}

@@ -1,0 +1,138 @@
+package browser_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+)
+
+// driveTimeout bounds one check. Most take a few seconds.
+const driveTimeout = 3 * time.Minute
+
+// drive runs a check of checks.mjs.
+func drive(t *testing.T, browser, check string, input map[string]any) {
+	t.Helper()
+	input["browser"], input["lanName"] = browser, lanName
+	input["artifacts"] = os.Getenv("ROLLCALL_ARTIFACTS")
+	data, err := json.Marshal(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), driveTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "drive.mjs", check)
+	cmd.Stdin = bytes.NewReader(data)
+	cmd.WaitDelay = time.Second
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", check, err, output)
+	}
+}
+
+// With ROLLCALL_ARTIFACTS naming a folder, screenshots of all pages are left there.
+func TestEverywhere(t *testing.T) {
+	browser := needBrowser(t)
+	collect := collecting(t)
+	t.Setenv("EXAMPLE_TELEMETRY", "0")
+	first := newSite(t, undecided, collect).URL
+	sites := map[string]string{
+		"undecided": first,
+		"reset":     first + "reset",
+		"forget":    first + "forget",
+		"granted":   newSite(t, granted, collect).URL,
+		"denied":    newSite(t, denied, collect).URL,
+		"overruled": newSite(t, granted, collect, func(c *rollcall.Config) { c.DenyVariable = "EXAMPLE_TELEMETRY" }).URL,
+		"alone":     newSite(t, undecided).URL,
+		"broken":    newSite(t, "{\n  \"telemetry\": {,\n}\n", collect).URL,
+		"hung":      newSite(t, "", collect, hung(t)).URL,
+		"none":      serve(t, nil),
+	}
+	drive(t, browser, "everywhere", map[string]any{"sites": sites})
+}
+
+// hung lets the host's settings never answer.
+func hung(t *testing.T) func(*rollcall.Config) {
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	return func(c *rollcall.Config) {
+		c.ConfigPath, c.Lazy, c.StateDir = "", true, t.TempDir()
+		c.Load = func(context.Context) (string, error) {
+			<-end
+			return "", errors.New("ended")
+		}
+		c.Save = func(context.Context, string) error { return nil }
+		c.Consent = func(context.Context) (telemetry, health rollcall.Consent, err error) {
+			<-end
+			return 0, 0, errors.New("ended")
+		}
+	}
+}
+
+func TestOtherMedia(t *testing.T) {
+	drive(t, needBrowser(t), "otherMedia", map[string]any{"url": newSite(t, granted, collecting(t)).URL})
+}
+
+func TestWithoutJavaScript(t *testing.T) {
+	browser := needBrowser(t)
+	s := newSite(t, denied, collecting(t))
+	drive(t, browser, "withoutJavaScript", map[string]any{"url": s.URL})
+	// The new key has been put where the other keys of telemetry are; all else is as it was.
+	var got struct {
+		Telemetry map[string]any `json:"telemetry"`
+	}
+	if err := json.Unmarshal([]byte(s.config(t)), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"enabled": false, "health_enabled": true, "installation_id": knownID}
+	if !maps.Equal(got.Telemetry, want) {
+		t.Errorf("got %v in the config, want %v", got.Telemetry, want)
+	}
+}
+
+func TestConfirmed(t *testing.T) {
+	drive(t, needBrowser(t), "confirmed", map[string]any{"url": newSite(t, granted, collecting(t)).URL})
+}
+
+func TestKeyboard(t *testing.T) {
+	browser := needBrowser(t)
+	s := newSite(t, denied, collecting(t))
+	drive(t, browser, "keyboard", map[string]any{"url": s.URL})
+	if got, want := s.config(t), strings.Replace(denied, "false", "true", 1); got != want {
+		t.Errorf("got config\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestCopy(t *testing.T) {
+	drive(t, needBrowser(t), "copy", map[string]any{"url": newSite(t, undecided).URL})
+}
+
+func TestOverTheNetwork(t *testing.T) {
+	drive(t, needBrowser(t), "overTheNetwork", map[string]any{"url": newSite(t, undecided, collecting(t)).URL})
+}
+
+func TestOtherSites(t *testing.T) {
+	browser := needBrowser(t)
+	s := newSite(t, undecided, collecting(t))
+	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `<!doctype html><title>Elsewhere</title><a href="%[1]s">The page</a> <iframe src="%[1]s"></iframe>
+<form method="post" action="%[1]sconsent"><input type="hidden" name="decision" value="grant"><button>Win a prize</button></form>`, s.URL)
+	}))
+	defer foreign.Close()
+	// Another name for this machine, so that it is another site and not only another origin.
+	url := strings.Replace(foreign.URL, "127.0.0.1", "localhost", 1)
+	drive(t, browser, "otherSites", map[string]any{"url": s.URL, "foreign": url})
+	if got := s.config(t); got != undecided {
+		t.Errorf("got config\n%s\nwant\n%s", got, undecided)
+	}
+}

@@ -1,0 +1,159 @@
+// What is checked in the browser; see drive.mjs. Each check gets the pages by their names and a function to open them.
+import assert from 'node:assert/strict';
+
+const sizes = { narrow: { width: 320, height: 640 }, medium: { width: 1280, height: 900 }, wide: { width: 2560, height: 1440 } };
+
+// Every page in every form: accessible, within the window, without an error, and nothing from another host.
+export async function everywhere({ sites, open }) {
+  for (const [name, url] of Object.entries(sites)) {
+    for (const colorScheme of ['light', 'dark']) {
+      const tab = await open(url, { colorScheme });
+      for (const [size, viewport] of Object.entries(sizes)) {
+        const what = `${name}-${colorScheme}-${size}`;
+        await tab.page.setViewportSize(viewport);
+        await tab.fits(what);
+        if (size !== 'wide') await tab.accessible(what); // which is medium with more room
+        await tab.screenshot(what);
+      }
+      tab.clean();
+      await tab.page.context().close();
+    }
+  }
+}
+
+// The page on paper and in the colours of the system.
+export async function otherMedia({ url, open }) {
+  const tab = await open(url);
+  await tab.page.emulateMedia({ media: 'print' });
+  assert.ok(await tab.page.getByText('"schema":1').first().isVisible(), 'the bytes are not printed');
+  assert.ok(!(await tab.page.getByRole('button').first().isVisible()), 'a button is printed');
+  await tab.screenshot('print');
+  await tab.pdf('print');
+  await tab.page.emulateMedia({ media: 'screen', forcedColors: 'active', reducedMotion: 'reduce' });
+  await tab.accessible('forced colours');
+  await tab.screenshot('forced-colors');
+  const motion = await tab.page.locator('button').first().evaluate((b) => getComputedStyle(b).transitionProperty);
+  assert.equal(motion, 'none');
+  tab.clean();
+}
+
+// Telemetry is granted and denied by buttons alone.
+export async function withoutJavaScript({ url, open }) {
+  const { page, ...tab } = await open(url, { javaScriptEnabled: false });
+  await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
+  assert.ok(!(await page.getByText('Copy').isVisible()), 'the copy button can do nothing');
+  await page.getByRole('button', { name: 'Grant telemetry' }).click();
+  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
+  await page.getByRole('heading', { name: 'A heartbeat is sent once a day' }).waitFor();
+  await page.getByRole('button', { name: 'Grant health reports' }).click();
+  await page.getByRole('status').filter({ hasText: 'health reports are granted' }).waitFor();
+  await page.getByRole('button', { name: 'Send a heartbeat now' }).click();
+  await page.getByRole('status').filter({ hasText: 'has accepted the heartbeat' }).waitFor();
+  await page.getByText('Byte for byte').first().click();
+  assert.ok(await page.getByText('"schema":1').first().isVisible());
+  await page.getByRole('button', { name: 'Deny telemetry' }).click();
+  await page.getByRole('status').filter({ hasText: 'telemetry is denied' }).waitFor();
+  assert.deepEqual(tab.wrong, []);
+}
+
+// A new ID, and to be forgotten, each after a question.
+export async function confirmed({ url, open }) {
+  const { page, ...tab } = await open(url, { javaScriptEnabled: false });
+  const id = page.locator('#installation-id');
+  const first = await id.textContent();
+  await page.getByRole('link', { name: 'Make a new ID' }).click();
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  assert.equal(await id.textContent(), first);
+  await page.getByRole('link', { name: 'Make a new ID' }).click();
+  await page.getByRole('button', { name: 'Make a new ID' }).click();
+  await page.getByRole('status').filter({ hasText: 'A new installation ID' }).waitFor();
+  const second = await id.textContent();
+  assert.notEqual(second, first);
+  await page.getByRole('link', { name: 'Have this installation forgotten' }).click();
+  await page.getByRole('button', { name: 'Forget this installation' }).click();
+  await page.getByRole('status').filter({ hasText: 'has deleted this installation' }).waitFor();
+  assert.notEqual(await id.textContent(), second);
+  await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
+  assert.deepEqual(tab.wrong, []);
+}
+
+// The switch without a mouse, with its focus in sight.
+export async function keyboard({ url, open }) {
+  const tab = await open(url);
+  const { page } = tab;
+  await tabTo(page, 'Grant telemetry');
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.equal(outline, 'solid', 'the focus cannot be seen');
+  await tab.screenshot('focus');
+  await page.keyboard.press('Enter');
+  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
+  assert.match(await page.title(), /^✓ Granted – Telemetry/);
+  assert.equal(new URL(page.url()).search, '', 'the outcome stays in the address');
+  await tabTo(page, 'Deny telemetry');
+  await page.keyboard.press('Space');
+  await page.getByRole('status').filter({ hasText: 'telemetry is denied' }).waitFor();
+  await page.reload();
+  assert.equal(await page.title(), 'Telemetry – Example Server', 'a reload shows the outcome again');
+  await tabTo(page, 'Grant telemetry');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'A heartbeat is sent once a day' }).waitFor();
+  tab.clean();
+}
+
+async function tabTo(page, name) {
+  const focused = () => page.evaluate(() => document.activeElement.textContent.trim());
+  for (let i = 0; i < 20; i++) {
+    await page.keyboard.press('Tab');
+    if ((await focused()) === name) return;
+  }
+  assert.fail(`${name} is not reached with the tab key`);
+}
+
+// The copy button, where browsers let pages write to the clipboard.
+export async function copy({ url, open }) {
+  const tab = await open(url, { permissions: ['clipboard-read', 'clipboard-write'] });
+  const { page } = tab;
+  await page.getByRole('button', { name: 'Copy the installation ID' }).click();
+  await page.getByRole('status').filter({ hasText: 'Copied.' }).waitFor();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(copied, await page.locator('#installation-id').textContent());
+  tab.clean();
+}
+
+// Over plain HTTP to another machine there is less: no Sec-Fetch-Site, no clipboard.
+export async function overTheNetwork({ url, lanName, open }) {
+  const lan = new URL(url);
+  lan.hostname = lanName;
+  const tab = await open(lan.href);
+  const { page } = tab;
+  assert.equal(await page.evaluate(() => window.isSecureContext), false);
+  await page.getByRole('button', { name: 'Copy the installation ID' }).click();
+  await page.getByRole('status').filter({ hasText: 'Copied.' }).waitFor();
+  await page.getByRole('button', { name: 'Grant telemetry' }).click();
+  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
+  tab.clean();
+}
+
+// A page of another origin can neither read nor change anything, nor show the page as its own; a link on it leads to the
+// page after one more click.
+export async function otherSites({ url, foreign, open }) {
+  const { page } = await open(foreign);
+  const read = await page.evaluate((target) => fetch(target).then((r) => r.text(), () => 'refused'), url);
+  assert.equal(read, 'refused');
+  const blind = await page.evaluate((target) => fetch(`${target}consent`, {
+    method: 'POST', mode: 'no-cors', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'decision=grant',
+  }).then((r) => r.type, () => 'refused'), url);
+  assert.equal(blind, 'refused'); // by Cross-Origin-Resource-Policy; the config says whether it had an effect
+  const frame = page.frameLocator('iframe');
+  assert.equal(await frame.getByText('Installation ID').count(), 0, 'the page is framed');
+
+  const answer = page.waitForResponse((r) => r.url() === `${url}consent` && r.request().isNavigationRequest());
+  await page.getByRole('button', { name: 'Win a prize' }).click();
+  assert.equal((await answer).status(), 403);
+
+  await page.goto(foreign);
+  await page.getByRole('link', { name: 'The page' }).click();
+  await page.getByRole('heading', { name: 'Opened from another site' }).waitFor();
+  await page.getByRole('link', { name: 'Open the page' }).click();
+  await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
+}

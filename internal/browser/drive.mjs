@@ -1,0 +1,93 @@
+// Runs one check of checks.mjs in headless Chromium:
+//
+//   node drive.mjs CHECK < input.json
+//
+// The input names the browser's program, the pages, and a folder for screenshots, empty for none. Whatever the check
+// does, the page may log no error, and may ask no other host for anything.
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { chromium } from 'playwright-core';
+import * as checks from './checks.mjs';
+
+const input = JSON.parse(await text(process.stdin));
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+const browser = await chromium.launch({
+  executablePath: input.browser,
+  chromiumSandbox: false,
+  args: [
+    '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+    '--disable-sync', `--host-resolver-rules=MAP ${input.lanName} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost`,
+  ],
+});
+
+// A Tab is one page in a context of its own, with what went wrong in it.
+class Tab {
+  constructor(page, host) {
+    this.page = page;
+    this.host = host;
+    this.wrong = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') this.wrong.push(`console: ${message.text()}`);
+    });
+    page.on('pageerror', (error) => this.wrong.push(`script: ${error}`));
+    page.on('request', (request) => {
+      if (new URL(request.url()).host !== this.host) this.wrong.push(`request off the host: ${request.url()}`);
+    });
+    page.on('requestfailed', (request) => this.wrong.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+    page.on('response', (response) => {
+      if (response.status() >= 400) this.wrong.push(`answered ${response.status()}: ${response.url()}`);
+    });
+  }
+
+  // clean checks that nothing went wrong so far.
+  clean() {
+    assert.deepEqual(this.wrong, []);
+  }
+
+  // accessible checks the page with axe.
+  async accessible(what) {
+    await this.page.evaluate(axe);
+    const results = await this.page.evaluate(() => window.axe.run(document, { preload: false }));
+    const found = results.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' | ')}`);
+    assert.deepEqual(found, [], `accessibility of ${what}`);
+    assert.ok(results.passes.length > 10, `${what}: axe has looked at ${results.passes.length} rules only`);
+  }
+
+  // fits checks that nothing has to be scrolled sideways.
+  async fits(what) {
+    const [content, window] = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(content <= window, `${what}: ${content} px in a window of ${window} px`);
+  }
+
+  async screenshot(name) {
+    if (input.artifacts === '') return;
+    await mkdir(input.artifacts, { recursive: true });
+    await this.page.screenshot({ path: join(input.artifacts, `${name}.png`), fullPage: true });
+  }
+
+  async pdf(name) {
+    if (input.artifacts !== '') await this.page.pdf({ path: join(input.artifacts, `${name}.pdf`), format: 'A4' });
+  }
+}
+
+// open gives a tab that shows a page.
+async function open(url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(20_000);
+  const tab = new Tab(await context.newPage(), new URL(url).host);
+  await tab.page.goto(url);
+  return tab;
+}
+
+try {
+  await checks[process.argv[2]]({ ...input, open });
+} catch (error) {
+  console.error(error.stack ?? error);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}

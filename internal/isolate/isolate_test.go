@@ -1,0 +1,549 @@
+package isolate_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/isolate"
+)
+
+const (
+	// noHook makes a test process one that has not called RunChild, and parent one that waits for a child in the folder.
+	noHook = "ROLLCALL_TEST_NO_HOOK"
+	parent = "ROLLCALL_TEST_PARENT"
+
+	// patience is the bound of waits that take a moment.
+	patience = 20 * time.Second
+)
+
+var (
+	known = must(installid.Parse("0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"))
+	other = must(installid.Parse("7c1f0e2d-3b4a-4c5d-8e9f-a0b1c2d3e4f5"))
+)
+
+func must(id installid.ID, err error) installid.ID {
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // for the children: each would take a second to end
+	if os.Getenv(noHook) == "" {
+		isolate.Before(misbehave)
+		isolate.RunChild()
+	}
+	if dir := os.Getenv(parent); dir != "" {
+		store, err := isolate.NewStore(in(dir))
+		if err == nil {
+			_, err = store.Load(context.Background())
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// Files beside the config tell a child how to behave, since it has no other environment.
+const (
+	hang   = "hang"   // until the file is removed, as an operation in the kernel does
+	linger = "linger" // until the parent gives up
+	crash  = "crash"
+	report = "report" // write down the environment
+
+	began = "began-" // and the process number: written by each child
+	ended = "ended"
+)
+
+func misbehave(ctx context.Context, l installid.Location) {
+	dir := filepath.Dir(l.ConfigPath)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	has := func(name string) bool {
+		_, err := os.Stat(file(name))
+		return err == nil
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) == 0 {
+		return
+	}
+	switch {
+	case has(hang):
+		os.WriteFile(file(fmt.Sprint(began, os.Getpid())), nil, 0o600)
+		for begin := time.Now(); has(hang) && time.Since(begin) < time.Minute; {
+			time.Sleep(5 * time.Millisecond)
+		}
+		os.WriteFile(file(ended), nil, 0o600)
+	case has(linger):
+		os.WriteFile(file(fmt.Sprint(began, os.Getpid())), nil, 0o600)
+		select {
+		case <-ctx.Done():
+			os.WriteFile(file(ended), nil, 0o600)
+		case <-time.After(time.Minute):
+		}
+	case has(crash):
+		os.Exit(3)
+	case has(report):
+		wd, _ := os.Getwd()
+		os.WriteFile(file(report), []byte(strings.Join(append(os.Environ(), "wd "+wd), "\n")), 0o600)
+	}
+}
+
+func in(dir string) installid.Location {
+	return installid.Location{
+		ConfigPath: filepath.Join(dir, "config.json"),
+		Key:        configfile.Key{"telemetry", "installation_id"},
+		EnabledKey: configfile.Key{"telemetry", "enabled"},
+	}
+}
+
+func newStore(t *testing.T, l installid.Location) *isolate.Store {
+	t.Helper()
+	store, err := isolate.NewStore(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func write(t *testing.T, name, content string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for begin := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > patience {
+			t.Fatalf("still not so: %s", what)
+		}
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// children gives how many children have begun to hang.
+func children(t *testing.T, dir string) int {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, began+"*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+// judgement is what callers tell errors by.
+type judgement struct {
+	Text                                          string
+	Permanent, NotFound, Empty, NotExist, Timeout bool
+}
+
+func judge(err error) (j judgement) {
+	if err == nil {
+		return j
+	}
+	return judgement{
+		Text:      err.Error(),
+		Permanent: configfile.Permanent(err),
+		NotFound:  errors.Is(err, installid.ErrNotFound),
+		Empty:     errors.Is(err, configfile.ErrEmpty),
+		NotExist:  errors.Is(err, fs.ErrNotExist),
+		Timeout:   errors.Is(err, flight.ErrTimeout),
+	}
+}
+
+// outcome is all that can be seen of a sequence of operations.
+type outcome struct {
+	Steps []step
+	Files map[string]string
+}
+
+type step struct {
+	Op     string
+	Record installid.Record
+	Err    judgement
+}
+
+type fullStore interface {
+	installid.Store
+	installid.Maintainer
+}
+
+// perform does every operation of a store, in an order in which each has something to do.
+func perform(t *testing.T, store fullStore, root string) (o outcome) {
+	ctx := t.Context()
+	do := func(op string, rec installid.Record, err error) { o.Steps = append(o.Steps, step{op, rec, judge(err)}) }
+	load := func() {
+		rec, err := store.Load(ctx)
+		do("load", rec, err)
+	}
+	load()
+	rec, err := store.Save(ctx, known)
+	do("save", rec, err)
+	load()
+	rec, err = store.Maintain(ctx, known)
+	do("maintain", rec, err)
+	do("sweep", installid.Record{}, store.Sweep(ctx))
+	rec, err = store.Replace(ctx, other)
+	do("replace", rec, err)
+	load()
+	o.Files = make(map[string]string)
+	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		o.Files[name] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestSameResults does the same in this process and in children: records, errors and files are the same.
+func TestSameResults(t *testing.T) {
+	config := func(content string, mode fs.FileMode) func(*testing.T, installid.Location) {
+		return func(t *testing.T, l installid.Location) { write(t, l.ConfigPath, content, mode) }
+	}
+	tests := map[string]struct {
+		set  func(*testing.T, installid.Location)
+		with func(dir string, l *installid.Location)
+	}{
+		"missing":       {},
+		"no ID":         {set: config(`{"a": 1, "telemetry": {"enabled": true}}`, 0o640)},
+		"an ID":         {set: config(`{"telemetry": {"installation_id": "`+strings.ToUpper(other.String())+`"}}`, 0o644)},
+		"not an ID":     {set: config(`{"telemetry": {"installation_id": 7}}`, 0o644)},
+		"malformed":     {set: config("{\n  \"a\": oh\n}", 0o644)},
+		"truncated":     {set: config(`{"a": `, 0o644)},
+		"empty":         {set: config("", 0o644)},
+		"not an object": {set: config("[]", 0o644)},
+		"read-only":     {set: config("{}", 0o444)},
+		"a folder":      {set: func(t *testing.T, l installid.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
+		"damaged anchor": {set: func(t *testing.T, l installid.Location) {
+			write(t, filepath.Join(filepath.Dir(l.ConfigPath), ".config.json.installation-id"), "oh", 0o644)
+		}},
+		"read-only, anchor apart": {
+			set:  config("{}", 0o444),
+			with: func(dir string, l *installid.Location) { l.AnchorDir = filepath.Join(dir, "state") },
+		},
+		"state file": {with: func(dir string, l *installid.Location) {
+			*l = installid.Location{StateFile: filepath.Join(dir, "state", "installation-id")}
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time is waiting, for disks and for what may be a moment in a write
+			dir := filepath.Join(t.TempDir(), "x")
+			run := func(open func(installid.Location) fullStore) outcome {
+				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+					t.Fatal(err)
+				}
+				l := in(dir)
+				if tt.with != nil {
+					tt.with(dir, &l)
+				}
+				if tt.set != nil {
+					tt.set(t, l)
+				}
+				return perform(t, open(l), dir)
+			}
+			want := run(func(l installid.Location) fullStore {
+				store, err := l.Open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return store.(fullStore)
+			})
+			got := run(func(l installid.Location) fullStore { return newStore(t, l) })
+			for i := range want.Steps {
+				if !reflect.DeepEqual(got.Steps[i], want.Steps[i]) {
+					t.Errorf("step %d: got\n%+v\nwant\n%+v", i, got.Steps[i], want.Steps[i])
+				}
+			}
+			if !maps.Equal(got.Files, want.Files) {
+				t.Errorf("got files\n%q\nwant\n%q", got.Files, want.Files)
+			}
+		})
+	}
+}
+
+// TestTimeout: a child that hangs costs the caller its limit, and no second child is started beside it.
+func TestTimeout(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, hang), "", 0o600)
+	store := newStore(t, in(dir))
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		begin := time.Now()
+		_, err := store.Load(ctx)
+		cancel()
+		if !errors.Is(err, flight.ErrTimeout) || configfile.Permanent(err) || errors.Is(err, installid.ErrNotFound) {
+			t.Errorf("got error %v", err)
+		}
+		if d := time.Since(begin); d > patience {
+			t.Errorf("waited %v", d)
+		}
+	}
+	eventually(t, "a child has begun", func() bool { return children(t, dir) > 0 })
+	if n := children(t, dir); n != 1 {
+		t.Errorf("%d children", n)
+	}
+	if op, since := store.Running(); op == "" || since.IsZero() {
+		t.Error("does not say what is running")
+	}
+	if err := os.Remove(filepath.Join(dir, hang)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load(t.Context()); !errors.Is(err, installid.ErrNotFound) {
+		t.Errorf("got error %v once nothing hangs", err)
+	}
+	if op, _ := store.Running(); op != "" {
+		t.Errorf("still running: %s", op)
+	}
+}
+
+// TestChildEndsWithItsInput: one that is given up stops at the next step it reaches.
+func TestChildEndsWithItsInput(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, linger), "", 0o600)
+	store := newStore(t, in(dir))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(patience, cancel)
+	go func() {
+		for children(t, dir) == 0 && ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := store.Save(ctx, known); !errors.Is(err, flight.ErrTimeout) {
+		t.Errorf("got error %v", err)
+	}
+	eventually(t, "the child is gone", func() bool {
+		op, _ := store.Running()
+		return op == ""
+	})
+	if !exists(filepath.Join(dir, ended)) {
+		t.Error("the child did not notice")
+	}
+	if exists(in(dir).ConfigPath) {
+		t.Error("what was given up was carried out")
+	}
+}
+
+// TestParentKilled: the child of a parent that is killed ends by itself.
+func TestParentKilled(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, linger), "", 0o600)
+	p := exec.CommandContext(t.Context(), os.Args[0])
+	p.Env = append(os.Environ(), parent+"="+dir)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the child has begun", func() bool { return children(t, dir) == 1 })
+	p.Process.Kill()
+	p.Wait()
+	eventually(t, "the child has ended", func() bool { return exists(filepath.Join(dir, ended)) })
+}
+
+// TestCrash: a child that ends without an answer is an error that may pass.
+func TestCrash(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, crash), "", 0o600)
+	_, err := newStore(t, in(dir)).Load(t.Context())
+	if j := judge(err); err == nil || j.Permanent || j.NotFound || j.Timeout || !strings.Contains(j.Text, "child process") || !strings.Contains(j.Text, "exit status 3") {
+		t.Errorf("got %+v", j)
+	}
+}
+
+// TestEnvironment is C10: a child gets next to nothing of the environment.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("ROLLCALL_INSTALLATION_ID", known.String())
+	t.Setenv("SECRET", "x")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, report), "", 0o600)
+	if _, err := newStore(t, in(dir)).Load(t.Context()); !errors.Is(err, installid.ErrNotFound) {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(string(data), "\n")
+	got = slices.DeleteFunc(got, func(s string) bool {
+		name, _, _ := strings.Cut(s, "=")
+		return slices.Contains([]string{"SystemRoot", "GORACE", "GOCOVERDIR"}, name)
+	})
+	want := []string{"ROLLCALL_ISOLATED_CHILD=1", "GOMAXPROCS=1", "wd " + string(os.PathSeparator)}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestNoHook runs in a process that has not called RunChild.
+func TestNoHook(t *testing.T) {
+	if os.Getenv(noHook) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoHook$", "-test.count=1")
+		cmd.Env = append(os.Environ(), noHook+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return
+	}
+	if _, err := isolate.NewStore(in(t.TempDir())); !errors.Is(err, isolate.ErrNoHook) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestNewStoreRefuses(t *testing.T) {
+	for name, l := range map[string]installid.Location{
+		"relative":  {ConfigPath: "config.json"},
+		"two":       {ConfigPath: "/a", StateFile: "/b"},
+		"none":      {},
+		"not UTF-8": {ConfigPath: "/a\xff"},
+		"anchor":    {ConfigPath: "/a", AnchorDir: "/\xff"},
+	} {
+		if _, err := isolate.NewStore(l); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+// TestServe gives a child what no parent sends.
+func TestServe(t *testing.T) {
+	valid, err := json.Marshal(in("/nowhere/at/all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, in string
+		code     int
+		says     string
+	}{
+		{"nothing", "", 2, ""},
+		{"garbage", "GET / HTTP/1.1", 2, ""},
+		{"half a request", `{"op": "load", "location": {`, 2, ""},
+		{"another type", `[]`, 2, ""},
+		{"too long", `{"op": "` + strings.Repeat("x", 1<<20), 2, ""},
+		{"unknown operation", `{"op": "rm", "location": ` + string(valid) + `}`, 0, `unknown request \"rm\"`},
+		{"no place", `{"op": "load"}`, 0, "not an absolute path"},
+		{"not an ID", `{"op": "save", "id": "x"}`, 2, ""},
+		{"a request", `{"op": "load", "location": ` + string(valid) + `}`, 0, `"not_found":true`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in, feed := io.Pipe() // stays open, as from a parent that waits
+			defer feed.Close()
+			go func() {
+				io.WriteString(feed, tt.in)
+				if tt.code != 0 {
+					feed.Close()
+				}
+			}()
+			var out bytes.Buffer
+			if code := isolate.Serve(in, &out); code != tt.code {
+				t.Errorf("got code %d, want %d", code, tt.code)
+			}
+			if !strings.Contains(out.String(), tt.says) {
+				t.Errorf("got answer %s, want %s in it", &out, tt.says)
+			}
+		})
+	}
+}
+
+// TestNothingLeft: operations leave neither goroutines nor zombies behind.
+func TestNothingLeft(t *testing.T) {
+	store := newStore(t, in(t.TempDir()))
+	before := runtime.NumGoroutine()
+	for range 3 {
+		store.Save(t.Context(), known)
+	}
+	eventually(t, "no goroutine more than before", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// TestRecords: what is kept besides the ID goes the same way.
+func TestRecords(t *testing.T) {
+	dir := t.TempDir()
+	write(t, in(dir).ConfigPath, "{\"telemetry\": {\"enabled\": false}}\n", 0o644)
+	store, ctx := newStore(t, in(dir)), t.Context()
+	keys := []configfile.Key{in(dir).EnabledKey, {"none"}}
+	enabled := func() configfile.Value {
+		t.Helper()
+		values, err := store.ReadValues(ctx, keys)
+		if err != nil || len(values) != 2 || values[1].Kind != configfile.Absent {
+			t.Fatalf("got %v, %v", values, err)
+		}
+		return values[0]
+	}
+	if v := enabled(); v.Kind != configfile.Bool || v.Text != "false" {
+		t.Errorf("got %v", v)
+	}
+	if err := store.WriteValue(ctx, keys[0], "true"); err != nil {
+		t.Fatal(err)
+	}
+	if v := enabled(); v.Text != "true" {
+		t.Errorf("got %v", v)
+	}
+	if _, err := store.LoadState(ctx); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got error %v", err)
+	}
+	const state = `{"last":1}`
+	if err := store.SaveState(ctx, []byte(state)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.LoadState(ctx); err != nil || string(got) != state {
+		t.Errorf("got state %q, %v", got, err)
+	}
+	if values, err := store.ReadPolicy(ctx, keys); err != nil || len(values) != 2 {
+		t.Errorf("got policy %v, %v", values, err)
+	}
+	if findings, err := store.Diagnose(ctx); err != nil || len(findings) == 0 {
+		t.Errorf("got findings %v, %v", findings, err)
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	dir := b.TempDir()
+	store, err := isolate.NewStore(in(dir))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := store.Save(b.Context(), known); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := store.Load(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,823 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/report"
+	"github.com/rollcall-dev/rollcall/rollcalltest"
+)
+
+const enabledKey, healthKey = "config key telemetry.enabled", "config key telemetry.health_enabled"
+
+const policyPath = "/etc/rollcall/policy.json"
+
+// A layer is something that can decide: what there is of it, and what that says.
+type layer struct {
+	name   string
+	text   string            // of the file; "" is none, and "/" a folder in its place
+	env    map[string]string // the variables
+	state  rollcall.Consent
+	source string // "" when it says nothing
+}
+
+// TestReportingPrecedence combines all that can decide about telemetry: the first layer that says something does.
+func TestReportingPrecedence(t *testing.T) {
+	const no, yes = rollcall.Denied, rollcall.Granted
+	const denied, unread = "policy file " + policyPath, "the policy file could not be read: " + policyPath
+	type env = map[string]string
+	policies := []layer{
+		{name: "no policy"},
+		{name: "empty policy", text: "{}"},
+		{"policy denies", `{"telemetry": {"enabled": false}} // by order`, nil, no, denied},
+		{name: "policy grants", text: `{"telemetry": {"enabled": true}}`},
+		{"policy says yes in words", `{"telemetry": {"enabled": "yes"}}`, nil, no, denied},
+		{"policy says nothing", `{"telemetry": {"enabled": null}}`, nil, no, denied},
+		{"policy is torn", `{"telemetry": {"ena`, nil, no, unread},
+		{"policy is a list", `[]`, nil, no, unread},
+		{"policy is a folder", "/", nil, no, unread},
+	}
+	environments := []layer{
+		{name: "no variable"},
+		{"DO_NOT_TRACK", "", env{"DO_NOT_TRACK": "1", denyVariable: "0"}, no, "environment variable DO_NOT_TRACK"},
+		{"DO_NOT_TRACK=yes", "", env{"DO_NOT_TRACK": "yes"}, no, "environment variable DO_NOT_TRACK"},
+		{name: "DO_NOT_TRACK=No", env: env{"DO_NOT_TRACK": "No"}},
+		{"own variable", "", env{denyVariable: "No ", "ROLLCALL_TELEMETRY": "off"}, no, "environment variable " + denyVariable},
+		{"general variable", "", env{"DO_NOT_TRACK": "0", "ROLLCALL_TELEMETRY": "FALSE"}, no, "environment variable ROLLCALL_TELEMETRY"},
+		{name: "variables say yes", env: env{"DO_NOT_TRACK": "off", denyVariable: "true", "ROLLCALL_TELEMETRY": "1"}},
+		{name: "variables say rubbish", env: env{denyVariable: "-1", "ROLLCALL_TELEMETRY": "nope"}},
+	}
+	configs := []layer{
+		{"no config", "", nil, rollcall.Unset, "not decided"},
+		{"no key", `{"telemetry": {"other": 1}}`, nil, rollcall.Unset, "not decided"},
+		{"config grants", granted, nil, yes, enabledKey},
+		{"config denies", `{"telemetry": {"enabled": false}}`, nil, no, enabledKey},
+		{"config says yes in words", `{"telemetry": {"enabled": "true"}}`, nil, no, enabledKey + " is neither true nor false"},
+		{"config is torn", `{"telemetry": {"enabled": true}`, nil, no, "the config could not be read"},
+		{"config is a folder", "/", nil, no, "the config could not be read"},
+	}
+	for _, policy := range policies {
+		for _, environment := range environments {
+			t.Run(policy.name+"/"+environment.name, func(t *testing.T) {
+				collector := newSite(t, "").collector
+				for name, value := range environment.env {
+					t.Setenv(name, value)
+				}
+				for _, config := range configs {
+					want := config
+					for _, l := range []layer{environment, policy} {
+						if l.source != "" {
+							want = l
+						}
+					}
+					synctest.Test(t, func(t *testing.T) { testPrecedence(t, collector, policy, config, want) })
+				}
+				if requests := collector.Requests(); len(requests) > 0 {
+					t.Errorf("got %d requests", len(requests))
+				}
+			})
+		}
+	}
+}
+
+func testPrecedence(t *testing.T, collector *rollcalltest.Collector, policy, config, want layer) {
+	disk := faultfs.New()
+	for path, text := range map[string]string{configPath: config.text, policyPath: policy.text} {
+		switch text {
+		case "":
+		case "/":
+			disk.MkdirAll(path, 0o755)
+		default:
+			disk.WriteFile(path, []byte(text), 0o644)
+		}
+	}
+	disk.ResetLog()
+	service, err := rollcall.New(rollcall.Config{
+		App: "my-app", ConfigPath: configPath, PolicyPath: policyPath, Endpoint: collector.URL, Version: "1.2.3",
+		ReportDevelopment: true, DenyVariable: denyVariable,
+	}.On(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := service.Decisions(t.Context())
+	wantDecision(t, config.name, d.Telemetry, want.state, want.source)
+	st := service.Status()
+	wantDecision(t, config.name+", status", rollcall.Decision{State: st.Consent, Source: st.ConsentSource}, want.state, want.source)
+	if want.state == rollcall.Granted {
+		return
+	}
+	wantDecision(t, config.name+", health", d.Health, want.state, want.source)
+	contains(t, "withheld", st.Reporting.Withheld, want.source)
+	for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue} {
+		if err := send(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+			t.Errorf("%s: got %v, want %v", config.name, err, rollcall.ErrWithheld)
+		}
+	}
+	if changes := mutations(disk); len(changes) > 0 {
+		t.Errorf("%s: wrote %v", config.name, changes)
+	}
+}
+
+// TestReportingHealthPrecedence: health reports need a grant of their own, besides.
+func TestReportingHealthPrecedence(t *testing.T) {
+	s := newSite(t, "")
+	tests := []struct {
+		name, policy, config string
+		want                 rollcall.Consent
+		source               string
+	}{
+		{"nothing", "", granted, rollcall.Unset, "not decided"},
+		{"granted", "", grantedBoth, rollcall.Granted, healthKey},
+		{"denied", "", `{"telemetry": {"enabled": true, "health_enabled": false}}`, rollcall.Denied, healthKey},
+		{"in words", "", `{"telemetry": {"enabled": true, "health_enabled": "true"}}`, rollcall.Denied, healthKey + " is neither true nor false"},
+		{"without telemetry", "", `{"telemetry": {"enabled": false, "health_enabled": true}}`, rollcall.Denied, enabledKey},
+		{"telemetry not decided", "", `{"telemetry": {"health_enabled": true}}`, rollcall.Unset, "not decided"},
+		{"policy", `{"telemetry": {"health_enabled": false}}`, grantedBoth, rollcall.Denied, "policy file " + s.policy},
+		{"policy cannot grant", `{"telemetry": {"health_enabled": true}}`, granted, rollcall.Unset, "not decided"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			os.Remove(s.policy)
+			if tt.policy != "" {
+				s.write(s.policy, tt.policy)
+			}
+			s.write(s.config, tt.config)
+			service := s.make()
+			wantDecision(t, "health", service.Decisions(t.Context()).Health, tt.want, tt.source)
+			wantDecision(t, "status", service.Status().Reporting.Health, tt.want, tt.source)
+		})
+	}
+}
+
+// TestReportingPolicyKeys: a policy for all programs holds for one that has its keys elsewhere, and so does one that
+// knows these.
+func TestReportingPolicyKeys(t *testing.T) {
+	s := newSite(t, `{"privacy": {"stats": true, "health_enabled": true}}`)
+	elsewhere := func(c *rollcall.Config) { c.EnabledKey = "privacy.stats" }
+	for policy, want := range map[string][2]rollcall.Consent{
+		`{}`:                                     {rollcall.Granted, rollcall.Granted},
+		`{"telemetry": {"enabled": false}}`:      {rollcall.Denied, rollcall.Denied},
+		`{"privacy": {"stats": false}}`:          {rollcall.Denied, rollcall.Denied},
+		`{"telemetry": {"health_enabled": 0}}`:   {rollcall.Granted, rollcall.Denied},
+		`{"privacy": {"health_enabled": false}}`: {rollcall.Granted, rollcall.Denied},
+	} {
+		s.write(s.policy, policy)
+		d := s.make(elsewhere).Decisions(t.Context())
+		if got := [2]rollcall.Consent{d.Telemetry.State, d.Health.State}; got != want {
+			t.Errorf("%s: got %v, want %v", policy, got, want)
+		}
+	}
+}
+
+// TestReportingEnvironmentNow: the environment counts when it is asked, not when the service was made.
+func TestReportingEnvironmentNow(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	send(t, service)
+	t.Setenv("DO_NOT_TRACK", "1")
+	if st := service.Status(); st.Consent != rollcall.Denied {
+		t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+	}
+	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("DO_NOT_TRACK", "")
+	send(t, service)
+	s.wantRequests(postHeartbeat, postHeartbeat)
+}
+
+// TestReportingConsentHangs: what does not answer denies, in bounded time, and costs one operation.
+func TestReportingConsentHangs(t *testing.T) {
+	for name, tt := range map[string]struct{ hangs, source string }{
+		"config": {configPath, "the config could not be read"},
+		"policy": {policyPath, "the policy file could not be read: " + policyPath},
+		"both":   {"", "the config could not be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, variable := range consentVariables {
+				t.Setenv(variable, "")
+			}
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, strings.Replace(withID(knownID), "false", "true", 1))
+				r.fs.WriteFile(policyPath, []byte("{}"), 0o644)
+				service := r.start()
+				wantDecision(t, "before", service.Decisions(t.Context()).Telemetry, rollcall.Granted, enabledKey)
+				rule := faultfs.Rule{Op: faultfs.OpRead, Hang: true}
+				if tt.hangs != "" {
+					rule.Name = tt.hangs
+				}
+				fault := r.fs.Inject(rule)
+				for range 20 {
+					begin := time.Now()
+					wantDecision(t, "hanging", service.Decisions(t.Context()).Telemetry, rollcall.Denied, tt.source)
+					if d := time.Since(begin); d > 2*time.Second {
+						t.Errorf("took %v", d)
+					}
+					if n := fault.Waiting(); n > 1 {
+						t.Errorf("%d operations hang", n)
+					}
+				}
+				if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != tt.source {
+					t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+				}
+				time.Sleep(2 * time.Hour) // the keeper's look waits in the same line
+				r.wantOneInFlight()
+				fault.Release()
+				synctest.Wait()
+				wantDecision(t, "after", service.Decisions(t.Context()).Telemetry, rollcall.Granted, enabledKey)
+			})
+		})
+	}
+}
+
+// TestReportingConsentHangsAtStart: a policy that hangs does not hold up the start for longer than two seconds, nor than
+// the caller waits.
+func TestReportingConsentHangsAtStart(t *testing.T) {
+	for _, limit := range []time.Duration{time.Hour, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, enabledAs("true"))
+			r.fs.Inject(faultfs.Rule{Op: faultfs.OpOpen, Name: policyPath, Hang: true})
+			service := r.make()
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			if err := service.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if d, want := time.Since(r.log.begin), min(limit, 2*time.Second); d != want {
+				t.Errorf("Start took %v, want %v", d, want)
+			}
+			r.wantState(service, service.ID().String(), true)
+			r.log.want(generated(service.ID()), persisted(1), started(true))
+			if st := service.Status(); st.Consent != rollcall.Denied || !strings.Contains(st.ConsentSource, "policy") {
+				t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+			}
+		})
+	}
+}
+
+// TestReportingCallerGivesUp: that a caller does not wait says nothing about the disk.
+func TestReportingCallerGivesUp(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d := service.Decisions(gone); d.Telemetry.State != rollcall.Denied {
+		t.Errorf("got %v without time to look", d.Telemetry)
+	}
+	if st := service.Status(); st.Consent != rollcall.Granted {
+		t.Errorf("got %v by %q afterwards", st.Consent, st.ConsentSource)
+	}
+}
+
+// TestReportingConsentFromHost: the host's function may hang, fail and panic.
+func TestReportingConsentFromHost(t *testing.T) {
+	const settings = "the host's settings"
+	tests := []struct {
+		name              string
+		telemetry, health rollcall.Consent
+		do                func(context.Context) error
+		want              rollcall.Decision
+		wantHealth        rollcall.Decision
+	}{
+		{"granted", rollcall.Granted, rollcall.Granted, nil,
+			rollcall.Decision{rollcall.Granted, settings}, rollcall.Decision{rollcall.Granted, settings}},
+		{"telemetry only", rollcall.Granted, rollcall.Unset, nil,
+			rollcall.Decision{rollcall.Granted, settings}, rollcall.Decision{rollcall.Unset, "not decided"}},
+		{"denied", rollcall.Denied, rollcall.Granted, nil,
+			rollcall.Decision{rollcall.Denied, settings}, rollcall.Decision{rollcall.Denied, settings}},
+		{"unset", rollcall.Unset, rollcall.Granted, nil,
+			rollcall.Decision{rollcall.Unset, "not decided"}, rollcall.Decision{rollcall.Unset, "not decided"}},
+		{"rubbish", 7, rollcall.Granted, nil,
+			rollcall.Decision{rollcall.Denied, settings}, rollcall.Decision{rollcall.Denied, settings}},
+		{"error", rollcall.Granted, rollcall.Granted, func(context.Context) error { return errors.New("no") },
+			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+		{"panic", rollcall.Granted, rollcall.Granted, func(context.Context) error { panic("host") },
+			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+		{"end of the goroutine", rollcall.Granted, rollcall.Granted, func(context.Context) error { runtime.Goexit(); return nil },
+			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+		{"hang", rollcall.Granted, rollcall.Granted, func(context.Context) error { time.Sleep(time.Hour); return nil },
+			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, variable := range consentVariables {
+				t.Setenv(variable, "")
+			}
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "")
+				var running, most atomic.Int32
+				service := r.start((&hostSettings{}).use, func(c *rollcall.Config) {
+					c.Consent = func(ctx context.Context) (rollcall.Consent, rollcall.Consent, error) {
+						defer running.Add(-1)
+						most.Store(max(most.Load(), running.Add(1)))
+						if tt.do == nil {
+							return tt.telemetry, tt.health, nil
+						}
+						return tt.telemetry, tt.health, tt.do(ctx)
+					}
+				})
+				for range 3 {
+					begin := time.Now()
+					d := service.Decisions(t.Context())
+					wantDecision(t, "telemetry", d.Telemetry, tt.want.State, tt.want.Source)
+					wantDecision(t, "health", d.Health, tt.wantHealth.State, tt.wantHealth.Source)
+					if took := time.Since(begin); took > 2*time.Second {
+						t.Errorf("took %v", took)
+					}
+				}
+				time.Sleep(3 * time.Hour) // the keeper's own looks know nothing of it, and undo nothing
+				st := service.Status()
+				wantDecision(t, "status", rollcall.Decision{State: st.Consent, Source: st.ConsentSource}, tt.want.State, tt.want.Source)
+				if most.Load() > 1 {
+					t.Errorf("%d calls at the same time", most.Load())
+				}
+				for _, set := range []func(context.Context, bool) error{service.SetConsent, service.SetHealthConsent} {
+					if err := set(t.Context(), true); err == nil {
+						t.Error("the service changed the host's own settings")
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestReportingSetConsent: only the one key changes, byte for byte, and it holds at once.
+func TestReportingSetConsent(t *testing.T) {
+	const odd = "\ufeff{\r\n\t// where to listen\r\n\t\"port\" : 8080,\r\n\t\"big\": 12345678901234567890,\r\n\t\"telemetry\": { \"enabled\" :false, \"x\": [1,2,], },\r\n}"
+	tests := []struct {
+		name, before string
+		granted      bool
+		health       bool // which of the two
+		after        string
+	}{
+		{"grant", odd, true, false, strings.Replace(odd, ":false", ":true", 1)},
+		{"deny", strings.Replace(odd, "false", "true", 1), false, false, odd},
+		{"deny what is denied", odd, false, false, odd},
+		{"grant what was no boolean", strings.Replace(odd, "false", `{"a": 1}`, 1), true, false, strings.Replace(odd, "false", "true", 1)},
+		{"health", odd, true, true, strings.Replace(odd, "[1,2,],", "[1,2,], \"health_enabled\": true,", 1)},
+		{"no section", `{"a": 1}`, true, false, `{"a": 1, "telemetry": {"enabled": true}}`},
+		{"no config", "", true, false, "{\n  \"telemetry\": {\n    \"enabled\": true\n  }\n}\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, tt.before)
+			service := s.make()
+			set, get := service.SetConsent, func(d rollcall.Decisions) rollcall.Decision { return d.Telemetry }
+			if tt.health {
+				set = service.SetHealthConsent
+			}
+			if err := set(t.Context(), tt.granted); err != nil {
+				t.Fatal(err)
+			}
+			s.wantConfig(tt.after)
+			if want := map[bool]rollcall.Consent{true: rollcall.Granted, false: rollcall.Denied}[tt.granted]; !tt.health {
+				wantDecision(t, "decision", get(service.Decisions(t.Context())), want, enabledKey)
+				if st := service.Status(); st.Consent != want {
+					t.Errorf("got %v in the status, want %v", st.Consent, want)
+				}
+			}
+		})
+	}
+}
+
+// TestReportingSetConsentWithoutConfig: a host without a config has its decisions in the state folder.
+func TestReportingSetConsentWithoutConfig(t *testing.T) {
+	for name, change := range map[string]func(*rollcall.Config){
+		"state file": func(*rollcall.Config) {},
+		"functions":  new(hostSettings).use,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, "")
+			state := filepath.Join(s.dir, "state")
+			inState := func(c *rollcall.Config) { c.ConfigPath, c.StateDir = "", state }
+			service := s.start(inState, change)
+			if st := service.Status(); st.Consent != rollcall.Unset {
+				t.Errorf("got %v by %q before", st.Consent, st.ConsentSource)
+			}
+			for _, set := range []func(context.Context, bool) error{service.SetConsent, service.SetHealthConsent} {
+				if err := set(t.Context(), true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := `{"telemetry": {"enabled": true, "health_enabled": true}}` + "\n"
+			if got := s.read(filepath.Join(state, "consent.json")); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			send(t, service)
+			s.stop(service)
+
+			s.log.reset()
+			again := s.start(inState, change)
+			s.log.want("INFO Telemetry service started enabled=true has_persistent_id=true", reportingIsOn(s))
+			if st := again.Status(); st.Consent != rollcall.Granted || st.Reporting.Health.State != rollcall.Granted {
+				t.Errorf("got %v by %q, health %v after a restart", st.Consent, st.ConsentSource, st.Reporting.Health)
+			}
+		})
+	}
+	t.Run("no place", func(t *testing.T) {
+		s := newSite(t, "")
+		service := s.start(new(hostSettings).use, func(c *rollcall.Config) { c.ConfigPath = "" })
+		if err := service.SetConsent(t.Context(), true); err == nil {
+			t.Error("a grant was kept nowhere, without an error")
+		}
+		if err := service.SetConsent(t.Context(), false); err == nil {
+			t.Error("a denial was kept nowhere, without an error")
+		}
+	})
+}
+
+func reportingIsOn(s *site) string {
+	return "INFO Telemetry reporting is on endpoint=" + s.collector.URL + " note=*preview*disable*"
+}
+
+// TestReportingIDFromEnvironment: the config's consent counts also where the ID is not read from it.
+func TestReportingIDFromEnvironment(t *testing.T) {
+	s := newSite(t, granted)
+	t.Setenv(rollcall.DefaultIDVariable, knownID)
+	service := s.start()
+	s.log.want("INFO Telemetry service started enabled=true has_persistent_id=true", reportingIsOn(s))
+	send(t, service)
+	if got := s.lastHeartbeat(); got.InstallationID != knownID || got.IDPersistence != report.Persisted {
+		t.Errorf("got %+v", got)
+	}
+	s.wantConfig(granted)
+	if st := service.Status(); st.Consent != rollcall.Granted {
+		t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+	}
+}
+
+// TestReportingWithdrawn is N9: whoever says no, a request that is under way is cancelled, and nothing more leaves.
+func TestReportingWithdrawn(t *testing.T) {
+	withdrawals := map[string]func(*testing.T, *site, *rollcall.Service){
+		"SetConsent": func(t *testing.T, _ *site, service *rollcall.Service) {
+			if err := service.SetConsent(t.Context(), false); err != nil {
+				t.Error(err)
+			}
+		},
+		"config edited": func(_ *testing.T, s *site, _ *rollcall.Service) {
+			s.write(s.config, strings.Replace(s.read(s.config), "true", "false", 1))
+		},
+		"config removed": func(_ *testing.T, s *site, _ *rollcall.Service) { os.Remove(s.config) },
+		"config torn":    func(_ *testing.T, s *site, _ *rollcall.Service) { s.write(s.config, granted[:10]) },
+		"policy": func(_ *testing.T, s *site, _ *rollcall.Service) {
+			s.write(s.policy, `{"telemetry": {"enabled": false}}`)
+		},
+		"environment": func(t *testing.T, _ *site, _ *rollcall.Service) { os.Setenv("DO_NOT_TRACK", "1") }, // newSite puts it back
+		"Forget": func(t *testing.T, s *site, service *rollcall.Service) {
+			if err := service.Forget(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+	}
+	for name, withdraw := range withdrawals {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, granted)
+			service := s.start()
+			begun, gone := s.hang("/v1/heartbeat")
+			result := make(chan error, 1)
+			go func() { result <- service.SendNow(t.Context()) }()
+			within(t, 5*time.Second, "the request", begun)
+			withdraw(t, s, service)
+			within(t, 2*time.Second, "the end of the request", gone)
+			if err := <-result; !errors.Is(err, rollcall.ErrWithheld) {
+				t.Errorf("SendNow: got %v, want %v", err, rollcall.ErrWithheld)
+			}
+			s.collector.Answer(nil)
+			for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue} {
+				if err := send(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+					t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+				}
+			}
+			s.stop(service)
+			if name == "Forget" {
+				s.wantRequests(postHeartbeat, "DELETE /v1/installations/"+idOf(t, s, 0))
+			} else {
+				s.wantRequests(postHeartbeat)
+			}
+		})
+	}
+}
+
+// idOf gives the ID that a request was sent under.
+func idOf(t *testing.T, s *site, request int) string {
+	t.Helper()
+	h, _, err := report.ParseHeartbeat(s.collector.Requests()[request].Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.InstallationID
+}
+
+// TestReportingHealthWithdrawn: the same for health reports, when only these are withdrawn.
+func TestReportingHealthWithdrawn(t *testing.T) {
+	issue := rollcall.Issue{Source: "test", Component: "disk", Reason: "full"}
+	withdrawals := map[string]func(*testing.T, *site, *rollcall.Service){
+		"SetHealthConsent": func(t *testing.T, _ *site, service *rollcall.Service) {
+			if err := service.SetHealthConsent(t.Context(), false); err != nil {
+				t.Error(err)
+			}
+		},
+		"config edited": func(_ *testing.T, s *site, _ *rollcall.Service) {
+			s.write(s.config, strings.Replace(s.read(s.config), `"health_enabled": true`, `"health_enabled": false`, 1))
+		},
+		"policy": func(_ *testing.T, s *site, _ *rollcall.Service) {
+			s.write(s.policy, `{"telemetry": {"health_enabled": false}}`)
+		},
+	}
+	for name, withdraw := range withdrawals {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, grantedBoth)
+			service := s.start()
+			service.ReportIssue(issue)
+			begun, gone := s.hang("/v1/health")
+			result := make(chan error, 1)
+			go func() { result <- service.SendNow(t.Context()) }()
+			within(t, 5*time.Second, "the health report", begun)
+			withdraw(t, s, service)
+			within(t, 2*time.Second, "its end", gone)
+			if err := <-result; err != nil {
+				t.Errorf("got %v, want none: the heartbeat was accepted", err)
+			}
+			s.collector.Answer(nil)
+			service.ReportIssue(issue)
+			send(t, service)
+			s.wantRequests(postHeartbeat, postHealth, postHeartbeat)
+		})
+	}
+	t.Run("during a heartbeat", func(t *testing.T) {
+		s := newSite(t, grantedBoth)
+		service := s.start()
+		service.ReportIssue(issue)
+		begun, release := make(chan struct{}, 1), make(chan struct{})
+		s.collector.Answer(func(http.ResponseWriter, *http.Request) bool {
+			begun <- struct{}{}
+			<-release
+			return false
+		})
+		result := make(chan error, 1)
+		go func() { result <- service.SendNow(t.Context()) }()
+		within(t, 5*time.Second, "the heartbeat", begun)
+		if err := service.SetHealthConsent(t.Context(), false); err != nil {
+			t.Error(err)
+		}
+		close(release)
+		if err := <-result; err != nil {
+			t.Errorf("got %v, want none: heartbeats are still granted", err)
+		}
+		s.wantRequests(postHeartbeat)
+	})
+}
+
+// TestReportingDenialNotSaved: a no that cannot be written counts until the process ends.
+func TestReportingDenialNotSaved(t *testing.T) {
+	s := newSite(t, grantedBoth)
+	service := s.start()
+	send(t, service)
+	config := s.read(s.config)
+	if err := os.Chmod(s.config, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := service.SetHealthConsent(t.Context(), false); err == nil {
+		t.Error("saved into a read-only config")
+	}
+	const notSaved = "denied in this process; that could not be saved"
+	wantDecision(t, "health", service.Decisions(t.Context()).Health, rollcall.Denied, notSaved)
+	send(t, service)
+	if err := service.SetConsent(t.Context(), false); err == nil {
+		t.Error("saved into a read-only config")
+	}
+	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Denied, notSaved)
+	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+		t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+	}
+	if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != notSaved {
+		t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+	}
+	s.wantConfig(config)
+	if err := os.Chmod(s.config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := service.SetConsent(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+	if err := service.SetConsent(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Granted, enabledKey)
+	send(t, service)
+	s.wantRequests(postHeartbeat, postHeartbeat, postHeartbeat)
+}
+
+// TestReportingDenialWhileDiskHangs: the request ends at once, and not when the decision is saved.
+func TestReportingDenialWhileDiskHangs(t *testing.T) {
+	s := newSite(t, "")
+	disk := faultfs.New()
+	disk.WriteFile(configPath, []byte(enabledAs("true")), 0o644)
+	service := s.start(func(c *rollcall.Config) { *c = c.On(disk); c.ConfigPath = configPath })
+	begun, gone := s.hang("/v1/heartbeat")
+	go service.SendNow(t.Context())
+	within(t, 5*time.Second, "the request", begun)
+	disk.Inject(faultfs.Rule{Hang: true, Name: configPath})
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	denying := make(chan error, 1)
+	go func() { denying <- service.SetConsent(ctx, false) }()
+	within(t, 500*time.Millisecond, "the end of the request", gone)
+	if err := <-denying; err == nil {
+		t.Error("saved to a disk that hangs")
+	}
+	disk.ReleaseAll()
+	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+		t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+	}
+}
+
+// TestReportingDenialLasts: no restart, upgrade or new fact asks again, or takes silence for a yes.
+func TestReportingDenialLasts(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	if err := service.SetConsent(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	s.stop(service)
+	for i := range 3 {
+		again := s.start(func(c *rollcall.Config) {
+			c.Version = fmt.Sprintf("2.%d.0", i)
+			c.Facts = []rollcall.Fact{fact(report.BoolFact("new", "Says something new.").AddedIn(i+1), true)}
+		})
+		wantDecision(t, "decision", again.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+		if err := again.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+			t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+		}
+		s.stop(again)
+	}
+	s.wantRequests()
+	s.wantConfigButID(strings.Replace(granted, "true", "false", 1))
+}
+
+// TestReportingCoverage: what was added after the grant is withheld until it is granted again.
+func TestReportingCoverage(t *testing.T) {
+	facts := func(c *rollcall.Config) {
+		c.Facts = []rollcall.Fact{
+			fact(report.BoolFact("one", "Was there from the beginning."), true),
+			fact(report.BoolFact("two", "Was added later.").AddedIn(2), true),
+			fact(report.BoolFact("three", "Was added even later.").AddedIn(3), true),
+		}
+	}
+	tests := []struct {
+		keys     string // in the config, beside the grant
+		want     []string
+		withheld bool // all of it
+	}{
+		{"", []string{"one"}, false},
+		{`, "granted_facts": 1`, []string{"one"}, false},
+		{`, "granted_facts": 2`, []string{"one", "two"}, false},
+		{`, "granted_facts": 3`, []string{"one", "three", "two"}, false},
+		{`, "granted_facts": 99`, []string{"one", "three", "two"}, false},
+		{`, "granted_facts": 0`, nil, false},
+		{`, "granted_facts": -3`, nil, false},
+		{`, "granted_facts": 2.0`, nil, false},
+		{`, "granted_facts": 1e1`, nil, false},
+		{`, "granted_facts": "3"`, nil, false},
+		{`, "granted_facts": true`, nil, false},
+		{`, "granted_facts": null`, nil, false},
+		{`, "granted_facts": [3]`, nil, false},
+		{`, "granted_facts": 99999999999999999999999`, nil, false},
+		{`, "granted_schema": 1`, []string{"one"}, false},
+		{`, "granted_schema": 2`, []string{"one"}, false},
+		{`, "granted_schema": 0`, nil, true},
+		{`, "granted_schema": "1"`, nil, true},
+		{`, "granted_schema": null`, nil, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.keys, func(t *testing.T) {
+			config := strings.Replace(granted, "true", "true"+tt.keys, 1)
+			s := newSite(t, config)
+			service := s.start(facts)
+			err := service.SendNow(t.Context())
+			if tt.withheld {
+				if !errors.Is(err, rollcall.ErrWithheld) {
+					t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+				}
+				s.wantRequests()
+				contains(t, "withheld", preview(t, service).Withheld, "granted version")
+			} else {
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantFacts(t, s.lastHeartbeat().Facts, tt.want...)
+			}
+
+			// Granted again, everything is covered, and no key is written that says what is so without it.
+			if err := service.SetConsent(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			send(t, service)
+			wantFacts(t, s.lastHeartbeat().Facts, "one", "three", "two")
+			after := s.read(s.config)
+			if !strings.Contains(after, `"granted_facts": 3`) && !strings.Contains(after, `"granted_facts": 99`) {
+				t.Errorf("got config %s", after)
+			}
+			if !strings.Contains(tt.keys, "schema") && strings.Contains(after, "granted_schema") {
+				t.Errorf("got a granted_schema that nobody needs: %s", after)
+			}
+		})
+	}
+}
+
+// TestReportingGrantWritesLittle: where a grant covers all without saying so, it does not.
+func TestReportingGrantWritesLittle(t *testing.T) {
+	for name, tt := range map[string]struct {
+		since         int
+		before, after string
+	}{
+		"first version":           {1, `{"telemetry": {}}`, `{"telemetry": {"enabled": true}}`},
+		"later version":           {2, `{"telemetry": {}}`, `{"telemetry": {"granted_facts": 2, "enabled": true}}`},
+		"covered already":         {2, `{"telemetry": {"granted_facts": 2}}`, `{"telemetry": {"granted_facts": 2, "enabled": true}}`},
+		"more than there is":      {2, `{"telemetry": {"granted_facts": 3}}`, `{"telemetry": {"granted_facts": 3, "enabled": true}}`},
+		"rubbish, one version":    {1, `{"telemetry": {"granted_facts": "x"}}`, `{"telemetry": {"granted_facts": 1, "enabled": true}}`},
+		"nothing, a later schema": {1, `{"telemetry": {"granted_schema": 7}}`, `{"telemetry": {"granted_schema": 7, "enabled": true}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, tt.before)
+			service := s.make(func(c *rollcall.Config) {
+				c.Facts = []rollcall.Fact{fact(report.BoolFact("one", "Says something.").AddedIn(tt.since), true)}
+			})
+			if err := service.SetConsent(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			s.wantConfig(tt.after)
+		})
+	}
+}
+
+func wantFacts(t *testing.T, got report.Facts, want ...string) {
+	t.Helper()
+	var names []string
+	for _, f := range got {
+		names = append(names, f.Name)
+	}
+	if fmt.Sprint(names) != fmt.Sprint(want) {
+		t.Errorf("got facts %v, want %v", names, want)
+	}
+}
+
+// TestReportingNotReal: what is no installation is not counted, unless the host says so.
+func TestReportingNotReal(t *testing.T) {
+	tests := []struct {
+		name, version, variable, value string
+		says                           string
+	}{
+		{"a test", "1.2.3", "", "", "a test binary"},
+		{"CI", "1.2.3", "CI", "true", "environment variable CI"},
+		{"CI=false", "1.2.3", "CI", "false", "a test binary"},
+		{"Jenkins", "1.2.3", "JENKINS_URL", "http://ci", "environment variable JENKINS_URL"},
+		{"BUILD_ID", "1.2.3", "BUILD_ID", "7", "environment variable BUILD_ID"},
+		{"TeamCity", "1.2.3", "TEAMCITY_VERSION", "2026", "environment variable TEAMCITY_VERSION"},
+		{"Azure", "1.2.3", "TF_BUILD", "True", "environment variable TF_BUILD"},
+		{"no version", "", "", "", "development version (none)"},
+		{"dev", "dev", "", "", "development version dev"},
+		{"devel", "(devel)", "", "", "development version (devel)"},
+		{"dirty", "v1.2.3+dirty", "", "", "development version v1.2.3+dirty"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, granted)
+			if tt.variable != "" {
+				t.Setenv(tt.variable, tt.value)
+			}
+			asItIs := func(c *rollcall.Config) { c.Version, c.ReportDevelopment = tt.version, false }
+			service := s.start(asItIs)
+			for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue} {
+				if err := send(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+					t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+				} else {
+					contains(t, "error", err.Error(), tt.says)
+				}
+			}
+			contains(t, "status", service.Status().Reporting.Withheld, tt.says)
+			contains(t, "preview", preview(t, service).Withheld, tt.says)
+			for _, line := range s.log.lines {
+				if strings.Contains(line.text, "reporting is on") {
+					t.Errorf("logged: %s", line.text)
+				}
+			}
+			s.wantRequests()
+
+			send(t, s.start(asItIs, func(c *rollcall.Config) { c.ReportDevelopment = true }))
+		})
+	}
+}

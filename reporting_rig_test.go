@@ -1,0 +1,298 @@
+package rollcall_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/report"
+	"github.com/rollcall-dev/rollcall/rollcalltest"
+)
+
+const (
+	granted      = `{"telemetry": {"enabled": true}}` + "\n"
+	grantedBoth  = `{"telemetry": {"enabled": true, "health_enabled": true}}` + "\n"
+	undecided    = "{}\n"
+	denyVariable = "MY_APP_TELEMETRY"
+)
+
+// consentVariables are those that can deny, and ciVariables those that say that nothing here is real.
+var (
+	consentVariables = []string{"DO_NOT_TRACK", "ROLLCALL_TELEMETRY", denyVariable}
+	ciVariables      = []string{"CI", "BUILD_ID", "JENKINS_URL", "TEAMCITY_VERSION", "TF_BUILD"}
+)
+
+// A site is a folder with a config and a policy file, a collector, and what a test starts there.
+type site struct {
+	t         *testing.T
+	dir       string
+	config    string // path
+	policy    string // path; there is none at first
+	collector *rollcalltest.Collector
+	log       *logbook
+}
+
+// newSite makes a site with a config; "" is none. Nothing in the environment decides anything.
+func newSite(t *testing.T, config string) *site {
+	t.Helper()
+	for _, name := range slices.Concat(consentVariables, ciVariables, []string{rollcall.DefaultIDVariable, "STATE_DIRECTORY"}) {
+		t.Setenv(name, "")
+	}
+	dir := t.TempDir()
+	s := &site{
+		t: t, dir: dir,
+		config:    filepath.Join(dir, "config", "config.json"),
+		policy:    filepath.Join(dir, "etc", "policy.json"),
+		collector: rollcalltest.NewCollector(t),
+		log:       &logbook{t: t, begin: time.Now()},
+	}
+	if config != "" {
+		s.write(s.config, config)
+	}
+	return s
+}
+
+// make gives a service that is not started.
+func (s *site) make(change ...func(*rollcall.Config)) *rollcall.Service {
+	s.t.Helper()
+	config := rollcall.Config{
+		App:               "my-app",
+		ConfigPath:        s.config,
+		PolicyPath:        s.policy,
+		Endpoint:          s.collector.URL,
+		Version:           "v1.2.3",
+		ReportDevelopment: true, // tests are test binaries
+		DenyVariable:      denyVariable,
+		Logger:            slog.New(s.log),
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	service, err := rollcall.New(config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { s.stop(service) })
+	return service
+}
+
+// start makes a service and starts it.
+func (s *site) start(change ...func(*rollcall.Config)) *rollcall.Service {
+	s.t.Helper()
+	service := s.make(change...)
+	if err := service.Start(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	return service
+}
+
+func (s *site) stop(service *rollcall.Service) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := service.Stop(ctx); err != nil {
+		s.t.Errorf("Stop: %v", err)
+	}
+}
+
+func (s *site) write(path, text string) {
+	s.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) read(path string) string {
+	s.t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	return string(data)
+}
+
+func (s *site) wantConfig(want string) {
+	s.t.Helper()
+	if got := s.read(s.config); got != want {
+		s.t.Errorf("got config\n%s\nwant\n%s", got, want)
+	}
+}
+
+var installationID = regexp.MustCompile(`,?\s*"installation_id": "[^"]*"`)
+
+// wantConsentIs checks the config but for the ID in it.
+func (s *site) wantConfigButID(want string) {
+	s.t.Helper()
+	if got := installationID.ReplaceAllString(s.read(s.config), ""); got != want {
+		s.t.Errorf("got config but for the ID\n%s\nwant\n%s", got, want)
+	}
+}
+
+// files gives all that is in the site's folder: names with modes, times and contents.
+func (s *site) files() map[string]string {
+	s.t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		text := info.Mode().String() + " " + info.ModTime().String()
+		if info.Mode().IsRegular() {
+			text += "\n" + s.read(path)
+		}
+		files[path] = text
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return files
+}
+
+// wantUntouched checks that nothing was written since files gave before.
+func (s *site) wantUntouched(before map[string]string) {
+	s.t.Helper()
+	if after := s.files(); !maps.Equal(before, after) {
+		s.t.Errorf("something was written: got\n%q\nwant\n%q", after, before)
+	}
+}
+
+// wantRequests checks which requests the collector got since the beginning.
+func (s *site) wantRequests(want ...string) {
+	s.t.Helper()
+	var got []string
+	for _, r := range s.collector.Requests() {
+		got = append(got, r.Method+" "+r.Path)
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("got requests %q, want %q", got, want)
+	}
+}
+
+const (
+	postHeartbeat = "POST /v1/heartbeat"
+	postHealth    = "POST /v1/health"
+)
+
+// lastHeartbeat gives the heartbeat that was accepted last.
+func (s *site) lastHeartbeat() report.Heartbeat {
+	s.t.Helper()
+	heartbeats := s.collector.Heartbeats()
+	if len(heartbeats) == 0 {
+		s.t.Fatal("no heartbeat was accepted")
+	}
+	return heartbeats[len(heartbeats)-1]
+}
+
+// lastHealth gives the health report that was accepted last.
+func (s *site) lastHealth() report.HealthReport {
+	s.t.Helper()
+	reports := s.collector.HealthReports()
+	if len(reports) == 0 {
+		s.t.Fatal("no health report was accepted")
+	}
+	return reports[len(reports)-1]
+}
+
+// hang lets requests to a path hang until they are given up. begun and gone get one value for each.
+func (s *site) hang(path string) (begun, gone <-chan struct{}) {
+	in, out := make(chan struct{}, 10), make(chan struct{}, 10)
+	s.collector.Answer(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != path {
+			return false
+		}
+		in <- struct{}{}
+		<-r.Context().Done()
+		out <- struct{}{}
+		return true
+	})
+	return in, out
+}
+
+func send(t *testing.T, service *rollcall.Service) {
+	t.Helper()
+	if err := service.SendNow(t.Context()); err != nil {
+		t.Fatalf("SendNow: %v", err)
+	}
+}
+
+func preview(t *testing.T, service *rollcall.Service) rollcall.Preview {
+	t.Helper()
+	p, err := service.Preview(t.Context())
+	if err != nil {
+		t.Fatalf("Preview: %v", err)
+	}
+	return p
+}
+
+func wantDecision(t *testing.T, what string, got rollcall.Decision, state rollcall.Consent, source string) {
+	t.Helper()
+	if got.State != state || got.Source != source {
+		t.Errorf("%s: got %v by %q, want %v by %q", what, got.State, got.Source, state, source)
+	}
+}
+
+// mutations gives those operations that could have changed something.
+func mutations(disk *faultfs.FS) []string {
+	var found []string
+	for _, e := range disk.Log() {
+		if e.Mutates() {
+			found = append(found, e.String())
+		}
+	}
+	return found
+}
+
+// within fails the test unless something happens soon.
+func within(t *testing.T, limit time.Duration, what string, happens <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happens:
+	case <-time.After(limit):
+		t.Fatalf("not within %v: %s", limit, what)
+	}
+}
+
+// fact gives a fact whose function gives a value.
+func fact(declaration report.Fact, value any) rollcall.Fact {
+	return rollcall.Fact{Declaration: declaration, Value: func(context.Context) (any, error) { return value, nil }}
+}
+
+var sentAt = regexp.MustCompile(`"sent_at":"[^"]*"`)
+
+// butTime is a report without its one part that a preview cannot know.
+func butTime(body []byte) []byte { return sentAt.ReplaceAll(body, []byte(`"sent_at":"…"`)) }
+
+func wantBody(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	if !bytes.Equal(butTime(got), butTime(want)) {
+		t.Errorf("%s: got\n%s\nwant but for sent_at\n%s", what, got, want)
+	}
+}
+
+func contains(t *testing.T, what, text, part string) {
+	t.Helper()
+	if !strings.Contains(text, part) {
+		t.Errorf("%s: got %q, want %q in it", what, text, part)
+	}
+}
