@@ -3,6 +3,7 @@ package rollcall_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -295,4 +296,13 @@ func contains(t *testing.T, what, text, part string) {
 	if !strings.Contains(text, part) {
 		t.Errorf("%s: got %q, want %q in it", what, text, part)
 	}
+}
+
+func parseObject(t *testing.T, data []byte) map[string]any {
+	t.Helper()
+	var object map[string]any
+	if err := json.Unmarshal(data, &object); err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	return object
 }

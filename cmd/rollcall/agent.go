@@ -15,6 +15,7 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/agent"
 	"github.com/rollcall-dev/rollcall/metrics"
+	"github.com/rollcall-dev/rollcall/page"
 	"github.com/spf13/cobra"
 )
 
@@ -40,6 +41,8 @@ stores it, and serves it to programs on this machine:
   GET /healthz          200 while the agent is alive
   GET /readyz           200 once the ID is settled, 503 before
   GET /metrics          for Prometheus
+  GET /v1/consent       what the operator decided; POST takes a decision, as {"telemetry": false}
+  GET /                 the operator's page: what is sent, and the switch
 
 The server listens on loopback unless --listen says otherwise; "off" turns it off. It answers from the beginning, also
 while the disk hangs. A request has to name a loopback address, localhost, the host of --listen or one of --allow-host
@@ -119,6 +122,7 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 		AllowHosts: a.allowHosts,
 		Version:    buildVersion().Version,
 		Metrics:    registry,
+		Page:       page.Handler(service, page.Options{Title: config.App, AnyHost: true}),
 		Persisted:  persisted,
 		Logger:     log,
 	})

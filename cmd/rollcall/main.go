@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/rollcall-dev/rollcall"
 )
@@ -17,6 +18,11 @@ const (
 	exitProblem = 2
 	exitNotWell = 3
 )
+
+// The main goroutine keeps the main thread for itself, and so out of file operations. Linux gives a signal to the main
+// thread before all others, also while that waits for a hung disk and will not take it: with --isolate=false the agent
+// would not hear of SIGTERM.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	rollcall.RunChild() // in the child process that does the file work, this does not return

@@ -46,6 +46,8 @@ type Options struct {
 	Version string
 	// Metrics are served at /metrics; nil for no such endpoint.
 	Metrics prometheus.Gatherer
+	// Page is the operator's page, for all other paths; nil for none. It need not look at the Host header.
+	Page http.Handler
 	// Persisted wakes the agent when Status().Persisted may have changed, so that the service manager hears of it; nil
 	// for never.
 	Persisted <-chan struct{}

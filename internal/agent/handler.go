@@ -60,6 +60,8 @@ type errorBody struct {
 //	GET /healthz          200 while the process is alive
 //	GET /readyz           200 once the ID is settled, and 503 before
 //	GET /metrics          for Prometheus
+//	GET /v1/consent       what the operator decided; POST takes a decision, as {"telemetry": false}
+//	/                     the operator's page
 //
 // Requests are answered when their Host header is a loopback address, localhost, the host the agent listens on or one
 // of Options.AllowHosts, and 421 otherwise; a browser's requests from pages of other origins get 403.
@@ -67,7 +69,7 @@ func (a *Agent) Handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, h http.Handler) {
 		mux.Handle("GET "+path, h)
-		mux.HandleFunc(path, refuseMethod)
+		mux.Handle(path, allowOnly("GET, HEAD"))
 	}
 	handle(PathInstallation, http.HandlerFunc(a.serveInstallation))
 	handle(PathStatus, http.HandlerFunc(a.serveStatus))
@@ -76,15 +78,31 @@ func (a *Agent) Handler() http.Handler {
 	if a.opts.Metrics != nil {
 		handle(pathMetrics, promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusNotFound, "no such path")
-	})
+	if s, ok := a.service.(consenter); ok {
+		mux.Handle("GET "+PathConsent, serveConsent(s))
+		mux.Handle("POST "+PathConsent, takeConsent(s))
+		mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
+	}
+	mux.Handle("/", a.elsewhere())
 	return a.guard(mux)
 }
 
-func refuseMethod(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Allow", "GET, HEAD")
-	writeError(w, http.StatusMethodNotAllowed, "only GET and HEAD are allowed here")
+// elsewhere serves the paths that are not the agent's own.
+func (a *Agent) elsewhere() http.Handler {
+	if a.opts.Page != nil {
+		return a.opts.Page
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, "no such path")
+	})
+}
+
+// allowOnly refuses what has another method.
+func allowOnly(methods string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", methods)
+		writeError(w, http.StatusMethodNotAllowed, "allowed here: "+methods)
+	})
 }
 
 func (a *Agent) serveInstallation(w http.ResponseWriter, r *http.Request) {

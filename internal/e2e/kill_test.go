@@ -489,15 +489,10 @@ func (r *resetter) next() {
 	}
 }
 
-// kill kills the process, and hears all that it has said before.
+// kill kills the process, if it has not ended, and hears all that it has said before.
 func (r *resetter) kill() {
 	r.t.Helper()
 	r.cmd.Process.Kill()
-	r.wait()
-}
-
-func (r *resetter) wait() {
-	r.t.Helper()
 	for id := range r.lines {
 		r.acked = append(r.acked, id)
 	}

@@ -42,10 +42,13 @@ func TestMain(m *testing.M) {
 // soaking tells whether to take all the time it takes.
 func soaking() bool { return os.Getenv("ROLLCALL_SOAK") == "1" }
 
-// quickOr gives the first number, or the second when soaking.
+// quickOr gives the first number, a third of it with -short, or the second when soaking.
 func quickOr(quick, soak int) int {
-	if soaking() {
+	switch {
+	case soaking():
 		return soak
+	case testing.Short():
+		return (quick + 2) / 3
 	}
 	return quick
 }

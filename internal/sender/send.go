@@ -105,8 +105,8 @@ func (s *Sender) request(ctx context.Context, fn func(context.Context, poster) *
 	return nil
 }
 
-// send makes one attempt and keeps what came of it. blind allows it although what is sent cannot be kept. The caller has
-// the turn.
+// send makes one attempt and keeps what came of it. blind allows it although that cannot be kept. The caller has the
+// turn.
 func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -114,13 +114,11 @@ func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) erro
 
 	// It is kept before it is made, so that a restart in the midst of it counts, and replicas see it.
 	before, _ := s.current(false)
-	if kept := s.keep(ctx, before.begin(time.Now())); !kept && !blind {
+	kept := s.keep(ctx, before.begin(time.Now()))
+	if !s.mayTry(kept || blind) {
 		s.set(before)
 		return ErrNotKept
 	}
-	s.mu.Lock()
-	s.tried = time.Now()
-	s.mu.Unlock()
 
 	p, failed := s.attempt(ctx)
 	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {
@@ -137,6 +135,18 @@ func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) erro
 	s.keep(ctx, st.succeeded(time.Now()))
 	s.sendHealth(ctx, p)
 	return nil
+}
+
+// mayTry tells whether an attempt may be made, and notes that it is. It may when what was sent before is known, also from
+// this process alone.
+func (s *Sender) mayTry(known bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !known && s.tried.IsZero() {
+		return false
+	}
+	s.tried = time.Now()
+	return true
 }
 
 // attempt makes the report and posts it.

@@ -278,8 +278,10 @@ func (s *Sender) decide(ctx context.Context) (at, again time.Time) {
 	}
 	st, r = s.current(unread)
 	now = time.Now()
-	at = r.moment(phase, st, now)
-	return at, latest(at, now.Add(firstDelay)) // never in a tight loop, whatever went wrong
+	if at = r.moment(phase, st, now); at.After(now) {
+		return at, at
+	}
+	return at, now.Add(firstDelay) // never in a tight loop, whatever went wrong
 }
 
 // current gives the state, and this process as the schedule sees it.

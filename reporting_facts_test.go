@@ -1,0 +1,180 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// level is a type of a host's own.
+type level string
+
+// TestReportingFacts is N10: what a function gives wrongly is left out, and the heartbeat goes all the same.
+func TestReportingFacts(t *testing.T) {
+	yes := report.BoolFact("it", "Says whether it is so.")
+	enum := report.EnumFact("it", "Says which it is.", "one", "two")
+	bucket := report.BucketFact("it", "Says how many there are.", 1, 10, 100)
+	giving := func(value any) func(context.Context) (any, error) {
+		return func(context.Context) (any, error) { return value, nil }
+	}
+	never := make(chan struct{})
+	defer close(never)
+	tests := []struct {
+		name        string
+		declaration report.Fact
+		value       func(context.Context) (any, error)
+		want        string // "" when it is left out
+	}{
+		{"boolean", yes, giving(true), "true"},
+		{"enumeration", enum, giving("two"), "two"},
+		{"enumeration of the host's type", enum, giving(level("one")), "one"},
+		{"bucket", bucket, giving(7), "1-9"},
+		{"bucket of int64", bucket, giving(int64(100)), ">=100"},
+		{"below all buckets", bucket, giving(math.MinInt64), "<1"},
+		{"above all buckets", bucket, giving(uint64(math.MaxUint64)), ">=100"},
+
+		{"panic", yes, func(context.Context) (any, error) { panic("host") }, ""},
+		{"nil map", yes, func(context.Context) (any, error) { var m map[string]int; m["a"]++; return true, nil }, ""},
+		{"end of the goroutine", yes, func(context.Context) (any, error) { runtime.Goexit(); return true, nil }, ""},
+		{"blocks for ever", yes, func(context.Context) (any, error) { <-never; return true, nil }, ""},
+		{"blocks until it is told", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, ""},
+		{"error", yes, func(context.Context) (any, error) { return true, errors.New("no") }, ""},
+		{"nothing", yes, giving(nil), ""},
+		{"text for a boolean", yes, giving("true"), ""},
+		{"number for a boolean", yes, giving(1), ""},
+		{"pointer", yes, giving(new(true)), ""},
+		{"nil pointer", bucket, giving((*int)(nil)), ""},
+		{"value that was not declared", enum, giving("three"), ""},
+		{"value in another case", enum, giving("One"), ""},
+		{"empty value", enum, giving(""), ""},
+		{"free text", enum, giving("one two"), ""},
+		{"boolean for an enumeration", enum, giving(true), ""},
+		{"text for a number", bucket, giving("7"), ""},
+		{"not a number", bucket, giving(math.NaN()), ""},
+		{"infinite", bucket, giving(math.Inf(1)), ""},
+		{"list", bucket, giving([]int{7}), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, granted)
+			service := s.start(func(c *rollcall.Config) {
+				c.Facts = []rollcall.Fact{
+					{Declaration: tt.declaration, Value: tt.value},
+					fact(report.BoolFact("other", "Is there to see that it is not lost."), true),
+				}
+			})
+			begin := time.Now()
+			send(t, service)
+			if d := time.Since(begin); d > 3*time.Second {
+				t.Errorf("took %v", d)
+			}
+			facts := s.lastHeartbeat().Facts
+			if got, ok := facts.Get("it"); got != tt.want || ok != (tt.want != "") {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if got, _ := facts.Get("other"); got != "true" {
+				t.Errorf("the other fact: got %q", got)
+			}
+		})
+	}
+}
+
+// TestReportingFactsBlock: however many functions block, and however often they are asked, all of them together have a
+// second, and none is called twice at the same time.
+func TestReportingFactsBlock(t *testing.T) {
+	for _, variable := range consentVariables {
+		t.Setenv(variable, "")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, strings.Replace(withID(knownID), "false", "true", 1))
+		var calls, running [report.MaxFacts]atomic.Int32
+		release := make(chan struct{})
+		service := r.start(func(c *rollcall.Config) {
+			for i := range report.MaxFacts {
+				c.Facts = append(c.Facts, rollcall.Fact{
+					Declaration: report.BoolFact(fmt.Sprintf("fact%d", i), "Is one of many."),
+					Value: func(context.Context) (any, error) {
+						calls[i].Add(1)
+						if running[i].Add(1) > 1 {
+							t.Errorf("fact %d: called while it runs", i)
+						}
+						defer running[i].Add(-1)
+						if i > 0 {
+							<-release
+						}
+						return true, nil
+					},
+				})
+			}
+		})
+		before := runtime.NumGoroutine()
+		for range 5 {
+			begin := time.Now()
+			p := preview(t, service)
+			if d := time.Since(begin); d != time.Second {
+				t.Errorf("took %v, want a second", d)
+			}
+			if got := strings.Count(string(p.Heartbeat), `"fact`); got != 2 { // "facts" and "fact0"
+				t.Errorf("got heartbeat %s", p.Heartbeat)
+			}
+		}
+		if n := runtime.NumGoroutine() - before; n > report.MaxFacts {
+			t.Errorf("%d goroutines more", n)
+		}
+		if n := calls[1].Load(); n != 1 {
+			t.Errorf("the function that blocks was called %d times", n)
+		}
+		if n := calls[0].Load(); n != 5 {
+			t.Errorf("the function that does not block was called %d times, want 5", n)
+		}
+		close(release)
+		synctest.Wait()
+		if got := strings.Count(string(preview(t, service).Heartbeat), `"fact`); got != 1+report.MaxFacts {
+			t.Errorf("got %d facts when none blocks any more", got-1)
+		}
+	})
+}
+
+// TestReportingFactsNotGranted: the function of a fact that is withheld is not even called.
+func TestReportingFactsNotGranted(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start(func(c *rollcall.Config) {
+		c.Facts = []rollcall.Fact{{
+			Declaration: report.BoolFact("later", "Was added later.").AddedIn(2),
+			Value:       func(context.Context) (any, error) { t.Error("called"); return true, nil },
+		}}
+	})
+	send(t, service)
+	if facts := s.lastHeartbeat().Facts; len(facts) > 0 {
+		t.Errorf("got %v", facts)
+	}
+}
+
+// TestReportingFactsDeclared: what is not declared rightly is an error of New.
+func TestReportingFactsDeclared(t *testing.T) {
+	value := func(context.Context) (any, error) { return true, nil }
+	for want, facts := range map[string][]rollcall.Fact{
+		"Facts[0]: no Value function": {{Declaration: report.BoolFact("a", "Is so.")}},
+		"declared twice": {
+			{Declaration: report.BoolFact("a", "Is so."), Value: value}, {Declaration: report.BoolFact("a", "Is not."), Value: value},
+		},
+		"reason": {{Declaration: report.BoolFact("a", ""), Value: value}},
+		"name":   {{Declaration: report.BoolFact("A B", "Is so."), Value: value}},
+		"kind":   {{Declaration: report.Fact{Name: "a", Reason: "Is so."}, Value: value}},
+	} {
+		_, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Facts: facts})
+		if err == nil || !strings.HasPrefix(err.Error(), "rollcall: Config.Facts") || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,485 @@
+package rollcall_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/slogtest"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+var diskFull = rollcall.Issue{Source: "test", Component: "disk", Reason: "full"}
+
+func withContext(keys ...string) func(*rollcall.Config) {
+	return func(c *rollcall.Config) { c.IssueContext = keys }
+}
+
+// groups gives the groups of the health report as it would be sent now.
+func groups(t *testing.T, service *rollcall.Service) []report.Group {
+	t.Helper()
+	body := preview(t, service).Health
+	if body == nil {
+		return nil
+	}
+	h, dropped, err := report.ParseHealth(body)
+	if err != nil || dropped != (report.Dropped{}) {
+		t.Errorf("health report: got %+v, %v\n%s", dropped, err, body)
+	}
+	return h.Groups
+}
+
+func wantGroups(t *testing.T, service *rollcall.Service, want ...string) {
+	t.Helper()
+	var got []string
+	for _, g := range groups(t, service) {
+		got = append(got, fmt.Sprintf("%s/%s/%s/%s/%s %d %v", g.Source, g.Component, g.Reason, g.Stage, g.Severity, g.Count, g.Context))
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got groups\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// TestReportingIssues: what is counted, under which key, and what is left out.
+func TestReportingIssues(t *testing.T) {
+	long := strings.Repeat("a", report.MaxCodeLen)
+	with := func(change func(*rollcall.Issue)) rollcall.Issue {
+		issue := diskFull
+		change(&issue)
+		return issue
+	}
+	tests := []struct {
+		name  string
+		issue rollcall.Issue
+		want  string // "" when it is left out
+	}{
+		{"plain", diskFull, "test/disk/full//error 1 map[]"},
+		{"all of it", rollcall.Issue{"s", "c", "r", "st", report.SeverityCritical, map[string]string{"op": "write", "fs.kind": "ext4"}},
+			"s/c/r/st/critical 1 map[fs.kind:ext4 op:write]"},
+		{"longest codes", with(func(i *rollcall.Issue) { i.Reason = long }), "test/disk/" + long + "//error 1 map[]"},
+		{"context not declared", with(func(i *rollcall.Issue) { i.Context = map[string]string{"user": "bob", "op": "read"} }),
+			"test/disk/full//error 1 map[op:read]"},
+		{"context of free text", with(func(i *rollcall.Issue) { i.Context = map[string]string{"op": "/home/bob/x.txt"} }),
+			"test/disk/full//error 1 map[]"},
+
+		{"no source", with(func(i *rollcall.Issue) { i.Source = "" }), ""},
+		{"no component", with(func(i *rollcall.Issue) { i.Component = "" }), ""},
+		{"no reason", with(func(i *rollcall.Issue) { i.Reason = "" }), ""},
+		{"free text", with(func(i *rollcall.Issue) { i.Reason = "open /home/bob: no such file" }), ""},
+		{"upper case", with(func(i *rollcall.Issue) { i.Component = "Disk" }), ""},
+		{"too long", with(func(i *rollcall.Issue) { i.Stage = long + "a" }), ""},
+		{"not ASCII", with(func(i *rollcall.Issue) { i.Source = "tést" }), ""},
+		{"unknown severity", with(func(i *rollcall.Issue) { i.Severity = "fatal" }), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			service := newSite(t, grantedBoth).start(withContext("op", "fs.kind"))
+			service.ReportIssue(tt.issue)
+			leftOut := int64(0)
+			if tt.want == "" {
+				wantGroups(t, service)
+				leftOut = 1
+			} else {
+				wantGroups(t, service, tt.want)
+			}
+			if got := service.Status().Reporting.IssuesLeftOut; got != leftOut {
+				t.Errorf("got %d left out, want %d", got, leftOut)
+			}
+		})
+	}
+}
+
+// TestReportingIssueContext: a report has the context of the last occurrence that had one.
+func TestReportingIssueContext(t *testing.T) {
+	service := newSite(t, grantedBoth).start(withContext("op", "fs"))
+	for i, want := range []string{"map[]", "map[fs:ext4 op:read]", "map[fs:ext4 op:read]", "map[op:write]", "map[]"} {
+		issue := diskFull
+		issue.Context = []map[string]string{
+			nil, {"op": "read", "fs": "ext4"}, {}, {"op": "write"}, {"op": "not a code"},
+		}[i]
+		service.ReportIssue(issue)
+		wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d %s", i+1, want))
+	}
+}
+
+// TestReportingIssueBounds: at most 25 groups, and the first ones stay.
+func TestReportingIssueBounds(t *testing.T) {
+	s := newSite(t, grantedBoth)
+	service := s.start()
+	for range 3 {
+		for i := range 1000 {
+			issue := diskFull
+			issue.Reason = fmt.Sprintf("reason%04d", i)
+			service.ReportIssue(issue)
+		}
+	}
+	got := groups(t, service)
+	if len(got) != report.MaxGroups {
+		t.Fatalf("got %d groups", len(got))
+	}
+	for i, g := range got {
+		if want := fmt.Sprintf("reason%04d", i); g.Reason != want || g.Count != 3 {
+			t.Errorf("got %s counted %d times, want %s 3 times", g.Reason, g.Count, want)
+		}
+	}
+	if n := service.Status().Reporting.IssuesLeftOut; n != 3*(1000-report.MaxGroups) {
+		t.Errorf("got %d left out", n)
+	}
+	send(t, service)
+	if h := s.lastHealth(); len(h.Groups) != report.MaxGroups {
+		t.Errorf("%d groups were accepted", len(h.Groups))
+	}
+}
+
+// TestReportingIssuesCumulate: counts stay when they were sent, with the same beginning, so that a repeat, and a report
+// that was lost, change nothing.
+func TestReportingIssuesCumulate(t *testing.T) {
+	s := newSite(t, grantedBoth)
+	service := s.start()
+	service.ReportIssue(diskFull)
+	send(t, service)
+	send(t, service)
+	first, repeat := s.collector.HealthReports()[0], s.collector.HealthReports()[1]
+	first.SentAt, repeat.SentAt = time.Time{}, time.Time{}
+	if fmt.Sprint(first) != fmt.Sprint(repeat) {
+		t.Errorf("a repeat changed something: got\n%+v\nwant\n%+v", repeat, first)
+	}
+	for range 4 {
+		service.ReportIssue(diskFull)
+	}
+	send(t, service)
+	g := s.lastHealth().Groups[0]
+	if g.Count != 5 || !g.Since.Equal(first.Groups[0].Since) || !g.First.Equal(first.Groups[0].First) || g.Last.Before(g.First) {
+		t.Errorf("got %+v, want 5 since %v", g, first.Groups[0].Since)
+	}
+}
+
+// TestReportingIssueTimes goes through a clock that is set back.
+func TestReportingIssueTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		service := r.start()
+		begin := time.Now()
+		service.ReportIssue(diskFull)
+		time.Sleep(time.Hour)
+		service.ReportIssue(diskFull)
+		g := groups(t, service)[0]
+		if !g.Since.Equal(begin) || !g.First.Equal(begin) || !g.Last.Equal(begin.Add(time.Hour)) || g.Count != 2 {
+			t.Errorf("got %+v", g)
+		}
+	})
+}
+
+// TestReportingIssueCountStops at what a report can hold.
+func TestReportingIssueCountStops(t *testing.T) {
+	service := newSite(t, grantedBoth).start()
+	service.ReportIssue(diskFull)
+	rollcall.SetIssueCounts(service, report.MaxGroupCount-1)
+	for range 3 {
+		service.ReportIssue(diskFull)
+	}
+	wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d map[]", report.MaxGroupCount))
+}
+
+// TestReportingIssuesDropped: what was counted under another decision is never sent.
+func TestReportingIssuesDropped(t *testing.T) {
+	one := "test/disk/full//error 1 map[]"
+	health := func(value string) string {
+		return strings.Replace(grantedBoth, `"health_enabled": true`, `"health_enabled": `+value, 1)
+	}
+	t.Run("withdrawn", func(t *testing.T) {
+		s := newSite(t, grantedBoth)
+		service := s.start()
+		for name, set := range map[string]func(context.Context, bool) error{"health": service.SetHealthConsent, "all": service.SetConsent} {
+			service.ReportIssue(diskFull)
+			wantGroups(t, service, one)
+			if err := set(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+			if got := groups(t, service); got != nil {
+				t.Errorf("%s: got %v after the withdrawal", name, got)
+			}
+			service.ReportIssue(diskFull) // in the time without consent
+			if err := set(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			send(t, service)
+			if got := s.collector.HealthReports(); got != nil {
+				t.Errorf("%s: sent %v", name, got)
+			}
+		}
+		service.ReportIssue(diskFull)
+		send(t, service)
+		if got := s.lastHealth().Groups; len(got) != 1 || got[0].Count != 1 {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("by an edit of the config", func(t *testing.T) {
+		s := newSite(t, health("false"))
+		service := s.start()
+		for _, value := range []string{"true", "false", "null", "true"} {
+			service.Decisions(t.Context()) // as it was
+			service.ReportIssue(diskFull)
+			s.write(s.config, health(value))
+			service.Decisions(t.Context())
+			wantHere := 0
+			if value == "null" {
+				wantHere = 1 // denied as before; the preview shows what would be counted
+			}
+			if got := groups(t, service); len(got) != wantHere {
+				t.Errorf("%s: got %v", value, got)
+			}
+		}
+		send(t, service)
+		if got := s.collector.HealthReports(); got != nil {
+			t.Errorf("sent %v", got)
+		}
+	})
+	t.Run("not by a config that cannot be read", func(t *testing.T) {
+		s := newSite(t, grantedBoth)
+		service := s.start()
+		service.ReportIssue(diskFull)
+		s.write(s.config, grantedBoth[:20])
+		if d := service.Decisions(t.Context()); d.Health.State != rollcall.Denied {
+			t.Errorf("got %v", d.Health)
+		}
+		s.write(s.config, grantedBoth)
+		send(t, service)
+		if got := s.lastHealth().Groups; len(got) != 1 {
+			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("not what was counted before the first look", func(t *testing.T) {
+		s := newSite(t, grantedBoth)
+		service := s.make()
+		service.ReportIssue(diskFull)
+		if err := service.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		send(t, service)
+		if got := s.lastHealth().Groups; len(got) != 1 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// TestReportingIssuesConcurrently is for the race detector.
+func TestReportingIssuesConcurrently(t *testing.T) {
+	s := newSite(t, grantedBoth)
+	service := s.start(withContext("op"))
+	log := slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{Source: "log", Component: "main"}))
+	const goroutines, rounds = 8, 200
+	var wg sync.WaitGroup
+	for i := range goroutines {
+		wg.Go(func() {
+			for range rounds {
+				service.ReportIssue(rollcall.Issue{Source: "test", Component: "disk", Reason: "full", Context: map[string]string{"op": fmt.Sprintf("op%d", i)}})
+				log.Warn("something", "n", i)
+			}
+		})
+	}
+	for range 5 {
+		groups(t, service)
+		service.Status()
+		send(t, service)
+	}
+	wg.Wait()
+	for _, g := range groups(t, service) {
+		if g.Count != goroutines*rounds {
+			t.Errorf("got %s counted %d times, want %d", g.Reason, g.Count, goroutines*rounds)
+		}
+	}
+}
+
+// TestReportIssueAllocates nothing for what is counted already.
+func TestReportIssueAllocates(t *testing.T) {
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", IssueContext: []string{"op"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := diskFull
+	with.Context = map[string]string{"op": "write", "other": "not declared"}
+	log := slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{
+		Source: "log", Component: "main", ComponentKey: "component", Reasons: map[string]string{"Disk is full": "disk-full"},
+	}))
+	for name, do := range map[string]func(){
+		"ReportIssue":              func() { service.ReportIssue(diskFull) },
+		"ReportIssue with context": func() { service.ReportIssue(with) },
+		"not valid":                func() { service.ReportIssue(rollcall.Issue{}) },
+		"nil service":              func() { (*rollcall.Service)(nil).ReportIssue(diskFull) },
+		"IssueHandler": func() {
+			log.LogAttrs(context.Background(), slog.LevelWarn, "Disk is full", slog.String("component", "disk"))
+		},
+	} {
+		do()
+		if n := testing.AllocsPerRun(100, do); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// TestIssueHandler: which records become which issues. The text of a record never does.
+func TestIssueHandler(t *testing.T) {
+	options := rollcall.IssueHandlerOptions{
+		Source: "log", Component: "main", ComponentKey: "component",
+		Reasons: map[string]string{"Disk is full": "disk-full", "Odd": "not a code"},
+	}
+	secret := slog.String("path", "/home/bob")
+	tests := []struct {
+		name string
+		log  func(*slog.Logger)
+		want []string
+	}{
+		{"debug and info", func(l *slog.Logger) {
+			l.Debug("Disk is full")
+			l.Info("Disk is full")
+			l.Log(t.Context(), 3, "Disk is full")
+		}, nil},
+		{"warning", func(l *slog.Logger) { l.Warn("Disk is full", secret) }, []string{"log/main/disk-full//warning 1 map[]"}},
+		{"more than a warning", func(l *slog.Logger) { l.Log(t.Context(), 7, "Disk is full") }, []string{"log/main/disk-full//warning 1 map[]"}},
+		{"error", func(l *slog.Logger) { l.Error("Disk is full", secret) }, []string{"log/main/disk-full//error 1 map[]"}},
+		{"more than an error", func(l *slog.Logger) { l.Log(t.Context(), 12, "Disk is full") }, []string{"log/main/disk-full//error 1 map[]"}},
+		{"unlisted", func(l *slog.Logger) { l.Error("open /home/bob: no"); l.Error("other") }, []string{"log/main/unlisted//error 2 map[]"}},
+		{"listed wrongly", func(l *slog.Logger) { l.Error("Odd") }, []string{"log/main/unlisted//error 1 map[]"}},
+
+		{"component", func(l *slog.Logger) { l.Warn("Disk is full", "component", "disk") }, []string{"log/disk/disk-full//warning 1 map[]"}},
+		{"component of the logger", func(l *slog.Logger) { l.With("component", "disk").Warn("Disk is full") }, []string{"log/disk/disk-full//warning 1 map[]"}},
+		{"component of the record goes first", func(l *slog.Logger) { l.With("component", "disk").Warn("Disk is full", "component", "raid") },
+			[]string{"log/raid/disk-full//warning 1 map[]"}},
+		{"component is free text", func(l *slog.Logger) { l.Warn("Disk is full", "component", "Bob's disk") }, []string{"log/main/disk-full//warning 1 map[]"}},
+		{"component is a number", func(l *slog.Logger) { l.Warn("Disk is full", "component", 7) }, []string{"log/main/disk-full//warning 1 map[]"}},
+		{"component is a LogValuer", func(l *slog.Logger) { l.Warn("Disk is full", "component", valuer("disk")) }, []string{"log/disk/disk-full//warning 1 map[]"}},
+		{"component panics", func(l *slog.Logger) { l.Warn("Disk is full", "component", panicking{}) }, []string{"log/main/disk-full//warning 1 map[]"}},
+		{"component in a group", func(l *slog.Logger) {
+			l.WithGroup("g").Warn("Disk is full", "component", "disk")
+			l.WithGroup("g").With("component", "disk").Warn("Disk is full")
+			l.Warn("Disk is full", slog.Group("g", "component", "disk"))
+		}, []string{"log/main/disk-full//warning 3 map[]"}},
+		{"component before a group", func(l *slog.Logger) { l.With("component", "disk").WithGroup("g").Warn("Disk is full") },
+			[]string{"log/disk/disk-full//warning 1 map[]"}},
+		{"component in a group without a name", func(l *slog.Logger) {
+			l.WithGroup("").Warn("Disk is full", slog.Group("", "component", "disk"))
+		}, []string{"log/disk/disk-full//warning 1 map[]"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			service := newSite(t, grantedBoth).start()
+			tt.log(slog.New(rollcall.IssueHandler(service, slog.DiscardHandler, options)))
+			wantGroups(t, service, tt.want...)
+		})
+	}
+}
+
+type valuer string
+
+func (v valuer) LogValue() slog.Value { return slog.StringValue(string(v)) }
+
+type panicking struct{}
+
+func (panicking) LogValue() slog.Value { panic("host") }
+
+// TestIssueHandlerHandsOn: what the handler beneath gets is what it would get without, level included, and its errors
+// come back.
+func TestIssueHandlerHandsOn(t *testing.T) {
+	s := newSite(t, grantedBoth)
+	service := s.start()
+	options := rollcall.IssueHandlerOptions{Source: "log", Component: "main"}
+	do := func(next slog.Handler) {
+		l := slog.New(next)
+		for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+			l.With("a", 1).WithGroup("g").With("b", 2).WithGroup("").Log(t.Context(), level, "text", "c", 3)
+		}
+	}
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelWarn, slog.LevelError, 100} {
+		var with, without bytes.Buffer
+		plain := func(out *bytes.Buffer) slog.Handler {
+			return slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: noTime})
+		}
+		do(rollcall.IssueHandler(service, plain(&with), options))
+		do(plain(&without))
+		if with.String() != without.String() {
+			t.Errorf("level %v: got\n%s\nwant\n%s", level, &with, &without)
+		}
+	}
+	wantGroups(t, service, "log/main/unlisted//error 4 map[]", "log/main/unlisted//warning 4 map[]")
+
+	h := rollcall.IssueHandler(service, slog.NewTextHandler(new(bytes.Buffer), nil), options)
+	if !h.Enabled(t.Context(), slog.LevelInfo) || h.Enabled(t.Context(), slog.LevelDebug) {
+		t.Error("below a warning, the level is that of the handler beneath")
+	}
+	failure := errors.New("disk full")
+	if err := rollcall.IssueHandler(service, failing{failure}, options).Handle(t.Context(), slog.Record{Level: slog.LevelError}); !errors.Is(err, failure) {
+		t.Errorf("got %v, want %v", err, failure)
+	}
+	next := slog.NewTextHandler(new(bytes.Buffer), nil)
+	if got := rollcall.IssueHandler(nil, next, options); got != slog.Handler(next) {
+		t.Error("with no service, it is not the handler beneath")
+	}
+	slog.New(rollcall.IssueHandler(nil, nil, options)).Error("goes nowhere")
+}
+
+func noTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// failing is a handler that fails.
+type failing struct{ err error }
+
+func (failing) Enabled(context.Context, slog.Level) bool    { return true }
+func (f failing) Handle(context.Context, slog.Record) error { return f.err }
+func (f failing) WithAttrs([]slog.Attr) slog.Handler        { return f }
+func (f failing) WithGroup(string) slog.Handler             { return f }
+
+// TestIssueHandlerContract is package slog's own test of handlers.
+func TestIssueHandlerContract(t *testing.T) {
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	slogtest.Run(t, func(*testing.T) slog.Handler {
+		out.Reset()
+		return rollcall.IssueHandler(service, slog.NewJSONHandler(&out, nil), rollcall.IssueHandlerOptions{
+			Source: "log", Component: "main", ComponentKey: "a",
+		})
+	}, func(t *testing.T) map[string]any {
+		return parseObject(t, out.Bytes())
+	})
+}
+
+// TestIssueHandlerOfOwnLogger: the service's own warnings can be issues too.
+func TestIssueHandlerOfOwnLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		r.fs.Chmod(configPath, 0o444)
+		var service *rollcall.Service
+		handler := &lateHandler{}
+		service = r.make(func(c *rollcall.Config) { c.Logger = slog.New(handler) })
+		handler.Handler = rollcall.IssueHandler(service, r.log, rollcall.IssueHandlerOptions{Source: "log", Component: "rollcall"})
+		if err := service.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantGroups(t, service, "log/rollcall/unlisted//warning 2 map[]")
+	})
+}
+
+// A lateHandler is made before what it hands on to.
+type lateHandler struct{ slog.Handler }
+
+func (l *lateHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return l.Handler.Enabled(ctx, level)
+}
+func (l *lateHandler) Handle(ctx context.Context, r slog.Record) error {
+	return l.Handler.Handle(ctx, r)
+}
