@@ -83,18 +83,17 @@ func (a *Agent) Handler() http.Handler {
 		mux.Handle("POST "+PathConsent, takeConsent(s))
 		mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
 	}
-	mux.Handle("/", a.elsewhere())
+	mux.HandleFunc("/v1/", unknownPath)
+	if a.opts.Page != nil {
+		mux.Handle("/", a.opts.Page)
+	} else {
+		mux.HandleFunc("/", unknownPath)
+	}
 	return a.guard(mux)
 }
 
-// elsewhere serves the paths that are not the agent's own.
-func (a *Agent) elsewhere() http.Handler {
-	if a.opts.Page != nil {
-		return a.opts.Page
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusNotFound, "no such path")
-	})
+func unknownPath(w http.ResponseWriter, _ *http.Request) {
+	writeError(w, http.StatusNotFound, "no such path")
 }
 
 // allowOnly refuses what has another method.
