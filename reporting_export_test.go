@@ -2,6 +2,7 @@ package rollcall
 
 import (
 	"context"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -14,6 +15,9 @@ func SetIssueCounts(s *Service, n int) {
 		group.Count = n
 	}
 }
+
+// ReportIssueAt reports an issue at a time.
+func ReportIssueAt(s *Service, issue Issue, now time.Time) { s.issues.add(issue, now) }
 
 // BuildHeartbeat makes a heartbeat for decisions that are known.
 func BuildHeartbeat(ctx context.Context, s *Service, d Decisions) report.Heartbeat {

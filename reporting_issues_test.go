@@ -162,7 +162,7 @@ func TestReportingIssuesCumulate(t *testing.T) {
 	}
 }
 
-// TestReportingIssueTimes goes through a clock that is set back.
+// TestReportingIssueTimes also goes through a clock that is set back.
 func TestReportingIssueTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
@@ -174,6 +174,10 @@ func TestReportingIssueTimes(t *testing.T) {
 		g := groups(t, service)[0]
 		if !g.Since.Equal(begin) || !g.First.Equal(begin) || !g.Last.Equal(begin.Add(time.Hour)) || g.Count != 2 {
 			t.Errorf("got %+v", g)
+		}
+		rollcall.ReportIssueAt(service, diskFull, begin.Add(-24*time.Hour))
+		if again := groups(t, service)[0]; !again.First.Equal(g.First) || !again.Last.Equal(g.Last) || again.Count != 3 {
+			t.Errorf("the clock was set back: got %+v", again)
 		}
 	})
 }

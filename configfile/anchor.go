@@ -102,14 +102,14 @@ func (a *Anchor) Replace(ctx context.Context, text string) error {
 		return a.untilStill(func() (string, error) {
 			now, err := a.read(ctx)
 			switch {
-			case errors.Is(err, fs.ErrNotExist) && !a.isSymlink():
-				return text, a.make(ctx, text, func() func() { return func() {} })
 			case err == nil:
 				return text, a.replace(ctx, now, text)
-			case errors.Is(err, fs.ErrNotExist), IsReadOnly(err), errors.Is(err, ErrTooLarge):
-				return text, a.overwrite(ctx, text)
+			case errors.Is(err, fs.ErrNotExist) && !a.isSymlink():
+				return text, a.make(ctx, text, func() func() { return func() {} })
+			case errors.Is(err, ErrNotRegular):
+				return "", err
 			}
-			return "", err
+			return text, a.overwrite(ctx, text)
 		})
 	})
 	return err

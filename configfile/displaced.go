@@ -179,8 +179,8 @@ func (r *replacement) notPutBack(err error) error {
 	return fmt.Errorf("put back what another program saved, which is now in %s: %w", filepath.Base(r.temp), err)
 }
 
-// writtenTo gives what a program has written to the file that was renamed over, or nil. A file that is empty or cut
-// short even after a while is not put back: the rest of it would never come.
+// writtenTo gives what a program has written to the file that was renamed over, or nil. What is empty or cut short even
+// after a while is not put back, since the rest of it would never come, nor is what is too large to be read as a whole.
 func (r *replacement) writtenTo(displaced fsys.File) []byte {
 	noWriters(context.Background(), displaced)
 	var content bytes.Buffer
@@ -189,10 +189,10 @@ func (r *replacement) writtenTo(displaced fsys.File) []byte {
 		if err == nil && (bytes.Equal(content.Bytes(), r.was) || bytes.Equal(content.Bytes(), r.data)) {
 			return nil
 		}
-		if err == nil && !isCutShort(content.Bytes()) {
+		if err == nil && content.Len() <= MaxSize && !isCutShort(content.Bytes()) {
 			return content.Bytes()
 		}
-		if again == len(rereads) {
+		if again == len(rereads) || content.Len() > MaxSize {
 			return nil
 		}
 		time.Sleep(rereads[again])

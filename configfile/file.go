@@ -215,11 +215,11 @@ func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, v
 	now, want := values[0], value.value()
 	stays := keep(now)
 	if (stays || now == want && !want.Long) && !f.Unsynced(key, now) {
-		err := f.confirm(ctx, target, s.file)
-		if err != nil {
+		if err := f.confirm(ctx, target, s.file); err != nil {
 			f.doubt(key, now)
+			return Value{}, false, err
 		}
-		return now, false, err
+		return now, false, nil
 	}
 	if err := f.writable(target, s.info); err != nil {
 		return Value{}, false, err

@@ -3,6 +3,7 @@ package configfile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,10 +28,8 @@ func (k Key) Check() error {
 	if len(k) == 0 {
 		return errors.New("no name")
 	}
-	for _, name := range k {
-		if name == "" {
-			return errors.New("empty name")
-		}
+	if slices.Contains(k, "") {
+		return errors.New("empty name")
 	}
 	return nil
 }

@@ -13,6 +13,9 @@ import (
 
 const separator = string(os.PathSeparator)
 
+// renamesOverOpen tells whether a file can be renamed over one that is open.
+const renamesOverOpen = runtime.GOOS != "windows"
+
 func hasParents(path string) bool { return runtime.GOOS != "windows" && strings.Contains(path, "..") }
 
 // clean is filepath.Clean, but for "..".

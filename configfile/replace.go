@@ -116,13 +116,14 @@ func (r *replacement) do(ctx context.Context) (err error) {
 		r.fs.Remove(r.temp)
 		return err
 	}
-	defer fence.Close()
 	// From here to the end nothing is given up half done, not even by an operation that was abandoned long ago: what it
 	// completes late has to be looked at and, when it displaced something newer, to be undone.
 	err = r.fs.Exchange(r.temp, r.target)
 	if errors.Is(err, errors.ErrUnsupported) {
+		fence.Close()
 		return r.renameOver(ctx)
 	}
+	defer fence.Close()
 	if err != nil && r.is(r.temp, r.ours) { // else it was carried out all the same, and only the answer lost
 		r.fs.Remove(r.temp)
 		return refusal(fmt.Errorf("exchange: %w", err))
@@ -211,13 +212,23 @@ func (r *replacement) renameOver(ctx context.Context) error {
 		return err
 	}
 	defer fence.Close()
+	if !renamesOverOpen {
+		// Nor can it be where another program has the file open, so that there is nothing to be put back.
+		for _, file := range []fsys.File{displaced, fence, r.like} {
+			if file != nil {
+				file.Close()
+			}
+		}
+	}
 	err = r.fs.Rename(r.temp, r.target)
 	if err != nil && r.is(r.temp, r.ours) {
 		r.fs.Remove(r.temp)
 		return refusal(fmt.Errorf("rename: %w", err))
 	}
-	if newer := r.writtenTo(displaced); newer != nil {
-		return r.restore(newer)
+	if renamesOverOpen {
+		if newer := r.writtenTo(displaced); newer != nil {
+			return r.restore(newer)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("rename: %w", err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 
@@ -48,6 +47,8 @@ type consentView struct {
 	Elsewhere       bool   // in the host's own settings, which only the host changes
 	CanGrant        bool
 	CanDeny         bool
+	// Added are the fields that came after the grant, which does not cover them.
+	Added []string
 }
 
 type idView struct {
@@ -83,7 +84,11 @@ type reportView struct {
 	Size          int
 }
 
-type fieldView struct{ Name, Value, Reason string }
+type fieldView struct {
+	Name, Value, Reason string
+	// Added says that the field came after the grant.
+	Added bool
+}
 
 type storageView struct {
 	Attempts       int
@@ -95,30 +100,6 @@ type storageView struct {
 	NothingToTell  bool
 	DoesNotAnswer  bool
 	TroubleReading bool
-}
-
-// servePage answers with the page itself.
-func (p *operatorPage) servePage(w http.ResponseWriter, r *http.Request) {
-	p.render(w, http.StatusOK, "page.html", p.look(r))
-}
-
-// look asks the service how it is. The preview comes first, since it looks at the operator's decisions as they are now.
-func (p *operatorPage) look(r *http.Request) view {
-	if p.service == nil {
-		return newView(p.opts.Title, p.notice(r), nil, glance{}, time.Now())
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), previewTimeout)
-	defer cancel()
-	var g glance
-	g.preview, g.previewError = p.service.Preview(ctx)
-	status := p.service.Status()
-	return newView(p.opts.Title, p.notice(r), &status, g, time.Now())
-}
-
-// A glance is what came of asking for a preview.
-type glance struct {
-	preview      rollcall.Preview
-	previewError error
 }
 
 // newView makes the view of a status, which is nil without a service.
@@ -137,6 +118,11 @@ func newView(host string, n *notice, st *rollcall.Status, g glance, now time.Tim
 	}
 	v.Sending = newSendingView(st.Reporting, now)
 	v.Preview = newPreviewView(g)
+	for _, f := range v.Preview.Fields {
+		if f.Added {
+			v.Telemetry.Added = append(v.Telemetry.Added, f.Name)
+		}
+	}
 	v.Storage = newStorageView(*st, now)
 	v.Storage.DoesNotAnswer = v.Storage.Stuck != "" || v.Preview.TimedOut
 	v.Summary = summarize(v)
@@ -222,7 +208,9 @@ func newPreviewView(g glance) previewView {
 		v.Health = &health
 	}
 	for _, f := range g.preview.Fields {
-		v.Fields = append(v.Fields, fieldView{Name: f.Name, Value: visible(f.Value), Reason: visible(f.Reason)})
+		v.Fields = append(v.Fields, fieldView{
+			Name: visible(f.Name), Value: visible(f.Value), Reason: visible(f.Reason), Added: g.isAdded(f),
+		})
 	}
 	return v
 }

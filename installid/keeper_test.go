@@ -1,0 +1,254 @@
+package installid_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+)
+
+// A script is a store that does as it is told. It counts the calls, and those at the same time.
+type script struct {
+	load, save, replace func(context.Context, installid.ID) (installid.Record, error)
+
+	mu                    sync.Mutex
+	loads, saves, running int
+	together              bool
+}
+
+func (s *script) call(ctx context.Context, count *int, do func(context.Context, installid.ID) (installid.Record, error), id installid.ID) (installid.Record, error) {
+	s.mu.Lock()
+	*count++
+	s.running++
+	s.together = s.together || s.running > 1
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.running--
+		s.mu.Unlock()
+	}()
+	if do == nil {
+		return installid.Record{}, installid.ErrNotFound
+	}
+	return do(ctx, id)
+}
+
+func (s *script) Load(ctx context.Context) (installid.Record, error) {
+	return s.call(ctx, &s.loads, s.load, installid.ID{})
+}
+
+func (s *script) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
+	return s.call(ctx, &s.saves, s.save, id)
+}
+
+func (s *script) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
+	return s.call(ctx, new(int), s.replace, id)
+}
+
+func (s *script) counts() (loads, saves int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loads, s.saves
+}
+
+// gives is an operation that gives a record.
+func gives(rec installid.Record, err error) func(context.Context, installid.ID) (installid.Record, error) {
+	return func(context.Context, installid.ID) (installid.Record, error) { return rec, err }
+}
+
+// stores is one that stores the ID.
+func stores(_ context.Context, id installid.ID) (installid.Record, error) {
+	return installid.Record{ID: id, Place: "here", Written: true}, nil
+}
+
+func start(t *testing.T, store installid.Store, opts installid.Options) *installid.Keeper {
+	t.Helper()
+	k, err := installid.NewKeeper(store, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestIncompleteStore is one that always says that a copy is missing, and has no upkeep to make it: it is asked rarely.
+func TestIncompleteStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{load: gives(installid.Record{ID: mustParse(knownID), Incomplete: true}, nil)}
+		k := start(t, s, installid.Options{})
+		time.Sleep(24 * time.Hour)
+		if loads, saves := s.counts(); loads > 40 || saves > 0 {
+			t.Errorf("%d loads, %d saves in a day", loads, saves)
+		}
+		if st := k.Status(); !st.Persisted || !st.Incomplete || st.Reason == "" {
+			t.Errorf("got %+v", st)
+		}
+	})
+}
+
+// TestOneAtATime: whatever is called on the keeper, its store is used by one at a time.
+func TestOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slowly := func(ctx context.Context, id installid.ID) (installid.Record, error) {
+			time.Sleep(time.Second)
+			return stores(ctx, id)
+		}
+		s := &script{save: slowly, replace: slowly}
+		k := start(t, s, installid.Options{Lazy: true})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if id, err := k.Reset(t.Context()); err != nil || id.IsZero() {
+					t.Errorf("Reset: %q, %v", id, err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if s.together {
+			t.Error("two operations at the same time")
+		}
+	})
+}
+
+// TestResetWaitsNoLongerThanItsContext while another operation has the store.
+func TestResetWaitsNoLongerThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(ctx context.Context, _ installid.ID) (installid.Record, error) {
+			<-ctx.Done()
+			return installid.Record{}, errors.Join(flight.ErrTimeout, context.Cause(ctx))
+		}
+		k := start(t, &script{load: hang, replace: stores}, installid.Options{Lazy: true, AttemptTimeout: time.Hour, StartTimeout: time.Hour})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if _, err := k.Reset(ctx); !errors.Is(err, flight.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got error %v", err)
+		}
+		if d := time.Since(begin); d != time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+// TestPermanentAndNot: what is worth trying again, by what an error says.
+func TestPermanentAndNot(t *testing.T) {
+	tests := []struct {
+		name     string
+		err      error
+		attempts int
+		took     time.Duration
+	}{
+		{"transient", errors.New("oh"), 3, 3 * time.Second},
+		{"permanent", configfile.ErrReadOnly, 1, 0},
+		{"permanent in another process", judged(true), 1, 0},
+		{"transient in another process", judged(false), 3, 3 * time.Second},
+		{"a time-out of something permanent", errors.Join(flight.ErrTimeout, configfile.ErrReadOnly), 3, 3 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{save: gives(installid.Record{}, tt.err)}
+				begin := time.Now()
+				k := start(t, s, installid.Options{})
+				if d := time.Since(begin); d != tt.took {
+					t.Errorf("Start took %v, want %v", d, tt.took)
+				}
+				if st := k.Status(); st.Attempts != tt.attempts || st.Persisted || st.Provisional {
+					t.Errorf("got %+v", st)
+				}
+			})
+		})
+	}
+}
+
+type judged bool
+
+func (j judged) Error() string   { return "judged elsewhere" }
+func (j judged) Permanent() bool { return bool(j) }
+
+// TestMayCreate: it is asked before an ID is made or stored, and not about one that is stored.
+func TestMayCreate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enabled := configfile.Value{Kind: configfile.Bool, Text: "true"}
+		var asked []configfile.Value
+		var may atomic.Bool
+		s := &script{load: gives(installid.Record{Enabled: enabled}, installid.ErrNotFound), save: stores}
+		k, err := installid.NewKeeper(s, installid.Options{MayCreate: func(_ context.Context, v configfile.Value) bool {
+			asked = append(asked, v)
+			return may.Load()
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Reset(t.Context()); err == nil {
+			t.Error("Reset made one")
+		}
+		if err := k.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !k.ID().IsZero() || len(asked) != 1 || asked[0] != enabled || k.Status().Enabled != enabled {
+			t.Errorf("got ID %q, asked about %v", k.ID(), asked)
+		}
+		if next := time.Until(k.Status().NextTry); next != time.Minute {
+			t.Errorf("looks again in %v", next)
+		}
+		may.Store(true)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if st := k.Status(); st.ID.IsZero() || !st.Persisted || st.Attempts != 2 {
+			t.Errorf("got %+v", st)
+		}
+		if err := k.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestNoteEnabled: the consent that somebody else has read counts, until the keeper reads it again.
+func TestNoteEnabled(t *testing.T) {
+	k, err := installid.NewKeeper(&script{}, installid.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := configfile.Value{Kind: configfile.Bool, Text: "true"}
+	k.NoteEnabled(yes, nil)
+	if st := k.Status(); st.Enabled != yes || st.Unread {
+		t.Errorf("got %+v", st)
+	}
+	k.NoteEnabled(configfile.Value{}, errors.New("oh"))
+	if st := k.Status(); !st.Unread {
+		t.Errorf("got %+v", st)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	if _, err := installid.NewKeeper(nil, installid.Options{}); err == nil {
+		t.Error("no store: got no error")
+	}
+	for _, opts := range []installid.Options{
+		{Attempts: -1}, {Attempts: installid.MaxAttempts + 1},
+		{AttemptTimeout: -1}, {StartTimeout: -1}, {Backoff: -1},
+		{AttemptTimeout: installid.MaxWait + 1}, {StartTimeout: installid.MaxWait + 1}, {Backoff: installid.MaxWait + 1},
+	} {
+		if _, err := installid.NewKeeper(&script{}, opts); err == nil {
+			t.Errorf("%+v: got no error", opts)
+		}
+	}
+}
