@@ -227,7 +227,7 @@ func (s *Service) settledDecision(ctx context.Context, st installid.Status) Deci
 	switch {
 	case s.storeReadsConsent && (st.Unread || !isTrue(st.Enabled)):
 		return s.known(st).Telemetry
-	case st.Stuck != "":
+	case st.Stuck != "" && s.config.Load == nil && s.config.Consent == nil:
 		s.remember(&reading{err: errors.New("the storage does not answer")}) // and would not now
 		return s.known(st).Telemetry
 	}

@@ -275,7 +275,7 @@ func TestSweep(t *testing.T) {
 		service := r.start()
 		synctest.Wait()
 		r.wantFiles(anchorPath, "/srv/app/.config.json.rollcall-mine.tmp", configPath, "/srv/app/config.json.tmp")
-		r.wantPersisted(service, service.ID().String())
+		r.wantState(service, idIn(r.fs), true)
 	})
 }
 

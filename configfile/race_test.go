@@ -126,61 +126,91 @@ func patient(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestRaceWithHost starts 16 processes while the host saves again and again. None of the host's saves is lost, also when
-// the processes are so impatient that most of their operations are given up, and go on by themselves.
+// TestRaceWithHost has processes save the ID again and again while the host saves again and again. All of them have one
+// ID, and the host's last save is there in the end, also where locks do not work, and when the processes are so impatient
+// that most of their operations are given up and go on by themselves.
 func TestRaceWithHost(t *testing.T) {
-	for _, host := range hostSaves {
-		for _, patience := range []time.Duration{time.Hour, 3 * time.Millisecond} {
-			t.Run(fmt.Sprint(host.name, ", ", patience), func(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		patience time.Duration
+		rule     faultfs.Rule
+	}{
+		{"patient", time.Hour, faultfs.Rule{Op: faultfs.OpLock}},
+		{"without locks", time.Hour, faultfs.Rule{Op: faultfs.OpLock, Err: syscall.ENOLCK}},
+		{"impatient", 3 * time.Millisecond, faultfs.Rule{Op: faultfs.OpLock}},
+	} {
+		for _, host := range hostSaves {
+			t.Run(tt.name+", host saves "+host.name, func(t *testing.T) {
 				t.Parallel()
-				for round := range uint64(4) {
-					raceWithHost(t, host.save, patience, round)
+				for seed := range uint64(3) {
+					bubble(t, func(t *testing.T, disk *faultfs.FS) {
+						disk.Inject(tt.rule)
+						delays(disk, seed, 500*time.Microsecond)
+						var saves int
+						stop := saveAgainAndAgain(t, disk, host.save, seed, &saves)
+						got := race(t, disk, 6, func(p *faultfs.FS, i int) (string, error) {
+							return publishAgainAndAgain(t, p, number(i), tt.patience)
+						})
+						stop()
+						time.Sleep(2 * time.Second) // in which what was displaced is put back
+						if now, err := parse([]byte(content(t, disk, configPath))); err != nil || now.Saves != saves {
+							t.Errorf("seed %d: got %+v, %v, want save %d", seed, now, err, saves)
+						}
+						if len(got) != 1 {
+							t.Errorf("seed %d: got %v", seed, got)
+						}
+						requireNoTemps(t, disk)
+					})
 				}
 			})
 		}
 	}
 }
 
-func raceWithHost(t *testing.T, save func(*faultfs.FS, string, string) error, patience time.Duration, seed uint64) {
+// saveAgainAndAgain has the host save until stop is called, and counts.
+func saveAgainAndAgain(t *testing.T, disk *faultfs.FS, save func(*faultfs.FS, string, string) error, seed uint64, saves *int) (stop func()) {
 	t.Helper()
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		delays(disk, seed, 500*time.Microsecond)
-		var saving sync.WaitGroup
-		saving.Go(func() {
-			process := disk.As("host")
-			for n := range 30 {
-				time.Sleep(time.Duration(n) * time.Millisecond)
-				text := strings.Replace(saved, `"saves": 2`, fmt.Sprintf(`"saves": %d`, n), 1)
-				if err := save(process, configPath, text); err != nil {
-					t.Error(err)
-				}
-				time.Sleep(time.Second) // in which what was displaced is put back
-				if got, err := parse([]byte(content(t, disk, configPath))); err != nil || got.Saves != n {
-					t.Errorf("seed %d, save %d: got %+v, %v", seed, n, got, err)
-				}
+	random := rand.New(rand.NewPCG(seed, 1))
+	process := disk.As("host")
+	stopped := make(chan struct{})
+	var saving sync.WaitGroup
+	saving.Go(func() {
+		for {
+			select {
+			case <-stopped:
+				return
+			case <-time.After(time.Duration(random.IntN(12_000)) * time.Microsecond):
 			}
-		})
-		got := race(t, disk, 16, func(p *faultfs.FS, i int) (string, error) {
-			time.Sleep(time.Duration(i) * 300 * time.Millisecond)
-			f := open(t, p)
-			a := f.Anchor("", isID)
-			for {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				text, err := a.Publish(ctx, number(i))
-				if err == nil {
-					text, err = set(ctx, f, text)
-				}
-				cancel()
-				if err == nil || configfile.Permanent(err) {
-					return text, err
-				}
-				time.Sleep(10 * time.Millisecond)
+			*saves++
+			if err := save(process, configPath, strings.Replace(saved, `"saves": 2`, fmt.Sprintf(`"saves": %d`, *saves), 1)); err != nil {
+				t.Error(err)
 			}
-		})
-		saving.Wait()
-		if len(got) != 1 {
-			t.Errorf("seed %d: got %v", seed, got)
 		}
-		requireNoTemps(t, disk)
 	})
+	return func() {
+		close(stopped)
+		saving.Wait()
+	}
+}
+
+// publishAgainAndAgain publishes an ID and sets it many times, and gives the one that it was given.
+func publishAgainAndAgain(t *testing.T, p *faultfs.FS, text string, patience time.Duration) (string, error) {
+	t.Helper()
+	f := open(t, p)
+	a := f.Anchor("", isID)
+	published := ""
+	for i := 0; i < 20 || published == ""; i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		got, err := a.Publish(ctx, text)
+		if err == nil {
+			if published != "" && got != published {
+				t.Errorf("got %s after %s", got, published)
+			}
+			published = got
+			set(ctx, f, published)
+		}
+		cancel()
+		time.Sleep(time.Millisecond)
+	}
+	return published, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -55,12 +56,9 @@ func (l Location) OpenRecordsFS(disk fsys.FS, store Store) (Records, error) {
 			return nil, err
 		}
 	}
-	switch {
-	case statePath == "":
-	case r.config != nil:
+	if statePath != "" {
 		r.state = r.config.AnchorAt(statePath, isJSON)
-	default:
-		r.state, err = configfile.OpenAnchorFS(disk, statePath, isJSON)
+		r.beside = l.ConfigPath != "" && filepath.Dir(statePath) == filepath.Dir(configPath)
 	}
 	return r, err
 }
@@ -97,6 +95,7 @@ type fileRecords struct {
 	config *configfile.File
 	policy *configfile.File
 	state  *configfile.Anchor
+	beside bool // whether the state lies beside the host's config
 }
 
 func (r *fileRecords) ReadValues(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
@@ -136,6 +135,12 @@ func (r *fileRecords) LoadState(ctx context.Context) ([]byte, error) {
 func (r *fileRecords) SaveState(ctx context.Context, state []byte) error {
 	if r.state == nil {
 		return ErrNoPlace
+	}
+	if r.beside {
+		// A config that is read-only is taken at its word, as the store does.
+		if err := r.config.Writable(ctx); configfile.IsReadOnly(err) {
+			return fmt.Errorf("nothing is written beside the config: %w", err)
+		}
 	}
 	return r.state.Replace(ctx, string(state))
 }

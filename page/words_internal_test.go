@@ -101,7 +101,7 @@ func TestEscaping(t *testing.T) {
 		if !strings.Contains(page, "&lt;script&gt;alert(1)&lt;/script&gt;") {
 			t.Errorf("the text is not on the page:\n%s", page)
 		}
-		for _, unwanted := range []string{"<script>", "<img", "</code><", "href=\"javascript:", "action=\"&", "ZgotmplZ"} {
+		for _, unwanted := range []string{"<script>", "<img", "href=\"javascript:", "action=\"&", "ZgotmplZ"} {
 			if strings.Contains(page, unwanted) {
 				t.Errorf("got %q in\n%s", unwanted, page)
 			}

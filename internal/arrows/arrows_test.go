@@ -43,7 +43,7 @@ var linkable = []string{
 }
 
 // testOnly are packages that no program may contain. They may import one another.
-var testOnly = []string{"internal/faultfs", "internal/lab"}
+var testOnly = []string{"internal/browser", "internal/faultfs", "internal/lab", "rollcalltest"}
 
 // A file is what matters here of a Go file.
 type file struct {
@@ -191,7 +191,7 @@ func skip(root, name string, entry fs.DirEntry) error {
 	if name == root {
 		return nil
 	}
-	if base := entry.Name(); base == "testdata" || base == "vendor" || base[0] == '.' || base[0] == '_' {
+	if base := entry.Name(); base == "testdata" || base == "vendor" || base == "node_modules" || base[0] == '.' || base[0] == '_' {
 		return filepath.SkipDir
 	}
 	if matches, _ := filepath.Glob(filepath.Join(name, "go.mod")); matches != nil {

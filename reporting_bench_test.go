@@ -1,0 +1,122 @@
+package rollcall_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// BenchmarkReportIssue: at most 200 ns, and no allocation.
+func BenchmarkReportIssue(b *testing.B) {
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", IssueContext: []string{"op"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range report.MaxGroups - 2 {
+		service.ReportIssue(rollcall.Issue{Source: "test", Component: fmt.Sprintf("part%d", i), Reason: "full"})
+	}
+	with := diskFull
+	with.Context = map[string]string{"op": "write"}
+	log := slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{Source: "log", Component: "main"}))
+	for name, do := range map[string]func(){
+		"":            func() { service.ReportIssue(diskFull) },
+		"WithContext": func() { service.ReportIssue(with) },
+		"NotValid":    func() { service.ReportIssue(rollcall.Issue{}) },
+		"Handler":     func() { log.LogAttrs(context.Background(), slog.LevelWarn, "text") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				do()
+			}
+		})
+	}
+	b.Run("Parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				service.ReportIssue(diskFull)
+			}
+		})
+	})
+}
+
+// BenchmarkHeartbeat builds the bytes of a heartbeat for decisions that were read: at most 50 µs and 8 KiB.
+func BenchmarkHeartbeat(b *testing.B) {
+	for _, n := range []int{0, 8, report.MaxFacts} {
+		b.Run(fmt.Sprintf("%dFacts", n), func(b *testing.B) {
+			service, decisions := heartbeatService(b, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				buildHeartbeat(b, service, decisions)
+			}
+		})
+	}
+}
+
+// BenchmarkDecisions reads what the operator decided from a small config.
+func BenchmarkDecisions(b *testing.B) {
+	service, _ := heartbeatService(b, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		service.Decisions(b.Context())
+	}
+}
+
+// TestHeartbeatAllocates holds the building of a heartbeat to 8 KiB.
+func TestHeartbeatAllocates(t *testing.T) {
+	service, decisions := heartbeatService(t, 8)
+	r := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			buildHeartbeat(b, service, decisions)
+		}
+	})
+	const limit = 8 << 10
+	if n := r.AllocedBytesPerOp(); n > limit {
+		t.Errorf("a heartbeat allocates %d bytes, want at most %d", n, limit)
+	}
+}
+
+func heartbeatService(t testing.TB, facts int) (*rollcall.Service, rollcall.Decisions) {
+	t.Helper()
+	service, err := rollcall.New(rollcall.Config{
+		App: "my-app", Load: new(hostSettings).load, Save: new(hostSettings).save, Version: "1.2.3",
+		Consent: func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
+			return rollcall.Granted, rollcall.Granted, nil
+		},
+		PolicyPath: t.TempDir() + "/policy.json",
+		Facts:      manyFacts(facts),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { service.Stop(context.Background()) })
+	d := service.Decisions(t.Context())
+	if d.Telemetry.State != rollcall.Granted {
+		t.Fatalf("got %+v", d)
+	}
+	return service, d
+}
+
+func manyFacts(n int) []rollcall.Fact {
+	facts := make([]rollcall.Fact, 0, n)
+	for i := range n {
+		declaration := report.BucketFact(fmt.Sprintf("fact%d", i), "Is one of many.", 1, 10, 100)
+		facts = append(facts, rollcall.Fact{Declaration: declaration, Value: func(context.Context) (any, error) { return i, nil }})
+	}
+	return facts
+}
+
+func buildHeartbeat(b *testing.B, service *rollcall.Service, d rollcall.Decisions) {
+	h := rollcall.BuildHeartbeat(b.Context(), service, d)
+	if body, err := h.Marshal(); err != nil || len(body) == 0 {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,650 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// thisYear lets a bubble, whose clock begins in 2000, come to a time that the sender believes.
+func thisYear() { time.Sleep(time.Until(time.Date(2027, 3, 1, 15, 4, 5, 0, time.UTC))) }
+
+// inBubble is a site in a bubble; its collector is outside, so that a request takes no time there.
+func inBubble(t *testing.T, config string, test func(t *testing.T, s *site)) {
+	t.Helper()
+	outside := newSite(t, config)
+	synctest.Test(t, func(t *testing.T) {
+		thisYear()
+		s := *outside
+		s.t = t
+		s.log = &logbook{t: t, begin: time.Now()}
+		test(t, &s)
+	})
+}
+
+func (s *site) state() string {
+	return filepath.Join(filepath.Dir(s.config), ".config.json.rollcall-state")
+}
+
+// TestSendOnceADay: at most one heartbeat a day, however it is restarted, with what was sent kept beside the anchor.
+func TestSendOnceADay(t *testing.T) {
+	inBubble(t, granted, func(t *testing.T, s *site) {
+		const days = 5
+		for range days * 24 * 2 {
+			service := s.start()
+			time.Sleep(25 * time.Minute)
+			s.stop(service)
+			time.Sleep(5 * time.Minute)
+		}
+		if n := len(s.collector.Heartbeats()); n != days && n != days+1 {
+			t.Errorf("got %d heartbeats in %d days", n, days)
+		}
+		ids := map[string]bool{}
+		for _, h := range s.collector.Heartbeats() {
+			ids[h.InstallationID] = true
+		}
+		if len(ids) != 1 {
+			t.Errorf("got %d IDs", len(ids))
+		}
+		wantOneADay(t, s)
+
+		state := s.read(s.state())
+		if len(state) == 0 || len(state) > 1001 || wholeID.MatchString(state) {
+			t.Errorf("got state %q", state)
+		}
+		parseObject(t, []byte(state))
+		entries, err := os.ReadDir(filepath.Dir(s.config))
+		if err != nil || len(entries) != 3 {
+			t.Errorf("got files %v, %v, want config, anchor and state", entries, err)
+		}
+		s.wantConfigButID(granted)
+	})
+}
+
+// wantOneADay checks that no day, by the sender's clock, has two heartbeats.
+func wantOneADay(t *testing.T, s *site) {
+	t.Helper()
+	days := map[string]int{}
+	for _, h := range s.collector.Heartbeats() {
+		day := h.SentAt.Format(time.DateOnly)
+		if days[day]++; days[day] > 1 {
+			t.Errorf("%d heartbeats on %s", days[day], day)
+		}
+	}
+}
+
+// TestSendRestartedEveryMinute is N5.
+func TestSendRestartedEveryMinute(t *testing.T) {
+	inBubble(t, "", func(t *testing.T, s *site) {
+		disk := faultfs.New()
+		disk.WriteFile(configPath, []byte(granted), 0o644)
+		const days = 3
+		for range days * 24 * 60 {
+			service := s.start(func(c *rollcall.Config) { *c = c.On(disk); c.ConfigPath = configPath })
+			time.Sleep(50 * time.Second)
+			s.stop(service)
+			time.Sleep(10 * time.Second)
+			disk.ResetLog()
+		}
+		if n := len(s.collector.Heartbeats()); n < days-1 || n > days+1 {
+			t.Errorf("got %d heartbeats in %d days", n, days)
+		}
+		wantOneADay(t, s)
+	})
+}
+
+// TestSendIfDue is for programs that do not run long.
+func TestSendIfDue(t *testing.T) {
+	inBubble(t, granted, func(t *testing.T, s *site) {
+		const days = 4
+		for hour := range days * 24 {
+			service := s.start()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			err := service.SendIfDue(ctx)
+			cancel()
+			if hour == 0 && err != nil {
+				t.Errorf("the first: %v", err)
+			}
+			if err != nil && !errors.Is(err, rollcall.ErrNotDue) {
+				t.Errorf("got %v, want %v", err, rollcall.ErrNotDue)
+			}
+			s.stop(service)
+			time.Sleep(time.Hour)
+		}
+		if n := len(s.collector.Heartbeats()); n != days && n != days+1 {
+			t.Errorf("got %d heartbeats in %d days", n, days)
+		}
+		wantOneADay(t, s)
+	})
+}
+
+// TestSendIfDueBudget: the caller's time is all that it takes.
+func TestSendIfDueBudget(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	s.hang("/v1/heartbeat")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	err := service.SendIfDue(ctx)
+	if d := time.Since(begin); d > 400*time.Millisecond {
+		t.Errorf("took %v", d)
+	}
+	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSendErrors: each reason not to send has an error of its own, and no request is made.
+func TestSendErrors(t *testing.T) {
+	sends := map[string]func(*rollcall.Service, context.Context) error{
+		"SendNow": (*rollcall.Service).SendNow, "SendIfDue": (*rollcall.Service).SendIfDue,
+	}
+	tests := []struct {
+		name   string
+		config string
+		change func(*rollcall.Config)
+		begun  bool
+		want   error
+	}{
+		{"no endpoint", granted, func(c *rollcall.Config) { c.Endpoint = "" }, true, rollcall.ErrNoEndpoint},
+		{"not granted", undecided, func(*rollcall.Config) {}, true, rollcall.ErrWithheld},
+		{"not begun", granted, func(*rollcall.Config) {}, false, rollcall.ErrNoID},
+	}
+	for _, tt := range tests {
+		for name, send := range sends {
+			t.Run(tt.name+"/"+name, func(t *testing.T) {
+				s := newSite(t, tt.config)
+				service := s.make(tt.change)
+				if tt.begun {
+					if err := service.Start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := send(service, t.Context()); !errors.Is(err, tt.want) {
+					t.Errorf("got %v, want %v", err, tt.want)
+				}
+				s.wantRequests()
+				if s.read(s.state()) != "" {
+					t.Error("a state was written")
+				}
+			})
+		}
+	}
+}
+
+// TestSendReadOnly: an ID in memory says so, nothing is written beside a config that is read-only, and what cannot be
+// kept is not sent at each start.
+func TestSendReadOnly(t *testing.T) {
+	inBubble(t, granted, func(t *testing.T, s *site) {
+		if err := os.Chmod(s.config, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		before := s.files()
+		for range 20 {
+			service := s.start()
+			if err := service.SendIfDue(t.Context()); !errors.Is(err, rollcall.ErrNotKept) {
+				t.Errorf("got %v, want %v", err, rollcall.ErrNotKept)
+			}
+			time.Sleep(10 * time.Minute)
+			s.stop(service)
+		}
+		service := s.start()
+		send(t, service)
+		if h := s.lastHeartbeat(); h.IDPersistence != report.InMemory || h.InstallationID != service.ID().String() {
+			t.Errorf("got %+v", h)
+		}
+		if st := service.Status(); st.Reporting.Kept || st.Reporting.LastSuccess.IsZero() {
+			t.Errorf("got %+v", st.Reporting)
+		}
+		if n := len(s.collector.Requests()); n > 2 { // one of the starts may have met the moment of its ID
+			t.Errorf("got %d requests", n)
+		}
+		s.wantUntouched(before)
+	})
+}
+
+// TestSendReadOnlyWithStateDir: with a folder for the state, a read-only config loses nothing.
+func TestSendReadOnlyWithStateDir(t *testing.T) {
+	s := newSite(t, granted)
+	if err := os.Chmod(s.config, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(s.dir, "state")
+	apart := func(c *rollcall.Config) { c.StateDir = state }
+	service := s.start(apart)
+	if err := service.SendIfDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.lastHeartbeat(); h.IDPersistence != report.Persisted {
+		t.Errorf("got %+v", h)
+	}
+	s.stop(service)
+	if err := s.start(apart).SendIfDue(t.Context()); !errors.Is(err, rollcall.ErrNotDue) {
+		t.Errorf("got %v, want %v", err, rollcall.ErrNotDue)
+	}
+	if s.read(filepath.Join(state, ".config.json.rollcall-state")) == "" {
+		t.Error("no state there")
+	}
+	s.wantConfig(granted)
+}
+
+// TestSendNotWhileProvisional is the last part of D4: while the storage does not answer a stored ID may come to light, so
+// that nothing is sent under another one.
+func TestSendNotWhileProvisional(t *testing.T) {
+	inBubble(t, "", func(t *testing.T, s *site) {
+		var host hostSettings
+		host.set(knownID)
+		answer := make(chan struct{})
+		host.onLoad = func(context.Context) error { <-answer; return nil }
+		service := s.start(host.use, func(c *rollcall.Config) {
+			c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, "state")
+			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
+				return rollcall.Granted, rollcall.Granted, nil
+			}
+		})
+		if st := service.Status(); !st.Provisional || st.Consent != rollcall.Granted || st.Reporting.Withheld != rollcall.ErrNoID.Error() {
+			t.Errorf("got %+v", st)
+		}
+		for range 3 {
+			time.Sleep(24 * time.Hour)
+			for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue} {
+				if err := send(t.Context()); !errors.Is(err, rollcall.ErrNoID) {
+					t.Errorf("got %v, want %v", err, rollcall.ErrNoID)
+				}
+			}
+			if err := service.Forget(t.Context()); !errors.Is(err, rollcall.ErrNoID) {
+				t.Errorf("Forget: got %v, want %v", err, rollcall.ErrNoID)
+			}
+		}
+		s.wantRequests()
+		close(answer)
+		time.Sleep(48 * time.Hour)
+		if h := s.lastHeartbeat(); h.InstallationID != knownID {
+			t.Errorf("got %+v, want the stored ID", h)
+		}
+		if len(s.collector.Heartbeats()) > 3 {
+			t.Errorf("got %d heartbeats in two days", len(s.collector.Heartbeats()))
+		}
+		service.Stop(t.Context())
+	})
+}
+
+// TestSendAfterGrant: a running service reports soon after the operator's yes, and its status says how that went.
+func TestSendAfterGrant(t *testing.T) {
+	inBubble(t, undecided, func(t *testing.T, s *site) {
+		service := s.start()
+		time.Sleep(48 * time.Hour)
+		s.wantRequests()
+		st := service.Status()
+		if r := st.Reporting; r.Withheld == "" || !r.NextDue.IsZero() || !r.LastAttempt.IsZero() || r.Endpoint != s.collector.URL {
+			t.Errorf("before: got %+v", r)
+		}
+		if err := service.SetConsent(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Minute)
+		s.wantRequests(postHeartbeat)
+		r := service.Status().Reporting
+		if r.Withheld != "" || time.Since(r.LastSuccess) > 15*time.Minute || !r.LastAttempt.Equal(r.LastSuccess) || r.LastError != "" || !r.Kept {
+			t.Errorf("after: got %+v", r)
+		}
+		if in := time.Until(r.NextDue); in <= 0 || in > 48*time.Hour {
+			t.Errorf("the next is due in %v", in)
+		}
+		s.log.want("INFO Generated new anonymous installation ID *", "INFO Installation ID persisted to config attempt=1",
+			"INFO Telemetry service started enabled=false has_persistent_id=true")
+		if err := service.SetConsent(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(72 * time.Hour)
+		s.wantRequests(postHeartbeat)
+		if r := service.Status().Reporting; !r.NextDue.IsZero() {
+			t.Errorf("denied, and the next is due at %v", r.NextDue)
+		}
+		s.stop(service)
+	})
+}
+
+// TestSendLog: one INFO line when a start finds telemetry granted, and what fails to be sent is no more than DEBUG.
+func TestSendLog(t *testing.T) {
+	inBubble(t, strings.Replace(granted, "{\"en", "{\"installation_id\": \""+knownID+"\", \"en", 1), func(t *testing.T, s *site) {
+		service := s.start()
+		want := []string{"INFO Telemetry service started enabled=true has_persistent_id=true", reportingIsOn(s)}
+		s.log.want(want...)
+		s.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		})
+		err := service.SendNow(t.Context())
+		failure, ok := errors.AsType[*rollcall.SendError](err)
+		if !ok || failure.Status != http.StatusInternalServerError {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(7 * 24 * time.Hour)
+		s.log.want(want...)
+		debug := 0
+		for _, line := range s.log.lines {
+			if line.level == slog.LevelDebug && strings.Contains(line.text, "500") {
+				debug++
+			}
+		}
+		if requests := len(s.collector.Requests()); debug != requests-1 || requests < 5 || requests > 1+4*8 {
+			t.Errorf("got %d lines at DEBUG for %d requests", debug, requests)
+		}
+		r := service.Status().Reporting
+		if r.LastError != "the collector answered 500 (internal server error)" || !r.LastSuccess.IsZero() || r.LastAttempt.IsZero() || r.NextDue.IsZero() {
+			t.Errorf("got %+v", r)
+		}
+		s.stop(service)
+
+		s.log.reset()
+		again := s.start()
+		s.log.want(want...)
+		time.Sleep(time.Minute)
+		if r := again.Status().Reporting; r.LastError == "" || r.LastAttempt.IsZero() {
+			t.Errorf("after a restart: got %+v", r)
+		}
+		s.stop(again)
+	})
+}
+
+// TestSendStop is N8: whatever is under way, Stop ends it at once and leaves nothing running.
+func TestSendStop(t *testing.T) {
+	cases := map[string]func(*testing.T, *site, *rollcall.Service){
+		"first delay": func(*testing.T, *site, *rollcall.Service) {},
+		"request": func(t *testing.T, s *site, service *rollcall.Service) {
+			begun, _ := s.hang("/v1/heartbeat")
+			go service.SendNow(t.Context())
+			within(t, 5*time.Second, "the request", begun)
+		},
+		"health report": func(t *testing.T, s *site, service *rollcall.Service) {
+			service.ReportIssue(diskFull)
+			begun, _ := s.hang("/v1/health")
+			go service.SendNow(t.Context())
+			within(t, 5*time.Second, "the request", begun)
+		},
+		"waiting for the next attempt": func(t *testing.T, s *site, service *rollcall.Service) {
+			s.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true })
+			if service.SendNow(t.Context()) == nil {
+				t.Error("accepted")
+			}
+		},
+	}
+	for name, do := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, grantedBoth)
+			before := runtime.NumGoroutine()
+			service := s.start(allFacts)
+			do(t, s, service)
+			begin := time.Now()
+			s.stop(service)
+			if d := time.Since(begin); d > 50*time.Millisecond {
+				t.Errorf("Stop took %v", d)
+			}
+			requests := len(s.collector.Requests())
+			for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue, service.Forget} {
+				if err := send(t.Context()); err == nil {
+					t.Error("sent after Stop")
+				}
+			}
+			if n := len(s.collector.Requests()); n != requests {
+				t.Errorf("%d requests after Stop", n-requests)
+			}
+			s.collector.Close()
+			wantGoroutines(t, before)
+		})
+	}
+}
+
+// wantGoroutines waits a little for goroutines to end, those of the test's own server included.
+func wantGoroutines(t *testing.T, want int) {
+	t.Helper()
+	for range 100 {
+		if runtime.NumGoroutine() <= want {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	buf := make([]byte, 1<<16)
+	t.Errorf("%d goroutines, want %d:\n%s", runtime.NumGoroutine(), want, buf[:runtime.Stack(buf, true)])
+}
+
+// TestSendRun is the whole life in one call.
+func TestSendRun(t *testing.T) {
+	inBubble(t, granted, func(t *testing.T, s *site) {
+		service := s.make()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- service.Run(ctx) }()
+		time.Sleep(10 * time.Minute)
+		s.wantRequests(postHeartbeat)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(72 * time.Hour)
+		s.wantRequests(postHeartbeat)
+	})
+}
+
+// TestForget: the collector deletes, then telemetry is denied and another ID takes its place.
+func TestForget(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	send(t, service)
+	id := service.ID()
+	s.collector.Answer(func(w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return r.Method == http.MethodDelete
+	})
+	err := service.Forget(t.Context())
+	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != http.StatusServiceUnavailable {
+		t.Errorf("got %v", err)
+	}
+	if service.ID() != id || service.Decisions(t.Context()).Telemetry.State != rollcall.Granted {
+		t.Error("not forgotten, and something changed")
+	}
+	s.collector.Answer(nil)
+	send(t, service)
+
+	if err := service.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.collector.Forgotten(); !slices.Equal(got, []string{id.String()}) {
+		t.Errorf("forgotten: got %v, want %v", got, id)
+	}
+	wantDecision(t, "decision", service.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+	if now := service.ID(); now == id || now.IsZero() || !strings.Contains(s.read(s.config), now.String()) {
+		t.Errorf("got ID %v after %v, in the config\n%s", now, id, s.read(s.config))
+	}
+	for _, path := range []string{s.config, filepath.Join(filepath.Dir(s.config), ".config.json.installation-id"), s.state()} {
+		if strings.Contains(s.read(path), id.String()) {
+			t.Errorf("the old ID is still in %s", path)
+		}
+	}
+	s.wantConfigButID(strings.Replace(granted, "true", "false", 1))
+	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestForgetNotStarted is what the verb does: no Start, and no consent.
+func TestForgetNotStarted(t *testing.T) {
+	s := newSite(t, `{"telemetry": {"enabled": false, "installation_id": "`+knownID+`"}}`)
+	if err := s.make().Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRequests("DELETE /v1/installations/" + knownID)
+	if strings.Contains(s.read(s.config), knownID) {
+		t.Errorf("got config %s", s.read(s.config))
+	}
+}
+
+// TestForgetFails: what could not be done is an error, and what was done stands.
+func TestForgetFails(t *testing.T) {
+	t.Run("no ID", func(t *testing.T) {
+		s := newSite(t, undecided)
+		if err := s.make().Forget(t.Context()); err == nil {
+			t.Error("forgot nothing, without an error")
+		}
+		s.wantRequests()
+		s.wantConfig(undecided)
+	})
+	t.Run("ID from the environment", func(t *testing.T) {
+		s := newSite(t, granted)
+		t.Setenv(rollcall.DefaultIDVariable, knownID)
+		service := s.start()
+		err := service.Forget(t.Context())
+		contains(t, "error", fmt.Sprint(err), "the collector has forgotten")
+		contains(t, "error", fmt.Sprint(err), rollcall.DefaultIDVariable)
+		wantDecision(t, "decision", service.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+	})
+	t.Run("read-only config", func(t *testing.T) {
+		s := newSite(t, strings.Replace(granted, "{\"en", "{\"installation_id\": \""+knownID+"\", \"en", 1))
+		if err := os.Chmod(s.config, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		service := s.start()
+		err := service.Forget(t.Context())
+		contains(t, "error", fmt.Sprint(err), "the collector has forgotten")
+		contains(t, "error", fmt.Sprint(err), "read-only")
+		if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+			t.Errorf("got %v: forgotten, and sent under the same ID", err)
+		}
+	})
+	t.Run("the host decides", func(t *testing.T) {
+		s := newSite(t, "")
+		var host hostSettings
+		service := s.start(host.use, func(c *rollcall.Config) {
+			c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, "state")
+			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
+				return rollcall.Granted, rollcall.Unset, nil
+			}
+		})
+		send(t, service)
+		id := service.ID()
+		if err := service.Forget(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+			t.Errorf("got %v", err)
+		}
+		if host.stored() == id.String() || service.ID() == id {
+			t.Error("the ID is still the same")
+		}
+		s.wantRequests(postHeartbeat, "DELETE /v1/installations/"+id.String())
+	})
+}
+
+// TestUpload: a report that was exported where there is no network is sent elsewhere, as it is, whatever that machine's
+// own consent is.
+func TestUpload(t *testing.T) {
+	here := newSite(t, granted)
+	offline := here.start(allFacts, func(c *rollcall.Config) { c.Endpoint = "" })
+	exported := preview(t, offline).Heartbeat
+
+	there := newSite(t, `{"telemetry": {"enabled": false}}`)
+	before := there.files()
+	service := there.make()
+	if err := service.Upload(t.Context(), exported); err != nil {
+		t.Fatal(err)
+	}
+	there.wantRequests(postHeartbeat)
+	if got := there.collector.Requests()[0].Body; string(got) != string(exported) {
+		t.Errorf("got\n%s\nwant\n%s", got, exported)
+	}
+	for _, rubbish := range []string{"", "{}", "rubbish", string(exported[:50]), strings.Repeat(" ", report.MaxBodyBytes) + string(exported)} {
+		if err := service.Upload(t.Context(), []byte(rubbish)); err == nil {
+			t.Errorf("uploaded %.20q", rubbish)
+		}
+	}
+	there.wantRequests(postHeartbeat)
+	there.wantUntouched(before)
+	if err := offline.Upload(t.Context(), exported); !errors.Is(err, rollcall.ErrNoEndpoint) {
+		t.Errorf("got %v, want %v", err, rollcall.ErrNoEndpoint)
+	}
+	there.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusConflict); return true })
+	if failure, ok := errors.AsType[*rollcall.SendError](service.Upload(t.Context(), exported)); !ok || failure.Status != http.StatusConflict {
+		t.Errorf("got %v", failure)
+	}
+}
+
+// TestSendIsolated: with the file work in child processes all of it is the same.
+func TestSendIsolated(t *testing.T) {
+	isolated := func(c *rollcall.Config) { c.Isolate = true }
+	t.Run("config", func(t *testing.T) { testIsolated(t, isolated, nil) })
+	t.Run("state file", func(t *testing.T) {
+		testIsolated(t, isolated, func(s *site) func(*rollcall.Config) {
+			return func(c *rollcall.Config) { c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, "state") }
+		})
+	})
+}
+
+func testIsolated(t *testing.T, isolated func(*rollcall.Config), place func(*site) func(*rollcall.Config)) {
+	s := newSite(t, "")
+	where := func(*rollcall.Config) {}
+	if place != nil {
+		where = place(s)
+	}
+	service := s.start(isolated, where)
+	if err := service.SendIfDue(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
+		t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+	}
+	for _, set := range []func(context.Context, bool) error{service.SetConsent, service.SetHealthConsent} {
+		if err := set(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service.ReportIssue(diskFull)
+	if err := service.SendIfDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantRequests(postHeartbeat, postHealth)
+	if h := s.lastHeartbeat(); h.IDPersistence != report.Persisted {
+		t.Errorf("got %+v", h)
+	}
+	s.stop(service)
+
+	s.log.reset()
+	service = s.start(isolated, where)
+	s.log.want("INFO Telemetry service started enabled=true has_persistent_id=true", reportingIsOn(s))
+	if err := service.SendIfDue(t.Context()); !errors.Is(err, rollcall.ErrNotDue) {
+		t.Errorf("got %v, want %v", err, rollcall.ErrNotDue)
+	}
+	s.write(s.policy, `{"telemetry": {"enabled": false}}`)
+	wantDecision(t, "policy", service.Decisions(t.Context()).Telemetry, rollcall.Denied, "policy file "+s.policy)
+	s.write(s.policy, "{")
+	wantDecision(t, "torn policy", service.Decisions(t.Context()).Telemetry, rollcall.Denied, "the policy file could not be read: "+s.policy)
+	os.Remove(s.policy)
+
+	begun, gone := s.hang("/v1/heartbeat")
+	go service.SendNow(t.Context())
+	within(t, 5*time.Second, "the request", begun)
+	if err := service.SetConsent(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 2*time.Second, "the end of the request", gone)
+	s.collector.Answer(nil)
+	id := service.ID()
+	if err := service.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.collector.Forgotten(); !slices.Equal(got, []string{id.String()}) || service.ID() == id {
+		t.Errorf("forgotten: got %v, ID %v", got, service.ID())
+	}
+}
