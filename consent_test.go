@@ -119,7 +119,7 @@ func TestAfterConsent(t *testing.T) {
 			if st := service.Status(); !st.Settled || st.Provisional || st.Reason == "" {
 				t.Errorf("got %+v", st)
 			}
-			time.Sleep(3 * time.Hour)
+			time.Sleep(20 * time.Minute)
 			r.wantState(service, "", false)
 			r.wantNoMutation()
 			if before != " " && before != "{" {

@@ -189,6 +189,9 @@ func TestNotAnID(t *testing.T) {
 	}
 	for name, value := range values {
 		for _, anchored := range []bool{false, true} {
+			if anchored && len(value) > 1<<19 {
+				continue // once is slow enough
+			}
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					config := strings.Replace(withID("X"), `"X"`, value, 1)

@@ -3,14 +3,19 @@ package rollcall
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// factsTimeout bounds the time that all fact functions together have when a report is made.
-const factsTimeout = time.Second
+const (
+	// factsTimeout bounds the time that all fact functions together have when a report is made.
+	factsTimeout = time.Second
+	// factPatience is how long a function may take before the others are asked beside it.
+	factPatience = 5 * time.Millisecond
+)
 
 // A Fact is one value of a heartbeat: its declaration, and the function that gives the value. There is no way to report
 // anything that was not declared, and none to report free text.
@@ -31,10 +36,10 @@ type facts struct {
 }
 
 type factSource struct {
-	name   string
-	since  int
-	value  func(context.Context) (any, error)
-	flight flight.Flight
+	name  string
+	since int
+	value func(context.Context) (any, error)
+	turn  chan struct{} // holds a token while the function is called
 }
 
 func newFacts(given []Fact) (*facts, error) {
@@ -46,7 +51,7 @@ func newFacts(given []Fact) (*facts, error) {
 		}
 		declared = append(declared, fact.Declaration)
 		f.sources = append(f.sources, &factSource{
-			name: fact.Declaration.Name, since: max(fact.Declaration.Since, 1), value: fact.Value,
+			name: fact.Declaration.Name, since: max(fact.Declaration.Since, 1), value: fact.Value, turn: make(chan struct{}, 1),
 		})
 	}
 	var err error
@@ -56,44 +61,92 @@ func newFacts(given []Fact) (*facts, error) {
 	return f, nil
 }
 
-// until gives the facts of the versions up to one, those that the operator was asked about. It asks their functions, all
-// at once, and takes the values that come in time.
+// until gives the facts of the versions up to one, those that the operator was asked about. It asks their functions, and
+// takes the values that come in time.
 func (f *facts) until(ctx context.Context, version int) report.Facts {
-	declaration := f.declaration
+	declaration, sources := f.declaration, f.sources
 	if version < declaration.Version() {
 		declaration = declaration.Until(version)
+		sources = slices.DeleteFunc(slices.Clone(sources), func(s *factSource) bool { return s.since > version })
 	}
-	return declaration.Encode(f.collect(ctx, version))
-}
-
-func (f *facts) collect(ctx context.Context, version int) map[string]any {
-	if len(f.sources) == 0 {
+	if len(sources) == 0 {
 		return nil
 	}
+	return declaration.Encode(collect(ctx, sources))
+}
+
+// A round asks functions for their values, each once.
+type round struct {
+	sources []*factSource
+	next    atomic.Int32 // the one to be asked next
+	answers chan answer  // has room for all
+}
+
+// An answer is the value that a function gave, nil for none.
+type answer struct {
+	name  string
+	value any
+}
+
+// collect gives the values that come in time. Functions are expected to return at once, so that one goroutine asks them
+// one after the other; whenever some of them take their time, as many more goroutines go on with the rest.
+func collect(ctx context.Context, sources []*factSource) map[string]any {
 	ctx, cancel := context.WithTimeout(ctx, factsTimeout)
 	defer cancel()
-	type named struct {
-		name  string
-		value any
-		err   error
-	}
-	results := make(chan named, len(f.sources))
-	asked := 0
-	for _, source := range f.sources {
-		if source.since > version {
-			continue
+	r := &round{sources: sources, answers: make(chan answer, len(sources))}
+	impatience := time.NewTicker(factPatience)
+	defer impatience.Stop()
+	asking := 1
+	go r.ask(ctx)
+	values := make(map[string]any, len(sources))
+	for range sources {
+		var a answer
+		for waiting := true; waiting; {
+			select {
+			case a = <-r.answers:
+				waiting = false
+			case <-impatience.C:
+				more := min(asking, len(sources)-asking)
+				for range more {
+					go r.ask(ctx)
+				}
+				asking += more
+			case <-ctx.Done():
+				return values
+			}
 		}
-		asked++
-		go func() {
-			value, err := flight.Do(ctx, &source.flight, "fact", source.value)
-			results <- named{source.name, value, err}
-		}()
-	}
-	values := make(map[string]any, asked)
-	for range asked {
-		if r := <-results; r.err == nil && r.value != nil {
-			values[r.name] = r.value
+		if a.value != nil {
+			values[a.name] = a.value
 		}
 	}
 	return values
+}
+
+// ask asks functions until all have been asked.
+func (r *round) ask(ctx context.Context) {
+	for {
+		i := int(r.next.Add(1)) - 1
+		if i >= len(r.sources) {
+			return
+		}
+		r.askOne(ctx, r.sources[i])
+	}
+}
+
+// askOne asks one function, which may panic, or end its goroutine.
+func (r *round) askOne(ctx context.Context, source *factSource) {
+	a := answer{name: source.name}
+	defer func() {
+		_ = recover()
+		r.answers <- a
+	}()
+	select {
+	case source.turn <- struct{}{}:
+	case <-ctx.Done():
+		return // an earlier call of it still runs
+	}
+	defer func() { <-source.turn }()
+	if value, err := source.value(ctx); err == nil && ctx.Err() == nil {
+		a.value = value
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/configfile"
@@ -227,20 +226,4 @@ func TestLateReplaceUndoesNothing(t *testing.T) {
 			requireNoTemps(t, disk)
 		})
 	}
-}
-
-// TestAnchorRacesWithoutLocks repairs a damaged anchor from many processes at once.
-func TestAnchorRacesWithoutLocks(t *testing.T) {
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		disk.WriteFile(anchorPath, []byte("torn"), 0o644)
-		disk.Inject(faultfs.Rule{Op: faultfs.OpLock, Err: syscall.ENOLCK})
-		got := race(t, disk, 16, func(p *faultfs.FS, i int) (string, error) {
-			return openAnchor(t, p).Publish(t.Context(), number(i))
-		})
-		// Those that looked in the very moment of an exchange that was taken back have another one.
-		if text := strings.TrimSpace(content(t, disk, anchorPath)); got[text] < 14 {
-			t.Errorf("got %v, and %s in the file", got, text)
-		}
-		requireNoTemps(t, disk)
-	})
 }

@@ -50,38 +50,40 @@ func delays(disk *faultfs.FS, seed uint64, longest time.Duration) {
 // TestRace starts 64 processes at once. Exactly one of their IDs is that of all of them, and of the file.
 func TestRace(t *testing.T) {
 	const processes, rounds = 64, 3
+	there := func(*faultfs.FS) {}
+	missing := func(disk *faultfs.FS) { disk.Delete("/etc") }
+	damaged := func(disk *faultfs.FS) { disk.WriteFile(anchorPath, []byte("torn"), 0o644) }
+	fails := func(op faultfs.Op, err error) func(*faultfs.FS) {
+		return func(disk *faultfs.FS) { disk.Inject(faultfs.Rule{Op: op, Err: err}) }
+	}
 	for _, tt := range []struct {
-		name string
-		path string
-		run  func(t *testing.T, p *faultfs.FS, i int) (string, error)
-		rule faultfs.Rule
-		from string // "" for a missing folder
+		name    string
+		prepare func(disk *faultfs.FS)
+		run     func(t *testing.T, p *faultfs.FS, i int) (string, error)
+		path    string
 	}{
-		{name: "publish", path: anchorPath, run: publishNumber, from: config},
-		{name: "publish, folder missing", path: anchorPath, run: publishNumber},
-		{name: "publish without links", path: anchorPath, run: publishNumber, rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EPERM}, from: config},
-		{name: "set", path: configPath, run: setNumber, from: config},
-		{name: "set, config missing", path: configPath, run: setNumber},
-		{name: "set, in place", path: configPath, run: setNumber, rule: faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EBUSY}, from: config},
-		{name: "publish and set without locks", path: configPath, run: publishAndSet, rule: faultfs.Rule{Op: faultfs.OpLock, Err: syscall.ENOLCK}, from: config},
-		{name: "publish and set, config missing", path: configPath, run: publishAndSet},
+		{"publish", there, publishNumber, anchorPath},
+		{"publish, folder missing", missing, publishNumber, anchorPath},
+		{"publish, damaged", damaged, publishNumber, anchorPath},
+		{"publish without links", fails(faultfs.OpLink, syscall.EPERM), publishNumber, anchorPath},
+		{"publish without locks", fails(faultfs.OpLock, syscall.ENOLCK), publishNumber, anchorPath},
+		{"set", there, setNumber, configPath},
+		{"set, config missing", missing, setNumber, configPath},
+		{"set in place", fails(faultfs.OpExchange, syscall.EBUSY), setNumber, configPath},
+		{"publish and set without locks", fails(faultfs.OpLock, syscall.ENOLCK), publishAndSet, configPath},
+		{"publish and set, config missing", missing, publishAndSet, configPath},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for round := range rounds {
+			for seed := range uint64(rounds) {
 				bubble(t, func(t *testing.T, disk *faultfs.FS) {
-					if tt.from == "" {
-						disk.Delete("/etc")
-					}
-					if tt.rule.Op != "" {
-						disk.Inject(tt.rule)
-					}
-					delays(disk, uint64(round), 2*time.Millisecond)
+					tt.prepare(disk)
+					delays(disk, seed, 2*time.Millisecond)
 					got := race(t, disk, processes, func(p *faultfs.FS, i int) (string, error) { return tt.run(t, p, i) })
 					text := content(t, disk, tt.path)
 					for winner := range maps.Keys(got) {
 						if len(got) != 1 || !strings.Contains(text, winner) {
-							t.Errorf("round %d: got %v, and in the file %q", round, got, text)
+							t.Errorf("seed %d: got %v, and in the file %q", seed, got, text)
 							break
 						}
 					}
@@ -199,7 +201,7 @@ func publishAgainAndAgain(t *testing.T, p *faultfs.FS, text string, patience tim
 	f := open(t, p)
 	a := f.Anchor("", isID)
 	published := ""
-	for i := 0; i < 20 || published == ""; i++ {
+	for i := 0; i < 8 || published == ""; i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		got, err := a.Publish(ctx, text)
 		if err == nil {

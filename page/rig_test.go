@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/page"
@@ -43,6 +44,7 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) *sit
 	}
 	c := rollcall.Config{
 		App: "example", Version: "v1.2.3", ReportDevelopment: true, ConfigPath: s.path, PolicyPath: filepath.Join(dir, "policy.json"),
+		Backoff: time.Millisecond,
 	}
 	for _, f := range change {
 		f(&c)
@@ -146,4 +148,3 @@ func wantNoText(t *testing.T, page string, unwanted ...string) {
 		}
 	}
 }
-

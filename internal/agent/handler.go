@@ -83,6 +83,7 @@ func (a *Agent) Handler() http.Handler {
 		mux.Handle("POST "+PathConsent, takeConsent(s))
 		mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
 	}
+	mux.HandleFunc("/v1", unknownPath) // and no redirect to the next
 	mux.HandleFunc("/v1/", unknownPath)
 	if a.opts.Page != nil {
 		mux.Handle("/", a.opts.Page)

@@ -19,7 +19,7 @@ import (
 )
 
 // driveTimeout bounds one check. Most take a few seconds.
-const driveTimeout = 3 * time.Minute
+const driveTimeout = 5 * time.Minute
 
 // drive runs a check of checks.mjs.
 func drive(t *testing.T, browser, check string, input map[string]any) {
@@ -45,12 +45,22 @@ func TestEverywhere(t *testing.T) {
 	browser := needBrowser(t)
 	collect := collecting(t)
 	t.Setenv("EXAMPLE_TELEMETRY", "0")
-	first := newSite(t, undecided, collect).URL
+	first := newSite(t, undecided, collect)
+	sent := newSite(t, granted, collect)
+	if err := sent.Service.SendNow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	failing := newSite(t, granted, func(c *rollcall.Config) { c.Endpoint = "http://127.0.0.1:9" })
+	if err := failing.Service.SendNow(t.Context()); err == nil {
+		t.Fatal("somebody listens where nobody should")
+	}
 	sites := map[string]string{
-		"undecided": first,
-		"reset":     first + "reset",
-		"forget":    first + "forget",
-		"granted":   newSite(t, granted, collect).URL,
+		"undecided": first.URL,
+		"reset":     first.URL + "reset",
+		"forget":    first.URL + "forget",
+		"granted":   sent.URL,
+		"failing":   failing.URL,
+		"added":     newSite(t, granted, collect, func(c *rollcall.Config) { c.Facts[0].Declaration = c.Facts[0].Declaration.AddedIn(2) }).URL,
 		"denied":    newSite(t, denied, collect).URL,
 		"overruled": newSite(t, granted, collect, func(c *rollcall.Config) { c.DenyVariable = "EXAMPLE_TELEMETRY" }).URL,
 		"alone":     newSite(t, undecided).URL,

@@ -6,8 +6,9 @@ const sizes = { narrow: { width: 320, height: 640 }, medium: { width: 1280, heig
 // Every page in every form: accessible, within the window, without an error, and nothing from another host.
 export async function everywhere({ sites, open }) {
   for (const [name, url] of Object.entries(sites)) {
+    const tab = await open(url);
     for (const colorScheme of ['light', 'dark']) {
-      const tab = await open(url, { colorScheme });
+      await tab.page.emulateMedia({ colorScheme });
       for (const [size, viewport] of Object.entries(sizes)) {
         const what = `${name}-${colorScheme}-${size}`;
         await tab.page.setViewportSize(viewport);
@@ -15,9 +16,9 @@ export async function everywhere({ sites, open }) {
         if (size !== 'wide') await tab.accessible(what); // which is medium with more room
         await tab.screenshot(what);
       }
-      tab.clean();
-      await tab.page.context().close();
     }
+    tab.clean();
+    await tab.page.context().close();
   }
 }
 

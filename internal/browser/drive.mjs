@@ -50,7 +50,7 @@ class Tab {
 
   // accessible checks the page with axe.
   async accessible(what) {
-    await this.page.evaluate(axe);
+    if (await this.page.evaluate(() => !window.axe)) await this.page.evaluate(axe);
     const results = await this.page.evaluate(() => window.axe.run(document, { preload: false }));
     const found = results.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' | ')}`);
     assert.deepEqual(found, [], `accessibility of ${what}`);

@@ -28,10 +28,11 @@ const (
 	granted   = "{\n  \"telemetry\": {\n    \"enabled\": true,\n    \"health_enabled\": true,\n    \"installation_id\": \"" + knownID + "\"\n  }\n}\n"
 )
 
-// A site is a page on loopback, and the config of the service behind it.
+// A site is a page on loopback, the service behind it, and the path of that one's config.
 type site struct {
-	URL    string
-	Config string // its path
+	URL     string
+	Service *rollcall.Service
+	Config  string
 }
 
 func (s site) config(t *testing.T) string {
@@ -75,7 +76,7 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) site
 			Context: map[string]string{"backend": "postfix"},
 		})
 	}
-	return site{serve(t, service), path}
+	return site{serve(t, service), service, path}
 }
 
 func serve(t *testing.T, service *rollcall.Service) (url string) {

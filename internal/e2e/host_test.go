@@ -295,9 +295,12 @@ func (h *host) await(what string, ok func(installid.Status) bool) (st installid.
 func (h *host) awaitPersisted() installid.Status {
 	h.t.Helper()
 	return h.await("the ID is persisted in all places", func(st installid.Status) bool {
-		return st.Persisted && !st.Incomplete && st.Stuck == "" && !st.NextTry.IsZero()
+		return st.Persisted && !st.Incomplete && atRest(st)
 	})
 }
+
+// atRest tells whether nothing is under way.
+func atRest(st installid.Status) bool { return st.Stuck == "" && !st.NextTry.IsZero() }
 
 // exit lets the host's main return, and tells how long it takes until the process is no more.
 func (h *host) exit() time.Duration {

@@ -162,9 +162,7 @@ func TestD03LateOtherIDReal(t *testing.T) {
 				l.fault.Release()
 				<-saved
 				// The anchor may follow only with the next look, a minute later.
-				st := l.host.await("the ID is persisted", func(st installid.Status) bool {
-					return st.Persisted && st.Stuck == "" && !st.NextTry.IsZero()
-				})
+				st := l.host.await("the ID is persisted", func(st installid.Status) bool { return st.Persisted && atRest(st) })
 				if st.ID.String() != otherID && st.ID != l.started.ID { // that was when the edit came last
 					t.Errorf("got %+v", st)
 				}

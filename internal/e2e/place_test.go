@@ -137,7 +137,7 @@ func (s *site) startOnce(change ...func(*setup)) (r reply, st installid.Status) 
 	if r.Took > noWait {
 		s.t.Errorf("Start took %v", r.Took)
 	}
-	st = h.await("it is at rest", func(st installid.Status) bool { return !st.NextTry.IsZero() && st.Stuck == "" })
+	st = h.await("it is at rest", atRest)
 	h.exit()
 	return r, st
 }

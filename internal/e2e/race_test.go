@@ -284,7 +284,11 @@ func TestD14HostSaves(t *testing.T) {
 			if len(ids) != 1 {
 				t.Errorf("got IDs %v, want one", ids)
 			}
-			t.Logf("%d saves of the host; %d reads, %d of them of a moment before", last, counters.reads, counters.glimpses)
+			t.Logf("%d saves of the host; %d reads, %d of them with an ID, %d of a moment before",
+				last, counters.reads, counters.withID, counters.glimpses)
+			if counters.withID == 0 {
+				t.Error("no service has saved anything meanwhile")
+			}
 
 			// At rest the ID is put back, and everything else is as the host wants it.
 			id := s.restart()
@@ -302,8 +306,8 @@ func TestD14HostSaves(t *testing.T) {
 // A counterWatch reads the host's counter again and again. Where files are exchanged and compared, it may go back for a
 // moment; but what was once there has to be there again, or something newer.
 type counterWatch struct {
-	stop, done      chan struct{}
-	reads, glimpses int
+	stop, done              chan struct{}
+	reads, withID, glimpses int
 }
 
 func (s *site) watchCounter(how edit) *counterWatch {
@@ -332,6 +336,9 @@ func (s *site) watchCounter(how edit) *counterWatch {
 				continue // the host itself is writing it
 			}
 			w.reads++
+			if strings.Contains(string(data), "installation_id") {
+				w.withID++
+			}
 			switch {
 			case now.Counter >= newest:
 				newest, back = now.Counter, time.Time{}

@@ -6,10 +6,12 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
-// lines are the connections of one attempt; none outlives it. Left to itself an http.Transport goes on with the dialling
-// of a request that was cancelled, name look-ups and handshakes included, and tells an HTTP/2 server good-bye.
+// lines are the connections of one attempt, those to name servers included; none outlives it. Left to itself Go goes on
+// with the look-up, the dialling and the handshake of a request that was cancelled, and tells an HTTP/2 server good-bye.
+// What it cannot end is a look-up by the system's own library, which is used where the system's settings need it.
 type lines struct {
 	ctx    context.Context // of the attempt
 	dialer net.Dialer
@@ -19,26 +21,46 @@ type lines struct {
 	closed bool
 }
 
-// dial is the DialContext of an http.Transport. It ends with ctx and with the attempt.
-func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(l.ctx, cancel)()
-	if l.ctx.Err() != nil {
-		return nil, context.Cause(l.ctx)
+// newLines gives lines with a limit for each connection. Names are looked up as names does it, but for the lines that it
+// takes.
+func newLines(ctx context.Context, connectTimeout time.Duration, names *net.Resolver) *lines {
+	l := &lines{ctx: ctx}
+	dial := names.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
 	}
-	conn, err := l.dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
+	l.dialer = net.Dialer{
+		Timeout:  connectTimeout,
+		Resolver: &net.Resolver{PreferGo: names.PreferGo, StrictErrors: names.StrictErrors, Dial: l.through(dial)},
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		conn.Close()
-		return nil, net.ErrClosed
+	return l
+}
+
+// A dialFunc is a DialContext.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// through gives a dialFunc whose dialling and whose connections end with the attempt.
+func (l *lines) through(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(l.ctx, cancel)()
+		if l.ctx.Err() != nil {
+			return nil, context.Cause(l.ctx)
+		}
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.closed {
+			conn.Close()
+			return nil, net.ErrClosed
+		}
+		l.conns = append(l.conns, conn)
+		return conn, nil
 	}
-	l.conns = append(l.conns, conn)
-	return conn, nil
 }
 
 func (l *lines) close() {

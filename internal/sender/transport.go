@@ -191,7 +191,7 @@ func (c *client) do(ctx context.Context, method, url string, body []byte) *Error
 	ctx, cancelAttempt := context.WithTimeoutCause(ctx, c.wire.attemptTimeout, errAttempt)
 	defer cancelAttempt()
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := &lines{ctx: ctx, dialer: net.Dialer{Timeout: c.wire.connectTimeout, Resolver: c.wire.resolver}}
+	l := newLines(ctx, c.wire.connectTimeout, cmp.Or(c.wire.resolver, net.DefaultResolver))
 	// The request hears that it is over when its connections are closed, so that it cannot tell the server.
 	requestCtx, endRequest := context.WithCancelCause(context.WithoutCancel(ctx))
 	end := func() {
@@ -241,7 +241,7 @@ func (c *client) transport(l *lines) *http.Transport {
 	return &http.Transport{
 		Proxy:                  c.proxy,
 		OnProxyConnectResponse: checkProxy,
-		DialContext:            l.dial,
+		DialContext:            l.through(l.dialer.DialContext),
 		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      true,

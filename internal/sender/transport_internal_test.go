@@ -226,7 +226,7 @@ func TestBodies(t *testing.T) {
 func TestGzipBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	packer := gzip.NewWriter(&bomb)
-	for range 64 {
+	for range 16 {
 		packer.Write(make([]byte, 1<<20))
 	}
 	packer.Close()
@@ -246,8 +246,8 @@ func TestGzipBomb(t *testing.T) {
 	if asked.Load() != "" {
 		t.Errorf("asked for %q", asked.Load())
 	}
-	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
-		t.Errorf("allocated %d bytes for a bomb of %d that holds 64 MiB", n, bomb.Len())
+	if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 {
+		t.Errorf("allocated %d bytes for a bomb of %d that holds 16 MiB", n, bomb.Len())
 	}
 }
 
@@ -808,7 +808,10 @@ func TestCheckEndpoint(t *testing.T) {
 func TestEndsAtOnce(t *testing.T) {
 	ca := newAuthority(t)
 	cert := ca.issue(nil)
-	hold := func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
+	hold := func(_ http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body) // only then does Go's server see that the client is gone
+		<-req.Context().Done()
+	}
 	for name, held := range map[string]func(t *testing.T, c *Config, w *wire) (endpoint string, reached func() bool, said func() int64){
 		"name": func(t *testing.T, _ *Config, w *wire) (string, func() bool, func() int64) {
 			var asked *atomic.Int32
