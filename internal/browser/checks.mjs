@@ -6,7 +6,7 @@ const sizes = { narrow: { width: 320, height: 640 }, medium: { width: 1280, heig
 // Every page in every form: accessible, within the window, without an error, and nothing from another host.
 export async function everywhere({ sites, open }) {
   for (const [name, url] of Object.entries(sites)) {
-    const tab = await open(url);
+    const tab = await open(url, { reducedMotion: 'reduce' }); // colours are judged at once
     for (const colorScheme of ['light', 'dark']) {
       await tab.page.emulateMedia({ colorScheme });
       for (const [size, viewport] of Object.entries(sizes)) {
