@@ -114,16 +114,17 @@ func (c *issues) setContext(group *report.Group, given map[string]string) {
 func (c *issues) list() []report.Group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := make([]report.Group, 0, len(c.groups))
-	for _, group := range c.groups {
+	// Pointers are sorted: the code that sorts such large values would be many times as large.
+	groups := slices.SortedFunc(maps.Values(c.groups), func(a, b *report.Group) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Component, b.Component), cmp.Compare(a.Reason, b.Reason),
+			cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Severity, b.Severity))
+	})
+	list := make([]report.Group, 0, len(groups))
+	for _, group := range groups {
 		g := *group
 		g.Context = maps.Clone(group.Context)
 		list = append(list, g)
 	}
-	slices.SortFunc(list, func(a, b report.Group) int {
-		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Component, b.Component), cmp.Compare(a.Reason, b.Reason),
-			cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Severity, b.Severity))
-	})
 	return list
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -59,13 +58,29 @@ func (d *Detector) Detect(ctx context.Context) Info {
 	return info
 }
 
-var twoNumbers = regexp.MustCompile(`^[0-9]{1,6}(\.[0-9]{1,6})?`)
+// maxNumber is how many digits a number of a release has at most.
+const maxNumber = 6
 
+// shortRelease keeps the first two numbers of a release, such as 6.1 of 6.1.0-13-amd64.
 func shortRelease(release string) string {
-	if short := twoNumbers.FindString(release); short != "" {
-		return short
+	first := leadingDigits(release)
+	if first == "" {
+		return Unknown
 	}
-	return Unknown
+	rest, ok := strings.CutPrefix(release[len(first):], ".")
+	if second := leadingDigits(rest); ok && second != "" {
+		return first + "." + second
+	}
+	return first
+}
+
+// leadingDigits gives the number that text begins with, or "" when it is longer than numbers of releases are.
+func leadingDigits(text string) string {
+	digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
+	if len(digits) > maxNumber {
+		return ""
+	}
+	return digits
 }
 
 // deployment looks for what container tools and hypervisors leave to be seen.

@@ -14,6 +14,10 @@ func TestShortRelease(t *testing.T) {
 		"23":                "23",
 		"":                  Unknown,
 		"private build 1.2": Unknown,
+		"6.":                "6",
+		"6.x":               "6",
+		"12345678.1":        Unknown,
+		"6.12345678":        "6",
 	} {
 		if got := shortRelease(in); got != want {
 			t.Errorf("shortRelease(%q): got %q, want %q", in, got, want)

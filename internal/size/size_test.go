@@ -15,8 +15,13 @@ import (
 const (
 	module = "github.com/rollcall-dev/rollcall"
 
-	// maxBytes is how much larger a stripped program with net/http may become by the library.
-	maxBytes = 1_000_000
+	// maxBytes is how much larger a stripped program that serves HTTP may become by the library: the client of HTTPS
+	// that sends reports is a good third of it. maxBytesUnable is the same for a program built without the ability to
+	// send. Both are more than the 1,000,000 bytes that were aimed at; see decision 0012.
+	maxBytes       = 2_200_000
+	maxBytesUnable = 1_350_000
+	// unable is the build tag for a program without the ability to send.
+	unable = "rollcall_nosend"
 	// maxModules is how many modules besides this one may appear in the go.sum of a host.
 	maxModules = 3
 )
@@ -27,13 +32,17 @@ func TestHost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds two programs")
 	}
-	without, _ := build(t, "without")
-	with, modules := build(t, "with")
+	without, _ := build(t, "without", "")
+	with, modules := build(t, "with", "")
+	mute, _ := build(t, "with", unable)
 
-	grown := with - without
-	t.Logf("without the library %d bytes, with it %d: %d more", without, with, grown)
-	if grown > maxBytes {
+	t.Logf("without the library %d bytes; with it %d: %d more; with it, built with %s, %d: %d more",
+		without, with, with-without, unable, mute, mute-without)
+	if grown := with - without; grown > maxBytes {
 		t.Errorf("the library adds %d bytes to a stripped program, want at most %d", grown, maxBytes)
+	}
+	if grown := mute - without; grown > maxBytesUnable {
+		t.Errorf("built with %s the library adds %d bytes, want at most %d", unable, grown, maxBytesUnable)
 	}
 	t.Logf("modules in go.sum: %s", strings.Join(modules, ", "))
 	if len(modules) > maxModules {
@@ -42,7 +51,7 @@ func TestHost(t *testing.T) {
 }
 
 // build builds a program of testdata in a module of its own, and gives its size and the modules in its go.sum.
-func build(t *testing.T, name string) (size int64, modules []string) {
+func build(t *testing.T, name, tags string) (size int64, modules []string) {
 	t.Helper()
 	tree, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -63,7 +72,7 @@ func build(t *testing.T, name string) (size int64, modules []string) {
 		}
 	}
 	run(t, dir, "mod", "tidy")
-	run(t, dir, "build", "-trimpath", "-ldflags=-s -w", "-o", "host", ".")
+	run(t, dir, "build", "-trimpath", "-tags="+tags, "-ldflags=-s -w", "-o", "host", ".")
 	info, err := os.Stat(filepath.Join(dir, "host"))
 	if err != nil {
 		t.Fatal(err)
