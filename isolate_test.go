@@ -107,7 +107,7 @@ func TestIsolateHangs(t *testing.T) {
 	lazy.Lazy = true
 	begin := time.Now()
 	mustStart(t, lazy).Stop(t.Context())
-	if d := time.Since(begin); d > time.Second {
+	if d := time.Since(begin); d > 3*time.Second { // on a machine that does much else
 		t.Errorf("a lazy start and a stop took %v", d)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 2 { // one of each service
@@ -123,7 +123,7 @@ func TestIsolateHangs(t *testing.T) {
 		}
 	}
 	begin = time.Now()
-	if err := service.Stop(t.Context()); err != nil || time.Since(begin) > time.Second {
+	if err := service.Stop(t.Context()); err != nil || time.Since(begin) > 3*time.Second {
 		t.Errorf("Stop: %v after %v", err, time.Since(begin))
 	}
 }

@@ -140,9 +140,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 			if id := service.ID(); !id.IsZero() {
 				t.Errorf("an ID was made: %v", id)
 			}
-			if n := runtime.NumGoroutine(); n > goroutines {
-				t.Errorf("%d goroutines, before %d", n, goroutines)
-			}
+			wantGoroutines(t, goroutines)
 			s.wantRequests()
 		})
 	}
@@ -216,9 +214,7 @@ func leaves(prefix string, object map[string]any) map[string]string {
 	found := map[string]string{}
 	for name, value := range object {
 		if inner, ok := value.(map[string]any); ok {
-			for path, v := range leaves(prefix+name+".", inner) {
-				found[path] = v
-			}
+			maps.Copy(found, leaves(prefix+name+".", inner))
 			continue
 		}
 		text, _ := json.Marshal(value)

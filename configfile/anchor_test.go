@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/internal/faultfs"
@@ -178,9 +179,13 @@ func TestAnchorSharesFlight(t *testing.T) {
 		f := open(t, disk)
 		a := f.Anchor("", isID)
 		go set(t.Context(), f, id)
+		begin := time.Now()
 		waitForHang(t, disk)
-		if op, _ := a.Running(); op != "save" {
-			t.Errorf("running: got %q, want save", op)
+		time.Sleep(time.Minute)
+		for _, running := range []func() (string, time.Time){f.Running, a.Running} {
+			if op, since := running(); op != "save" || since != begin {
+				t.Errorf("running: got %q since %v, want save since %v", op, since, begin)
+			}
 		}
 		b, err := configfile.OpenAnchorFS(disk, "/etc/app/other", isID)
 		if err != nil {

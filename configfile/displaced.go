@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,6 +24,8 @@ const (
 	writersWait = 200 * time.Millisecond
 	// putBackRounds is how often saves of others are put back that come one upon the other.
 	putBackRounds = 10
+	// displacedSuffix takes the place of tempSuffix in the name of what could not be put back.
+	displacedSuffix = ".displaced"
 )
 
 // noWriters waits a moment until nobody has the file open for writing any more. Where the system cannot tell, it says
@@ -175,25 +179,34 @@ func (r *replacement) putBackDone(err error) error {
 	return err
 }
 
+// notPutBack is for when what was displaced has to stay where it is. It gets a name by which it is not swept.
 func (r *replacement) notPutBack(err error) error {
-	return fmt.Errorf("put back what another program saved, which is now in %s: %w", filepath.Base(r.temp), err)
+	kept := strings.TrimSuffix(r.temp, tempSuffix) + displacedSuffix
+	if r.fs.Rename(r.temp, kept) != nil {
+		kept = r.temp
+	}
+	return fmt.Errorf("put back what another program saved, which is now in %s: %w", filepath.Base(kept), err)
 }
 
 // writtenTo gives what a program has written to the file that was renamed over, or nil. What is empty or cut short even
 // after a while is not put back, since the rest of it would never come, nor is what is too large to be read as a whole.
-func (r *replacement) writtenTo(displaced fsys.File) []byte {
+func (r *replacement) writtenTo(displaced fsys.File) ([]byte, error) {
 	noWriters(context.Background(), displaced)
 	var content bytes.Buffer
+	var fault error
 	for again := 0; ; again++ {
 		_, err := content.ReadFrom(io.LimitReader(displaced, int64(MaxSize+1-content.Len())))
-		if err == nil && (bytes.Equal(content.Bytes(), r.was) || bytes.Equal(content.Bytes(), r.data)) {
-			return nil
-		}
-		if err == nil && content.Len() <= MaxSize && !isCutShort(content.Bytes()) {
-			return content.Bytes()
-		}
-		if again == len(rereads) || content.Len() > MaxSize {
-			return nil
+		data := content.Bytes()
+		fault = cmp.Or(err, fault)
+		switch {
+		case err == nil && (bytes.Equal(data, r.was) || bytes.Equal(data, r.data)):
+			return nil, nil
+		case err == nil && len(data) <= MaxSize && !isCutShort(data):
+			return data, nil
+		case again == len(rereads) && fault != nil:
+			return nil, fmt.Errorf("%w: %w", errUnreadable, fault)
+		case again == len(rereads) || len(data) > MaxSize:
+			return nil, nil
 		}
 		time.Sleep(rereads[again])
 	}
@@ -204,16 +217,33 @@ func isCutShort(data []byte) bool {
 	return errors.Is(err, ErrEmpty) || isTruncated(err)
 }
 
-// restore makes content that of the target again, unless something newer still is there by now.
+// restore makes content that of the target again, unless something newer still is there by now. It is all that is left of
+// what another program saved, so that it is tried a few times.
 func (r *replacement) restore(content []byte) error {
+	for again := 0; ; again++ {
+		err := r.restoreOnce(content)
+		if err == nil {
+			return errChanged
+		}
+		if again == len(rereads) {
+			return fmt.Errorf("put back what another program saved: %w", err)
+		}
+		time.Sleep(rereads[again])
+	}
+}
+
+func (r *replacement) restoreOnce(content []byte) error {
 	temp, err := writeTemp(context.Background(), r.fs, r.target, content, r.perm, r.like)
-	if err == nil && r.look(r.target, r.data) == final {
-		err = r.fs.Rename(temp, r.target)
-	}
 	if err != nil {
-		r.fs.Remove(temp)
-		return fmt.Errorf("put back what another program saved: %w", err)
+		return err
 	}
-	r.temp = temp
-	return r.putBackDone(errChanged)
+	switch r.look(r.target, r.data) {
+	case final:
+		err = r.fs.Rename(temp, r.target)
+	case unknown:
+		err = errUnreadable
+	}
+	r.fs.Remove(temp)
+	r.fs.SyncDir(folderOf(r.target))
+	return err
 }

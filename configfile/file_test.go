@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,41 @@ func TestOpen(t *testing.T) {
 	}
 	if log := disk.Log(); len(log) != 0 {
 		t.Errorf("opening touched the disk: %v", log)
+	}
+}
+
+// TestRealDisk is the one test here of what hosts get: the file system of the operating system.
+func TestRealDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "config.json")
+	f, err := configfile.Open(path, configfile.Options{New: []byte(config)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{id, otherID} {
+		now, wrote, err := f.Set(t.Context(), key, id, func(configfile.Value) bool { return false })
+		if now.Text != id || !wrote || err != nil {
+			t.Errorf("got %v, %v, %v", now, wrote, err)
+		}
+		if data, err := os.ReadFile(path); string(data) != withID(config, id) || err != nil {
+			t.Errorf("got %q, %v", data, err)
+		}
+	}
+	a, err := configfile.OpenAnchor(f.Anchor("", isID).Path(), isID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, a, id, id)
+	mustPublish(t, f.Anchor("", isID), otherID, id)
+	if err := a.Replace(t.Context(), otherID); err != nil {
+		t.Error(err)
+	}
+	mustPublish(t, a, id, otherID)
+	if err := errors.Join(f.Sweep(t.Context()), a.Sweep(t.Context())); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if len(entries) != 2 || err != nil {
+		t.Errorf("got %v, %v, want the config and the anchor", entries, err)
 	}
 }
 

@@ -226,9 +226,11 @@ func (r *replacement) renameOver(ctx context.Context) error {
 		return refusal(fmt.Errorf("rename: %w", err))
 	}
 	if renamesOverOpen {
-		if newer := r.writtenTo(displaced); newer != nil {
+		newer, lookErr := r.writtenTo(displaced)
+		if newer != nil {
 			return r.restore(newer)
 		}
+		err = cmp.Or(err, lookErr)
 	}
 	if err != nil {
 		return fmt.Errorf("rename: %w", err)

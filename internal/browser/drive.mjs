@@ -48,13 +48,14 @@ class Tab {
     assert.deepEqual(this.wrong, []);
   }
 
-  // accessible checks the page with axe.
-  async accessible(what) {
+  // accessible checks the page with axe: by all of its rules, or by some.
+  async accessible(what, rules) {
     if (await this.page.evaluate(() => !window.axe)) await this.page.evaluate(axe);
-    const results = await this.page.evaluate(() => window.axe.run(document, { preload: false }));
+    const options = rules ? { preload: false, runOnly: rules } : { preload: false };
+    const results = await this.page.evaluate((o) => window.axe.run(document, o), options);
     const found = results.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' | ')}`);
     assert.deepEqual(found, [], `accessibility of ${what}`);
-    assert.ok(results.passes.length > 10, `${what}: axe has looked at ${results.passes.length} rules only`);
+    assert.ok(results.passes.length >= (rules?.length ?? 10), `${what}: axe has looked at ${results.passes.length} rules only`);
   }
 
   // fits checks that nothing has to be scrolled sideways.

@@ -54,6 +54,9 @@ func (s setup) config() rollcall.Config {
 // scaled are limits for a disk that hangs.
 func scaled(s *setup) {
 	s.AttemptTimeout, s.Backoff, s.StartTimeout = 300*time.Millisecond, 50*time.Millisecond, 3*time.Second
+	if raceDetector { // with which each child process takes a second
+		s.AttemptTimeout, s.StartTimeout = 3*time.Second, 15*time.Second
+	}
 }
 
 // once is scaled with one short attempt.

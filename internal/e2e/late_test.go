@@ -96,9 +96,13 @@ var abilities = []struct {
 
 // eachLate runs test for each operation and each way to edit.
 func eachLate(t *testing.T, ops []lab.Op, answer bool, test func(l *lateSave, how edit)) {
+	i := 0
 	for _, can := range abilities {
 		for _, op := range ops {
 			if op == can.never || !soaking() && !slices.Contains(can.quick, op) {
+				continue
+			}
+			if i++; !chosen(i) {
 				continue
 			}
 			for _, how := range []edit{inPlace, byRename} {

@@ -15,8 +15,9 @@ import (
 const (
 	// patience is how long anything is waited for that should happen at some time.
 	patience = 30 * time.Second
-	// startBound is within what a start with scaled limits returns, which by itself takes about a second.
-	startBound = 10 * time.Second
+	// startBound is within what a start with scaled limits returns, which by itself takes about a second, or ten with the
+	// race detector.
+	startBound = 20 * time.Second
 	// exitBound is within what a process ends that is free to. It should take some milliseconds, and must not take longer
 	// than a second.
 	exitBound = 5 * time.Second
@@ -34,6 +35,9 @@ func TestMain(m *testing.M) {
 	lab.Register(savingChild, runSaving)
 	lab.Register(restartingChild, runRestarting)
 	lab.Register(lockerChild, runLocker)
+	if raceDetector {
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // which those children heed that get an environment
+	}
 	// The tests mostly wait. Whoever gives -parallel gets what he wants.
 	flag.Set("test.parallel", "16")
 	lab.Main(m)
@@ -52,6 +56,9 @@ func quickOr(quick, soak int) int {
 	}
 	return quick
 }
+
+// chosen tells whether to run test case i of many: all of them, or with -short every third.
+func chosen(i int) bool { return !testing.Short() || i%3 == 0 }
 
 // eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {

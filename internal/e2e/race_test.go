@@ -206,6 +206,7 @@ func runRestarting() {
 	}()
 	ctx := context.Background()
 	var last installid.ID
+	var services []*rollcall.Service
 	for running := true; running; {
 		select {
 		case <-ended:
@@ -230,8 +231,11 @@ func runRestarting() {
 		if st := service.Status(); !st.Persisted {
 			fmt.Printf("not persisted: %s\n", st.Reason)
 		}
-		// Stop does not wait for what is under way, and a process that ends then leaves a temporary file behind.
-		for !running && service.Status().Stuck != "" {
+		services = append(services, service)
+	}
+	// Stop does not wait for what is under way, and a process that ends then leaves a temporary file behind.
+	for _, service := range services {
+		for service.Status().Stuck != "" {
 			time.Sleep(time.Millisecond)
 		}
 	}

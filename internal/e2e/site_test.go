@@ -201,11 +201,13 @@ func isFresh(config, id string) bool {
 	return config == "{\n  \"telemetry\": {\n    \"enabled\": false,\n    \"installation_id\": \""+id+"\"\n  }\n}\n"
 }
 
-// names are those in the folder.
+// names are those in the folder, none if it does not exist.
 func (s *site) names() (names []string) {
 	s.t.Helper()
 	entries, err := os.ReadDir(s.dir)
-	must(s.t, err)
+	if !errors.Is(err, fs.ErrNotExist) {
+		must(s.t, err)
+	}
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}

@@ -100,6 +100,7 @@ func noAnswer(cause, err error) *Error {
 	redirect, isRedirect := errors.AsType[redirectError](err)
 	refusal, isRefusal := errors.AsType[proxyError](err)
 	certificate, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	timeout, isNet := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(cause, errConnect), errors.Is(cause, errAttempt):
 		e.Text = cause.Error()
@@ -107,6 +108,8 @@ func noAnswer(cause, err error) *Error {
 		e.Text = "no answer within the time that the program gave"
 	case cause != nil:
 		e.Text = "stopped before there was an answer"
+	case isNet && timeout.Timeout():
+		e.Text = errConnect.Error() // the dialler's own limit, which is the same
 	case isRedirect:
 		e.Text, e.Refused = redirect.Error(), true
 	case isRefusal:
@@ -131,7 +134,6 @@ func reason(err error) string {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	errno, isErrno := errors.AsType[syscall.Errno](err)
 	alert, isAlert := errors.AsType[tls.AlertError](err)
-	timeout, isNet := errors.AsType[net.Error](err)
 	_, isRecord := errors.AsType[tls.RecordHeaderError](err)
 	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
@@ -145,8 +147,6 @@ func reason(err error) string {
 		return errno.Error()
 	case isAlert:
 		return alert.Error()
-	case isNet && timeout.Timeout():
-		return "timed out"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it speaks plain HTTP"
 	case isRecord:

@@ -16,22 +16,24 @@ import (
 
 // A rig is an installation: what it keeps on disk, and a collector that is a function.
 type rig struct {
-	t      *testing.T
-	id     string
-	denied atomic.Bool
-	logged strings.Builder // guarded by mu: the debug lines
+	t         *testing.T
+	id        string
+	denied    atomic.Bool
+	unsettled atomic.Bool
 
-	mu        sync.Mutex
-	state     []byte // on disk; nil for none
-	loadErr   error
-	saveErr   error
-	load      func(context.Context) // called first, when not nil
+	// Set before a sender starts, or by the functions that it calls.
+	load      func(context.Context) // called before Load, when not nil
 	save      func(context.Context)
 	heartbeat func(context.Context) ([]byte, error)
 	health    []byte
-	answer    func(context.Context, request) *Error
-	requests  []request
-	saves     int
+
+	mu       sync.Mutex
+	logged   strings.Builder // the debug lines
+	state    []byte          // on disk; nil for none
+	loadErr  error
+	saveErr  error
+	answer   func(context.Context, request) *Error // nil accepts
+	requests []request
 }
 
 // A request is one that reached the collector.
@@ -59,7 +61,7 @@ func (r *rig) senderWith(change func(*Config)) *Sender {
 	c := Config{
 		Endpoint:  testEndpoint + "/",
 		UserAgent: "test",
-		ID:        func() (string, bool) { return r.id, r.id != "" },
+		ID:        func() (string, bool) { return r.id, !r.unsettled.Load() },
 		Allowed:   func(context.Context) bool { return !r.denied.Load() },
 		Heartbeat: r.makeHeartbeat,
 		Health:    func(context.Context) ([]byte, func()) { return r.health, nil },
@@ -120,7 +122,6 @@ func (r *rig) saveState(ctx context.Context, data []byte) error {
 		r.t.Errorf("state of %d bytes: %s", len(data), data)
 	}
 	r.state = slices.Clone(data)
-	r.saves++
 	return nil
 }
 
@@ -139,11 +140,12 @@ func (r *rig) take(ctx context.Context, path, body string) *Error {
 	req := request{time.Now().UTC(), path, body}
 	r.mu.Lock()
 	r.requests = append(r.requests, req)
+	answer := r.answer
 	r.mu.Unlock()
-	if r.answer == nil {
+	if answer == nil {
 		return nil
 	}
-	return r.answer(ctx, req)
+	return answer(ctx, req)
 }
 
 // hang is a collector that never answers.
@@ -152,9 +154,30 @@ func hang(ctx context.Context, _ request) *Error {
 	return &Error{Text: "no answer", Err: context.Cause(ctx)}
 }
 
-// answers is a collector that always gives the same answer.
-func answers(e Error) func(context.Context, request) *Error {
+// always is a collector that always gives the same answer.
+func always(e Error) func(context.Context, request) *Error {
 	return func(context.Context, request) *Error { return &e }
+}
+
+// answers sets what the collector does from now on.
+func (r *rig) answers(answer func(context.Context, request) *Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+// kept gives what is on disk, as it is.
+func (r *rig) kept() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// total counts the requests of all kinds.
+func (r *rig) total() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.requests)
 }
 
 // sent gives when heartbeats reached the collector.

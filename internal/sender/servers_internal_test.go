@@ -82,20 +82,6 @@ func says(text string, pause time.Duration, more string) func(net.Conn) {
 	}
 }
 
-// slowly reads the request and answers with a text, byte by byte.
-func slowly(text string, pause time.Duration) func(net.Conn) {
-	return func(conn net.Conn) {
-		readRequest(conn)
-		for i := range len(text) {
-			if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
-				return
-			}
-			time.Sleep(pause)
-		}
-		silent(conn)
-	}
-}
-
 // readRequest reads the first bytes of what comes.
 func readRequest(conn net.Conn) { conn.Read(make([]byte, 4<<10)) }
 
@@ -159,7 +145,6 @@ func certificate(t *testing.T, template *x509.Certificate, by *authority) (*x509
 func serve(t *testing.T, cert *tls.Certificate, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = nil
 	server.Config.ErrorLog = discardLog()
 	if cert == nil {
 		server.Start()

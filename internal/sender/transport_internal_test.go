@@ -67,8 +67,7 @@ func (r *rig) fails(s *Sender, want string) *Error {
 	if !ok {
 		r.t.Fatalf("got %v, want an *Error", err)
 	}
-	// Half a second for a machine that has much to do.
-	if limit := s.wire.attemptTimeout + 500*time.Millisecond; took > limit {
+	if limit := s.wire.attemptTimeout + patience; took > limit {
 		r.t.Errorf("took %v, want at most %v", took, limit)
 	}
 	if !strings.Contains(failed.Text, want) {
@@ -96,6 +95,8 @@ func (r *rig) succeeds(s *Sender) {
 }
 
 const (
+	// patience is for a machine that has much to do.
+	patience = 3 * time.Second
 	accepted = "HTTP/1.1 202 Accepted\r\n"
 	// second stands for one, as the limits are scaled.
 	second = 10 * time.Millisecond
@@ -112,8 +113,7 @@ func TestStalls(t *testing.T) {
 		want   string
 	}{
 		{"accepts and says nothing", silent, "http", "no answer within 30 seconds"},
-		{"one byte a second", slowly(accepted+"\r\n"+strings.Repeat(" ", 1000), second), "http", ""},
-		{"one byte a second, endless", says("", second, "H"), "http", "no answer within 30 seconds"},
+		{"one byte a second", says("", second, "H"), "http", "no answer within 30 seconds"},
 		{"one header line a second", says(accepted, second, "X: y\r\n"), "http", "no answer within 30 seconds"},
 		{"endless status line", says("HTTP/1.1 200 ", 0, strings.Repeat("O", 1024)), "http", "cannot be understood"},
 		{"endless header", says(accepted, 0, "X: "+strings.Repeat("y", 1024)+"\r\n"), "http", "cannot be understood"},
@@ -212,7 +212,7 @@ func TestBodies(t *testing.T) {
 			s.wire.drainTimeout = drainTimeout / 100
 			began := time.Now()
 			r.succeeds(s)
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > patience {
 				t.Errorf("took %v", took)
 			}
 			if st := r.onDisk(); st.Success.IsZero() {
@@ -874,11 +874,17 @@ func TestEndsAtOnce(t *testing.T) {
 						t.Fatal("the request was not held")
 					}
 				}
-				time.Sleep(50 * time.Millisecond) // what is on its way arrives
-				before, began := said(), time.Now()
+				before := said()
+				for quiet := 0; quiet < 5; quiet++ { // what is on its way arrives
+					time.Sleep(20 * time.Millisecond)
+					if now := said(); now != before {
+						before, quiet = now, 0
+					}
+				}
+				began := time.Now()
 				end(cancel, r, s)
 				err := <-done
-				if took := time.Since(began); took > withdrawnEvery+750*time.Millisecond { // a machine that has much to do
+				if took := time.Since(began); took > withdrawnEvery+patience {
 					t.Errorf("ended after %v", took)
 				}
 				time.Sleep(20 * time.Millisecond)
