@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -192,7 +193,7 @@ func (s *Service) setUpReporting() (err error) {
 	s.keys = newConsentKeys(enabled)
 	_, fixed := s.store.(*installid.FixedStore)
 	s.storeReadsConsent = c.ConfigPath != "" && !fixed
-	s.client = thisClient()
+	s.client = sync.OnceValue(thisClient)
 	s.notReal, _ = notReal(c.Version, os.Getenv)
 	if s.records, err = c.records(s.store); err != nil {
 		return err

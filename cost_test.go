@@ -121,7 +121,7 @@ func TestNoGoroutineLeft(t *testing.T) {
 		service.Start(t.Context())
 		service.Stop(t.Context())
 	}
-	for range 100 {
+	for range 1000 {
 		if runtime.NumGoroutine() <= before {
 			return
 		}

@@ -56,7 +56,7 @@ func (s *Service) newSender() *sender.Sender {
 		Endpoint:  s.config.Endpoint,
 		Proxy:     s.config.Proxy,
 		CAFile:    s.config.CAFile,
-		UserAgent: s.client.Name + "/" + s.client.Version,
+		UserAgent: s.client().Name + "/" + s.client().Version,
 		ID:        s.sendableID,
 		Allowed:   func(ctx context.Context) bool { return s.withheld(s.Decisions(ctx)) == "" },
 		Heartbeat: s.heartbeatBody,
@@ -123,7 +123,7 @@ func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Statu
 		Version:        report.NormalizeVersion(s.config.Version),
 		Platform:       report.Platform{System: info.System, Release: info.Release, Machine: info.Machine},
 		Deployment:     report.Deployment(info.Deployment),
-		Client:         s.client,
+		Client:         s.client(),
 		Facts:          s.facts.until(ctx, facts),
 	}
 }

@@ -510,6 +510,47 @@ func TestReportingWithdrawn(t *testing.T) {
 	}
 }
 
+// TestReportingWithdrawnInBetween withdraws consent at each time that it is asked for: nothing is sent after that.
+func TestReportingWithdrawnInBetween(t *testing.T) {
+	s := newSite(t, "")
+	for yes := range int32(10) {
+		var asked atomic.Int32
+		service := s.make(new(hostSettings).use, func(c *rollcall.Config) {
+			c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, fmt.Sprint(yes))
+			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
+				if asked.Add(1) > yes {
+					return rollcall.Denied, rollcall.Denied, nil
+				}
+				return rollcall.Granted, rollcall.Granted, nil
+			}
+		})
+		var before int32 // how often it was asked before a request
+		s.collector.Answer(func(http.ResponseWriter, *http.Request) bool {
+			before = max(before, asked.Load())
+			return false
+		})
+		if err := service.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		service.ReportIssue(diskFull)
+		err := service.SendNow(t.Context())
+		switch {
+		case before > yes:
+			t.Errorf("granted %d times: sent after it was asked %d times", yes, before)
+		case before == 0 && !errors.Is(err, rollcall.ErrWithheld):
+			t.Errorf("granted %d times: got %v, want %v", yes, err, rollcall.ErrWithheld)
+		case before > 0 && err != nil:
+			t.Errorf("granted %d times: got %v", yes, err)
+		}
+		if st := service.Status(); st.Reporting.LastError != "" {
+			t.Errorf("granted %d times: got error %q, which says nothing about the collector", yes, st.Reporting.LastError)
+		}
+	}
+	if len(s.collector.Heartbeats()) == 0 || len(s.collector.HealthReports()) == 0 {
+		t.Error("nothing was ever sent")
+	}
+}
+
 // idOf gives the ID that a request was sent under.
 func idOf(t *testing.T, s *site, request int) string {
 	t.Helper()

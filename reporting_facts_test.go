@@ -44,7 +44,6 @@ func TestReportingFacts(t *testing.T) {
 		{"above all buckets", bucket, giving(uint64(math.MaxUint64)), ">=100"},
 
 		{"panic", yes, func(context.Context) (any, error) { panic("host") }, ""},
-		{"nil map", yes, func(context.Context) (any, error) { var m map[string]int; m["a"]++; return true, nil }, ""},
 		{"end of the goroutine", yes, func(context.Context) (any, error) { runtime.Goexit(); return true, nil }, ""},
 		{"blocks for ever", yes, func(context.Context) (any, error) { <-never; return true, nil }, ""},
 		{"blocks until it is told", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, ""},

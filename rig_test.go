@@ -190,7 +190,7 @@ func (r *rig) wantOneInFlight() {
 	}
 }
 
-// opensForWriting gives those operations since the last ResetLog that could change something.
+// mutations gives the operations since the last ResetLog that could change something.
 func (r *rig) mutations() []string {
 	var found []string
 	for _, e := range r.fs.Log() {
@@ -212,7 +212,6 @@ func (r *rig) wantNoMutation() {
 type logbook struct {
 	t     testing.TB
 	begin time.Time
-	attrs []slog.Attr
 
 	mu    sync.Mutex
 	lines []logLine

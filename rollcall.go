@@ -57,10 +57,10 @@ type Service struct {
 	keys    consentKeys
 	facts   *facts
 	issues  *issues
-	sender  *sender.Sender // nil without an endpoint
-	asking  flight.Flight  // of Config.Consent
-	notReal string         // why this is no program to be counted; empty when it is one
-	client  report.Client  // this library
+	sender  *sender.Sender       // nil without an endpoint
+	asking  flight.Flight        // of Config.Consent
+	notReal string               // why this is no program to be counted; empty when it is one
+	client  func() report.Client // this library
 
 	storeReadsConsent bool // whether the store reads the config's consent together with the ID
 	platform          platform.Detector

@@ -14,6 +14,14 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/faultfs"
 )
 
+// Hints that come more than once.
+const (
+	giveStateFolder  = "give a state folder of its own for the ID"
+	makeWritable     = "make it writable, or " + giveStateFolder
+	makeFolderUsable = "make the folder writable, or " + giveStateFolder
+	mountFolder      = "mount its folder instead of the one file"
+)
+
 const healthy = `
 ok: config: /etc/app/config.json, 36 bytes, can be read
 ok: config writable: mode 0644
@@ -52,12 +60,16 @@ func TestDiagnose(t *testing.T) {
 		want      []string // lines that are there; none for those of healthy
 	}{
 		{name: "healthy", prepare: func(*faultfs.FS) {}},
-		{name: "healthy, anchor elsewhere", prepare: func(disk *faultfs.FS) { disk.MkdirAll("/var/lib", 0o755) }, anchorDir: "/var/lib", want: []string{
+		{name: "healthy, anchor elsewhere", anchorDir: "/var/lib", prepare: func(disk *faultfs.FS) {
+			disk.MkdirAll("/var/lib", 0o755)
+		}, want: []string{
 			"ok: config writable: mode 0644",
 			"ok: anchor folder: /var/lib can be written to",
 			"ok: exchange in anchor folder: supported",
 		}},
-		{name: "healthy, anchor elsewhere, folder missing", prepare: func(disk *faultfs.FS) { disk.MkdirAll("/var", 0o755) }, anchorDir: "/var/lib/app", want: []string{
+		{name: "healthy, anchor elsewhere, folder missing", anchorDir: "/var/lib/app", prepare: func(disk *faultfs.FS) {
+			disk.MkdirAll("/var", 0o755)
+		}, want: []string{
 			"ok: anchor folder: /var can be written to (the folders below it will be made)",
 		}},
 		{name: "missing", prepare: func(disk *faultfs.FS) { disk.Delete("/etc/app") }, want: []string{
@@ -80,10 +92,12 @@ func TestDiagnose(t *testing.T) {
 		}, want: []string{"problem: config: more than 40 symlinks: too many levels of symbolic links [mend this, and run doctor again]"}},
 		{name: "empty", prepare: put(""), want: []string{"problem: config: /etc/app/config.json: empty [write {} into it, or remove it]"}},
 		{name: "garbage", prepare: put("{\n!"), want: []string{
-			"problem: config: /etc/app/config.json: line 2, column 1: invalid character '!' at start of value [mend it at the line and column given; it is never written over]",
+			"problem: config: /etc/app/config.json: line 2, column 1: invalid character '!' at start of value " +
+				"[mend it at the line and column given; it is never written over]",
 		}},
 		{name: "not an object", prepare: put("[]"), want: []string{
-			"problem: config: /etc/app/config.json: top level: not an object [the config has to be an object, and each part of the key's path before the last as well]",
+			"problem: config: /etc/app/config.json: top level: not an object " +
+				"[the config has to be an object, and each part of the key's path before the last as well]",
 		}},
 		{name: "too deep", prepare: put(strings.Repeat("[", 2000)), want: []string{
 			"problem: config: /etc/app/config.json: nested deeper than 1000 levels [give a smaller config, or use a state file]",
@@ -96,19 +110,19 @@ func TestDiagnose(t *testing.T) {
 			"problem: config: /etc/app/config.json: open /etc/app/config.json: permission denied [look at the permissions and at the mount's options]",
 		}},
 		{name: "read-only by its mode", prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o444) }, want: []string{
-			"problem: config writable: file is read-only: mode 0444 [make it writable, or give a state folder of its own for the ID]",
+			"problem: config writable: file is read-only: mode 0444 [" + makeWritable + "]",
 		}},
 		{name: "read-only mount", prepare: func(disk *faultfs.FS) { disk.MarkReadOnly("/") }, want: []string{
-			"problem: config writable: access /etc/app/config.json: read-only file system [make it writable, or give a state folder of its own for the ID]",
-			"warning: folder: /etc/app cannot be written to: access /etc/app: read-only file system [make the folder writable, or give a state folder of its own for the ID]",
+			"problem: config writable: access /etc/app/config.json: read-only file system [" + makeWritable + "]",
+			"warning: folder: /etc/app cannot be written to: access /etc/app: read-only file system [" + makeFolderUsable + "]",
 		}},
 		{name: "folder not writable, in place", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o666) }, want: []string{
-			"warning: folder: /etc/app cannot be written to: access /etc/app: permission denied [make the folder writable, or give a state folder of its own for the ID]",
+			"warning: folder: /etc/app cannot be written to: access /etc/app: permission denied [" + makeFolderUsable + "]",
 		}},
 		{name: "folder not writable, not in place", uid: 7, prepare: func(disk *faultfs.FS) {
 			disk.WriteFile(configPath, []byte(ofSize(page, 0)), 0o666)
 		}, want: []string{
-			"problem: folder: /etc/app cannot be written to: access /etc/app: permission denied [make the folder writable, or give a state folder of its own for the ID]",
+			"problem: folder: /etc/app cannot be written to: access /etc/app: permission denied [" + makeFolderUsable + "]",
 		}},
 		{name: "folder is a file", prepare: func(disk *faultfs.FS) {
 			disk.Delete("/etc/app")
@@ -121,13 +135,14 @@ func TestDiagnose(t *testing.T) {
 			"warning: hard links: the config has 2 names; it is written in place [give it one name]",
 		}},
 		{name: "mount point", prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, want: []string{
-			"warning: mount: the config is itself a mount point; it is written in place [mount its folder instead of the one file]",
+			"warning: mount: the config is itself a mount point; it is written in place [" + mountFolder + "]",
 		}},
 		{name: "mount point, not in place", prepare: func(disk *faultfs.FS) {
 			put(ofSize(page, 0))(disk)
 			disk.MarkMountPoint(configPath)
 		}, want: []string{
-			"problem: mount: the config is itself a mount point; it cannot be replaced, nor be changed in place without the danger of tearing it [mount its folder instead of the one file, or give a state folder of its own for the ID]",
+			"problem: mount: the config is itself a mount point; it cannot be replaced, nor be changed in place without the danger of tearing it [" +
+				mountFolder + ", or " + giveStateFolder + "]",
 		}},
 		{name: "no files", prepare: fails(faultfs.OpWrite, syscall.ENOSPC), want: []string{
 			"ok: folder: /etc/app can be written to",
@@ -237,7 +252,8 @@ func TestDiagnoseAnchor(t *testing.T) {
 		},
 		{"folder missing", "ok: folder: /etc can be written to (the folders below it will be made)", func(disk *faultfs.FS) { disk.Delete("/etc/app") }},
 		{
-			"read-only", "problem: folder: /etc/app cannot be written to: access /etc/app: read-only file system [make the folder writable, or give a state folder of its own for the ID]",
+			"read-only",
+			"problem: folder: /etc/app cannot be written to: access /etc/app: read-only file system [" + makeFolderUsable + "]",
 			func(disk *faultfs.FS) { disk.MarkReadOnly("/") },
 		},
 		{"FIFO", "problem: file: not a regular file but a FIFO [give the path of a file]", func(disk *faultfs.FS) { disk.Mknod("/etc/app/id", fs.ModeNamedPipe|0o644) }},

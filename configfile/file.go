@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"weak"
 
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
@@ -42,9 +43,9 @@ type File struct {
 	flight *flight.Flight
 
 	mu       sync.Mutex
-	doubted  *doubt  // what the last commit put there, or tried to, unless it is known to be durable
-	planned  *change // what Check worked out, for the Set that follows
-	lostPage bool    // whether a sync in place failed, after which the system takes what it lost for written
+	doubted  *doubt               // what the last commit put there, or tried to, unless it is known to be durable
+	planned  weak.Pointer[change] // what Check worked out, for the Set that follows, unless memory is needed before
+	lostPage bool                 // whether a sync in place failed, after which the system takes what it lost for written
 }
 
 // A doubt is about a value at a key.
@@ -448,13 +449,13 @@ func newChange(data []byte, key Key, value scalar) (*change, error) {
 func (f *File) remember(c *change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.planned = c
+	f.planned = weak.Make(c)
 }
 
 // changed gives data with the value at key, by the change that Check worked out if that was the same.
 func (f *File) changed(data []byte, key Key, value scalar) ([]byte, error) {
 	f.mu.Lock()
-	c := f.planned
+	c := f.planned.Value()
 	f.mu.Unlock()
 	if c != nil && bytes.Equal(c.value.raw, value.raw) && slices.Equal(c.key, key) && c.before == sha256.Sum256(data) {
 		return apply(data, c.splices), nil

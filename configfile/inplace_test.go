@@ -24,8 +24,8 @@ func ofSize(size, fromEnd int) string {
 func TestInPlace(t *testing.T) {
 	grow := len(`, "telemetry": {"installation_id": "` + id + `"}`)
 	value := func(value string, before int) string {
-		head := `{"a": "`
-		return head + strings.Repeat("a", before-len(head)-len(`", "telemetry": {"installation_id": `)) + `", "telemetry": {"installation_id": ` + value + `}}`
+		const head, middle = `{"a": "`, `", "telemetry": {"installation_id": `
+		return head + strings.Repeat("a", before-len(head)-len(middle)) + middle + value + `}}`
 	}
 	for _, tt := range []struct {
 		name, before string

@@ -107,7 +107,10 @@ func TestWritersAreWaitedFor(t *testing.T) {
 
 // TestTempName is short enough for every file system, and hidden, whatever the config is called.
 func TestTempName(t *testing.T) {
-	for _, name := range []string{"c", strings.Repeat("n", 100), strings.Repeat("n", 101), strings.Repeat("n", 230), strings.Repeat("ä", 100), "x" + strings.Repeat("ä", 100), "x" + strings.Repeat("€", 70)} {
+	for _, name := range []string{
+		"c", strings.Repeat("n", 100), strings.Repeat("n", 101), strings.Repeat("n", 230),
+		strings.Repeat("ä", 100), "x" + strings.Repeat("ä", 100), "x" + strings.Repeat("€", 70),
+	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			file := path.Join("/etc/app", name)
 			disk.WriteFile(file, []byte(config), 0o644)
@@ -131,7 +134,11 @@ func TestTempName(t *testing.T) {
 // TestMostPublishRounds starts ten times over when others are faster each time.
 func TestMostPublishRounds(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		disk.Inject(faultfs.Rule{Op: faultfs.OpLink, Do: func() { disk.WriteFile(anchorPath, []byte(otherID), 0o644) }, After: func() { disk.Delete(anchorPath) }})
+		disk.Inject(faultfs.Rule{
+			Op:    faultfs.OpLink,
+			Do:    func() { disk.WriteFile(anchorPath, []byte(otherID), 0o644) },
+			After: func() { disk.Delete(anchorPath) },
+		})
 		_, err := openAnchor(t, disk).Publish(t.Context(), id)
 		if !errors.Is(err, configfile.ErrChanging) || configfile.Permanent(err) {
 			t.Errorf("got %v, want ErrChanging, not permanent", err)

@@ -19,7 +19,7 @@ import (
 )
 
 // driveTimeout bounds one check. Most take a few seconds.
-const driveTimeout = 5 * time.Minute
+const driveTimeout = 8 * time.Minute
 
 // drive runs a check of checks.mjs.
 func drive(t *testing.T, browser, check string, input map[string]any) {

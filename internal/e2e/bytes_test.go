@@ -37,6 +37,7 @@ func fullConfig() string {
 
 // TestC05BytesReal saves an ID in configs of all kinds, of which every other byte stays.
 func TestC05BytesReal(t *testing.T) {
+	t.Parallel()
 	full := fullConfig()
 	if len(full) < 20_000 {
 		t.Fatalf("it has %d bytes only", len(full))
@@ -73,6 +74,7 @@ func TestC05BytesReal(t *testing.T) {
 
 // TestC06AttributesReal saves an ID in configs with a mode, an owner, attributes and access lists of their own.
 func TestC06AttributesReal(t *testing.T) {
+	t.Parallel()
 	lab.Need(t, lab.Root)
 	tests := []struct {
 		name    string

@@ -69,6 +69,7 @@ func (s *site) withAttribute() {
 
 // TestD01HangReal lets each operation hang for ever, uninterruptibly, and be carried out in the end.
 func TestD01HangReal(t *testing.T) {
+	t.Parallel()
 	for i, tt := range saveOps {
 		if !chosen(i) {
 			continue
@@ -102,6 +103,7 @@ func TestD01HangReal(t *testing.T) {
 
 // TestD01HangIsolatedReal is the same with isolation: the host ends at once, and what hangs is carried out without it.
 func TestD01HangIsolatedReal(t *testing.T) {
+	t.Parallel()
 	for i, tt := range saveOps {
 		if !chosen(i) {
 			continue
@@ -133,6 +135,7 @@ func TestD01HangIsolatedReal(t *testing.T) {
 
 // TestD01HangReplyReal lets what changes something be carried out at once, while the answer never comes.
 func TestD01HangReplyReal(t *testing.T) {
+	t.Parallel()
 	for i, op := range []lab.Op{
 		lab.Exchange, lab.Create, lab.Write, lab.Link, lab.SetAttr, lab.Fsync, lab.Rename, lab.FsyncDir, lab.Unlink,
 	} {
@@ -197,6 +200,7 @@ func wantOneStuck(t *testing.T, fault *lab.Fault) {
 
 // TestD01LazyReal lets everything hang for a lazy start.
 func TestD01LazyReal(t *testing.T) {
+	t.Parallel()
 	for _, isolate := range []bool{false, true} {
 		t.Run(fmt.Sprintf("isolate=%v", isolate), func(t *testing.T) {
 			t.Parallel()
@@ -228,6 +232,7 @@ func TestD01LazyReal(t *testing.T) {
 // TestD01KillableHangReal lets all operations hang as on a network disk whose server is away. Such a hang keeps no
 // process from ending, isolated or not.
 func TestD01KillableHangReal(t *testing.T) {
+	t.Parallel()
 	for _, isolate := range []bool{false, true} {
 		t.Run(fmt.Sprintf("isolate=%v", isolate), func(t *testing.T) {
 			t.Parallel()
@@ -254,6 +259,7 @@ func TestD01KillableHangReal(t *testing.T) {
 
 // TestD01FrozenDiskReal lets a real file system take no writes while it can still be read.
 func TestD01FrozenDiskReal(t *testing.T) {
+	t.Parallel()
 	for _, fstype := range []string{"ext4", "xfs"} {
 		for _, isolate := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/isolate=%v", fstype, isolate), func(t *testing.T) {
@@ -309,6 +315,7 @@ func usersOf(t *testing.T, dir string) (pids []string) {
 
 // TestD02SlowSaveReal is a disk on which one step of the save takes longer than an attempt may.
 func TestD02SlowSaveReal(t *testing.T) {
+	t.Parallel()
 	for i, op := range []lab.Op{lab.Fsync, lab.Open, lab.Create, lab.Write, lab.Link, lab.Exchange, lab.FsyncDir} {
 		if !chosen(i) {
 			continue
@@ -345,6 +352,7 @@ func TestD02SlowSaveReal(t *testing.T) {
 
 // TestD02AlwaysSlowReal is a disk on which no attempt can succeed in its time. The background, which is patient, does.
 func TestD02AlwaysSlowReal(t *testing.T) {
+	t.Parallel()
 	for _, op := range []lab.Op{lab.Write, lab.Fsync} {
 		t.Run(string(op), func(t *testing.T) {
 			t.Parallel()
@@ -372,6 +380,7 @@ func TestD02AlwaysSlowReal(t *testing.T) {
 
 // TestD04AdoptReal lets reading hang while an ID is stored.
 func TestD04AdoptReal(t *testing.T) {
+	t.Parallel()
 	stored := []struct{ name, config, anchor string }{
 		{"config", withID(plainConfig, knownID), ""},
 		{"anchor", plainConfig, knownID},
@@ -425,6 +434,7 @@ func TestD04AdoptReal(t *testing.T) {
 // TestD17ExitReal shows what is left of a host that ends while an operation hangs uninterruptibly: nothing when it is
 // isolated. In-process the kernel keeps the one thread, and the process with it, whatever anybody does.
 func TestD17ExitReal(t *testing.T) {
+	t.Parallel()
 	t.Run("isolated", func(t *testing.T) {
 		t.Parallel()
 		s := newFaultSite(t, plainConfig)

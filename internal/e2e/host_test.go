@@ -59,11 +59,6 @@ func scaled(s *setup) {
 	}
 }
 
-// once is scaled with one short attempt.
-func tryOnce(s *setup) {
-	s.Attempts, s.AttemptTimeout, s.StartTimeout = 1, 250*time.Millisecond, 3*time.Second
-}
-
 func isolated(s *setup) { s.Isolate = true }
 
 func lazily(s *setup) { s.Lazy = true }

@@ -7,12 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,147 +129,86 @@ func (s *site) age(temp string, by time.Duration) {
 	must(s.t, os.Rename(filepath.Join(s.dir, temp), filepath.Join(s.dir, old)))
 }
 
-// onceChild starts a service, waits until it is at rest, and stops it: what a process does whose save is to be cut off.
-// Its arguments are the config's path and whether to reset the ID.
+// onceChild starts a keeper of the ID, waits until it is at rest, and stops it: what a process does whose save is to be
+// cut off. Its arguments are the config's path, whether to reset the ID, and what the file system lacks. All that it does with files it does in its
+// first thread, since strace counts system calls by thread.
 const onceChild = "once"
 
 func runOnce() {
-	service, err := rollcall.New(rollcall.Config{ConfigPath: os.Args[1]})
-	if err != nil {
-		panic(err)
-	}
-	work(service, func() installid.Status { return service.Status().Status }, os.Args[2] == "true")
-}
-
-// A worker is a Service or a Keeper.
-type worker interface {
-	Start(context.Context) error
-	Stop(context.Context) error
-	Reset(context.Context) (installid.ID, error)
-}
-
-func work(w worker, status func() installid.Status, reset bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	err := w.Start(ctx)
-	for err == nil && status().NextTry.IsZero() && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	if err == nil && reset {
-		_, err = w.Reset(ctx)
-	}
-	if err == nil {
-		err = w.Stop(ctx)
-	}
-	if err != nil {
-		panic(err)
+	runtime.LockOSThread()
+	calls, done := make(chan func()), make(chan struct{})
+	disk := &hookFS{lacks: os.Args[3], around: func(_ string, do func()) {
+		over := make(chan struct{})
+		calls <- func() { do(); close(over) }
+		<-over
+	}}
+	go func() {
+		defer close(done)
+		keepOnce(disk, os.Args[1], os.Args[2] == "true")
+	}()
+	for {
+		select {
+		case do := <-calls:
+			do()
+		case <-done:
+			return
+		}
 	}
 }
 
-// steppedChild is the same on a file system that kills the process before the operation with the number given, 0 for
-// none. Its other arguments are those of onceChild and what the file system lacks. It says how many operations it took.
+// steppedChild is the same, but kills itself before the operation whose number is its last argument, 0 for none. It says
+// how many operations it took.
 const steppedChild = "stepped"
 
 func runStepped() {
-	n, err := strconv.ParseInt(os.Args[3], 10, 64)
+	last, err := strconv.ParseInt(os.Args[4], 10, 64)
 	if err != nil {
 		panic(err)
 	}
-	disk := &stepFS{last: n, lacks: os.Args[4]}
+	var steps atomic.Int64
+	disk := &hookFS{lacks: os.Args[3], around: func(op string, do func()) {
+		if op != "" && steps.Add(1) == last {
+			fmt.Println(op)
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		do()
+	}}
+	keepOnce(disk, os.Args[1], os.Args[2] == "true")
+	fmt.Println(steps.Load())
+}
+
+func keepOnce(disk fsys.FS, path string, reset bool) {
 	key, _ := configfile.ParseKey(rollcall.DefaultConfigKey)
 	enabled, _ := configfile.ParseKey(rollcall.DefaultEnabledKey)
-	store, err := installid.Location{ConfigPath: os.Args[1], Key: key, EnabledKey: enabled}.OpenFS(disk)
+	store, err := installid.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.OpenFS(disk)
 	if err != nil {
 		panic(err)
 	}
-	keeper, err := installid.NewKeeper(store, installid.Options{Logger: slog.New(slog.DiscardHandler)})
+	keeper, err := installid.NewKeeper(store, installid.Options{})
 	if err != nil {
 		panic(err)
 	}
-	work(keeper, keeper.Status, os.Args[2] == "true")
-	fmt.Println(disk.steps.Load())
-}
-
-// A stepFS is the file system of the operating system, which kills the process before one of its operations.
-type stepFS struct {
-	fsys.OS
-	last  int64
-	lacks string
-	steps atomic.Int64
-}
-
-func (f *stepFS) step(op string) {
-	if f.steps.Add(1) == f.last {
-		fmt.Println(op)
-		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err = keeper.Start(ctx)
+	for err == nil && !atRest(keeper.Status()) && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
 	}
-}
-
-func (f *stepFS) OpenFile(name string, flag int, perm fs.FileMode) (fsys.File, error) {
-	f.step("open " + name)
-	file, err := f.OS.OpenFile(name, flag, perm)
+	if err == nil && reset {
+		_, err = keeper.Reset(ctx)
+	}
+	if err == nil {
+		err = keeper.Stop(ctx)
+	}
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	return &stepFile{file, f}, nil
-}
-
-func (f *stepFS) Lstat(name string) (fs.FileInfo, error) {
-	f.step("stat " + name)
-	return f.OS.Lstat(name)
-}
-func (f *stepFS) Mkdir(name string, perm fs.FileMode) error {
-	f.step("mkdir " + name)
-	return f.OS.Mkdir(name, perm)
-}
-func (f *stepFS) Remove(name string) error { f.step("remove " + name); return f.OS.Remove(name) }
-func (f *stepFS) Rename(oldname, newname string) error {
-	f.step("rename to " + newname)
-	return f.OS.Rename(oldname, newname)
-}
-func (f *stepFS) SyncDir(name string) error { f.step("sync folder " + name); return f.OS.SyncDir(name) }
-func (f *stepFS) LockDir(name string) (func(), error) {
-	f.step("lock " + name)
-	return f.OS.LockDir(name)
-}
-
-func (f *stepFS) Link(oldname, newname string) error {
-	f.step("link " + newname)
-	if f.lacks == "links" {
-		return &os.LinkError{Op: "link", Old: oldname, New: newname, Err: syscall.EPERM}
-	}
-	return f.OS.Link(oldname, newname)
-}
-
-func (f *stepFS) Exchange(a, b string) error {
-	f.step("exchange with " + b)
-	if f.lacks == "exchange" {
-		return &os.LinkError{Op: "exchange", Old: a, New: b, Err: errors.ErrUnsupported}
-	}
-	return f.OS.Exchange(a, b)
-}
-
-type stepFile struct {
-	fsys.File
-	fs *stepFS
-}
-
-func (f *stepFile) Write(b []byte) (int, error) { f.fs.step("write"); return f.File.Write(b) }
-func (f *stepFile) Sync() error                 { f.fs.step("sync"); return f.File.Sync() }
-func (f *stepFile) Close() error                { f.fs.step("close"); return f.File.Close() }
-func (f *stepFile) WriteAt(b []byte, at int64) (int, error) {
-	f.fs.step("write at")
-	return f.File.WriteAt(b, at)
-}
-
-func (f *stepFile) CopyAttributes(src fsys.File) error {
-	f.fs.step("copy attributes")
-	return f.File.CopyAttributes(src.(*stepFile).File)
 }
 
 // TestD11KilledAtEachStepReal kills a process before each of the file operations of a save.
 func TestD11KilledAtEachStepReal(t *testing.T) {
+	t.Parallel()
 	for i, c := range scenarios {
 		if !chosen(i) {
 			continue
@@ -302,7 +240,7 @@ func TestD11KilledAtEachStepReal(t *testing.T) {
 
 func (c scenario) runStepped(s *site, n int) (said string, killed bool) {
 	s.t.Helper()
-	cmd := lab.Command(s.t, steppedChild, s.config, strconv.FormatBool(c.reset), strconv.Itoa(n), c.lacks)
+	cmd := lab.Command(s.t, steppedChild, s.config, strconv.FormatBool(c.reset), c.lacks, strconv.Itoa(n))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), wasKilled(s.t, err)
@@ -323,9 +261,10 @@ func wasKilled(t *testing.T, err error) bool {
 // TestD11KilledAtEachCallReal kills a process at the system calls of a save, in the kernel's own order: at those that
 // change something and the ones that follow them, or at all when soaking.
 func TestD11KilledAtEachCallReal(t *testing.T) {
+	t.Parallel()
 	lab.Need(t, lab.Tool("strace"))
 	for _, c := range scenarios {
-		if c.lacks != "" || c.name == "copy" && !soaking() || c.name != "insert" && testing.Short() {
+		if !soaking() && (c.lacks != "" || c.name == "copy") || testing.Short() && c.name != "insert" {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -352,8 +291,8 @@ func TestD11KilledAtEachCallReal(t *testing.T) {
 	}
 }
 
-// killAt kills a save at the call that is number i of those given, or, since the kernel counts by thread and the runtime
-// chooses the thread, at another one, and tells at which.
+// killAt kills a save at the call that is number i of those given, or, should the runtime have made other calls than
+// before in that thread, at another one, and tells at which.
 func (c scenario) killAt(s *site, calls []call, i int) (name string) {
 	s.t.Helper()
 	want := calls[i]
@@ -400,7 +339,7 @@ var tracedCall = regexp.MustCompile(`^([0-9]+) +([a-z0-9_]+)\(.*`)
 // trace runs the save under strace, which injects what is said, and gives the calls on something in the folder.
 func (c scenario) trace(s *site, inject string) (calls []call, killed bool) {
 	s.t.Helper()
-	cmd := lab.Command(s.t, onceChild, s.config, strconv.FormatBool(c.reset))
+	cmd := lab.Command(s.t, onceChild, s.config, strconv.FormatBool(c.reset), c.lacks)
 	strace, err := exec.LookPath("strace")
 	must(s.t, err)
 	trace := filepath.Join(s.t.TempDir(), "trace")
@@ -410,7 +349,7 @@ func (c scenario) trace(s *site, inject string) (calls []call, killed bool) {
 	}
 	cmd.Args = slices.Concat(args, []string{cmd.Path}, cmd.Args[1:])
 	cmd.Path = strace
-	cmd.Env = append(cmd.Env, "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1") // the goroutine stays with its thread
+	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1") // no signals of the runtime
 	cmd.Stderr = os.Stderr
 	killed = wasKilled(s.t, cmd.Run())
 

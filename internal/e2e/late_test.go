@@ -121,6 +121,7 @@ func eachLate(t *testing.T, ops []lab.Op, answer bool, test func(l *lateSave, ho
 
 // TestD03LateReal lets an abandoned save go on after an operator has edited the config on the same machine.
 func TestD03LateReal(t *testing.T) {
+	t.Parallel()
 	eachLate(t, lateOps, false, func(l *lateSave, how edit) {
 		l.start()
 		l.finish(l.edit(how, editedConfig))
@@ -130,6 +131,7 @@ func TestD03LateReal(t *testing.T) {
 // TestD03LateElsewhereReal is the same with an operator on another machine that shares the disk, whom no lock of the
 // kernel stops, not even while an exchange hangs.
 func TestD03LateElsewhereReal(t *testing.T) {
+	t.Parallel()
 	eachLate(t, lateOps, false, func(l *lateSave, how edit) {
 		l.start()
 		l.editElsewhere(how)
@@ -145,6 +147,7 @@ func TestD03LateElsewhereReal(t *testing.T) {
 
 // TestD03LateAnswerReal lets an abandoned save hang when the operation has been carried out.
 func TestD03LateAnswerReal(t *testing.T) {
+	t.Parallel()
 	ops := []lab.Op{lab.Create, lab.Write, lab.Fsync, lab.Link, lab.Exchange, lab.Rename, lab.FsyncDir, lab.Unlink}
 	eachLate(t, ops, true, func(l *lateSave, how edit) {
 		l.start()
@@ -155,6 +158,7 @@ func TestD03LateAnswerReal(t *testing.T) {
 
 // TestD03LateOtherIDReal has the operator put an ID of his own into the config meanwhile.
 func TestD03LateOtherIDReal(t *testing.T) {
+	t.Parallel()
 	for _, op := range []lab.Op{lab.Create, lab.Fsync, lab.Link, lab.Exchange, lab.FsyncDir} {
 		for _, how := range []edit{inPlace, byRename} {
 			t.Run(fmt.Sprintf("%s/%s", op, how), func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 // TestD07MissingFolderReal lets the service make the config with its folders.
 func TestD07MissingFolderReal(t *testing.T) {
+	t.Parallel()
 	for _, umask := range []int{0o022, 0o027, 0o077, 0o002} {
 		t.Run(fmt.Sprintf("umask %03o", umask), func(t *testing.T) {
 			t.Parallel()
@@ -56,6 +57,7 @@ var (
 
 // TestD09MountedFileReal has a config that is mounted alone, as into a container: nothing can take its place.
 func TestD09MountedFileReal(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]string{"small": small, "large": large} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,6 +89,7 @@ func TestD09MountedFileReal(t *testing.T) {
 
 // TestD09FolderTakesNoFilesReal has a config that may be written, in a folder that may not.
 func TestD09FolderTakesNoFilesReal(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, s *site)
@@ -192,6 +195,7 @@ func TestD09KilledReal(t *testing.T) {
 
 // TestD10SymlinkReal has a config that is a symlink.
 func TestD10SymlinkReal(t *testing.T) {
+	t.Parallel()
 	for _, where := range []string{"same folder", "other folder", "other file system", "relative", "chain", "folder is a symlink", "nowhere yet"} {
 		t.Run(where, func(t *testing.T) {
 			t.Parallel()

@@ -31,6 +31,7 @@ func imageSite(t *testing.T, m *lab.Image, folder, config string) *site {
 
 // TestD12PowerCutReal cuts the power at random moments while a process saves again and again.
 func TestD12PowerCutReal(t *testing.T) {
+	t.Parallel()
 	for _, fstype := range []string{"ext4", "xfs"} {
 		t.Run(fstype, func(t *testing.T) {
 			t.Parallel()
@@ -92,6 +93,7 @@ func wasReplaced(acked []string, id string) bool {
 
 // TestD16PersistedReal cuts the power right after the first ID was called persisted.
 func TestD16PersistedReal(t *testing.T) {
+	t.Parallel()
 	for _, fstype := range []string{"ext4", "xfs"} {
 		for name, config := range map[string]string{"config": plainConfig, "no folder": ""} {
 			t.Run(fstype+"/"+name, func(t *testing.T) {
@@ -122,6 +124,7 @@ func TestD16PersistedReal(t *testing.T) {
 
 // TestD15FsyncFailsOnceReal has a disk that loses a write, which the kernel tells once and then never again.
 func TestD15FsyncFailsOnceReal(t *testing.T) {
+	t.Parallel()
 	for skip := range 4 { // how many writes to the disk go well before
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
@@ -151,6 +154,7 @@ func TestD15FsyncFailsOnceReal(t *testing.T) {
 
 // TestD15NewTempReal lets the sync of a temporary file fail, which is then written anew under another name.
 func TestD15NewTempReal(t *testing.T) {
+	t.Parallel()
 	for _, of := range []string{".installation-id", "config.json"} {
 		t.Run(of, func(t *testing.T) {
 			t.Parallel()

@@ -244,6 +244,7 @@ func runRestarting() {
 // TestD14HostSaves has a host that saves its own settings before, during and after the saves of services that start and
 // stop all the time.
 func TestD14HostSaves(t *testing.T) {
+	t.Parallel()
 	for _, how := range []edit{byRename, inPlace} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
@@ -433,6 +434,7 @@ func (s *site) lock() *exec.Cmd {
 
 // TestD20LockReal has another process hold the lock.
 func TestD20LockReal(t *testing.T) {
+	t.Parallel()
 	t.Run("for ever", func(t *testing.T) {
 		t.Parallel()
 		for _, config := range []string{plainConfig, ""} {

@@ -22,6 +22,7 @@ func unhurried(s *setup) { s.Backoff = 10 * time.Second }
 
 // TestD05RefusedReal are the disks that take nothing, for good.
 func TestD05RefusedReal(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		config  string
@@ -100,6 +101,7 @@ func (s *site) wantRefused(h *host, says string) {
 
 // TestD05StateDirReal has a read-only config and a state folder for the anchor: then the ID is persisted.
 func TestD05StateDirReal(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"mount", "mode", "immutable"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -137,6 +139,7 @@ func TestD05StateDirReal(t *testing.T) {
 
 // TestD06FullReal is a disk without room: for content, or for files.
 func TestD06FullReal(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, options, says string }{
 		{"no space", "size=16k", "no space left on device"},
 		{"no inodes", "nr_inodes=2", "no space left on device"},
@@ -185,6 +188,7 @@ func fill(t *testing.T, name string) {
 
 // TestD06ErrorsReal lets operations fail in ways that may pass.
 func TestD06ErrorsReal(t *testing.T) {
+	t.Parallel()
 	for _, errno := range []unix.Errno{unix.EIO, unix.ESTALE, unix.EDQUOT, unix.ENOSPC} {
 		for _, op := range []lab.Op{lab.Create, lab.Write, lab.Fsync, lab.Link, lab.Exchange, lab.FsyncDir} {
 			if errno != unix.EIO && op != lab.Write && op != lab.Exchange && !soaking() {
@@ -225,6 +229,7 @@ func (s *site) wantThreeAttempts(h *host, r reply, says string) {
 
 // TestD06ReadErrorsReal lets reading fail: an ID may be stored, so nothing is written.
 func TestD06ReadErrorsReal(t *testing.T) {
+	t.Parallel()
 	for _, op := range []lab.Op{lab.Open, lab.Read} {
 		t.Run(string(op), func(t *testing.T) {
 			t.Parallel()
@@ -251,6 +256,7 @@ func TestD06ReadErrorsReal(t *testing.T) {
 // TestD06RecoversReal waits for the background to persist the ID once there is room again, which it tries first after a
 // minute.
 func TestD06RecoversReal(t *testing.T) {
+	t.Parallel()
 	if !soaking() {
 		t.Skip("takes more than a minute: only with ROLLCALL_SOAK=1")
 	}
@@ -276,6 +282,7 @@ func TestD06RecoversReal(t *testing.T) {
 
 // TestD08NotAFileReal has something at the config's path that is no file, and that could block who opens it.
 func TestD08NotAFileReal(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		make func(path string) error

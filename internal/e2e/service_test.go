@@ -23,6 +23,7 @@ import (
 
 // TestRestartReal starts new processes on a config with an ID: they open nothing for writing, and say one line.
 func TestRestartReal(t *testing.T) {
+	t.Parallel()
 	for _, isolate := range []bool{false, true} {
 		for name, anchor := range map[string]bool{"with anchor": true, "without": false} {
 			t.Run(fmt.Sprintf("%s/isolate=%v", name, isolate), func(t *testing.T) {
