@@ -346,16 +346,24 @@ func isNo(value string) bool {
 
 // notReal names what makes this process one that is not to be counted: a test, a build of CI, or a development version.
 func notReal(version string, getenv func(string) string) (what string, ok bool) {
-	for _, name := range []string{"CI", "BUILD_ID", "JENKINS_URL", "TEAMCITY_VERSION", "TF_BUILD"} {
-		if v := getenv(name); v != "" && !isNo(v) {
-			return "environment variable " + name, true
-		}
+	if name, ok := ciMarker(getenv); ok {
+		return "environment variable " + name, true
 	}
 	switch {
 	case report.IsDevelopment(version):
 		return "development version " + cmp.Or(version, "(none)"), true
 	case flag.Lookup("test.v") != nil:
 		return "a test binary", true
+	}
+	return "", false
+}
+
+// ciMarker names the variable by which a build server says that it is one.
+func ciMarker(getenv func(string) string) (name string, ok bool) {
+	for _, name := range []string{"CI", "BUILD_ID", "JENKINS_URL", "TEAMCITY_VERSION", "TF_BUILD"} {
+		if v := getenv(name); v != "" && !isNo(v) {
+			return name, true
+		}
 	}
 	return "", false
 }

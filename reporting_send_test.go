@@ -483,6 +483,32 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestForgetEndsReports: a report that is under way has ended when the deletion is asked for, and cannot undo it.
+func TestForgetEndsReports(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	begun, gone := make(chan struct{}, 1), make(chan struct{})
+	s.collector.Answer(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			select {
+			case <-gone:
+			case <-time.After(2 * time.Second):
+				t.Error("the heartbeat is still under way")
+			}
+			return false
+		}
+		begun <- struct{}{}
+		<-r.Context().Done()
+		close(gone)
+		return true
+	})
+	go service.SendNow(t.Context())
+	within(t, 5*time.Second, "the heartbeat", begun)
+	if err := service.Forget(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestForgetNotStarted is what the verb does: no Start, and no consent.
 func TestForgetNotStarted(t *testing.T) {
 	s := newSite(t, `{"telemetry": {"enabled": false, "installation_id": "`+knownID+`"}}`)

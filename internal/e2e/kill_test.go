@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -397,46 +398,44 @@ func runResetter() {
 type resetter struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	lines chan string
+	heard sync.WaitGroup
+
+	mu    sync.Mutex
 	acked []string // the IDs that were called durable, as far as heard
 }
 
 func (s *site) resetter() *resetter {
 	s.t.Helper()
-	r := &resetter{t: s.t, cmd: lab.Command(s.t, resetterChild, s.config), lines: make(chan string, 1000)}
+	r := &resetter{t: s.t, cmd: lab.Command(s.t, resetterChild, s.config)}
 	r.cmd.Stderr = os.Stderr
 	out, err := r.cmd.StdoutPipe()
 	must(s.t, err)
 	must(s.t, r.cmd.Start())
-	go func() {
-		defer close(r.lines)
+	r.heard.Go(func() {
 		for in := bufio.NewScanner(out); in.Scan(); {
-			r.lines <- in.Text()
+			r.mu.Lock()
+			r.acked = append(r.acked, in.Text())
+			r.mu.Unlock()
 		}
-	}()
+	})
 	return r
 }
 
-// next waits for the next ID.
-func (r *resetter) next() {
+// first waits for the first ID.
+func (r *resetter) first() {
 	r.t.Helper()
-	select {
-	case id, ok := <-r.lines:
-		if !ok {
-			r.t.Fatal("the process that saves has ended")
-		}
-		r.acked = append(r.acked, id)
-	case <-time.After(patience):
-		r.t.Fatalf("the process that saves does not, for %v", patience)
-	}
+	eventually(r.t, "an ID is durable", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.acked) > 0
+	})
 }
 
-// kill kills the process, if it has not ended, and hears all that it has said before.
-func (r *resetter) kill() {
+// kill kills the process, if it has not ended, and gives all that it has said.
+func (r *resetter) kill() (acked []string) {
 	r.t.Helper()
 	r.cmd.Process.Kill()
-	for id := range r.lines {
-		r.acked = append(r.acked, id)
-	}
+	r.heard.Wait()
 	r.cmd.Wait()
+	return r.acked
 }

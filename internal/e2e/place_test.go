@@ -170,7 +170,7 @@ func TestD09KilledReal(t *testing.T) {
 		}
 		r := s.resetter()
 		if round%2 == 1 {
-			r.next() // it is saving over and over by now
+			r.first() // it is saving over and over by now
 		}
 		time.Sleep(rand.N(30 * time.Millisecond))
 		r.kill()
@@ -191,6 +191,20 @@ func TestD09KilledReal(t *testing.T) {
 	if s.idNow() != id.String() {
 		t.Errorf("got ID %q in the config, want %q", s.idNow(), id)
 	}
+}
+
+// TestD09ReadersReal reads a config while it is saved in place, over and over.
+func TestD09ReadersReal(t *testing.T) {
+	lab.Need(t, lab.Root)
+	t.Parallel()
+	s := newSite(t, plainConfig)
+	lab.BindFile(t, s.config)
+	r := s.resetter()
+	r.first()
+	watch := s.watch()
+	time.Sleep(time.Duration(quickOr(1, 60)) * time.Second)
+	watch.end()
+	t.Logf("saved %d times", len(r.kill()))
 }
 
 // TestD10SymlinkReal has a config that is a symlink.

@@ -45,7 +45,7 @@ func TestD12PowerCutReal(t *testing.T) {
 			for round := range quickOr(15, 300) {
 				r := s.resetter()
 				if round%3 > 0 {
-					r.next() // it is saving over and over by now
+					r.first() // it is saving over and over by now
 				}
 				time.Sleep(rand.N(20 * time.Millisecond))
 				if round%2 == 0 {
@@ -56,7 +56,7 @@ func TestD12PowerCutReal(t *testing.T) {
 					r.kill()
 					m.Cut() // unless it has not noticed; then what it has done since may not be durable
 				}
-				acked = append(acked, r.acked...)
+				acked = append(acked, r.kill()...)
 				s.wantLast(acked)
 			}
 			t.Logf("%d saves called durable", len(acked))
@@ -166,7 +166,7 @@ func TestD15NewTempReal(t *testing.T) {
 			h := s.host(func(s *setup) { s.Backoff = 50 * time.Millisecond })
 			h.start()
 			if of == "config.json" { // then it is made by the background, which tries again after a minute
-				h.await("the save fails", func(installid.Status) bool { return fault.Happened() == 1 })
+				h.await("the save has failed", func(st installid.Status) bool { return fault.Happened() == 1 && atRest(st) })
 				h.exit()
 				h = s.host()
 				h.start()

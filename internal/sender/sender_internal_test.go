@@ -820,9 +820,7 @@ func TestStorm(t *testing.T) {
 			})
 		}
 		stops.Wait()
-		r.mu.Lock()
 		n := r.total()
-		r.mu.Unlock()
 		callers.Wait()
 		cancel()
 		if r.total() != n {

@@ -1,0 +1,95 @@
+package terminal_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/terminal"
+	"golang.org/x/sys/unix"
+)
+
+// open gives the two ends of a pseudo-terminal: that of the person and that of the program.
+func open(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return person, program
+}
+
+func TestReadLine(t *testing.T) {
+	person, program := open(t)
+	if !terminal.Is(program) {
+		t.Fatal("a terminal is not told as one")
+	}
+	if _, err := person.WriteString("yes\nmore\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"yes", "more"} { // the second line is left for whoever reads next
+		if got, err := terminal.ReadLine(t.Context(), program); got != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	if _, err := person.WriteString("\x04"); err != nil { // end of input
+		t.Fatal(err)
+	}
+	if got, err := terminal.ReadLine(t.Context(), program); err == nil {
+		t.Errorf("at the end: got %q, want an error", got)
+	}
+}
+
+func TestReadLineEnds(t *testing.T) {
+	person, program := open(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := terminal.ReadLine(ctx, program); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want that time is over", err)
+	}
+	// What is typed afterwards was not taken by anybody.
+	if _, err := person.WriteString("later\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := terminal.ReadLine(t.Context(), program); got != "later" || err != nil {
+		t.Errorf("got %q, %v, want what was typed later", got, err)
+	}
+}
+
+func TestNoTerminal(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for name, file := range map[string]*os.File{"pipe": r, "null device": null, "nothing": nil} {
+		if terminal.Is(file) {
+			t.Errorf("%s: told as a terminal", name)
+		}
+		if _, err := terminal.ReadLine(t.Context(), file); !errors.Is(err, terminal.ErrNoTerminal) {
+			t.Errorf("%s: got %v, want %v", name, err, terminal.ErrNoTerminal)
+		}
+	}
+}

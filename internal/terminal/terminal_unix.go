@@ -1,0 +1,47 @@
+//go:build unix
+
+package terminal
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollEvery is how often a wait looks at its context, in milliseconds.
+const pollEvery = 100
+
+func isTerminal(file *os.File) bool {
+	_, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	return err == nil
+}
+
+// readLine waits for a line without reading: a terminal that edits lines has a whole one ready or nothing.
+func readLine(ctx context.Context, file *os.File) (string, error) {
+	fds := []unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}
+	for {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		n, err := unix.Poll(fds, pollEvery)
+		if err == unix.EINTR || err == nil && n == 0 {
+			continue
+		}
+		if err != nil {
+			return "", os.NewSyscallError("poll", err)
+		}
+		break
+	}
+	buf := make([]byte, maxLine)
+	n, err := unix.Read(int(file.Fd()), buf)
+	switch {
+	case err != nil:
+		return "", os.NewSyscallError("read", err)
+	case n == 0:
+		return "", io.EOF // the person ended the input
+	}
+	return strings.TrimRight(string(buf[:n]), "\r\n"), nil
+}
