@@ -66,7 +66,7 @@ func canonicalHost(host string) string {
 func (a *Agent) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(refuseCrossSite))
-	next = crossOrigin.Handler(next)
+	guarded := crossOrigin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Cache-Control", "no-store")
@@ -75,12 +75,23 @@ func (a *Agent) guard(next http.Handler) http.Handler {
 		switch {
 		case !a.hosts.allow(r.Host):
 			writeError(w, http.StatusMisdirectedRequest, "the Host header names another server; see --allow-host")
+		case a.opts.Page != nil && !isOwn(r.URL.Path):
+			next.ServeHTTP(w, r) // the page refuses other sites in a way that people understand
 		case isCrossSite(r):
 			refuseCrossSite(w, r)
 		default:
-			next.ServeHTTP(w, r)
+			guarded.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isOwn tells whether the path is one of the agent's own, and not of the operator's page.
+func isOwn(path string) bool {
+	switch path {
+	case pathHealth, pathReady, pathMetrics:
+		return true
+	}
+	return strings.HasPrefix(path, "/v1/")
 }
 
 // isCrossSite tells whether a browser says that a page of another origin sent the request. CrossOriginProtection

@@ -23,7 +23,7 @@ const module = "github.com/rollcall-dev/rollcall"
 var linked = map[string][]string{
 	".": {
 		"installid", "configfile", "report",
-		"internal/flight", "internal/fsys", "internal/isolate", "internal/platform", "internal/sender",
+		"internal/flight", "internal/fsys", "internal/isolate", "internal/platform", "internal/sender", "internal/terminal",
 	},
 	"installid":         {"configfile", "internal/flight", "internal/fsys"},
 	"configfile":        {"internal/flight", "internal/fsys"},
@@ -33,6 +33,7 @@ var linked = map[string][]string{
 	"internal/isolate":  {"installid", "configfile", "internal/flight", "internal/fsys"},
 	"internal/platform": {"internal/flight"},
 	"internal/sender":   {"report", "internal/flight"},
+	"internal/terminal": {},
 }
 
 // linkable are the modules that a host links besides this one: few, and small.
