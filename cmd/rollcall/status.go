@@ -132,11 +132,16 @@ func (s *status) printRunning(w io.Writer, st runningStatus) error {
 				"persisted", yesNo(st.Persisted),
 				"place", st.Place,
 				"reason", st.Reason,
-				"last error", timed(st.LastError, st.LastErrorTime),
+				"last error", failure(st.LastError, st.LastErrorTime),
 				"running operation", timed(st.Stuck, st.StuckSince),
 				"attempts", strconv.Itoa(st.Attempts),
 				"next look", timed("", st.NextTry),
 				"consent", fmt.Sprintf("%s (%s)", st.Consent, st.ConsentSource),
+				"collector", st.Reporting.Endpoint,
+				"nothing is sent", st.Reporting.Withheld,
+				"last heartbeat", timed("", st.Reporting.LastSuccess),
+				"last failure", failure(st.Reporting.LastError, st.Reporting.LastAttempt),
+				"next heartbeat", timed("", st.Reporting.NextDue),
 			)
 		}
 	}
@@ -180,4 +185,12 @@ func timed(text string, at time.Time) string {
 	default:
 		return text + " (" + at.Format(time.RFC3339) + ")"
 	}
+}
+
+// failure is timed, and empty without a failure.
+func failure(text string, at time.Time) string {
+	if text == "" {
+		return ""
+	}
+	return timed(text, at)
 }

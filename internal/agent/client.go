@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
 )
@@ -24,6 +25,14 @@ type Reply struct {
 	ConsentSource string  `json:"consent_source"`
 	Version       string  `json:"version"`
 	UptimeSeconds float64 `json:"uptime_seconds"`
+	Reporting     struct {
+		Endpoint    string    `json:"endpoint"`
+		Withheld    string    `json:"withheld"`
+		LastSuccess time.Time `json:"last_success"`
+		LastAttempt time.Time `json:"last_attempt"`
+		LastError   string    `json:"last_error"`
+		NextDue     time.Time `json:"next_due"`
+	} `json:"reporting"`
 
 	Raw json.RawMessage `json:"-"`
 }

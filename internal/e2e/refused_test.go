@@ -256,7 +256,6 @@ func TestD06ReadErrorsReal(t *testing.T) {
 // TestD06RecoversReal waits for the background to persist the ID once there is room again, which it tries first after a
 // minute.
 func TestD06RecoversReal(t *testing.T) {
-	t.Parallel()
 	if !soaking() {
 		t.Skip("takes more than a minute: only with ROLLCALL_SOAK=1")
 	}

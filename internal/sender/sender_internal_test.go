@@ -649,6 +649,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("%d reports ten seconds after the grant, want 1", n)
 		}
 		slow.Store(false)
+		time.Sleep(5 * time.Second)
 		r.stop(s)
 	})
 }
