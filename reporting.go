@@ -197,7 +197,11 @@ func (s *Service) SetConsent(ctx context.Context, granted bool) error {
 	}
 	writes := []consentWrite{{s.keys.enabled, strconv.FormatBool(granted)}}
 	if granted {
-		writes = append(s.coverage(ctx), writes...) // what a grant covers is known before it counts
+		covered, err := s.coverage(ctx)
+		if err != nil {
+			return fmt.Errorf("save consent: %w", err)
+		}
+		writes = append(covered, writes...) // what a grant covers is known before it counts
 	}
 	if err := s.setConsent(ctx, &s.withdrawn, granted, writes); err != nil {
 		return err
@@ -270,19 +274,18 @@ type consentWrite struct {
 
 // coverage gives what has to be written for a grant to cover all that is declared now. A grant that does not say covers
 // the first version, so that as a rule nothing has to be.
-func (s *Service) coverage(ctx context.Context) []consentWrite {
+func (s *Service) coverage(ctx context.Context) (writes []consentWrite, err error) {
 	values, err := s.records.ReadValues(ctx, s.keys.all())
 	if err != nil {
-		return nil // the write that follows says what is wrong
+		return nil, err
 	}
-	var writes []consentWrite
 	if version(values[2], report.SchemaVersion) != report.SchemaVersion {
 		writes = append(writes, consentWrite{s.keys.schema, fmt.Sprint(report.SchemaVersion)})
 	}
 	if latest := max(s.facts.declaration.Version(), 1); version(values[3], latest) != latest {
 		writes = append(writes, consentWrite{s.keys.facts, fmt.Sprint(latest)})
 	}
-	return writes
+	return writes, nil
 }
 
 func (s *Service) write(ctx context.Context, writes []consentWrite) error {

@@ -127,6 +127,7 @@ func TestReportingFactsBlock(t *testing.T) {
 				t.Errorf("got heartbeat %s", p.Heartbeat)
 			}
 		}
+		synctest.Wait() // those that wait for an earlier call end with their round
 		if n := runtime.NumGoroutine() - before; n > report.MaxFacts {
 			t.Errorf("%d goroutines more", n)
 		}

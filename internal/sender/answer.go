@@ -44,14 +44,15 @@ func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Respo
 
 // answerError judges an answer of the collector; nil when it accepted the report.
 func answerError(status int, header http.Header, now time.Time) *Error {
+	if status >= 200 && status < 300 {
+		return nil
+	}
 	e := &Error{
 		Text:       "the collector answered " + statusText(status),
 		Status:     status,
 		RetryAfter: retryAfter(header.Get("Retry-After"), now),
 	}
 	switch {
-	case status >= 200 && status < 300:
-		return nil
 	case status == http.StatusGone:
 		e.Gone = true
 		e.Text += ": it wants no more reports"

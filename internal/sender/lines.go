@@ -13,27 +13,24 @@ import (
 // with the look-up, the dialling and the handshake of a request that was cancelled, and tells an HTTP/2 server good-bye.
 // What it cannot end is a look-up by the system's own library, which is used where the system's settings need it.
 type lines struct {
-	ctx    context.Context // of the attempt
-	dialer net.Dialer
+	ctx context.Context // of the attempt
 
 	mu     sync.Mutex
 	conns  []net.Conn
 	closed bool
 }
 
-// newLines gives lines with a limit for each connection. Names are looked up as names does it, but for the lines that it
+// dialer gives one with a limit for each connection. Names are looked up as names does it, but for the lines that it
 // takes.
-func newLines(ctx context.Context, connectTimeout time.Duration, names *net.Resolver) *lines {
-	l := &lines{ctx: ctx}
+func (l *lines) dialer(limit time.Duration, names *net.Resolver) *net.Dialer {
 	dial := names.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	l.dialer = net.Dialer{
-		Timeout:  connectTimeout,
+	return &net.Dialer{
+		Timeout:  limit,
 		Resolver: &net.Resolver{PreferGo: names.PreferGo, StrictErrors: names.StrictErrors, Dial: l.through(dial)},
 	}
-	return l
 }
 
 // A dialFunc is a DialContext.

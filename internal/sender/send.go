@@ -200,9 +200,9 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 	}
 }
 
-// watchConsent cancels with errWithdrawn when consent no longer stands.
-func watchConsent(ctx context.Context, cancel context.CancelCauseFunc, allowed func(context.Context) bool) (stop func()) {
-	ctx, end := context.WithCancel(ctx)
+// whileAllowed gives a context that ends with errWithdrawn when consent no longer stands.
+func (s *Sender) whileAllowed(ctx context.Context) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		ticker := time.NewTicker(withdrawnEvery)
@@ -212,15 +212,14 @@ func watchConsent(ctx context.Context, cancel context.CancelCauseFunc, allowed f
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if !allowed(ctx) && ctx.Err() == nil {
-					cancel(errWithdrawn)
-					return
+				if !s.config.Allowed(ctx) {
+					cancel(errWithdrawn) // which changes nothing if that is because ctx has ended
 				}
 			}
 		}
 	})
-	return func() {
-		end()
+	return ctx, func() {
+		cancel(nil)
 		watching.Wait()
 	}
 }

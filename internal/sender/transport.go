@@ -74,15 +74,17 @@ func newClient(ctx context.Context, c Config, w wire) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Proxy: %w", err)
 	}
+	cl := &client{wire: w, proxy: proxy, userAgent: c.UserAgent}
+	if c.CAFile == "" {
+		return cl, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	roots, err := flight.Do(ctx, w.files, "read CAFile", func(context.Context) (*x509.CertPool, error) {
-		return rootCAs(c.CAFile)
-	})
+	cl.roots, err = flight.Do(ctx, w.files, "read", func(context.Context) (*x509.CertPool, error) { return rootCAs(c.CAFile) })
 	if err != nil {
 		return nil, fmt.Errorf("CAFile: %w", err)
 	}
-	return &client{w, proxy, roots, c.UserAgent}, nil
+	return cl, nil
 }
 
 // proxies tells which proxy to take: the one configured, or those of the environment. What is on this machine is
@@ -109,11 +111,8 @@ func proxies(configured string) (func(*http.Request) (*url.URL, error), error) {
 	}, nil
 }
 
-// rootCAs are the system's and those of a file in PEM form; nil stands for the system's alone.
+// rootCAs are the system's and those of a file in PEM form.
 func rootCAs(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
 	if info, err := os.Stat(file); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
@@ -188,10 +187,8 @@ func (c *client) remove(ctx context.Context, url string) *Error {
 }
 
 func (c *client) do(ctx context.Context, method, url string, body []byte) *Error {
-	ctx, cancelAttempt := context.WithTimeoutCause(ctx, c.wire.attemptTimeout, errAttempt)
-	defer cancelAttempt()
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := newLines(ctx, c.wire.connectTimeout, cmp.Or(c.wire.resolver, net.DefaultResolver))
+	l := &lines{ctx: ctx}
 	// The request hears that it is over when its connections are closed, so that it cannot tell the server.
 	requestCtx, endRequest := context.WithCancelCause(context.WithoutCancel(ctx))
 	end := func() {
@@ -205,6 +202,7 @@ func (c *client) do(ctx context.Context, method, url string, body []byte) *Error
 		end()
 	}()
 
+	defer time.AfterFunc(c.wire.attemptTimeout, func() { cancel(errAttempt) }).Stop()
 	connecting := time.AfterFunc(c.wire.connectTimeout, func() { cancel(errConnect) })
 	defer connecting.Stop()
 	requestCtx = httptrace.WithClientTrace(requestCtx, &httptrace.ClientTrace{
@@ -231,17 +229,17 @@ func (c *client) do(ctx context.Context, method, url string, body []byte) *Error
 	}
 	defer resp.Body.Close()
 	// The status is the answer. The rest is read so that the connection ends in order, and no further.
-	draining := time.AfterFunc(c.wire.drainTimeout, func() { cancel(nil) })
-	defer draining.Stop()
+	defer time.AfterFunc(c.wire.drainTimeout, func() { cancel(nil) }).Stop()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	return answerError(resp.StatusCode, resp.Header, time.Now())
 }
 
 func (c *client) transport(l *lines) *http.Transport {
+	dialer := l.dialer(c.wire.connectTimeout, cmp.Or(c.wire.resolver, net.DefaultResolver))
 	return &http.Transport{
 		Proxy:                  c.proxy,
 		OnProxyConnectResponse: checkProxy,
-		DialContext:            l.through(l.dialer.DialContext),
+		DialContext:            l.through(dialer.DialContext),
 		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      true,
