@@ -297,7 +297,7 @@ func TestD11KilledAtEachCallReal(t *testing.T) {
 func (c scenario) killAt(s *site, calls []call, i int) (name string) {
 	s.t.Helper()
 	want := calls[i]
-	for range 4 {
+	for range 10 {
 		c.begin(s)
 		done, killed := c.trace(s, fmt.Sprintf("%s:signal=KILL:when=%d", want.name, want.number))
 		if killed {

@@ -108,9 +108,8 @@ func (s *Sender) request(ctx context.Context, fn func(context.Context, poster) *
 // send makes one attempt and keeps what came of it. blind allows it although that cannot be kept. The caller has the
 // turn.
 func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer watchConsent(ctx, cancel, s.config.Allowed)()
+	ctx, end := whileAllowed(ctx, s.config.Allowed)
+	defer end()
 
 	// It is kept before it is made, so that a restart in the midst of it counts, and replicas see it.
 	before, _ := s.current(false)
@@ -121,10 +120,11 @@ func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) erro
 	}
 
 	p, failed := s.attempt(ctx)
-	if failed != nil && errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case failed == nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Cause(ctx) // by Stop, by Withdraw or by the caller: it says nothing about the collector
-	}
-	if failed != nil && errors.Is(failed.Err, ErrWithheld) {
+	case errors.Is(failed.Err, ErrWithheld):
 		return failed.Err // nor does this
 	}
 	st, _ := s.current(false)
@@ -182,10 +182,9 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 		return
 	}
 	if s.config.HealthAllowed != nil {
-		var cancel context.CancelCauseFunc
-		ctx, cancel = context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer watchConsent(ctx, cancel, s.config.HealthAllowed)()
+		var end func()
+		ctx, end = whileAllowed(ctx, s.config.HealthAllowed)
+		defer end()
 	}
 	if err := p.post(ctx, s.config.Endpoint+healthPath, body); err != nil {
 		s.config.Logger.Debug("Health report not sent", "error", err.Error())
@@ -201,7 +200,7 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 }
 
 // whileAllowed gives a context that ends with errWithdrawn when consent no longer stands.
-func (s *Sender) whileAllowed(ctx context.Context) (_ context.Context, end func()) {
+func whileAllowed(ctx context.Context, allowed func(context.Context) bool) (_ context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -212,7 +211,7 @@ func (s *Sender) whileAllowed(ctx context.Context) (_ context.Context, end func(
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if !s.config.Allowed(ctx) {
+				if !allowed(ctx) {
 					cancel(errWithdrawn) // which changes nothing if that is because ctx has ended
 				}
 			}
