@@ -107,6 +107,9 @@ func (c scenario) check(s *site, killedAt string) {
 	if stored != "" && stored != id.String() {
 		s.t.Errorf("killed at %s: got ID %q after a restart, want %q, which was stored", killedAt, id, stored)
 	}
+	if c.anchor != "" && !c.reset && id.String() != c.anchor {
+		s.t.Errorf("killed at %s: got ID %q after a restart, want %q, which was there from the beginning", killedAt, id, c.anchor)
+	}
 	switch now := s.configNow(); {
 	case c.config == "" && isFresh(now, id.String()), now == withID(plainConfig, id.String()):
 	case c.inPlace() && strings.TrimRight(now, " ") == withID(plainConfig, id.String()):

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -25,8 +26,43 @@ func imageSite(t *testing.T, m *lab.Image, folder, config string) *site {
 		must(t, os.MkdirAll(dir, 0o755))
 	}
 	s := siteIn(t, dir, config)
-	unix.Sync()
+	syncImage(t, m)
 	return s
+}
+
+// syncImage brings all of it to its disk.
+func syncImage(t *testing.T, m *lab.Image) {
+	t.Helper()
+	dir, err := os.Open(m.Dir)
+	must(t, err)
+	defer dir.Close()
+	must(t, unix.Syncfs(int(dir.Fd())))
+}
+
+// TestD12PowerCutAtEachStepReal kills a process before each of the file operations of a save and cuts the power.
+func TestD12PowerCutAtEachStepReal(t *testing.T) {
+	t.Parallel()
+	for i, fstype := range []string{"ext4", "xfs"} {
+		for _, c := range scenarios {
+			if c.inPlace() || !soaking() && c.name != []string{"insert", "create"}[i] {
+				continue
+			}
+			t.Run(fstype+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				m := lab.LoopImage(t, fstype)
+				s := imageSite(t, m, "app", plainConfig)
+				for n, killed := 1, true; killed; n++ {
+					must(t, os.MkdirAll(s.dir, 0o755)) // should a cut have taken it away
+					c.begin(s)
+					syncImage(t, m)
+					var at string
+					at, killed = c.runStepped(s, n)
+					m.Cut()
+					c.check(s, fmt.Sprintf("step %d, %s, then the power was cut", n, at))
+				}
+			})
+		}
+	}
 }
 
 // TestD12PowerCutReal cuts the power at random moments while a process saves again and again.

@@ -10,7 +10,7 @@ import (
 )
 
 // Config is what a [Sender] works with. The functions must return soon after their context ends, and are called one at
-// a time, but for Allowed.
+// a time, but for Allowed and HealthAllowed.
 type Config struct {
 	// Endpoint is the collector's URL; the paths of the protocol are below it. See [CheckEndpoint].
 	Endpoint string

@@ -597,6 +597,54 @@ func TestWithdraw(t *testing.T) {
 	}
 }
 
+// N9: consent to health reports is withdrawn while one is under way; the heartbeat was accepted.
+func TestWithdrawHealth(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.health = []byte("health")
+		var began time.Time
+		var cause error
+		r.answers(func(ctx context.Context, req request) *Error {
+			if req.path != healthPath {
+				return nil
+			}
+			began = time.Now()
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			return &Error{Text: "no answer", Err: cause}
+		})
+		s := r.senderWith(func(c *Config) {
+			c.HealthAllowed = func(context.Context) bool { return time.Since(began) < 2*time.Second }
+		})
+		if err := s.SendNow(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); !errors.Is(cause, ErrWithheld) || took > 2*time.Second+withdrawnEvery {
+			t.Errorf("cancelled after %v: %v", took, cause)
+		}
+		if st := r.onDisk(); st.Success.IsZero() || st.Error != "" {
+			t.Errorf("kept %+v", st)
+		}
+		r.stop(s)
+	})
+}
+
+// A report that is withheld when it is made says nothing about the collector.
+func TestWithheldReport(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.heartbeat = func(context.Context) ([]byte, error) { return nil, fmt.Errorf("%w: too late", ErrWithheld) }
+		s := r.sender()
+		if err := s.SendNow(t.Context()); !errors.Is(err, ErrWithheld) {
+			t.Errorf("got %v, want %v", err, ErrWithheld)
+		}
+		r.stop(s)
+		if st := r.onDisk(); st.Error != "" || !st.Failing.IsZero() || r.total() > 0 {
+			t.Errorf("kept %+v, %d requests", st, r.total())
+		}
+	})
+}
+
 // N9: consent is withdrawn while a retry waits.
 func TestWithdrawBeforeRetry(t *testing.T) {
 	t.Parallel()
