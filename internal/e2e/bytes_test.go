@@ -85,7 +85,9 @@ func TestC06AttributesReal(t *testing.T) {
 		{"mode 0660, setgid", func(path string) error { return os.Chmod(path, 0o660|os.ModeSetgid) }, 0},
 		{"mode 0200", func(path string) error { return os.Chmod(path, 0o200) }, 0},
 		{"another owner", func(path string) error { return os.Chown(path, 1000, 1001) }, 0},
-		{"another owner, mode 0640", func(path string) error { return errors.Join(os.Chown(path, 1000, 1001), os.Chmod(path, 0o640)) }, 0},
+		{"another owner, mode 0640", func(path string) error {
+			return errors.Join(os.Chown(path, 1000, 1001), os.Chmod(path, 0o640))
+		}, 0},
 		{"extended attributes", func(path string) error {
 			return errors.Join(
 				unix.Setxattr(path, "user.origin", []byte("operator"), 0),

@@ -134,8 +134,8 @@ func (s *site) age(temp string, by time.Duration) {
 }
 
 // onceChild starts a keeper of the ID, waits until it is at rest, and stops it: what a process does whose save is to be
-// cut off. Its arguments are the config's path, whether to reset the ID, and what the file system lacks. All that it does with files it does in its
-// first thread, since strace counts system calls by thread.
+// cut off. Its arguments are the config's path, whether to reset the ID, and what the file system lacks. All that it does
+// with files it does in its first thread, since strace counts system calls by thread.
 const onceChild = "once"
 
 func runOnce() {

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/lab"
@@ -207,75 +210,109 @@ func TestD09ReadersReal(t *testing.T) {
 	t.Logf("saved %d times", len(r.kill()))
 }
 
-// TestD10SymlinkReal has a config that is a symlink.
+// TestD09OverlayReal has a config that comes with a container's image: the first change copies it.
+func TestD09OverlayReal(t *testing.T) {
+	t.Parallel()
+	for _, mounted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("mounted alone=%v", mounted), func(t *testing.T) {
+			t.Parallel()
+			base := lab.Tmpfs(t, "")
+			for _, name := range []string{"lower", "upper", "work", "merged"} {
+				must(t, os.Mkdir(filepath.Join(base, name), 0o755))
+			}
+			must(t, os.WriteFile(filepath.Join(base, "lower", "config.json"), []byte(plainConfig), 0o640))
+			dir := filepath.Join(base, "merged")
+			options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", base)
+			if err := unix.Mount("overlay", dir, "overlay", 0, options); errors.Is(err, unix.ENODEV) {
+				lab.Skip(t, err.Error())
+			} else {
+				must(t, err)
+			}
+			t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+			s := siteIn(t, dir, "")
+			if s.before = plainConfig; mounted {
+				lab.BindFile(t, s.config)
+			}
+			r, st := s.startOnce()
+			if !r.Status.Persisted || st.Incomplete {
+				t.Errorf("got %+v", st)
+			}
+			s.wantStored(r.ID)
+			s.wantNoTemps()
+			if info, err := os.Stat(s.config); err != nil || info.Mode() != 0o640 {
+				t.Errorf("got mode %v, %v", info.Mode(), err)
+			}
+			if again, _ := s.startOnce(); again.ID != r.ID {
+				t.Errorf("got ID %q after a restart, want %q", again.ID, r.ID)
+			}
+		})
+	}
+}
+
+// TestD10SymlinkReal has hosts that know the config by a symlink.
 func TestD10SymlinkReal(t *testing.T) {
 	t.Parallel()
-	for _, where := range []string{"same folder", "other folder", "other file system", "relative", "chain", "folder is a symlink", "nowhere yet"} {
-		t.Run(where, func(t *testing.T) {
+	tests := []struct {
+		name   string
+		config string
+		lay    func(t *testing.T, s *site, dir string) (config string) // the path that the hosts know
+	}{
+		{"in another folder", plainConfig, func(t *testing.T, s *site, dir string) string {
+			return symlink(t, s.config, filepath.Join(dir, "config.json"))
+		}},
+		{"on another file system", plainConfig, func(t *testing.T, s *site, _ string) string {
+			return symlink(t, s.config, filepath.Join(lab.Tmpfs(t, ""), "config.json"))
+		}},
+		{"relative", plainConfig, func(t *testing.T, s *site, dir string) string {
+			to, err := filepath.Rel(dir, s.config)
+			must(t, err)
+			return symlink(t, to, filepath.Join(dir, "config.json"))
+		}},
+		{"chain", plainConfig, func(t *testing.T, s *site, dir string) string {
+			middle := symlink(t, s.config, filepath.Join(t.TempDir(), "middle.json"))
+			return symlink(t, middle, filepath.Join(dir, "config.json"))
+		}},
+		{"folder", plainConfig, func(t *testing.T, s *site, dir string) string {
+			return filepath.Join(symlink(t, s.dir, filepath.Join(dir, "folder")), "config.json")
+		}},
+		{"same folder", plainConfig, func(t *testing.T, s *site, _ string) string {
+			s.behindLink()
+			return s.config
+		}},
+		{"to nowhere yet", "", func(t *testing.T, s *site, dir string) string {
+			return symlink(t, s.config, filepath.Join(dir, "config.json"))
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			config := plainConfig
-			if where == "nowhere yet" {
-				config = ""
+			s := newSite(t, tt.config)
+			s.config = tt.lay(t, s, t.TempDir())
+			s.anchor = filepath.Join(filepath.Dir(s.config), "."+filepath.Base(s.config)+".installation-id")
+			before, _ := os.Readlink(s.config)
+			r, st := s.startOnce()
+			if !r.Status.Persisted || st.Incomplete {
+				t.Errorf("got %+v", st)
 			}
-			var s *site
-			if where == "other file system" {
-				s = siteIn(t, lab.Tmpfs(t, ""), config)
-			} else {
-				s = newSite(t, config)
+			if after, _ := os.Readlink(s.config); after != before {
+				t.Errorf("the link led to %q and leads to %q now", before, after)
 			}
-			target, dir := s.config, t.TempDir()
-			link := filepath.Join(dir, "config.json")
-			points := target
-			switch where {
-			case "same folder":
-				s.behindLink()
-				dir, link = s.dir, s.config
-				points = "config.json"
-			case "relative":
-				relative, err := filepath.Rel(dir, target)
-				must(t, err)
-				points = relative
-			case "chain":
-				middle := filepath.Join(t.TempDir(), "middle.json")
-				must(t, os.Symlink(target, middle))
-				points = middle
-			case "folder is a symlink":
-				link = filepath.Join(dir, "folder", "config.json")
-				must(t, os.Symlink(s.dir, filepath.Join(dir, "folder")))
-			}
-			if where != "same folder" && where != "folder is a symlink" {
-				must(t, os.Symlink(points, link))
-				s.config, s.anchor = link, filepath.Join(dir, ".config.json.installation-id")
-			} else if where == "folder is a symlink" {
-				s.config = link
-			}
-
-			h := s.host()
-			r := h.start()
-			h.awaitPersisted()
-			h.exit()
-			if !r.Status.Persisted {
-				t.Errorf("got %+v", r.Status)
-			}
-			if where != "folder is a symlink" {
-				if got, err := os.Readlink(link); err != nil || got != points {
-					t.Errorf("the link leads to %q, %v, want %q", got, err, points)
-				}
-			}
-			if config == "" {
-				if got := s.read(filepath.Base(target)); !isFresh(got, r.ID.String()) {
-					t.Errorf("got config\n%s", got)
-				}
-			} else if got := s.read(filepath.Base(target)); got != withID(plainConfig, r.ID.String()) {
-				t.Errorf("got config\n%s", got)
+			if now := s.configNow(); now != withID(plainConfig, r.ID.String()) && !(tt.config == "" && isFresh(now, r.ID.String())) {
+				t.Errorf("got config\n%s", now)
 			}
 			if anchor, err := os.ReadFile(s.anchor); err != nil || string(anchor) != r.ID.String()+"\n" {
 				t.Errorf("got anchor %q, %v", anchor, err)
 			}
 			s.wantNoTemps()
-			if id := s.restart(); id != r.ID {
-				t.Errorf("got ID %q after a restart, want %q", id, r.ID)
+			if again, _ := s.startOnce(); again.ID != r.ID {
+				t.Errorf("got ID %q after a restart, want %q", again.ID, r.ID)
 			}
 		})
 	}
+}
+
+func symlink(t *testing.T, to, link string) string {
+	t.Helper()
+	must(t, os.Symlink(to, link))
+	return link
 }

@@ -210,12 +210,13 @@ func TestD15NewTempReal(t *testing.T) {
 			st := h.awaitPersisted()
 			h.exit()
 			s.quiet()
-			var failed string
+			uses := []lab.Op{lab.Write, lab.Fsync, lab.Link, lab.Rename, lab.Exchange}
+			failed := ""
 			for _, c := range s.faults.Calls() {
 				switch {
 				case c.Op == lab.Fsync && c.Errno == unix.EIO:
 					failed = c.Name
-				case failed != "" && c.Name == failed && (c.Op == lab.Link || c.Op == lab.Rename || c.Op == lab.Exchange || c.Op == lab.Write):
+				case failed != "" && c.Name == failed && slices.Contains(uses, c.Op):
 					t.Errorf("what could not be synced is used again: %v", c)
 				}
 			}

@@ -41,13 +41,17 @@ func TestD05RefusedReal(t *testing.T) {
 			openToAll(t, s)
 			chmodConfig(0o444)(t, s)
 		}, nobody, "mode 0444"},
-		{"file of another user", plainConfig, func(t *testing.T, s *site) { must(t, os.Chmod(s.dir, 0o777)) }, nobody, "permission denied"},
+		{"file of another user", plainConfig, func(t *testing.T, s *site) {
+			must(t, os.Chmod(s.dir, 0o777))
+		}, nobody, "permission denied"},
 		{"unreadable file of another user", plainConfig, func(t *testing.T, s *site) {
 			must(t, os.Chmod(s.dir, 0o777))
 			chmodConfig(0o600)(t, s)
 		}, nobody, "permission denied"},
 		{"folder of another user", "", func(*testing.T, *site) {}, nobody, "permission denied"},
-		{"hidden folder of another user", plainConfig, func(t *testing.T, s *site) { must(t, os.Chmod(s.dir, 0o700)) }, nobody, "permission denied"},
+		{"hidden folder of another user", plainConfig, func(t *testing.T, s *site) {
+			must(t, os.Chmod(s.dir, 0o700))
+		}, nobody, "permission denied"},
 		{"immutable file", plainConfig, func(t *testing.T, s *site) { lab.Immutable(t, s.config) }, 0, "operation not permitted"},
 		{"immutable folder", "", func(t *testing.T, s *site) { lab.Immutable(t, s.dir) }, 0, "operation not permitted"},
 	}

@@ -24,7 +24,8 @@ import (
 
 const (
 	// plainConfig is a config as a host has it: nothing of ours, a comment, odd spacing.
-	plainConfig = "{\n\t// where to listen\n\t\"port\" : 8080,\n\t\"big\": 12345678901234567890,\n\t\"telemetry\": {\"enabled\": false}\n}\n"
+	plainConfig = "{\n\t// where to listen\n\t\"port\" : 8080,\n\t\"big\": 12345678901234567890,\n" +
+		"\t\"telemetry\": {\"enabled\": false}\n}\n"
 
 	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
 	otherID = "7c1f0e2d-3b4a-4c5d-8e9f-a0b1c2d3e4f5"

@@ -47,8 +47,9 @@ func TestOffIsZero(t *testing.T) {
 	lab.Need(t, lab.Root)
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestInNamespace$", "-test.v", "-test.timeout=5m")
 	dir := t.TempDir()
+	program := buildProgram(t) // which needs the module cache, and so is done out here
 	cmd.Env = []string{
-		insideVariable + "=" + dir, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"),
+		insideVariable + "=" + dir, programVariable + "=" + program, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"),
 		"GODEBUG=netdns=go", // the resolver that a static host has too
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -130,6 +131,7 @@ func TestInNamespace(t *testing.T) {
 			}
 		})
 	}
+	testVerbs(t, network, os.Getenv(programVariable))
 	t.Run("isolated", func(t *testing.T) {
 		before := network.count(t)
 		sc := scenario{"denied", denied, "", nil, func(c *rollcall.Config) { c.Isolate = true }}

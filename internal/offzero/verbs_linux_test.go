@@ -1,0 +1,95 @@
+package offzero
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// programVariable tells the process in the namespace where the program is.
+const programVariable = "ROLLCALL_OFFZERO_PROGRAM"
+
+// buildProgram builds the program with its verbs.
+func buildProgram(t *testing.T) (name string) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "rollcall")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", name, "github.com/rollcall-dev/rollcall/cmd/rollcall")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	return name
+}
+
+// verbs are all verbs of the program but forget, which asks the collector by intent, and those that grant. status asks
+// an agent over loopback, unless there is none to ask.
+var verbs = []string{
+	"id", "status", "doctor", "preview", "preview --explain", "preview --json", "send", "send --json", "export -",
+	"reset --yes", "disable --health", "disable", "version", "agent",
+}
+
+// testVerbs runs the verbs where telemetry is not granted, and counts what leaves.
+func testVerbs(t *testing.T, network *network, program string) {
+	for _, sc := range []scenario{
+		{name: "unset", config: undecided},
+		{name: "denied by the config", config: denied},
+		{name: "denied by DO_NOT_TRACK", config: granted, env: map[string]string{"DO_NOT_TRACK": "1"}},
+		{name: "denied by the host's variable", config: granted, env: map[string]string{denyVariable: "off"}},
+		{name: "denied by ROLLCALL_TELEMETRY", config: granted, env: map[string]string{"ROLLCALL_TELEMETRY": "0"}},
+		{name: "denied by the policy", config: granted, policy: denied},
+		{name: "unreadable: torn config", config: granted[:20]},
+		{name: "unreadable: torn policy", config: granted, policy: granted[:20]},
+	} {
+		t.Run("verbs: "+sc.name, func(t *testing.T) {
+			before := network.count(t)
+			for _, verb := range verbs {
+				sc.runVerb(t, program, verb)
+			}
+			if made := network.count(t).since(before); made != (traffic{}) {
+				t.Errorf("got %+v, want nothing at all", made)
+			}
+		})
+	}
+	t.Run("control: verbs, granted", func(t *testing.T) {
+		before := network.count(t)
+		scenario{config: granted}.runVerb(t, program, "send")
+		if made := network.count(t).since(before); made.queries == 0 || made.packets == 0 {
+			t.Errorf("got %+v, want some: nothing here would be noticed", made)
+		}
+	})
+}
+
+// runVerb runs the program in a folder of its own. What it says, and that some verbs fail, is not looked at here.
+func (sc scenario) runVerb(t *testing.T, program, verb string) {
+	t.Helper()
+	dir := t.TempDir()
+	config, policy := filepath.Join(dir, "config.json"), filepath.Join(dir, "policy.json")
+	for path, text := range map[string]string{config: sc.config, policy: sc.policy} {
+		if err := put(path, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if verb == "agent" {
+		ctx, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+	}
+	cmd := exec.CommandContext(ctx, program, strings.Fields(verb)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Env = []string{
+		"ROLLCALL_CONFIG=" + config, "ROLLCALL_POLICY=" + policy, "ROLLCALL_ENDPOINT=" + endpoint, "ROLLCALL_APP=my-app",
+		"ROLLCALL_HOST_VERSION=1.2.3", "ROLLCALL_REPORT_DEVELOPMENT=true", "ROLLCALL_DENY_VARIABLE=" + denyVariable,
+		"ROLLCALL_LISTEN=off", "GODEBUG=netdns=go",
+	}
+	for name, value := range sc.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState == nil {
+		t.Fatalf("%s: %v\n%s", verb, err, out)
+	}
+}
