@@ -3,6 +3,7 @@
 package sender
 
 import (
+	"errors"
 	"net"
 	"syscall"
 	"testing"
@@ -36,7 +37,25 @@ func TestSYNDropped(t *testing.T) {
 	if !full {
 		t.Fatal("the queue does not fill up")
 	}
-	noLeaks(t)
-	r := &rig{t: t, id: testID(1)}
-	r.fails(r.onWire("http://"+address, nil), "no connection within 10 seconds")
+	t.Run("limit", func(t *testing.T) {
+		noLeaks(t)
+		r := &rig{t: t, id: testID(1)}
+		r.fails(r.onWire("http://"+address, nil), "no connection within 10 seconds")
+	})
+	t.Run("stop", func(t *testing.T) {
+		noLeaks(t)
+		r := &rig{t: t, id: testID(1)}
+		s := r.onWire("http://"+address, unhurried)
+		done := make(chan error, 1)
+		go func() { done <- s.SendNow(t.Context()) }()
+		time.Sleep(100 * time.Millisecond)
+		began := time.Now()
+		s.Stop(t.Context())
+		if took := time.Since(began); took > patience {
+			t.Errorf("stop took %v", took)
+		}
+		if err := <-done; !errors.Is(err, ErrStopped) {
+			t.Errorf("got %v, want %v", err, ErrStopped)
+		}
+	})
 }

@@ -347,6 +347,31 @@ func TestDamagedStateFile(t *testing.T) {
 	}
 }
 
+// What could not be written is remembered as long as the process runs.
+func TestRemembered(t *testing.T) {
+	t.Parallel()
+	for name, state := range map[string]State{
+		"new":               {},
+		"of a clock ahead":  {Success: midnight.Add(3650 * day), Attempt: midnight.Add(3650 * day), Attempts: 1},
+		"of the day before": {Success: midnight.Add(-day), Attempt: midnight.Add(-day), Attempts: 1},
+	} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.state = state.Marshal()
+			r.answers(func(context.Context, request) *Error { // the attempt is kept, and what came of it is not
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.saveErr = errDisk
+				return nil
+			})
+			r.live(10 * day)
+			perDay(t, r.sent(), 1)
+			if n := r.count(); n < 9 {
+				t.Errorf("%s: %d reports in 10 days", name, n)
+			}
+		})
+	}
+}
+
 // N7: a clock that starts in 1970, or beyond all belief, is waited for.
 func TestImplausibleClock(t *testing.T) {
 	t.Parallel()

@@ -108,6 +108,9 @@ func TestAttemptsADay(t *testing.T) {
 	if st = st.begin(midnight.Add(25 * time.Hour)); st.Attempts != 1 {
 		t.Errorf("next day: counted %d, want 1", st.Attempts)
 	}
+	if st := (State{Success: midnight.Add(10 * day), Attempt: midnight.Add(10 * day), Attempts: 4}).begin(midnight); st.Attempts != 1 || !st.Success.IsZero() {
+		t.Errorf("after a clock that was ahead: %+v", st)
+	}
 	if got := st.budget(0); !got.IsZero() {
 		t.Errorf("next day: budget used up until %v", got)
 	}
