@@ -11,4 +11,6 @@ import "github.com/rollcall-dev/rollcall/internal/isolate"
 // as the kernel lets go of it. What it costs: a child process for each operation; BenchmarkIsolate shows how much.
 // Without Isolate a hung operation costs one goroutine and, where the kernel's wait cannot be interrupted, keeps the
 // process from ending.
+// There a signal can be lost as well: Linux gives it to the main thread first, which may be the one that waits for the
+// disk. A host prevents that with func init() { runtime.LockOSThread() } in package main.
 func RunChild() { isolate.RunChild() }

@@ -270,6 +270,9 @@ func TestUnkept(t *testing.T) {
 		"old state": func(r *rig) {
 			r.state, r.saveErr = State{Success: midnight.Add(-20 * day), Attempt: midnight.Add(-20 * day), Attempts: 1}.Marshal(), errDisk
 		},
+		"state of a clock ahead": func(r *rig) {
+			r.state, r.saveErr = State{Success: midnight.Add(400 * day), Attempt: midnight.Add(400 * day), Attempts: 1}.Marshal(), errDisk
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, life := range []time.Duration{time.Minute, time.Hour, 7 * time.Hour, 10 * day} {

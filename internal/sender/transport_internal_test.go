@@ -387,7 +387,9 @@ func TestRedirects(t *testing.T) {
 		noLeaks(t)
 		r := &rig{t: t, id: testID(1)}
 		to := "https://" + listen(t, silent) + "/"
-		server := serve(t, nil, func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, to, http.StatusPermanentRedirect) })
+		server := serve(t, nil, func(w http.ResponseWriter, req *http.Request) {
+			http.Redirect(w, req, to, http.StatusPermanentRedirect)
+		})
 		r.fails(r.onWire(server.URL, nil), "no connection within 10 seconds")
 	})
 	t.Run("slow body", func(t *testing.T) {
