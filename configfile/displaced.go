@@ -232,8 +232,21 @@ func (r *replacement) restore(content []byte) error {
 	}
 }
 
+// writeLikeTarget makes a temporary file that is like the one in the target's place, which was made like the original. The
+// original itself has no name any more, and a file server that goes by names no longer knows its attributes.
+func (r *replacement) writeLikeTarget(content []byte) (temp string, err error) {
+	var like fsys.File
+	if r.like != nil {
+		if like, err = r.fs.OpenFile(r.target, os.O_RDONLY, 0); err != nil {
+			return "", err
+		}
+		defer like.Close() // before the rename, which Windows refuses over an open file
+	}
+	return writeTemp(context.Background(), r.fs, r.target, content, r.perm, like)
+}
+
 func (r *replacement) restoreOnce(content []byte) error {
-	temp, err := writeTemp(context.Background(), r.fs, r.target, content, r.perm, r.like)
+	temp, err := r.writeLikeTarget(content)
 	if err != nil {
 		return err
 	}

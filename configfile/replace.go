@@ -195,10 +195,10 @@ func requireSame(disk fsys.FS, target string, info fs.FileInfo) error {
 }
 
 // renameOver is the commit where files cannot change places. The file that was read is kept open: what a program wrote
-// to it meanwhile, such as while the rename hung, is put back. Three things are lost there: a file that took the target's
-// place in the moment before the rename, though on one machine the kernel lets no other program change a folder in which
-// a rename hangs; what another machine does to the file while the rename hangs; and what a program has not written
-// writersWait after it opened the target in that moment.
+// to it meanwhile, such as while the rename hung, is put back. Two things are lost, which nothing can prevent there: a
+// file that took the target's place in the moment before the rename, though on one machine the kernel lets no other
+// program change a folder in which a rename hangs; and what a program has not written writersWait after it opened the
+// target in that moment.
 func (r *replacement) renameOver(ctx context.Context) error {
 	displaced, err := r.fs.OpenFile(r.target, os.O_RDONLY, 0)
 	if err != nil {
