@@ -29,9 +29,9 @@ func (s *Sender) SendIfDue(ctx context.Context) error {
 		case s.isGone(st.Gone) || !plausible(now):
 			return ErrNotDue
 		case st.isAhead(now):
-			// The clock was wrong, or is. Once a day, until it is ahead of this again.
-			st = st.upTo(now)
-			st.Success = now.UTC().Truncate(time.Second)
+			// The clock was wrong, or is: begin anew, and not before tomorrow.
+			st = st.upTo(now).seen(phase, now, 0)
+			st.Retry = slot(phase, now.Add(day))
 			s.keep(ctx, st)
 			return ErrNotDue
 		case due(phase, st, now).After(now):
@@ -199,26 +199,30 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 	}
 }
 
-// whileAllowed gives a context that ends with errWithdrawn when consent no longer stands.
+// whileAllowed gives a context that ends with errWithdrawn when consent no longer stands. end waits for a look at it that
+// is under way.
 func whileAllowed(ctx context.Context, allowed func(context.Context) bool) (_ context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		ticker := time.NewTicker(withdrawnEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if !allowed(ctx) {
-					cancel(errWithdrawn) // which changes nothing if that is because ctx has ended
-				}
-			}
+	var looking sync.Mutex
+	looking.Lock()
+	defer looking.Unlock()
+	var timer *time.Timer
+	timer = time.AfterFunc(withdrawnEvery, func() {
+		looking.Lock()
+		defer looking.Unlock()
+		if ctx.Err() != nil {
+			return
 		}
+		if !allowed(ctx) {
+			cancel(errWithdrawn) // which changes nothing if that is because ctx has ended
+			return
+		}
+		timer.Reset(withdrawnEvery)
 	})
 	return ctx, func() {
 		cancel(nil)
-		watching.Wait()
+		looking.Lock()
+		defer looking.Unlock()
+		timer.Stop()
 	}
 }
