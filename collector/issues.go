@@ -1,0 +1,43 @@
+package collector
+
+import "github.com/rollcall-dev/rollcall/collector/internal/bits"
+
+// An issueSet is the issues of an app.
+type issueSet struct {
+	byID map[string]*issue
+}
+
+// An issue is one fault, known by the codes of its group.
+type issue struct {
+	issueRecord
+	// days are the installations that reported it, by day: today and the longestWindow days before.
+	days map[Day]*bits.Set
+	// counts are how often it happened, by the day of the report, for the same days.
+	counts map[Day]uint64
+}
+
+// An issueRecord is what is kept of an issue.
+type issueRecord struct {
+	ID        string `json:"id"`
+	Source    string `json:"source"`
+	Component string `json:"component"`
+	Reason    string `json:"reason"`
+	Stage     string `json:"stage,omitempty"`
+	Severity  string `json:"severity"`
+	FirstSeen Day    `json:"first_seen"`
+	LastSeen  Day    `json:"last_seen"`
+	// OldestVersion is the oldest version that reported it.
+	OldestVersion string      `json:"oldest_version,omitempty"`
+	Status        IssueStatus `json:"status,omitempty"`
+	FixedIn       string      `json:"fixed_in,omitempty"`
+	Note          string      `json:"note,omitempty"`
+}
+
+// An issueDay is what is kept of an issue's day for good.
+type issueDay struct {
+	Occurrences uint64 `json:"occurrences"`
+	// Affected is by window, in the order of windowDays.
+	Affected [4]uint64 `json:"affected"`
+	// Versions counts those of the 28-day window by version, among the affected.
+	Versions map[string]uint64 `json:"versions,omitempty"`
+}
