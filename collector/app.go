@@ -51,6 +51,10 @@ const (
 	// beyond is counted as Other.
 	MaxValues = 250
 	MaxFacts  = 100
+	// MaxVersions is MaxValues for versions. What no installation has any more counts in neither.
+	MaxVersions = 1000
+	// MaxInMemoryPerDay bounds the different IDs that are not persisted on one day, and those of development versions.
+	MaxInMemoryPerDay = 100_000
 	// MaxIssues bounds the different issues of an app; further ones are counted as refused.
 	MaxIssues = 1000
 )

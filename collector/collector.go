@@ -2,7 +2,12 @@ package collector
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,7 +16,8 @@ type Options struct {
 	// Secret keys the hashes that stand for installations: at least 32 bytes. With another secret every installation
 	// would be new, so Open refuses a store that was made with another one.
 	Secret []byte
-	// Queue bounds the reports that wait to be written; further ones get ErrBusy. 0 is DefaultQueue.
+	// Queue bounds the reports of known installations that wait to be written, and a quarter of it those of new ones;
+	// further ones get ErrBusy. 0 is DefaultQueue.
 	Queue int
 	// Logger gets the log lines, in which no ID and no address is; nil discards them.
 	Logger *slog.Logger
@@ -20,98 +26,254 @@ type Options struct {
 // DefaultQueue is Options.Queue when that is 0.
 const DefaultQueue = 4096
 
+// ErrSecret says that the store was made with another secret.
+var ErrSecret = errors.New("the secret is not the one that the store was made with")
+
 // A Collector counts the installations of some apps. Make it with [Open]. It is safe for concurrent use.
 type Collector struct {
 	store Store
-	opts  Options
+	keys  *keyring
+	index *index
+	log   *slog.Logger
+
+	// mu guards the maps, not the fleets in them.
+	mu     sync.RWMutex
+	fleets map[AppNum]*fleet
+	byKey  map[string]*fleet
+
+	known, fresh, tasks chan *job
+	stop                sync.Once
+	stopping, stopped   chan struct{}
+	warmed              chan struct{} // closed when all rows are read
+
+	refusedMu sync.Mutex
+	refused   map[AppNum]map[string]uint64
+	unsaved   atomic.Bool // what was refused is not written yet
+
+	// What follows is the writer's.
+	day          Day   // the day that the fleets count, the earliest of them
+	journaled    int64 // the number of the last entry
+	entries      int   // since the last checkpoint
+	checkpointed time.Time
+	failed       bool
 }
+
+// warmWait is how long Open waits for the rows to be read: those of a small fleet are.
+const warmWait = 500 * time.Millisecond
 
 // Open reads what the store holds and starts to count. It returns before all rows are read: until then answers that need
 // them are not complete, and reports are taken as always.
-func Open(ctx context.Context, store Store, opts Options) (*Collector, error) { panic("") }
+func Open(ctx context.Context, store Store, opts Options) (*Collector, error) {
+	if len(opts.Secret) < minSecret {
+		return nil, fmt.Errorf("the secret has %d bytes, and not at least %d", len(opts.Secret), minSecret)
+	}
+	if opts.Queue < 0 {
+		return nil, fmt.Errorf("the queue has room for %d reports", opts.Queue)
+	}
+	queue := opts.Queue
+	if queue == 0 {
+		queue = DefaultQueue
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Collector{
+		store: store, keys: newKeyring(opts.Secret), index: newIndex(), log: log,
+		fleets: make(map[AppNum]*fleet), byKey: make(map[string]*fleet),
+		known: make(chan *job, queue), fresh: make(chan *job, max(1, queue/4)), tasks: make(chan *job),
+		stopping: make(chan struct{}), stopped: make(chan struct{}), warmed: make(chan struct{}),
+		refused: make(map[AppNum]map[string]uint64), checkpointed: time.Now(),
+	}
+	if err := c.checkSecret(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.read(ctx); err != nil {
+		return nil, fmt.Errorf("read the store: %w", err)
+	}
+	if err := c.turn(ctx, time.Now()); err != nil {
+		return nil, fmt.Errorf("close the days that are over: %w", err)
+	}
+	go c.write()
+	go c.warm()
+	timer := time.NewTimer(warmWait)
+	defer timer.Stop()
+	select {
+	case <-c.warmed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return c, nil
+}
+
+const settingSecret = "secret"
+
+// checkSecret refuses a store of another secret, and notes the secret of a new one.
+func (c *Collector) checkSecret(ctx context.Context) error {
+	key := RecordKey{Kind: kindSetting, Name: "." + settingSecret}
+	fingerprint, ok, err := c.store.Record(ctx, key)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the store: %w", err)
+	case ok && !c.keys.fits(string(fingerprint)):
+		return ErrSecret
+	case ok:
+		return nil
+	}
+	_, err = c.store.Commit(ctx, &Batch{Records: []Record{{key, []byte(c.keys.fingerprint())}}})
+	return err
+}
 
 // Close refuses further reports, finishes those that wait, and writes all that is only in memory. It does not close the
 // store. It returns the context's error when that ends first: nothing acknowledged is lost then either.
-func (c *Collector) Close(ctx context.Context) error { panic("") }
-
-// AddApp adds an app. Its Num and Created are set here.
-func (c *Collector) AddApp(ctx context.Context, app App) (App, error) { panic("") }
-
-// UpdateApp changes all of an app but Num, Key and Created.
-func (c *Collector) UpdateApp(ctx context.Context, app App) error { panic("") }
-
-// Apps gives all apps in the order of their keys.
-func (c *Collector) Apps() []App { panic("") }
-
-// App finds an app by its key.
-func (c *Collector) App(key string) (App, bool) { panic("") }
+func (c *Collector) Close(ctx context.Context) error {
+	c.stop.Do(func() { close(c.stopping) })
+	select {
+	case <-c.stopped:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-c.warmed: // it reads from the store
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Heartbeat counts a heartbeat, and returns when that is durable. The errors are ErrBusy, ErrNewLimit, ErrUnknownApp,
 // ErrGone, ErrClosed, ErrUnavailable or the context's; the heartbeat may be counted nevertheless when the context ends.
-func (c *Collector) Heartbeat(ctx context.Context, r Received) (Receipt, error) { panic("") }
+func (c *Collector) Heartbeat(ctx context.Context, r Received) (Receipt, error) {
+	f, err := c.taking(r.App)
+	if err != nil {
+		return Receipt{}, err
+	}
+	key := c.keys.key(f.key, r.Heartbeat.InstallationID)
+	return c.submit(ctx, &job{key: key, heartbeat: &r, done: make(chan error, 1)})
+}
 
-// Health counts a health report, as Heartbeat does a heartbeat. A report of an installation that sent no heartbeat yet
-// counts that as well.
-func (c *Collector) Health(ctx context.Context, r ReceivedHealth) (Receipt, error) { panic("") }
+// Health counts a health report, as Heartbeat does a heartbeat. It counts as a sign of the installation as well: one that
+// sent no heartbeat yet is new with it.
+func (c *Collector) Health(ctx context.Context, r ReceivedHealth) (Receipt, error) {
+	f, err := c.taking(r.App)
+	if err != nil {
+		return Receipt{}, err
+	}
+	key := c.keys.key(f.key, r.Report.InstallationID)
+	return c.submit(ctx, &job{key: key, health: &r, done: make(chan error, 1)})
+}
+
+// fleet finds the fleet of an app.
+func (c *Collector) fleet(app AppNum) (*fleet, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if f := c.fleets[app]; f != nil {
+		return f, nil
+	}
+	return nil, ErrUnknownApp
+}
+
+// taking finds the fleet of an app that takes reports.
+func (c *Collector) taking(app AppNum) (*fleet, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.app.Gone {
+		return nil, ErrGone
+	}
+	return f, nil
+}
 
 // Known tells whether an installation ID, in canonical form, is one that the app knows.
-func (c *Collector) Known(ctx context.Context, app AppNum, id string) (bool, error) { panic("") }
+func (c *Collector) Known(ctx context.Context, app AppNum, id string) (bool, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return false, err
+	}
+	_, found, err := c.lookup(ctx, c.keys.key(f.key, id))
+	return found, err
+}
+
+// lookup finds a key in memory or, as long as that is not whole, in the store.
+func (c *Collector) lookup(ctx context.Context, key Key) (ref, bool, error) {
+	r, found, whole := c.index.get(key)
+	if found || whole {
+		return r, found, nil
+	}
+	ids, err := c.store.Lookup(ctx, []Key{key})
+	if err != nil || len(ids) == 0 {
+		return ref{}, false, err
+	}
+	return ref{ids[0].App, ids[0].Num}, true, nil
+}
+
+// maxReasons bounds the different reasons that Refuse counts for an app; the rest is Other.
+const maxReasons = 50
 
 // Refuse counts a report that was refused before it came here; app is 0 when that is not known.
-func (c *Collector) Refuse(app AppNum, reason string) { panic("") }
+func (c *Collector) Refuse(app AppNum, reason string) {
+	c.refusedMu.Lock()
+	defer c.refusedMu.Unlock()
+	reasons := c.refused[app]
+	if reasons == nil {
+		reasons = make(map[string]uint64)
+		c.refused[app] = reasons
+	}
+	if _, ok := reasons[reason]; !ok && len(reasons) >= maxReasons {
+		reason = Other
+	}
+	reasons[reason]++
+}
 
-// Describe gives all that is held about an installation ID, in canonical form, for each app that knows it.
-func (c *Collector) Describe(ctx context.Context, id string) ([]Held, error) { panic("") }
-
-// Forget deletes all that is held about an installation ID, in canonical form. Totals stay. When it returns, nothing of
-// it can be found in the store's files.
-func (c *Collector) Forget(ctx context.Context, id string) (Deletion, error) { panic("") }
+// mergeRefused makes what was refused part of the day. It is not in the journal: a crash may lose the last minute of it.
+func (c *Collector) mergeRefused() {
+	c.refusedMu.Lock()
+	refused := c.refused
+	c.refused = make(map[AppNum]map[string]uint64)
+	c.refusedMu.Unlock()
+	for app, reasons := range refused {
+		f, err := c.fleet(app)
+		if err != nil {
+			continue // it belongs to no app; the server's metrics have it
+		}
+		f.mu.Lock()
+		f.open.add(&dayCounters{Refused: reasons})
+		f.revision++
+		f.mu.Unlock()
+		c.unsaved.Store(true)
+	}
+}
 
 // Ready returns nil when a write commits.
-func (c *Collector) Ready(ctx context.Context) error { panic("") }
+func (c *Collector) Ready(ctx context.Context) error {
+	return c.exec(ctx, func(ctx context.Context) error {
+		now, err := json.Marshal(time.Now().UTC())
+		if err != nil {
+			return err
+		}
+		return c.commit(ctx, &Batch{Records: []Record{{RecordKey{Kind: kindSetting, Name: ".ready"}, now}}})
+	})
+}
 
-// Revision grows whenever an answer about the app can change.
-func (c *Collector) Revision(app AppNum) uint64 { panic("") }
+// Warm is closed when all rows are read: from then on every answer can be complete.
+func (c *Collector) Warm() <-chan struct{} { return c.warmed }
+
+// Revision grows whenever an answer about the app can change; an unknown app has 0.
+func (c *Collector) Revision(app AppNum) uint64 {
+	f, err := c.fleet(app)
+	if err != nil {
+		return 0
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.revision
+}
 
 // Store gives the store, for backups and checks. Nothing may be committed to it.
 func (c *Collector) Store() Store { return c.store }
-
-// Setting reads a setting that PutSetting stored: what belongs to the collector's server and pages, such as tokens and
-// alerts. App is 0 for settings of the whole collector.
-func (c *Collector) Setting(ctx context.Context, app AppNum, name string) (data []byte, ok bool, err error) {
-	panic("")
-}
-
-// PutSetting stores a setting, durably; nil deletes it.
-func (c *Collector) PutSetting(ctx context.Context, app AppNum, name string, data []byte) error {
-	panic("")
-}
-
-// A Loader puts the past into an app that has none: days in their order, as if the heartbeats had come then. It is for
-// imports and simulations, and much faster than [Collector.Heartbeat]. It is not safe for concurrent use, and nothing
-// else is done with the app until Close.
-type Loader struct{}
-
-// Load begins to load an app that has no installations yet.
-func (c *Collector) Load(ctx context.Context, app AppNum) (*Loader, error) { panic("") }
-
-// Day ends the day before and begins a day, which must be later and not after today.
-func (l *Loader) Day(ctx context.Context, day Day) error { panic("") }
-
-// Heartbeat counts a heartbeat on the day.
-func (l *Loader) Heartbeat(ctx context.Context, r Received) error { panic("") }
-
-// New adds an installation that is active on the day, with values by dimension, under any key.
-func (l *Loader) New(ctx context.Context, key Key, values map[string]string) (Num, error) { panic("") }
-
-// Active says that an installation is active on the day, and Change that it has other values now.
-func (l *Loader) Active(num Num) { panic("") }
-
-// Change replaces the values of an installation, those of dimensions that are not named here too.
-func (l *Loader) Change(ctx context.Context, num Num, values map[string]string) error { panic("") }
-
-// Close ends the last day, if it is over, and makes all of it durable.
-func (l *Loader) Close(ctx context.Context) error { panic("") }
 
 // Series gives the figures day by day.
 func (c *Collector) Series(ctx context.Context, app AppNum, r Range, v View) (Series, error) {
@@ -172,5 +334,3 @@ func (c *Collector) SetIssue(ctx context.Context, app AppNum, id string, status 
 
 // Quality says how far the figures can be trusted. It is for the maintainer only.
 func (c *Collector) Quality(ctx context.Context, app AppNum, r Range) (Quality, error) { panic("") }
-
-var _ = time.Now

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ type fleet struct {
 	// mu is held for writing only while a commit that is durable already is applied, and while a day is closed.
 	mu  sync.RWMutex
 	app App
+	// key is the app's, which does not change.
+	key string
 	// revision grows with each change, for caches.
 	revision uint64
 
@@ -37,6 +40,12 @@ type fleet struct {
 	// dims are the current values of the installations. They are whole once the fleet is warm.
 	dims dimensions
 	warm bool
+	// hashes stand for the states of the installations by number; 0 is not known yet. Only the writer uses them, and
+	// touched, which are the rows that were written while the fleet was not warm.
+	hashes  []uint64
+	touched map[Num]struct{}
+	// pending are the days that were closed before the fleet was warm: their splits are still to be written.
+	pending []Day
 	// open counts what happens today; see [dayTotal].
 	open dayCounters
 	// issues are by their number; affected has the installations that reported them, by day.
@@ -94,4 +103,48 @@ func (f *fleet) window(to Day, days int) *bits.Set {
 		u.Or(f.days[d])
 	}
 	return u
+}
+
+// give gives n numbers, to installations that are active today.
+func (f *fleet) give(n int) {
+	if n == 0 {
+		return
+	}
+	if len(f.first) == 0 || f.first[len(f.first)-1].Day != f.today {
+		f.first = append(f.first, firstNum{f.today, f.next})
+	}
+	f.day().AddRange(uint32(f.next), uint32(f.next)+uint32(n))
+	f.next += Num(n)
+}
+
+// activate sets today's bit of installations that were seen before.
+func (f *fleet) activate(nums iter.Seq[Num]) {
+	today, begin := f.day(), f.numAt(f.today)
+	for num := range nums {
+		today.Add(uint32(num))
+		if num < begin {
+			f.established.Add(uint32(num))
+		}
+	}
+}
+
+// day gives today's bits, to be changed.
+func (f *fleet) day() *bits.Set {
+	set := f.days[f.today]
+	if set == nil {
+		set = &bits.Set{}
+		f.days[f.today] = set
+	}
+	return set
+}
+
+// remember keeps what stands for the state of an installation.
+func (f *fleet) remember(num Num, st *state) {
+	if int(num) >= len(f.hashes) {
+		f.hashes = append(f.hashes, make([]uint64, int(num)+1-len(f.hashes))...)
+	}
+	f.hashes[num] = st.hash()
+	if !f.warm {
+		f.touched[num] = struct{}{}
+	}
 }

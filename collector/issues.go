@@ -41,3 +41,28 @@ type issueDay struct {
 	// Versions counts those of the 28-day window by version, among the affected.
 	Versions map[string]uint64 `json:"versions,omitempty"`
 }
+
+// put gives the issue of that ID, a new one if need be.
+func (s *issueSet) put(id string) *issue {
+	if s.byID == nil {
+		s.byID = make(map[string]*issue)
+	}
+	is := s.byID[id]
+	if is == nil {
+		is = &issue{issueRecord: issueRecord{ID: id}, days: make(map[Day]*bits.Set), counts: make(map[Day]uint64)}
+		s.byID[id] = is
+	}
+	return is
+}
+
+// mark counts what an installation reported.
+func (s *issueSet) mark(day Day, m issueMark) {
+	is := s.put(m.issue)
+	set := is.days[day]
+	if set == nil {
+		set = &bits.Set{}
+		is.days[day] = set
+	}
+	set.Add(uint32(m.num))
+	is.counts[day] += m.more
+}

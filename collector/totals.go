@@ -1,5 +1,7 @@
 package collector
 
+import "encoding/json"
+
 // The kinds of records, and what their Day and Name are. Data is JSON where nothing else is said.
 const (
 	kindApp       = "app"       // Name: the app's key. An App, with the AppNum 0 in the record's key.
@@ -11,15 +13,22 @@ const (
 	kindSplit     = "split"     // Day, Name: dimension. A split: the counts of each value in all windows.
 	kindRetention = "retention" // Day: when the period begins, Name: grain. A retentionRow.
 	kindSurvival  = "survival"  // Day: Monday, Name: first version. A retentionRow by weeks.
-	kindMoves     = "moves"     // Day. []move.
+	kindOpen      = "open"      // An openDay: the day that is being counted.
 	kindRelease   = "release"   // Name: version. A releaseRecord.
 	kindIssue     = "issue"     // Name: issue. An issueRecord.
 	kindIssueDay  = "issueday"  // Day, Name: issue. An issueDay.
 	kindIssueBits = "issuebits" // Day, Name: issue and chunk with '/' between. The installations that reported it.
-	kindFaults    = "faults"    // Name: Num in hexadecimal. What an installation reported; deleted with it.
+	kindFaults    = "faults"    // Name: Num in hexadecimal. []fault: what an installation reported; deleted with it.
 	kindToday     = "today"     // Name: "memory" or "excluded". The keys, one after the other; deleted with the day.
 	kindSetting   = "setting"   // Name: of the setting; see Setting.
 )
+
+// An openDay is what is kept of the day that is being counted, as far as the journal does not have it.
+type openDay struct {
+	Today    Day         `json:"today"`
+	Next     Num         `json:"next"`
+	Counters dayCounters `json:"counters"`
+}
 
 // A dayTotal is what is kept of a day for good. It has no identity in it. Windows are in the order of windowDays.
 type dayTotal struct {
@@ -37,17 +46,17 @@ type dayTotal struct {
 
 // dayCounters are what is counted while it happens.
 type dayCounters struct {
-	Forgotten      uint64            `json:"forgotten"`
-	InMemory       uint64            `json:"in_memory"`
-	Excluded       uint64            `json:"excluded"`
-	Accepted       uint64            `json:"accepted"`
-	Repeated       uint64            `json:"repeated"`
-	DroppedFields  uint64            `json:"dropped_fields"`
-	DroppedFacts   uint64            `json:"dropped_facts"`
-	DroppedContext uint64            `json:"dropped_context"`
-	Skewed         uint64            `json:"skewed"`
-	Upgrades       uint64            `json:"upgrades"`
-	Downgrades     uint64            `json:"downgrades"`
+	Forgotten      uint64            `json:"forgotten,omitzero"`
+	InMemory       uint64            `json:"in_memory,omitzero"`
+	Excluded       uint64            `json:"excluded,omitzero"`
+	Accepted       uint64            `json:"accepted,omitzero"`
+	Repeated       uint64            `json:"repeated,omitzero"`
+	DroppedFields  uint64            `json:"dropped_fields,omitzero"`
+	DroppedFacts   uint64            `json:"dropped_facts,omitzero"`
+	DroppedContext uint64            `json:"dropped_context,omitzero"`
+	Skewed         uint64            `json:"skewed,omitzero"`
+	Upgrades       uint64            `json:"upgrades,omitzero"`
+	Downgrades     uint64            `json:"downgrades,omitzero"`
 	Refused        map[string]uint64 `json:"refused,omitempty"`
 	Moves          map[string]uint64 `json:"moves,omitempty"` // by "from\x00to"
 }
@@ -64,4 +73,45 @@ type retentionRow struct {
 	Active map[Day]uint64 `json:"active"`
 	// Size is how many were new in each of these cohorts, by the same key, as far as Active has them.
 	Size map[Day]uint64 `json:"size"`
+}
+
+// jsonRecord gives a record with a value in JSON.
+func jsonRecord(key RecordKey, value any) Record {
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // all of them can be encoded
+	}
+	return Record{key, data}
+}
+
+// maxMovesPerDay bounds the different changes of version that are kept of a day; further ones are in the sums only.
+const maxMovesPerDay = 1000
+
+// add adds what happened.
+func (c *dayCounters) add(d *dayCounters) {
+	c.Forgotten += d.Forgotten
+	c.InMemory += d.InMemory
+	c.Excluded += d.Excluded
+	c.Accepted += d.Accepted
+	c.Repeated += d.Repeated
+	c.DroppedFields += d.DroppedFields
+	c.DroppedFacts += d.DroppedFacts
+	c.DroppedContext += d.DroppedContext
+	c.Skewed += d.Skewed
+	c.Upgrades += d.Upgrades
+	c.Downgrades += d.Downgrades
+	for reason, n := range d.Refused {
+		if c.Refused == nil {
+			c.Refused = make(map[string]uint64)
+		}
+		c.Refused[reason] += n
+	}
+	for move, n := range d.Moves {
+		if c.Moves == nil {
+			c.Moves = make(map[string]uint64)
+		}
+		if _, known := c.Moves[move]; known || len(c.Moves) < maxMovesPerDay {
+			c.Moves[move] += n
+		}
+	}
 }

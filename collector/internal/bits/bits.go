@@ -270,6 +270,7 @@ func (s *Set) Encode(chunk uint32) []byte {
 	if c == nil || c.IsEmpty() {
 		return nil
 	}
+	c = c.Clone() // others may read it
 	c.RunOptimize()
 	data, err := c.ToBytes()
 	if err != nil {

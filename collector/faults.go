@@ -1,0 +1,231 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A fault is what one installation reported of one issue. Its record is deleted with the installation.
+type fault struct {
+	Issue string `json:"issue"`
+	// Since is when the sender's counting began, and Count how often it happened since.
+	Since time.Time `json:"since,omitzero"`
+	Count uint64    `json:"count"`
+	// Total is how often it happened in all.
+	Total uint64 `json:"total"`
+	// Last is the day of the last report.
+	Last Day `json:"last"`
+	// Events stand for the events that are known, the newest last; see [ReceivedHealth.Events].
+	Events []string `json:"events,omitempty"`
+}
+
+// maxFaults bounds the issues of one installation: those that it reported last are kept. maxKnownEvents bounds the events
+// that are remembered of each.
+const (
+	maxFaults      = 100
+	maxKnownEvents = 500
+)
+
+// An issueMark says that an installation reported an issue, which happened a number of times more.
+type issueMark struct {
+	issue string
+	num   Num
+	more  uint64
+}
+
+func faultsKey(app AppNum, num Num) RecordKey {
+	return RecordKey{Kind: kindFaults, App: app, Name: fmt.Sprintf("%08x", num)}
+}
+
+// issueID stands for the codes of a group.
+func issueID(key report.GroupKey) string {
+	h := sha256.New()
+	for _, code := range []string{key.Source, key.Component, key.Reason, key.Stage, string(key.Severity)} {
+		fmt.Fprintf(h, "%d:%s,", len(code), code)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// health stages a health report.
+func (s *stage) health(ctx context.Context, key Key, r *ReceivedHealth) (Receipt, error) {
+	fs, err := s.fleet(r.App)
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt, err := fs.health(ctx, s, key, r)
+	if err != nil {
+		return Receipt{}, err
+	}
+	fs.counters.Accepted++
+	if receipt.Repeated {
+		fs.counters.Repeated++
+	}
+	fs.dropped(r.Dropped, s.now.Sub(r.Report.SentAt))
+	return receipt, nil
+}
+
+func (fs *fleetStage) health(ctx context.Context, s *stage, key Key, r *ReceivedHealth) (Receipt, error) {
+	h := &r.Report
+	if fs.f.app.ExcludeDevelopment && report.IsDevelopment(h.Version) {
+		repeated, err := note(fs.excluded, fs.f.excluded, key)
+		return Receipt{Repeated: repeated}, err
+	}
+	found, ok, err := s.find(ctx, key)
+	if err != nil {
+		return Receipt{}, err
+	}
+	var receipt Receipt
+	switch {
+	case !ok && h.IDPersistence == report.InMemory:
+		repeated, err := note(fs.memory, fs.f.memory, key)
+		return Receipt{Repeated: repeated}, err
+	case !ok:
+		var ls labels
+		if h.Version != "" {
+			ls = labels{{DimVersion, h.Version}}
+		}
+		if err := fs.add(s, key, fs.terms.state(ls), h.Version); err != nil {
+			return Receipt{}, err
+		}
+		found, receipt.New = s.refs[key], true
+	}
+	faults, err := fs.faultsOf(ctx, s.c.store, found.num)
+	if err != nil {
+		return Receipt{}, err
+	}
+	changed := false
+	for i := range h.Groups {
+		var events []string
+		if i < len(r.Events) {
+			events = r.Events[i]
+		}
+		more, known, ok := fs.group(&faults, &h.Groups[i], h.Version, events, found.num)
+		if !ok {
+			fs.refused(RefusedIssues)
+			continue
+		}
+		receipt.Counted += int(more)
+		receipt.Known += known
+		changed = changed || more > 0
+	}
+	wasActive := fs.mark(found.num)
+	receipt.Repeated = wasActive && !changed && !receipt.New
+	if changed {
+		if len(faults) > maxFaults {
+			slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.Last, b.Last) })
+			faults = faults[len(faults)-maxFaults:]
+		}
+		if fs.faults == nil {
+			fs.faults = make(map[Num][]fault)
+		}
+		fs.faults[found.num] = faults
+	}
+	return receipt, nil
+}
+
+func (fs *fleetStage) refused(reason string) {
+	if fs.counters.Refused == nil {
+		fs.counters.Refused = make(map[string]uint64)
+	}
+	fs.counters.Refused[reason]++
+}
+
+// faultsOf reads what an installation reported.
+func (fs *fleetStage) faultsOf(ctx context.Context, store Store, num Num) ([]fault, error) {
+	if faults, ok := fs.faults[num]; ok {
+		return slices.Clone(faults), nil
+	}
+	if num >= fs.f.next {
+		return nil, nil
+	}
+	data, ok, err := store.Record(ctx, faultsKey(fs.f.app.Num, num))
+	if err != nil || !ok {
+		return nil, err
+	}
+	var faults []fault
+	if err := json.Unmarshal(data, &faults); err != nil {
+		return nil, fmt.Errorf("read faults of an installation: %w", err)
+	}
+	return faults, nil
+}
+
+// group stages one group of a report. It tells how often it happened more than is counted already, and how many of its
+// events are; ok is false when there are too many issues.
+func (fs *fleetStage) group(faults *[]fault, g *report.Group, version string, events []string, num Num) (more uint64, known int, ok bool) {
+	id := issueID(g.Key())
+	record := fs.issue(id, g)
+	if record == nil {
+		return 0, 0, false
+	}
+	i := slices.IndexFunc(*faults, func(f fault) bool { return f.Issue == id })
+	if i < 0 {
+		*faults = append(*faults, fault{Issue: id})
+		i = len(*faults) - 1
+	}
+	f := &(*faults)[i]
+	f.Events = slices.Clone(f.Events)
+	switch {
+	case events != nil:
+		for _, event := range events {
+			if slices.Contains(f.Events, event) {
+				known++
+				continue
+			}
+			f.Events = append(f.Events, event)
+			more++
+		}
+		f.Events = f.Events[max(0, len(f.Events)-maxKnownEvents):]
+	case f.Since.Equal(g.Since):
+		// Counts are cumulative; a report that was overtaken by a later one has nothing new.
+		more = uint64(max(0, int64(g.Count)-int64(f.Count)))
+		if more == 0 {
+			known = 1
+		}
+		f.Count += more
+	case g.Since.Before(f.Since):
+		known = 1 // a late report of an earlier counting, which was counted in its time
+	default:
+		f.Since, f.Count, more = g.Since, uint64(g.Count), uint64(g.Count)
+	}
+	f.Total += more
+	if more == 0 {
+		return 0, known, true
+	}
+	f.Last = fs.f.today
+	record.LastSeen = fs.f.today
+	if version != "" && (record.OldestVersion == "" || report.CompareVersions(version, record.OldestVersion) < 0) {
+		record.OldestVersion = version
+	}
+	fs.issues[id] = record
+	fs.marks = append(fs.marks, issueMark{issue: id, num: num, more: more})
+	return more, known, true
+}
+
+// issue gives a copy of the issue's record, a new one if need be, or nil when there are too many.
+func (fs *fleetStage) issue(id string, g *report.Group) *issueRecord {
+	if fs.issues == nil {
+		fs.issues = make(map[string]*issueRecord)
+	}
+	if record := fs.issues[id]; record != nil {
+		return record
+	}
+	if is := fs.f.issues.byID[id]; is != nil {
+		record := is.issueRecord
+		return &record
+	}
+	if len(fs.f.issues.byID)+len(fs.issues) >= MaxIssues {
+		return nil
+	}
+	return &issueRecord{
+		ID: id, Source: g.Source, Component: g.Component, Reason: g.Reason, Stage: g.Stage, Severity: string(g.Severity),
+		FirstSeen: fs.f.today, LastSeen: fs.f.today,
+	}
+}

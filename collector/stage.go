@@ -1,0 +1,364 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A stage is the changes that one commit is going to make: nothing of it is seen before it is durable.
+type stage struct {
+	c      *Collector
+	now    time.Time
+	fleets map[AppNum]*fleetStage
+	// refs are the identities that are new, and those that were read for this stage.
+	refs map[Key]ref
+	rows rows
+}
+
+// rows is where the current rows of installations are read from.
+type rows interface {
+	Installation(ctx context.Context, app AppNum, num Num) (Installation, bool, error)
+}
+
+// A fleetStage is the part of a stage that belongs to one app.
+type fleetStage struct {
+	f          *fleet
+	terms      interner
+	identities []Identity // whose numbers are f.next and what follows
+	active     map[Num]struct{}
+	states     map[Num]*stagedState
+	memory     map[Key]struct{}
+	excluded   map[Key]struct{}
+	clones     []Num
+	counters   dayCounters
+	issues     map[string]*issueRecord
+	marks      []issueMark
+	faults     map[Num][]fault
+	read       map[Num][]fault // what was read and not changed
+}
+
+// A stagedState is a row that changes.
+type stagedState struct {
+	old *state // nil: a new installation
+	state
+}
+
+// clockSkew is how far the sender's clock may be off before it is counted as skewed.
+const clockSkew = time.Hour
+
+func (c *Collector) newStage(now time.Time) *stage {
+	return &stage{c: c, now: now, fleets: make(map[AppNum]*fleetStage), refs: make(map[Key]ref), rows: c.store}
+}
+
+// fleet gives the stage of an app that takes reports.
+func (s *stage) fleet(app AppNum) (*fleetStage, error) {
+	if fs := s.fleets[app]; fs != nil {
+		return fs, nil
+	}
+	f, err := s.c.fleet(app)
+	if err != nil {
+		return nil, err
+	}
+	if f.app.Gone {
+		return nil, ErrGone
+	}
+	fs := newFleetStage(f)
+	s.fleets[app] = fs
+	return fs, nil
+}
+
+func newFleetStage(f *fleet) *fleetStage {
+	return &fleetStage{
+		f: f, terms: interner{dims: &f.dims},
+		active: make(map[Num]struct{}), states: make(map[Num]*stagedState),
+		memory: make(map[Key]struct{}), excluded: make(map[Key]struct{}),
+	}
+}
+
+// find gives the number of an installation.
+func (s *stage) find(ctx context.Context, key Key) (ref, bool, error) {
+	if r, ok := s.refs[key]; ok {
+		return r, true, nil
+	}
+	r, found, whole := s.c.index.get(key)
+	if found || whole {
+		return r, found, nil
+	}
+	ids, err := s.c.store.Lookup(ctx, []Key{key})
+	if err != nil || len(ids) == 0 {
+		return ref{}, false, err
+	}
+	r = ref{ids[0].App, ids[0].Num}
+	s.refs[key] = r
+	return r, true, nil
+}
+
+// heartbeat stages a heartbeat.
+func (s *stage) heartbeat(ctx context.Context, key Key, r *Received) (Receipt, error) {
+	fs, err := s.fleet(r.App)
+	if err != nil {
+		return Receipt{}, err
+	}
+	repeated, isNew, err := fs.heartbeat(ctx, s, key, r)
+	if err != nil {
+		return Receipt{}, err
+	}
+	fs.counters.Accepted++
+	if repeated {
+		fs.counters.Repeated++
+	}
+	fs.dropped(r.Dropped, s.now.Sub(r.Heartbeat.SentAt))
+	return Receipt{Repeated: repeated, New: isNew}, nil
+}
+
+func (fs *fleetStage) dropped(d report.Dropped, skew time.Duration) {
+	fs.counters.DroppedFields += uint64(d.Fields)
+	fs.counters.DroppedFacts += uint64(d.Facts)
+	fs.counters.DroppedContext += uint64(d.Context)
+	if skew.Abs() > clockSkew {
+		fs.counters.Skewed++
+	}
+}
+
+func (fs *fleetStage) heartbeat(ctx context.Context, s *stage, key Key, r *Received) (repeated, isNew bool, err error) {
+	f, h := fs.f, &r.Heartbeat
+	if f.app.ExcludeDevelopment && report.IsDevelopment(h.Version) {
+		repeated, err = note(fs.excluded, f.excluded, key)
+		return repeated, false, err
+	}
+	found, ok, err := s.find(ctx, key)
+	if err != nil {
+		return false, false, err
+	}
+	if !ok && h.IDPersistence == report.InMemory {
+		repeated, err = note(fs.memory, f.memory, key)
+		return repeated, false, err
+	}
+	var buf [report.MaxFacts + 8]label
+	st := fs.terms.state(labelsOf(h, r.Country, buf[:0]))
+	if !ok {
+		return false, true, fs.add(s, key, st, h.Version)
+	}
+	wasActive := fs.mark(found.num)
+	changed, err := fs.change(ctx, s.rows, found.num, st)
+	return wasActive && !changed, false, err
+}
+
+// note puts a key among those of today that are no installations.
+func note(staged, today map[Key]struct{}, key Key) (repeated bool, err error) {
+	if _, ok := today[key]; ok {
+		return true, nil
+	}
+	if _, ok := staged[key]; ok {
+		return true, nil
+	}
+	if len(today)+len(staged) >= MaxInMemoryPerDay {
+		return false, ErrNewLimit
+	}
+	staged[key] = struct{}{}
+	return false, nil
+}
+
+// add stages a new installation.
+func (fs *fleetStage) add(s *stage, key Key, st state, version string) error {
+	f := fs.f
+	given := int(f.next-f.numAt(f.today)) + len(fs.identities)
+	if given >= cmp.Or(f.app.MaxNewPerDay, DefaultMaxNewPerDay) {
+		return ErrNewLimit
+	}
+	num := f.next + Num(len(fs.identities))
+	if num == maxNum {
+		return ErrNewLimit
+	}
+	st.first = fs.terms.firstVersion(version)
+	fs.identities = append(fs.identities, Identity{Key: key, App: f.app.Num, Num: num})
+	fs.states[num] = &stagedState{state: st}
+	s.refs[key] = ref{f.app.Num, num}
+	return nil
+}
+
+// maxNum is a number that is never given.
+const maxNum = 1<<32 - 1
+
+// mark stages an installation's bit for today, and tells whether it is set already.
+func (fs *fleetStage) mark(num Num) (was bool) {
+	if num >= fs.f.next || fs.f.days[fs.f.today].Has(uint32(num)) {
+		return true
+	}
+	if _, ok := fs.active[num]; ok {
+		return true
+	}
+	fs.active[num] = struct{}{}
+	return false
+}
+
+// change stages the values of an installation, and tells whether they are others than before.
+func (fs *fleetStage) change(ctx context.Context, from rows, num Num, st state) (bool, error) {
+	staged := fs.states[num]
+	if staged == nil && int(num) < len(fs.f.hashes) && fs.f.hashes[num] == st.hash() {
+		return false, nil
+	}
+	var old *state
+	if staged != nil {
+		old = &staged.state
+	} else {
+		row, ok, err := from.Installation(ctx, fs.f.app.Num, num)
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			return false, fmt.Errorf("installation has no row: %w", ErrUnavailable)
+		}
+		read, err := decodeState(row.State)
+		if err != nil {
+			return false, err
+		}
+		old = &read
+	}
+	if slices.Equal(old.pairs, st.pairs) {
+		return false, nil
+	}
+	st.first = old.first
+	fs.moved(num, old, &st)
+	if staged != nil {
+		staged.state = st
+	} else {
+		fs.states[num] = &stagedState{old: old, state: st}
+	}
+	return true, nil
+}
+
+// The flips after which an ID is probably used more than once, and how many are counted.
+const (
+	cloneFlips = 3
+	maxFlips   = 255
+)
+
+// moved notes what a change of values says: another version, or the state that the installation had before.
+func (fs *fleetStage) moved(num Num, old, st *state) {
+	from, to := fs.text(old, DimVersion), fs.text(st, DimVersion)
+	if from != to && from != "" && to != "" {
+		switch c := report.CompareVersions(from, to); {
+		case c < 0:
+			fs.counters.Upgrades++
+		case c > 0:
+			fs.counters.Downgrades++
+		}
+		if fs.counters.Moves == nil {
+			fs.counters.Moves = make(map[string]uint64)
+		}
+		fs.counters.Moves[from+"\x00"+to]++
+	}
+	st.flips, st.before = old.flips, old.stable()
+	if st.stable() != old.before || from == to && !fs.differs(old, st, DimSystem, DimMachine, DimDeployment) {
+		return
+	}
+	if st.flips < maxFlips {
+		st.flips++
+	}
+	if st.flips == cloneFlips {
+		fs.clones = append(fs.clones, num)
+	}
+}
+
+func (fs *fleetStage) differs(a, b *state, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return fs.text(a, name) != fs.text(b, name) })
+}
+
+// text gives a value of a state, also one that is new.
+func (fs *fleetStage) text(st *state, name string) string {
+	dim, ok := fs.terms.find(name)
+	if !ok {
+		return ""
+	}
+	v, ok := st.value(uint32(dim))
+	if !ok {
+		return ""
+	}
+	if text := fs.terms.values[dim][int(v)]; text != "" {
+		return text
+	}
+	if dim < len(fs.f.dims.dims) {
+		return fs.f.dims.dims[dim].values[v]
+	}
+	return ""
+}
+
+// changes tells whether there is anything to write.
+func (fs *fleetStage) changes() bool {
+	return len(fs.identities)+len(fs.active)+len(fs.states)+len(fs.memory)+len(fs.excluded)+len(fs.marks)+len(fs.issues)+len(fs.faults) > 0
+}
+
+// batch gives what has to be written.
+func (s *stage) batch() *Batch {
+	b := &Batch{}
+	for _, app := range slices.Sorted(maps.Keys(s.fleets)) {
+		fs := s.fleets[app]
+		if !fs.changes() {
+			continue
+		}
+		b.Journal = fs.appendJournal(b.Journal)
+		fs.addRows(b)
+	}
+	return b
+}
+
+// addRows adds all to the batch but the journal.
+func (fs *fleetStage) addRows(b *Batch) {
+	app := fs.f.app.Num
+	b.PutIdentities = append(b.PutIdentities, fs.identities...)
+	for num, st := range fs.states {
+		b.PutInstallations = append(b.PutInstallations, Installation{App: app, Num: num, State: st.encode(nil)})
+	}
+	b.Records = append(b.Records, fs.terms.records(app)...)
+	for id, record := range fs.issues {
+		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindIssue, App: app, Name: id}, record))
+	}
+	for num, faults := range fs.faults {
+		b.Records = append(b.Records, jsonRecord(faultsKey(app, num), faults))
+	}
+}
+
+// apply makes the stage part of what is counted. It is durable by now.
+func (s *stage) apply() {
+	for _, fs := range s.fleets {
+		s.c.index.put(fs.identities...)
+		fs.apply(s.now)
+	}
+}
+
+func (fs *fleetStage) apply(now time.Time) {
+	f := fs.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revision++
+	f.asOf = now
+	f.open.add(&fs.counters)
+	if !fs.changes() {
+		return
+	}
+	f.give(len(fs.identities))
+	f.activate(maps.Keys(fs.active))
+	fs.terms.merge()
+	for num, st := range fs.states {
+		f.dims.set(num, st.old, &st.state)
+		f.remember(num, &st.state)
+	}
+	maps.Copy(f.memory, fs.memory)
+	maps.Copy(f.excluded, fs.excluded)
+	for _, num := range fs.clones {
+		f.clones.Add(uint32(num))
+	}
+	for id, record := range fs.issues {
+		f.issues.put(id).issueRecord = *record
+	}
+	for _, m := range fs.marks {
+		f.issues.mark(f.today, m)
+	}
+}

@@ -1,0 +1,302 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// One goroutine, the writer, changes everything: it takes what waits, stages it, commits it, makes it part of the fleets
+// and only then answers. While a commit is written the next reports gather, so that many share one.
+
+const (
+	// maxBatch bounds the reports of one commit.
+	maxBatch = 1024
+	// commitTimeout bounds one commit.
+	commitTimeout = 15 * time.Second
+	// checkpointEvery and checkpointEntries say when what the journal holds is written as records.
+	checkpointEvery   = time.Minute
+	checkpointEntries = 20_000
+)
+
+// A job is a report that waits, or something else that the writer is to do.
+type job struct {
+	key       Key
+	heartbeat *Received
+	health    *ReceivedHealth
+	do        func(ctx context.Context) error
+	receipt   Receipt
+	done      chan error // has room for one
+}
+
+// submit hands a report to the writer and waits for what becomes of it. Reports of installations that are not known yet
+// have less room, so that a flood of them leaves enough for the others.
+func (c *Collector) submit(ctx context.Context, j *job) (Receipt, error) {
+	_, known, whole := c.index.get(j.key)
+	queue := c.fresh
+	if known || !whole {
+		queue = c.known
+	}
+	select {
+	case <-c.stopping:
+		return Receipt{}, ErrClosed
+	default:
+	}
+	select {
+	case queue <- j:
+	default:
+		return Receipt{}, ErrBusy
+	}
+	select {
+	case err := <-j.done:
+		return j.receipt, err
+	case <-ctx.Done():
+		return Receipt{}, ctx.Err()
+	case <-c.stopped:
+		select {
+		case err := <-j.done:
+			return j.receipt, err
+		default:
+			return Receipt{}, ErrClosed
+		}
+	}
+}
+
+// exec has the writer do something and waits for it.
+func (c *Collector) exec(ctx context.Context, do func(ctx context.Context) error) error {
+	j := &job{do: do, done: make(chan error, 1)}
+	select {
+	case c.tasks <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.stopped:
+		return ErrClosed
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.stopped:
+		select {
+		case err := <-j.done:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+// write is the writer. It ends when stop is closed and nothing waits any more.
+func (c *Collector) write() {
+	defer close(c.stopped)
+	timer := time.NewTimer(checkpointEvery)
+	defer timer.Stop()
+	batch := make([]*job, 0, maxBatch)
+	for {
+		batch = batch[:0]
+		timer.Reset(c.nextLook(time.Now()))
+		select {
+		case j := <-c.known:
+			batch = append(batch, j)
+		case j := <-c.fresh:
+			batch = append(batch, j)
+		case j := <-c.tasks:
+			c.run(j)
+			continue
+		case <-timer.C:
+			c.housekeep(time.Now())
+			continue
+		case <-c.stopping:
+			c.drain()
+			return
+		}
+		c.process(c.gather(batch))
+	}
+}
+
+// gather adds what waits, known installations first.
+func (c *Collector) gather(batch []*job) []*job {
+	for _, queue := range []chan *job{c.known, c.fresh} {
+		for len(batch) < maxBatch {
+			select {
+			case j := <-queue:
+				batch = append(batch, j)
+				continue
+			default:
+			}
+			break
+		}
+	}
+	return batch
+}
+
+func (c *Collector) run(j *job) {
+	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
+	defer cancel()
+	j.done <- j.do(ctx)
+}
+
+// taskTimeout bounds what the writer does besides reports.
+const taskTimeout = time.Minute
+
+// process counts a batch of reports.
+func (c *Collector) process(batch []*job) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	now := time.Now()
+	if err := c.turn(ctx, now); err != nil {
+		c.answer(batch, nil, err)
+		return
+	}
+	s := c.newStage(now)
+	if err := c.prefetch(ctx, s, batch); err != nil {
+		c.answer(batch, nil, err)
+		return
+	}
+	errs := make([]error, len(batch))
+	for i, j := range batch {
+		if j.heartbeat != nil {
+			j.receipt, errs[i] = s.heartbeat(ctx, j.key, j.heartbeat)
+		} else {
+			j.receipt, errs[i] = s.health(ctx, j.key, j.health)
+		}
+	}
+	if err := c.commitStage(ctx, s); err != nil {
+		c.answer(batch, nil, err)
+		return
+	}
+	c.answer(batch, errs, nil)
+}
+
+// prefetch looks up the keys of a batch that are not in memory yet, all at once.
+func (c *Collector) prefetch(ctx context.Context, s *stage, batch []*job) error {
+	var missing []Key
+	for _, j := range batch {
+		if _, found, whole := c.index.get(j.key); !found && !whole {
+			missing = append(missing, j.key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	ids, err := c.store.Lookup(ctx, missing)
+	for _, id := range ids {
+		s.refs[id.Key] = ref{id.App, id.Num}
+	}
+	return err
+}
+
+// commitStage makes a stage durable and then part of what is counted.
+func (c *Collector) commitStage(ctx context.Context, s *stage) error {
+	if c.entries >= checkpointEntries {
+		if err := c.checkpoint(ctx); err != nil {
+			return err
+		}
+	}
+	if b := s.batch(); len(b.Journal) > 0 || len(b.Records) > 0 {
+		if err := c.commit(ctx, b); err != nil {
+			return err
+		}
+	}
+	s.apply()
+	return nil
+}
+
+// commit writes a batch.
+func (c *Collector) commit(ctx context.Context, b *Batch) error {
+	number, err := c.store.Commit(ctx, b)
+	c.failing(err)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return err
+	}
+	if number > 0 {
+		c.journaled = number
+		c.entries++
+	}
+	return nil
+}
+
+// failing logs when the store begins to fail and when it has recovered, and nothing in between.
+func (c *Collector) failing(err error) {
+	switch {
+	case err != nil && !c.failed:
+		c.log.Error("Store does not write; reports are refused until it does", "error", err.Error())
+	case err == nil && c.failed:
+		c.log.Info("Store writes again")
+	}
+	c.failed = err != nil
+}
+
+// answer tells those who wait. With an error all of them get it.
+func (c *Collector) answer(batch []*job, errs []error, all error) {
+	for i, j := range batch {
+		err := all
+		if err == nil {
+			err = errs[i]
+		} else if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrClosed) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if err != nil {
+			j.receipt = Receipt{}
+		}
+		j.done <- err
+	}
+}
+
+// nextLook tells when there is something to do if no report comes: when the day ends, and a checkpoint.
+func (c *Collector) nextLook(now time.Time) time.Duration {
+	wait := max(checkpointEvery-now.Sub(c.checkpointed), time.Second)
+	if midnight := (c.day + 1).Time().Sub(now); midnight > 0 {
+		wait = min(wait, midnight)
+	}
+	return wait
+}
+
+// housekeep does what is due: a day that is over, a checkpoint.
+func (c *Collector) housekeep(now time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
+	defer cancel()
+	c.mergeRefused()
+	if err := c.turn(ctx, now); err != nil {
+		c.log.Warn("Day cannot be closed yet", "error", err.Error())
+		return
+	}
+	if now.Sub(c.checkpointed) < checkpointEvery && c.entries < checkpointEntries {
+		return
+	}
+	if c.entries == 0 && !c.unsaved.Load() {
+		c.checkpointed = now
+	} else {
+		if err := c.checkpoint(ctx); err != nil {
+			c.log.Warn("Checkpoint failed", "error", err.Error())
+		}
+	}
+}
+
+// drain finishes what waits and writes all that is only in memory.
+func (c *Collector) drain() {
+	for {
+		select {
+		case j := <-c.tasks:
+			c.run(j)
+			continue
+		default:
+		}
+		batch := c.gather(nil)
+		if len(batch) == 0 {
+			break
+		}
+		c.process(batch)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	c.mergeRefused()
+	if err := c.checkpoint(ctx); err != nil {
+		c.log.Warn("Checkpoint failed; the journal has all of it", "error", err.Error())
+	}
+}
