@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/notify"
 )
 
 // What the end of [Agent.Run] may take: requests in flight and the service together, and then the last words to the
@@ -111,21 +112,21 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}()
 
-	manager := newManager(a.log)
+	manager := notify.New(a.log)
 	err = a.serve(ctx, manager, failed)
-	manager.stopping()
+	manager.Stopping()
 	cancelStart()
 	a.shutDown(server, started)
-	manager.close(drainTimeout)
+	manager.Close(drainTimeout)
 	return err
 }
 
 // serve keeps the service manager informed until ctx ends or something fails.
-func (a *Agent) serve(ctx context.Context, manager *manager, failed <-chan error) error {
-	manager.ready(a.statusText())
+func (a *Agent) serve(ctx context.Context, manager *notify.Manager, failed <-chan error) error {
+	manager.Ready(a.statusText())
 	// The pings come from here, which never waits for the disk: a hung disk is no reason to restart the agent, since a
 	// restart would hang as well.
-	watchdog := time.NewTicker(manager.pingEvery())
+	watchdog := time.NewTicker(manager.PingEvery())
 	defer watchdog.Stop()
 	settled := a.service.Settled()
 	for {
@@ -135,12 +136,12 @@ func (a *Agent) serve(ctx context.Context, manager *manager, failed <-chan error
 		case err := <-failed:
 			return err
 		case <-watchdog.C:
-			manager.ping()
+			manager.Ping()
 		case <-settled:
 			settled = nil
-			manager.status(a.statusText())
+			manager.Status(a.statusText())
 		case <-a.opts.Persisted:
-			manager.status(a.statusText())
+			manager.Status(a.statusText())
 		}
 	}
 }
