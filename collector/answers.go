@@ -259,9 +259,6 @@ type CoOccurrence struct {
 	Counts  [][]Figure `json:"counts"`  // Counts[row][column]
 }
 
-// MaxPairs bounds the values of each side of a [CoOccurrence].
-const MaxPairs = 12
-
 // Issues are the faults that installations report. The denominator is the installations active in the range.
 type Issues struct {
 	Meta

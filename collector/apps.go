@@ -26,7 +26,8 @@ func newFleet(app App, today Day) *fleet {
 		app: app, key: app.Key, today: today, days: make(map[Day]*bits.Set),
 		established: &bits.Set{}, clones: &bits.Set{},
 		memory: make(map[Key]struct{}), excluded: make(map[Key]struct{}), touched: make(map[Num]struct{}),
-		issues: issueSet{byID: make(map[string]*issue)},
+		releases: make(map[string]releaseRecord),
+		issues:   issueSet{byID: make(map[string]*issue)},
 	}
 }
 

@@ -23,7 +23,8 @@ func (c *Collector) checkpoint(ctx context.Context) error {
 	for _, f := range c.sorted() {
 		f.clean()
 	}
-	c.entries, c.checkpointed = 0, time.Now()
+	c.entries.Store(0)
+	c.checkpointed = time.Now()
 	return nil
 }
 

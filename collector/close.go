@@ -14,7 +14,7 @@ func (c *Collector) turn(ctx context.Context, now time.Time) error {
 	if day <= c.day {
 		return nil
 	}
-	if c.entries > 0 {
+	if c.entries.Load() > 0 {
 		// An entry of the journal is about the day that is being counted.
 		c.mergeRefused()
 		if err := c.checkpoint(ctx); err != nil {
@@ -277,5 +277,8 @@ func (c *Collector) dropInstallations(ctx context.Context, f *fleet, gone []Iden
 		return err
 	}
 	c.index.drop(keys...)
+	f.mu.Lock()
+	f.held -= uint64(len(keys))
+	f.mu.Unlock()
 	return nil
 }

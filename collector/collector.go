@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,10 +51,11 @@ type Collector struct {
 	refused   map[AppNum]map[string]uint64
 	unsaved   atomic.Bool // what was refused is not written yet
 
+	entries atomic.Int64 // of the journal since the last checkpoint; only the writer changes it
+
 	// What follows is the writer's.
 	day          Day   // the day that the fleets count, the earliest of them
 	journaled    int64 // the number of the last entry
-	entries      int   // since the last checkpoint
 	checkpointed time.Time
 	failed       bool
 }
@@ -228,6 +230,13 @@ func (c *Collector) Refuse(app AppNum, reason string) {
 	reasons[reason]++
 }
 
+// refusedNow gives what was refused and is not part of the day yet.
+func (c *Collector) refusedNow(app AppNum) map[string]uint64 {
+	c.refusedMu.Lock()
+	defer c.refusedMu.Unlock()
+	return maps.Clone(c.refused[app])
+}
+
 // mergeRefused makes what was refused part of the day. It is not in the journal: a crash may lose the last minute of it.
 func (c *Collector) mergeRefused() {
 	c.refusedMu.Lock()
@@ -274,63 +283,3 @@ func (c *Collector) Revision(app AppNum) uint64 {
 
 // Store gives the store, for backups and checks. Nothing may be committed to it.
 func (c *Collector) Store() Store { return c.store }
-
-// Series gives the figures day by day.
-func (c *Collector) Series(ctx context.Context, app AppNum, r Range, v View) (Series, error) {
-	panic("")
-}
-
-// Dimensions gives the names of all dimensions that any installation has a value of, in their order.
-func (c *Collector) Dimensions(ctx context.Context, app AppNum) ([]string, error) { panic("") }
-
-// Breakdown splits the installations active in the window of that many days (1, 7, 28 or 30) that ends with to. For a
-// closed day it is what was written down when it was closed.
-func (c *Collector) Breakdown(ctx context.Context, app AppNum, dimension string, window int, to Day, v View) (Breakdown, error) {
-	panic("")
-}
-
-// Trend gives a breakdown day by day, with the top most frequent values.
-func (c *Collector) Trend(ctx context.Context, app AppNum, dimension string, window int, r Range, top int, v View) (Trend, error) {
-	panic("")
-}
-
-// Retention gives the cohorts that were new in the range.
-func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range, v View) (Retention, error) {
-	panic("")
-}
-
-// Survival gives a curve for each of the top most frequent first versions.
-func (c *Collector) Survival(ctx context.Context, app AppNum, top int, v View) (Survival, error) {
-	panic("")
-}
-
-// Versions says how releases are taken up in the range.
-func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (Versions, error) {
-	panic("")
-}
-
-// SetRelease sets the day on which a version was released; 0 takes it back.
-func (c *Collector) SetRelease(ctx context.Context, app AppNum, version string, day Day) error {
-	panic("")
-}
-
-// Floor says how many stay if a version becomes the oldest that is supported.
-func (c *Collector) Floor(ctx context.Context, app AppNum, to Day, v View) (Floor, error) { panic("") }
-
-// CoOccurrence counts pairs of values now: of the installations active in the window that ends today.
-func (c *Collector) CoOccurrence(ctx context.Context, app AppNum, row, column string, window int, v View) (CoOccurrence, error) {
-	panic("")
-}
-
-// Issues gives the faults that were reported in the range.
-func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Issues, error) {
-	panic("")
-}
-
-// SetIssue sets what the maintainer says of an issue.
-func (c *Collector) SetIssue(ctx context.Context, app AppNum, id string, status IssueStatus, fixedIn, note string) error {
-	panic("")
-}
-
-// Quality says how far the figures can be trusted. It is for the maintainer only.
-func (c *Collector) Quality(ctx context.Context, app AppNum, r Range) (Quality, error) { panic("") }

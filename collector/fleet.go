@@ -48,6 +48,10 @@ type fleet struct {
 	pending []Day
 	// open counts what happens today; see [dayTotal].
 	open dayCounters
+	// held is how many installations have a row, as far as they are read.
+	held uint64
+	// releases are the versions that were ever seen.
+	releases map[string]releaseRecord
 	// issues are by their number; affected has the installations that reported them, by day.
 	issues issueSet
 	// memory and excluded are the keys of today's IDs that are not persisted, and of development versions.

@@ -45,7 +45,7 @@ func (c *Collector) read(ctx context.Context) error {
 			return fmt.Errorf("entry %d: %w", entry.Number, err)
 		}
 		c.journaled = entry.Number
-		c.entries++
+		c.entries.Add(1)
 	}
 	return nil
 }
@@ -109,6 +109,12 @@ func (f *fleet) read(ctx context.Context, store Store) error {
 			keys[Key(key)] = struct{}{}
 		}
 		return nil
+	})
+	each(kindRelease, 0, 0, func(r Record) error {
+		var release releaseRecord
+		err := decodeRecord(r, &release)
+		f.releases[r.Name] = release
+		return err
 	})
 	each(kindIssue, 0, 0, func(r Record) error { return decodeRecord(r, &f.issues.put(r.Name).issueRecord) })
 	each(kindIssueBits, since, f.today, func(r Record) error {
@@ -249,6 +255,7 @@ func (f *fleet) takeRows(rows []Installation) error {
 			f.hashes = append(f.hashes, make([]uint64, int(row.Num)+1-len(f.hashes))...)
 		}
 		f.hashes[row.Num] = st.hash()
+		f.held++
 	}
 	return nil
 }

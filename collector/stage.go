@@ -317,12 +317,34 @@ func (fs *fleetStage) addRows(b *Batch) {
 		b.PutInstallations = append(b.PutInstallations, Installation{App: app, Num: num, State: st.encode(nil)})
 	}
 	b.Records = append(b.Records, fs.terms.records(app)...)
+	for version, release := range fs.releases() {
+		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindRelease, App: app, Name: version}, release))
+	}
 	for id, record := range fs.issues {
 		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindIssue, App: app, Name: id}, record))
 	}
 	for num, faults := range fs.faults {
 		b.Records = append(b.Records, jsonRecord(faultsKey(app, num), faults))
 	}
+}
+
+// releases gives the versions that were never seen before.
+func (fs *fleetStage) releases() map[string]releaseRecord {
+	dim, ok := fs.terms.find(DimVersion)
+	if !ok {
+		return nil
+	}
+	var seen map[string]releaseRecord
+	for _, version := range fs.terms.values[dim] {
+		if _, known := fs.f.releases[version]; known || version == Other {
+			continue
+		}
+		if seen == nil {
+			seen = make(map[string]releaseRecord)
+		}
+		seen[version] = releaseRecord{FirstSeen: fs.f.today}
+	}
+	return seen
 }
 
 // apply makes the stage part of what is counted. It is durable by now.
@@ -343,10 +365,15 @@ func (fs *fleetStage) apply(now time.Time) {
 	if !fs.changes() {
 		return
 	}
+	maps.Copy(f.releases, fs.releases())
 	f.give(len(fs.identities))
+	f.held += uint64(len(fs.identities))
 	f.activate(maps.Keys(fs.active))
 	fs.terms.merge()
 	for num, st := range fs.states {
+		if _, touched := f.touched[num]; !f.warm && st.old != nil && !touched {
+			f.held++ // its row is left out when it is read
+		}
 		f.dims.set(num, st.old, &st.state)
 		f.remember(num, &st.state)
 	}

@@ -190,7 +190,7 @@ func (c *Collector) prefetch(ctx context.Context, s *stage, batch []*job) error 
 
 // commitStage makes a stage durable and then part of what is counted.
 func (c *Collector) commitStage(ctx context.Context, s *stage) error {
-	if c.entries >= checkpointEntries {
+	if c.entries.Load() >= checkpointEntries {
 		if err := c.checkpoint(ctx); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (c *Collector) commit(ctx context.Context, b *Batch) error {
 	}
 	if number > 0 {
 		c.journaled = number
-		c.entries++
+		c.entries.Add(1)
 	}
 	return nil
 }
@@ -266,10 +266,10 @@ func (c *Collector) housekeep(now time.Time) {
 		c.log.Warn("Day cannot be closed yet", "error", err.Error())
 		return
 	}
-	if now.Sub(c.checkpointed) < checkpointEvery && c.entries < checkpointEntries {
+	if now.Sub(c.checkpointed) < checkpointEvery && c.entries.Load() < checkpointEntries {
 		return
 	}
-	if c.entries == 0 && !c.unsaved.Load() {
+	if c.entries.Load() == 0 && !c.unsaved.Load() {
 		c.checkpointed = now
 	} else {
 		if err := c.checkpoint(ctx); err != nil {

@@ -1,0 +1,337 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rollcall-dev/rollcall/collector/internal/bits"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// Errors about what is asked for.
+var (
+	// ErrWindow says that a window is not 1, 7, 28 or 30 days.
+	ErrWindow = errors.New("window is not 1, 7, 28 or 30 days")
+	// ErrDimension says that no installation of the app has a value of the dimension.
+	ErrDimension = errors.New("unknown dimension")
+	// ErrNoDay says that there are no figures of the day: it is before the app, in a gap, or yet to come.
+	ErrNoDay = errors.New("no figures of that day")
+)
+
+func windowIndex(days int) (int, error) {
+	if i := slices.Index(windowDays, days); i >= 0 {
+		return i, nil
+	}
+	return 0, fmt.Errorf("%w: %d", ErrWindow, days)
+}
+
+// Dimensions gives the names of all dimensions that any installation has a value of, in their order.
+func (c *Collector) Dimensions(_ context.Context, app AppNum) ([]string, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	names := []string{}
+	for _, d := range f.dims.dims {
+		if d != nil && len(d.byText) > 0 {
+			names = append(names, d.name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// A splitOf is the split of one dimension on a day, with the day's own figures.
+type splitOf struct {
+	split
+	day    Day
+	active [4]uint64
+	found  bool
+}
+
+// split gives the split of a dimension on a day: as it is now for the open day, as it was written down for a closed one.
+// Until the fleet is warm, the open day's is that of the day before, and current is false.
+func (c *Collector) split(ctx context.Context, f *fleet, dimension string, day Day) (s splitOf, current bool, err error) {
+	f.mu.RLock()
+	today, warm := f.today, f.warm
+	if day == today && warm {
+		windows := f.windows(day)
+		s = splitOf{day: day, found: true, split: split{Values: map[string][4]uint64{}}}
+		for i, set := range windows {
+			s.active[i] = set.Count()
+		}
+		if d := f.dims.get(dimension); d != nil {
+			s.split = d.split(windows)
+		}
+		f.mu.RUnlock()
+		return s, true, nil
+	}
+	f.mu.RUnlock()
+	current = day != today
+	if !current {
+		day--
+	}
+	s, err = c.closedSplit(ctx, f, dimension, day)
+	return s, current, err
+}
+
+func (c *Collector) closedSplit(ctx context.Context, f *fleet, dimension string, day Day) (splitOf, error) {
+	s := splitOf{day: day, split: split{Values: map[string][4]uint64{}}}
+	totals, err := c.totals(ctx, f, day, day)
+	if err != nil {
+		return s, err
+	}
+	total, ok := totals[day]
+	if !ok || total.Gap {
+		return s, nil
+	}
+	s.active, s.found = total.Active, true
+	data, ok, err := c.store.Record(ctx, RecordKey{Kind: kindSplit, App: f.app.Num, Day: day, Name: dimension})
+	if err != nil || !ok {
+		return s, err
+	}
+	return s, decodeRecord(Record{RecordKey{Kind: kindSplit, Day: day, Name: dimension}, data}, &s.split)
+}
+
+// counts gives the counts by value in one window, and their sum: an installation has one value at most.
+func (s split) counts(window int) (counts map[string]uint64, reporting uint64) {
+	counts = make(map[string]uint64, len(s.Values))
+	for text, n := range s.Values {
+		if n[window] > 0 {
+			counts[text] = n[window]
+			reporting += n[window]
+		}
+	}
+	return counts, reporting
+}
+
+// Breakdown splits the installations active in the window of that many days (1, 7, 28 or 30) that ends with to. For a
+// closed day it is what was written down when it was closed. An app without the dimension has no values of it.
+func (c *Collector) Breakdown(ctx context.Context, app AppNum, dimension string, window int, to Day, v View) (Breakdown, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return Breakdown{}, err
+	}
+	w, err := windowIndex(window)
+	if err != nil {
+		return Breakdown{}, err
+	}
+	sp, current, err := c.split(ctx, f, dimension, to)
+	switch {
+	case err != nil:
+		return Breakdown{}, err
+	case !sp.found && current:
+		return Breakdown{}, fmt.Errorf("%w: %s", ErrNoDay, to)
+	}
+	s := v.seal()
+	counts, reporting := sp.counts(w)
+	b := Breakdown{
+		Dimension: dimension, Window: window, To: sp.day,
+		Active: s.count(sp.active[w]), Reporting: s.count(reporting), Values: s.values(counts),
+	}
+	if isVersion(dimension) {
+		slices.SortFunc(b.Values, func(x, y Value) int { return compareNewest(x.Value, y.Value) })
+	}
+	b.Meta = c.metaOf(f, sp.day, s, sp.active[w], fmt.Sprintf("installations active in the %d days to %s", window, sp.day))
+	b.Complete = b.Complete && current
+	return b, nil
+}
+
+func (c *Collector) metaOf(f *fleet, to Day, s *seal, denominator uint64, of string) Meta {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.meta(to, s, denominator, of)
+}
+
+func isVersion(dimension string) bool { return dimension == DimVersion || dimension == DimFirstVersion }
+
+// compareNewest orders versions, the newest first; Other, which is none, is last.
+func compareNewest(a, b string) int {
+	if a == Other || b == Other {
+		return cmp.Compare(boolInt(a == Other), boolInt(b == Other))
+	}
+	return cmp.Or(report.CompareVersions(b, a), cmp.Compare(b, a))
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// MaxTop bounds the values of a [Trend] and the curves of a [Survival].
+const MaxTop = 20
+
+// Trend gives a breakdown day by day, with the top most frequent values: 1 to MaxTop; 0 is 8.
+func (c *Collector) Trend(ctx context.Context, app AppNum, dimension string, window int, r Range, top int, v View) (Trend, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return Trend{}, err
+	}
+	w, err := windowIndex(window)
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
+		return Trend{}, err
+	}
+	days, splits, err := c.splitsOf(ctx, f, dimension, r)
+	if err != nil {
+		return Trend{}, err
+	}
+	s := v.seal()
+	t := Trend{Range: r, Dimension: dimension, Window: window, Points: []TrendPoint{}}
+	var last map[string]uint64
+	var lastActive uint64
+	for _, d := range slices.Backward(days) {
+		if sp, ok := splits[d.day]; ok && !d.Gap {
+			last, _ = sp.counts(w)
+			lastActive = d.Active[w]
+			break
+		}
+	}
+	for text, n := range last {
+		if s.countQuietly(n) == nil {
+			delete(last, text) // the names of few are not told; they are in Other
+		}
+	}
+	t.Values = topValues(last, top)
+	for _, d := range days {
+		t.Points = append(t.Points, s.trendPoint(d, splits, w, t.Values))
+	}
+	t.Meta = c.metaOf(f, r.To, s, lastActive, fmt.Sprintf("installations active in the %d days to the last day", window))
+	return t, nil
+}
+
+// splitsOf gives the days of a range and their splits.
+func (c *Collector) splitsOf(ctx context.Context, f *fleet, dimension string, r Range) ([]dayOf, map[Day]split, error) {
+	days, err := c.days(ctx, f, r)
+	if err != nil || len(days) == 0 {
+		return nil, nil, err
+	}
+	splits := make(map[Day]split, len(days))
+	for _, d := range days {
+		if d.open {
+			sp, current, err := c.split(ctx, f, dimension, d.day)
+			if err != nil {
+				return nil, nil, err
+			}
+			if current && sp.found {
+				splits[d.day] = sp.split
+			}
+			continue
+		}
+		data, ok, err := c.store.Record(ctx, RecordKey{Kind: kindSplit, App: f.app.Num, Day: d.day, Name: dimension})
+		if err != nil {
+			return nil, nil, err
+		}
+		if !ok {
+			continue
+		}
+		var sp split
+		if err := decodeRecord(Record{RecordKey{Kind: kindSplit, Day: d.day, Name: dimension}, data}, &sp); err != nil {
+			return nil, nil, err
+		}
+		splits[d.day] = sp
+	}
+	return days, splits, nil
+}
+
+// topValues gives the most frequent values, and Other for the rest if there is one.
+func topValues(counts map[string]uint64, top int) []string {
+	top = min(cmp.Or(top, 8), MaxTop)
+	values := make([]string, 0, len(counts))
+	for text := range counts {
+		if text != Other {
+			values = append(values, text)
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	return append(values[:min(len(values), max(top, 0))], Other)
+}
+
+func (s *seal) trendPoint(d dayOf, splits map[Day]split, w int, values []string) TrendPoint {
+	p := TrendPoint{Day: d.day, Open: d.open, Gap: d.Gap, Counts: make([]Figure, len(values))}
+	sp, ok := splits[d.day]
+	if d.Gap || !ok {
+		p.Gap = true
+		return p
+	}
+	p.Active = s.count(d.Active[w])
+	counts, rest := sp.counts(w)
+	for i, text := range values[:len(values)-1] {
+		p.Counts[i] = s.count(counts[text])
+		rest -= counts[text]
+	}
+	p.Counts[len(values)-1] = s.count(rest)
+	return p
+}
+
+// MaxPairs bounds the values of each side of a [CoOccurrence].
+const MaxPairs = 12
+
+// CoOccurrence counts pairs of values now: of the installations active in the window that ends today.
+func (c *Collector) CoOccurrence(_ context.Context, app AppNum, row, column string, window int, v View) (CoOccurrence, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return CoOccurrence{}, err
+	}
+	w, err := windowIndex(window)
+	if err != nil {
+		return CoOccurrence{}, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	rows, columns := f.dims.get(row), f.dims.get(column)
+	switch {
+	case rows == nil:
+		return CoOccurrence{}, fmt.Errorf("%w: %s", ErrDimension, row)
+	case columns == nil:
+		return CoOccurrence{}, fmt.Errorf("%w: %s", ErrDimension, column)
+	}
+	active := f.windows(f.today)[w]
+	s := v.seal()
+	co := CoOccurrence{Row: row, Column: column, Window: window, To: f.today, Counts: [][]Figure{}}
+	var rowSets, columnSets []*bits.Set
+	co.Rows, rowSets = rows.within(active, s)
+	co.Columns, columnSets = columns.within(active, s)
+	for _, r := range rowSets {
+		line := make([]Figure, len(columnSets))
+		for i, c := range columnSets {
+			line[i] = s.count(bits.CountBoth(r, c))
+		}
+		co.Counts = append(co.Counts, line)
+	}
+	co.Meta = f.meta(f.today, s, active.Count(), fmt.Sprintf("installations active in the %d days to %s", window, f.today))
+	return co, nil
+}
+
+// within gives the most frequent values among some installations, and which of these have each.
+func (d *dimension) within(active *bits.Set, s *seal) (texts []string, sets []*bits.Set) {
+	byText := make(map[string]*bits.Set)
+	counts := make(map[string]uint64)
+	for i, text := range d.values {
+		if text == "" {
+			continue
+		}
+		if set := bits.Intersection(active, d.sets[i]); s.countQuietly(set.Count()) != nil && set.Count() > 0 {
+			byText[text], counts[text] = set, set.Count()
+		}
+	}
+	texts = make([]string, 0, len(counts))
+	for text := range counts {
+		texts = append(texts, text)
+	}
+	slices.SortFunc(texts, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	texts = texts[:min(len(texts), MaxPairs)]
+	for _, text := range texts {
+		sets = append(sets, byText[text])
+	}
+	return texts, sets
+}

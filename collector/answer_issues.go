@@ -1,0 +1,232 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rollcall-dev/rollcall/collector/internal/bits"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// ErrIssue says that there is no issue of that ID.
+var ErrIssue = errors.New("unknown issue")
+
+// activeIn gives the installations that were active in a range.
+func (c *Collector) activeIn(ctx context.Context, f *fleet, r Range) (*bits.Set, error) {
+	return c.unionOf(ctx, f, kindActive, "", r, func(day Day) *bits.Set { return f.days[day] })
+}
+
+// unionOf gives the union of bits over the days of a range: those in memory, and the records of older ones.
+func (c *Collector) unionOf(ctx context.Context, f *fleet, kind, prefix string, r Range, inMemory func(Day) *bits.Set) (*bits.Set, error) {
+	f.mu.RLock()
+	u, since := &bits.Set{}, f.today-longestWindow
+	for day := max(r.From, since); day <= min(r.To, f.today); day++ {
+		u.Or(inMemory(day))
+	}
+	f.mu.RUnlock()
+	if r.From >= since {
+		return u, nil
+	}
+	for rec, err := range c.store.Records(ctx, kind, f.app.Num, r.From, min(r.To, since-1)) {
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(rec.Name, prefix) {
+			continue
+		}
+		chunk := &bits.Set{}
+		if err := readChunk(chunk, rec, prefix); err != nil {
+			return nil, fmt.Errorf("bits of %s: %w", rec.Day, err)
+		}
+		u.Or(chunk)
+	}
+	return u, nil
+}
+
+// olderIssues reads what is kept of issues in days that are not in memory any more: which installations reported them,
+// and how often they happened.
+func (c *Collector) olderIssues(ctx context.Context, f *fleet, r Range) (map[string]*bits.Set, map[string]uint64, error) {
+	sets, counts := make(map[string]*bits.Set), make(map[string]uint64)
+	for rec, err := range c.store.Records(ctx, kindIssueBits, f.app.Num, r.From, r.To) {
+		if err != nil {
+			return nil, nil, err
+		}
+		id, _, _ := strings.Cut(rec.Name, "/")
+		chunk := &bits.Set{}
+		if err := readChunk(chunk, rec, id+"/"); err != nil {
+			return nil, nil, fmt.Errorf("bits of %s: %w", rec.Day, err)
+		}
+		if sets[id] == nil {
+			sets[id] = &bits.Set{}
+		}
+		sets[id].Or(chunk)
+	}
+	for rec, err := range c.store.Records(ctx, kindIssueDay, f.app.Num, r.From, r.To) {
+		if err != nil {
+			return nil, nil, err
+		}
+		var day issueDay
+		if err := decodeRecord(rec, &day); err != nil {
+			return nil, nil, err
+		}
+		counts[rec.Name] += day.Occurrences
+	}
+	return sets, counts, nil
+}
+
+// Issues gives the faults that were reported in the range. Versions are those that the installations run now.
+func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Issues, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return Issues{}, err
+	}
+	if err := r.check(); err != nil {
+		return Issues{}, err
+	}
+	active, err := c.activeIn(ctx, f, r)
+	if err != nil {
+		return Issues{}, err
+	}
+	f.mu.RLock()
+	since := f.today - longestWindow
+	f.mu.RUnlock()
+	older, happened := map[string]*bits.Set{}, map[string]uint64{}
+	if r.From < since {
+		if older, happened, err = c.olderIssues(ctx, f, Range{From: r.From, To: min(r.To, since-1)}); err != nil {
+			return Issues{}, err
+		}
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	s := v.seal()
+	running := f.running(active)
+	answer := Issues{Range: r, Issues: []Issue{}}
+	for id, is := range f.issues.byID {
+		affected, count := &bits.Set{}, happened[id]
+		affected.Or(older[id])
+		for day := max(r.From, since); day <= min(r.To, f.today); day++ {
+			affected.Or(is.days[day])
+			count += is.counts[day]
+		}
+		n := affected.Count()
+		if n == 0 && count == 0 {
+			continue
+		}
+		figure := s.count(n)
+		if figure == nil {
+			continue // an issue of few is not named
+		}
+		answer.Issues = append(answer.Issues, s.issue(f, is, affected, figure, count, running))
+	}
+	slices.SortFunc(answer.Issues, func(a, b Issue) int {
+		return cmp.Or(cmp.Compare(*b.Affected, *a.Affected), cmp.Compare(a.ID, b.ID))
+	})
+	answer.Meta = f.meta(r.To, s, active.Count(), fmt.Sprintf("installations active from %s to %s", r.From, min(r.To, f.today)))
+	answer.Complete = answer.Complete && f.warm
+	return answer, nil
+}
+
+// A versionSet is the active installations that run a version.
+type versionSet struct {
+	version string
+	set     *bits.Set
+	count   uint64
+}
+
+// running splits installations by version, the newest first.
+func (f *fleet) running(active *bits.Set) []versionSet {
+	d := f.dims.get(DimVersion)
+	if d == nil {
+		return nil
+	}
+	var sets []versionSet
+	for i, text := range d.values {
+		if text == "" {
+			continue
+		}
+		if set := bits.Intersection(active, d.sets[i]); set.Count() > 0 {
+			sets = append(sets, versionSet{text, set, set.Count()})
+		}
+	}
+	slices.SortFunc(sets, func(a, b versionSet) int { return compareNewest(a.version, b.version) })
+	return sets
+}
+
+func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, count uint64, running []versionSet) Issue {
+	shown := Issue{
+		ID: is.ID, Source: is.Source, Component: is.Component, Reason: is.Reason, Stage: is.Stage, Severity: is.Severity,
+		FirstSeen: is.FirstSeen, LastSeen: is.LastSeen, Affected: figure, Occurrences: s.count(count),
+		Versions: []IssueVersion{}, NewIn: f.newIn(is), Status: cmp.Or(is.Status, IssueOpen), FixedIn: is.FixedIn,
+	}
+	if s.k == 0 {
+		shown.Note = is.Note // it is for the maintainer
+	}
+	for _, v := range running {
+		n := bits.CountBoth(affected, v.set)
+		if n == 0 {
+			continue
+		}
+		version := IssueVersion{Version: v.version, Affected: s.count(n), Active: s.countQuietly(v.count)}
+		if version.Affected == nil {
+			continue
+		}
+		version.PerThousand = 1000 * share(version.Affected, version.Active)
+		shown.Versions = append(shown.Versions, version)
+	}
+	return shown
+}
+
+// newIn gives the version that brought an issue: the oldest that reported it, if the issue came no earlier than the
+// version, and there were older ones that could have had it.
+func (f *fleet) newIn(is *issue) string {
+	release, ok := f.releases[is.OldestVersion]
+	if !ok || is.FirstSeen < release.FirstSeen {
+		return ""
+	}
+	for version, other := range f.releases {
+		if other.FirstSeen < release.FirstSeen && report.CompareVersions(version, is.OldestVersion) < 0 {
+			return is.OldestVersion
+		}
+	}
+	return ""
+}
+
+// SetIssue sets what the maintainer says of an issue. FixedIn goes with IssueFixed and is empty otherwise.
+func (c *Collector) SetIssue(ctx context.Context, app AppNum, id string, status IssueStatus, fixedIn, note string) error {
+	switch {
+	case status != IssueOpen && status != IssueIgnored && status != IssueFixed:
+		return fmt.Errorf("status %q is not open, ignored or fixed", status)
+	case len(fixedIn) > report.MaxVersionLen || report.NormalizeVersion(fixedIn) != fixedIn:
+		return fmt.Errorf("%q is not a version", fixedIn)
+	case fixedIn != "" && status != IssueFixed:
+		return fmt.Errorf("the version %s is for the status fixed", fixedIn)
+	case !utf8.ValidString(note) || utf8.RuneCountInString(note) > MaxNoteLen:
+		return fmt.Errorf("the note has more than %d characters", MaxNoteLen)
+	}
+	return c.exec(ctx, func(ctx context.Context) error {
+		f, err := c.fleet(app)
+		if err != nil {
+			return err
+		}
+		is := f.issues.byID[id]
+		if is == nil {
+			return ErrIssue
+		}
+		record := is.issueRecord
+		record.Status, record.FixedIn, record.Note = status, fixedIn, note
+		key := RecordKey{Kind: kindIssue, App: app, Name: id}
+		if err := c.commit(ctx, &Batch{Records: []Record{jsonRecord(key, record)}}); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		is.issueRecord = record
+		f.revision++
+		return nil
+	})
+}

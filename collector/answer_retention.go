@@ -1,0 +1,165 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrGrain says that a grain is not GrainDay, GrainWeek or GrainMonth.
+var ErrGrain = errors.New("grain is not day, week or month")
+
+// next gives the first day of the period after the one that begins with from.
+func (g Grain) next(from Day) Day {
+	switch g {
+	case GrainWeek:
+		return from + 7
+	case GrainMonth:
+		return from.NextMonth()
+	}
+	return from + 1
+}
+
+// Retention gives the cohorts that were new in the periods which begin or lie in the range, each with all periods since.
+// The last one is not over.
+func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range, v View) (Retention, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return Retention{}, err
+	}
+	if g != GrainDay && g != GrainWeek && g != GrainMonth {
+		return Retention{}, fmt.Errorf("%w: %q", ErrGrain, g)
+	}
+	if err := r.check(); err != nil {
+		return Retention{}, err
+	}
+	f.mu.RLock()
+	today := f.today
+	from, to := g.start(max(r.From, f.began())), g.start(min(r.To, today))
+	open := f.retention(g, g.start(today), today)
+	f.mu.RUnlock()
+	rows, err := c.rows(ctx, f, kindRetention, string(g), from)
+	if err != nil {
+		return Retention{}, err
+	}
+	rows[g.start(today)] = open
+	s := v.seal()
+	answer := Retention{Grain: g, Cohorts: []Cohort{}}
+	var all uint64
+	for cohort := from; cohort <= to; cohort = g.next(cohort) {
+		size := open.Size[cohort]
+		all += size
+		line := Cohort{From: cohort, Size: s.count(size), Cells: []Cell{}}
+		for period := cohort; period <= today; period = g.next(period) {
+			line.Cells = append(line.Cells, s.cell(rows, cohort, period, line.Size, period == g.start(today)))
+		}
+		answer.Cohorts = append(answer.Cohorts, line)
+	}
+	answer.Meta = c.metaOf(f, today, s, all, "installations that were new in the range")
+	return answer, nil
+}
+
+func (s *seal) cell(rows map[Day]retentionRow, cohort, period Day, size Figure, open bool) Cell {
+	row, ok := rows[period]
+	if !ok || row.Gap {
+		return Cell{Open: open, Gap: true}
+	}
+	active := s.count(row.Active[cohort])
+	return Cell{Active: active, Share: share(active, size), Open: open}
+}
+
+// rows reads the rows of a kind and name from a day on.
+func (c *Collector) rows(ctx context.Context, f *fleet, kind, name string, from Day) (map[Day]retentionRow, error) {
+	rows := make(map[Day]retentionRow)
+	for r, err := range c.store.Records(ctx, kind, f.app.Num, from, lastEver) {
+		if err != nil {
+			return nil, err
+		}
+		if r.Name != name {
+			continue
+		}
+		var row retentionRow
+		if err := decodeRecord(r, &row); err != nil {
+			return nil, err
+		}
+		rows[r.Day] = row
+	}
+	return rows, nil
+}
+
+// Survival gives a curve for each of the top most frequent first versions, 1 to MaxTop; 0 is 8. It is made of the weeks
+// that are over.
+func (c *Collector) Survival(ctx context.Context, app AppNum, top int, v View) (Survival, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return Survival{}, err
+	}
+	byVersion := make(map[string]map[Day]retentionRow)
+	var last Day
+	for r, err := range c.store.Records(ctx, kindSurvival, f.app.Num, firstEver, lastEver) {
+		if err != nil {
+			return Survival{}, err
+		}
+		var row retentionRow
+		if err := decodeRecord(r, &row); err != nil {
+			return Survival{}, err
+		}
+		if byVersion[r.Name] == nil {
+			byVersion[r.Name] = make(map[Day]retentionRow)
+		}
+		byVersion[r.Name][r.Day] = row
+		last = max(last, r.Day)
+	}
+	s := v.seal()
+	answer := Survival{Versions: []VersionSurvival{}}
+	sizes := make(map[string]uint64)
+	var all uint64
+	for version, rows := range byVersion {
+		for _, n := range newestRow(rows).Size {
+			sizes[version] += n
+		}
+	}
+	for _, version := range topValues(sizes, top) {
+		size := s.count(sizes[version])
+		if version == Other || size == nil {
+			continue
+		}
+		all += sizes[version]
+		answer.Versions = append(answer.Versions, VersionSurvival{Version: version, Size: size, Cells: s.survival(byVersion[version])})
+	}
+	slices.SortFunc(answer.Versions, func(a, b VersionSurvival) int { return compareNewest(a.Version, b.Version) })
+	answer.Meta = c.metaOf(f, last+6, s, all, "installations that began with one of the versions shown")
+	return answer, nil
+}
+
+func newestRow(rows map[Day]retentionRow) (newest retentionRow) {
+	last := firstEver
+	for day, row := range rows {
+		if day >= last {
+			last, newest = day, row
+		}
+	}
+	return newest
+}
+
+// survival adds up the cohorts of a version by their age in weeks.
+func (s *seal) survival(rows map[Day]retentionRow) []SurvivalCell {
+	active, of := make(map[int]uint64), make(map[int]uint64)
+	oldest := -1
+	for week, row := range rows {
+		for cohort, n := range row.Size {
+			age := int(week-cohort) / 7
+			of[age] += n
+			active[age] += row.Active[cohort]
+			oldest = max(oldest, age)
+		}
+	}
+	cells := make([]SurvivalCell, 0, oldest+1)
+	for age := range oldest + 1 {
+		cell := SurvivalCell{Active: s.count(active[age]), Of: s.count(of[age])}
+		cell.Share = share(cell.Active, cell.Of)
+		cells = append(cells, cell)
+	}
+	return cells
+}
