@@ -1,0 +1,221 @@
+package collector
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"unicode/utf8"
+)
+
+// The kinds of records that are kept for good and have no identity in them, and what each holds. They are what an app's
+// totals consist of when they are carried to another collector.
+var archived = map[string]func() any{
+	kindTotal:     func() any { return new(dayTotal) },
+	kindSplit:     func() any { return new(split) },
+	kindRetention: func() any { return new(retentionRow) },
+	kindSurvival:  func() any { return new(retentionRow) },
+	kindRelease:   func() any { return new(releaseRecord) },
+	kindIssue:     func() any { return new(issueRecord) },
+	kindIssueDay:  func() any { return new(issueDay) },
+}
+
+// The limits of what ImportTotals takes.
+const (
+	// MaxTotalBytes bounds the data of one record.
+	MaxTotalBytes = 1 << 20
+	// maxTotalName bounds its name, in bytes.
+	maxTotalName = 512
+	// maxImportedNames bounds the releases and issues together.
+	maxImportedNames = MaxIssues + 10_000
+	// longestPeriod is how long before a day the period begins that it belongs to.
+	longestPeriod = 31
+	// importBatch is how many records are written at once.
+	importBatch = 1000
+)
+
+// Errors of ImportTotals.
+var (
+	// ErrNotEmpty says that the app has counted something already.
+	ErrNotEmpty = errors.New("the app has figures of its own")
+	// ErrArchive says that what is to be imported cannot be.
+	ErrArchive = errors.New("totals cannot be read")
+)
+
+// ExportTotals gives the totals of an app's closed days, and what is known of its releases and issues. Nothing in it
+// stands for an installation. Of each record only Kind, Day, Name and Data count.
+func (c *Collector) ExportTotals(ctx context.Context, app AppNum) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		if _, err := c.fleet(app); err != nil {
+			yield(Record{}, err)
+			return
+		}
+		for _, kind := range archiveOrder() {
+			for r, err := range c.store.Records(ctx, kind, app, firstEver, lastEver) {
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// archiveOrder gives the kinds, always in the same order.
+func archiveOrder() []string {
+	var kinds []string
+	for kind := range archived {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// ImportTotals puts totals of ExportTotals into an app that has counted nothing yet; the days have to lie before the one on
+// which the app was added. Nothing is seen of them before the last one is written, and an import that failed can be
+// repeated. It gives the days of which there are totals now. Since no installations come with them, those that report
+// from then on are new ones: figures that compare days before the import with days after it begin anew.
+func (c *Collector) ImportTotals(ctx context.Context, app AppNum, records iter.Seq2[Record, error]) (span Range, days int, err error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return span, 0, err
+	}
+	f.mu.RLock()
+	created := f.app.Created
+	f.mu.RUnlock()
+	if err := c.mayImport(ctx, f); err != nil {
+		return span, 0, err
+	}
+	span.From = created
+	var batch, last []Record
+	flush := func() error {
+		b := &Batch{Records: batch}
+		err := c.exec(ctx, func(ctx context.Context) error { return c.commit(ctx, b) })
+		batch = nil
+		return err
+	}
+	for r, err := range records {
+		if err != nil {
+			return Range{}, 0, err
+		}
+		if r, err = checkTotal(r, created); err != nil {
+			return Range{}, 0, err
+		}
+		if r.Kind == kindTotal {
+			days++
+			span.From, span.To = min(span.From, r.Day), max(span.To, r.Day)
+		}
+		r.App = app
+		if ofNoDay(r.Kind) { // the next start would show them
+			if last = append(last, r); len(last) > maxImportedNames {
+				return Range{}, 0, fmt.Errorf("%w: more than %d releases and issues", ErrArchive, maxImportedNames)
+			}
+			continue
+		}
+		if batch = append(batch, r); len(batch) >= importBatch {
+			if err := flush(); err != nil {
+				return Range{}, 0, err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return Range{}, 0, err
+	}
+	if days == 0 {
+		return Range{}, 0, fmt.Errorf("%w: it has no days", ErrArchive)
+	}
+	return span, days, c.show(ctx, f, span.From, last)
+}
+
+// mayImport tells whether the app has counted nothing yet.
+func (c *Collector) mayImport(ctx context.Context, f *fleet) error {
+	f.mu.RLock()
+	empty := f.next == 0 && f.open.Accepted == 0 && len(f.memory) == 0 && len(f.excluded) == 0
+	created := f.app.Created
+	f.mu.RUnlock()
+	if !empty {
+		return ErrNotEmpty
+	}
+	for _, err := range c.store.Records(ctx, kindTotal, f.app.Num, created, lastEver) {
+		if err == nil {
+			err = ErrNotEmpty
+		}
+		return err
+	}
+	return nil
+}
+
+// checkTotal looks whether a record is what it says, and gives it as it is written.
+func checkTotal(r Record, before Day) (Record, error) {
+	form := archived[r.Kind]
+	switch {
+	case form == nil:
+		return r, fmt.Errorf("%w: unknown kind %q", ErrArchive, r.Kind)
+	case len(r.Data) > MaxTotalBytes || len(r.Name) > maxTotalName || !utf8.ValidString(r.Name):
+		return r, fmt.Errorf("%w: a record of the kind %s is too long, or its name is no text", ErrArchive, r.Kind)
+	case ofNoDay(r.Kind) != (r.Day == 0):
+		return r, fmt.Errorf("%w: a record of the kind %s has a day too many or too few", ErrArchive, r.Kind)
+	case r.Day == 0:
+	case r.Day >= before:
+		return r, fmt.Errorf("%w: day %s is not before %s, when the app was added", ErrArchive, r.Day, before)
+	case r.Day < before-MaxRangeDays-longestPeriod:
+		return r, fmt.Errorf("%w: day %s is too long ago", ErrArchive, r.Day)
+	}
+	value := form()
+	if err := json.NewDecoder(bytes.NewReader(r.Data)).Decode(value); err != nil {
+		return r, fmt.Errorf("%w: a record of the kind %s is broken", ErrArchive, r.Kind)
+	}
+	if is, ok := value.(*issueRecord); ok && is.ID != r.Name {
+		return r, fmt.Errorf("%w: an issue has another name than its record", ErrArchive)
+	}
+	return jsonRecord(r.RecordKey, value), nil
+}
+
+// ofNoDay tells whether records of the kind belong to no day.
+func ofNoDay(kind string) bool { return kind == kindIssue || kind == kindRelease }
+
+// show writes the last records and makes the imported days those of the app, from its new first day on.
+func (c *Collector) show(ctx context.Context, f *fleet, from Day, last []Record) error {
+	return c.exec(ctx, func(ctx context.Context) error {
+		app := f.app
+		app.Created = from
+		records := append(last, jsonRecord(RecordKey{Kind: kindApp, Name: app.Key}, app))
+		if err := c.commit(ctx, &Batch{Records: records}); err != nil {
+			return err
+		}
+		fresh := newFleet(app, f.today)
+		if err := fresh.readArchived(ctx, c.store); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.app, f.issues, f.releases = app, fresh.issues, fresh.releases
+		f.revision++
+		return nil
+	})
+}
+
+// readArchived reads what a fleet has in memory of imported records.
+func (f *fleet) readArchived(ctx context.Context, store Store) error {
+	for r, err := range store.Records(ctx, kindIssue, f.app.Num, firstEver, lastEver) {
+		if err != nil {
+			return err
+		}
+		if err := decodeRecord(r, &f.issues.put(r.Name).issueRecord); err != nil {
+			return err
+		}
+	}
+	for r, err := range store.Records(ctx, kindRelease, f.app.Num, firstEver, lastEver) {
+		if err != nil {
+			return err
+		}
+		var release releaseRecord
+		if err := decodeRecord(r, &release); err != nil {
+			return err
+		}
+		f.releases[r.Name] = release
+	}
+	return nil
+}
