@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,3 +127,6 @@ func (r *rig) wants(what string, got collector.Figure, want uint64) {
 		r.t.Errorf("%s: got %d, want %d", what, *got, want)
 	}
 }
+
+// newRandom gives numbers that are the same for the same seed.
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }

@@ -1,0 +1,307 @@
+package collector_test
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the brute force
+	"pgregory.net/rapid"
+
+	"github.com/rollcall-dev/rollcall/collector"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// The brute force: every heartbeat is a row, and every figure a query over all of them.
+const truthSchema = `
+CREATE TABLE beat (day INTEGER, id INTEGER, version TEXT, system TEXT, fact TEXT, at INTEGER);
+CREATE TABLE fault (day INTEGER, id INTEGER, reason TEXT, count INTEGER);
+CREATE VIEW first AS SELECT id, min(day) AS day FROM beat GROUP BY id;
+CREATE VIEW days AS SELECT DISTINCT day, id FROM beat;`
+
+type truth struct {
+	t  *rapid.T
+	db *sql.DB
+}
+
+func newTruth(t *rapid.T) *truth {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(truthSchema); err != nil {
+		t.Fatal(err)
+	}
+	return &truth{t, db}
+}
+
+func (tr *truth) exec(query string, args ...any) {
+	if _, err := tr.db.Exec(query, args...); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+func (tr *truth) number(query string, args ...any) uint64 {
+	var n uint64
+	if err := tr.db.QueryRow(query, args...).Scan(&n); err != nil {
+		tr.t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+func (tr *truth) counts(query string, args ...any) map[string]uint64 {
+	rows, err := tr.db.Query(query, args...)
+	if err != nil {
+		tr.t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	counts := map[string]uint64{}
+	for rows.Next() {
+		var value string
+		var n uint64
+		if err := rows.Scan(&value, &n); err != nil {
+			tr.t.Fatal(err)
+		}
+		counts[value] = n
+	}
+	return counts
+}
+
+func (tr *truth) wants(what string, got collector.Figure, query string, args ...any) {
+	want := tr.number(query, args...)
+	if got == nil {
+		tr.t.Errorf("%s: hidden, want %d", what, want)
+	} else if *got != want {
+		tr.t.Errorf("%s: got %d, want %d", what, *got, want)
+	}
+}
+
+// state is the value that an installation had of a column at the end of a day.
+func state(column string) string {
+	return fmt.Sprintf(`(SELECT b.%[1]s FROM beat b WHERE b.id = w.id AND b.day <= ?1 ORDER BY b.at DESC LIMIT 1)`, column)
+}
+
+// checkDay holds all figures of a day to the truth.
+func (tr *truth) checkDay(r *rig, day collector.Day) {
+	p := r.point(day)
+	for name, tt := range map[string]struct {
+		active collector.Active
+		min    int
+	}{"raw": {p.Active, 1}, "established": {p.Established, 2}} {
+		for days, got := range map[int]collector.Figure{1: tt.active.Day, 7: tt.active.Week, 28: tt.active.Days28, 30: tt.active.Days30} {
+			tr.wants(fmt.Sprintf("%s: %s active in %d days", day, name, days), got, `SELECT count(*) FROM (
+				SELECT DISTINCT id FROM days WHERE day > ?1 - ?2 AND day <= ?1) w
+				WHERE (SELECT count(*) FROM days d WHERE d.id = w.id AND d.day <= ?1) >= ?3`, day, days, tt.min)
+		}
+	}
+	tr.wants(day.String()+": new", p.New, `SELECT count(*) FROM first WHERE day = ?`, day)
+	tr.wants(day.String()+": returning", p.Returning, `SELECT count(*) FROM days w JOIN first f USING (id) WHERE w.day = ?1 AND f.day < ?1
+		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 28 AND ?1 - 1)`, day)
+	tr.wants(day.String()+": lost", p.Lost, `SELECT count(*) FROM days w WHERE w.day = ?1 - 28
+		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 27 AND ?1)`, day)
+	for dimension, column := range map[string]string{
+		collector.DimVersion: "version", collector.DimSystem: "system", collector.FactDimension + "f": "fact",
+	} {
+		for _, window := range []int{1, 7, 28, 30} {
+			b, err := r.c.Breakdown(r.t.Context(), r.app.Num, dimension, window, day, collector.View{})
+			if err != nil {
+				tr.t.Fatal(err)
+			}
+			want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state(column)+` AS value FROM (
+				SELECT DISTINCT id FROM days WHERE day > ?1 - ?2 AND day <= ?1) w) WHERE value <> '' GROUP BY value`, day, window)
+			tr.same(fmt.Sprintf("%s: %s in %d days", day, dimension, window), b.Values, want)
+		}
+	}
+	floor, err := r.c.Floor(r.t.Context(), r.app.Num, day, collector.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	for _, step := range floor.Steps {
+		newer := []string{}
+		for _, v := range versions {
+			if report.CompareVersions(v, step.Version) >= 0 {
+				newer = append(newer, v)
+			}
+		}
+		var kept uint64
+		for _, v := range newer {
+			kept += tr.number(`SELECT count(*) FROM (SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) w
+				WHERE `+state("version")+` = ?2`, day, v)
+		}
+		if *step.Kept != kept {
+			tr.t.Errorf("%s: floor %s keeps %d, want %d", day, step.Version, *step.Kept, kept)
+		}
+	}
+}
+
+func (tr *truth) same(what string, got []collector.Value, want map[string]uint64) {
+	counts := map[string]uint64{}
+	for _, v := range got {
+		counts[v.Value] = *v.Count
+	}
+	for value := range want {
+		if counts[value] != want[value] {
+			tr.t.Errorf("%s: %s: got %d, want %d", what, value, counts[value], want[value])
+		}
+	}
+	if len(counts) != len(want) {
+		tr.t.Errorf("%s: got %v, want %v", what, counts, want)
+	}
+}
+
+// checkRetention holds the triangles to the truth.
+func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
+	for _, grain := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
+		answer, err := r.c.Retention(r.t.Context(), r.app.Num, grain, collector.Range{From: from, To: to}, collector.View{})
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		if len(answer.Cohorts) == 0 {
+			tr.t.Errorf("%s: no cohorts", grain)
+		}
+		start := func(d collector.Day) collector.Day {
+			switch grain {
+			case collector.GrainWeek:
+				return d.Week()
+			case collector.GrainMonth:
+				return d.Month()
+			}
+			return d
+		}
+		next := func(d collector.Day) collector.Day {
+			for n := d + 1; ; n++ {
+				if start(n) == n {
+					return n
+				}
+			}
+		}
+		for _, cohort := range answer.Cohorts {
+			end := next(cohort.From)
+			tr.wants(fmt.Sprintf("%s of %s: size", grain, cohort.From), cohort.Size,
+				`SELECT count(*) FROM first WHERE day >= ? AND day < ?`, cohort.From, end)
+			period := cohort.From
+			for age, cell := range cohort.Cells {
+				tr.wants(fmt.Sprintf("%s of %s at %d", grain, cohort.From, age), cell.Active, `SELECT count(DISTINCT d.id) FROM days d
+					JOIN first f USING (id) WHERE f.day >= ? AND f.day < ? AND d.day >= ? AND d.day < ?`,
+					cohort.From, end, period, next(period))
+				if open := start(to) == period; cell.Open != open {
+					tr.t.Errorf("%s of %s at %d: open is %v", grain, cohort.From, age, cell.Open)
+				}
+				period = next(period)
+			}
+		}
+	}
+}
+
+func (tr *truth) checkIssues(r *rig, from, to collector.Day) {
+	answer, err := r.c.Issues(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, collector.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	want := tr.counts(`SELECT reason, count(DISTINCT id) FROM fault WHERE day BETWEEN ? AND ? GROUP BY reason`, from, to)
+	if len(answer.Issues) != len(want) {
+		tr.t.Errorf("%s to %s: %d issues, want %d", from, to, len(answer.Issues), len(want))
+	}
+	for _, is := range answer.Issues {
+		if *is.Affected != want[is.Reason] {
+			tr.t.Errorf("%s to %s: %s affects %d, want %d", from, to, is.Reason, *is.Affected, want[is.Reason])
+		}
+		tr.wants("occurrences of "+is.Reason, is.Occurrences, `SELECT sum(count) FROM fault WHERE reason = ? AND day BETWEEN ? AND ?`, is.Reason, from, to)
+	}
+}
+
+var versions = []string{"1.0", "1.1", "1.10", "2.0-rc.1", "2.0"}
+
+// TestTruth counts random fleets, with crashes at any time, and holds every figure to the brute force.
+func TestTruth(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		size, length := rapid.IntRange(1, 12).Draw(rt, "installations"), rapid.IntRange(1, 75).Draw(rt, "days")
+		seed := rapid.Uint64().Draw(rt, "seed")
+		inBubble(t, func(t *testing.T, r *rig) {
+			tr := newTruth(rt)
+			defer tr.db.Close()
+			random := newRandom(seed)
+			time.Sleep(time.Duration(random.IntN(40)) * 24 * time.Hour)
+			first := today()
+			at := 0
+			current := make([]collector.Received, size)
+			faults := map[string]int{}
+			upgrades, downgrades := uint64(0), uint64(0)
+			for range length {
+				for n := range size {
+					if random.IntN(100) < 8+n*4 {
+						continue // it is off today; the later ones more often
+					}
+					if n > 0 && at < 20 && random.IntN(3) > 0 {
+						continue // and begins later
+					}
+					for range 1 + random.IntN(2) {
+						h := r.heartbeat(n, versions[random.IntN(len(versions))])
+						if old := current[n]; old.App != 0 && random.IntN(4) > 0 {
+							h.Heartbeat = old.Heartbeat
+						} else {
+							h.Heartbeat.Platform.System = []string{"linux", "windows"}[random.IntN(2)]
+							if random.IntN(2) > 0 {
+								h.Heartbeat.Facts = report.Facts{{Name: "f", Value: []string{"a", "b", "c"}[random.IntN(3)]}}
+							}
+						}
+						if old := current[n]; old.App != 0 {
+							switch c := report.CompareVersions(old.Heartbeat.Version, h.Heartbeat.Version); {
+							case c < 0:
+								upgrades++
+							case c > 0:
+								downgrades++
+							}
+						}
+						current[n] = h
+						r.send(h)
+						fact, _ := h.Heartbeat.Facts.Get("f")
+						at++
+						tr.exec(`INSERT INTO beat VALUES (?, ?, ?, ?, ?, ?)`, today(), n, h.Heartbeat.Version, h.Heartbeat.Platform.System, fact, at)
+					}
+					if random.IntN(6) == 0 {
+						reason := []string{"disk-full", "timeout"}[random.IntN(2)]
+						key := fmt.Sprint(n, reason)
+						more := 1 + random.IntN(5)
+						faults[key] += more
+						report := r.health(n, faults[key], first.Time(), reason)
+						report.Report.Version = current[n].Heartbeat.Version
+						r.reports(report)
+						tr.exec(`INSERT INTO fault VALUES (?, ?, ?, ?)`, today(), n, reason, more)
+					}
+				}
+				if random.IntN(10) == 0 {
+					r.crash()
+				}
+				r.nextDay()
+			}
+			days := slices.Collect(func(yield func(collector.Day) bool) {
+				for day := first; day <= today(); day++ {
+					if day < today()-2 && random.IntN(8) > 0 {
+						continue // all of them would take long
+					}
+					if !yield(day) {
+						return
+					}
+				}
+			})
+			for _, day := range days {
+				tr.checkDay(r, day)
+			}
+			tr.checkRetention(r, first, today())
+			tr.checkIssues(r, first, today())
+			tr.checkIssues(r, max(first, today()-7), today())
+			v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: first, To: today()}, collector.View{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *v.Upgrades != upgrades || *v.Downgrades != downgrades {
+				rt.Errorf("%d upgrades and %d downgrades, want %d and %d", *v.Upgrades, *v.Downgrades, upgrades, downgrades)
+			}
+		})
+	})
+}
