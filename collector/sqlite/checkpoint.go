@@ -1,0 +1,157 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/collector"
+)
+
+const (
+	pageSize = 4096
+	// softPages is after how many changed pages the log is copied into the file, in the background.
+	softPages = 2000
+	// hardPages is the length of the log from which on commits wait until it is empty.
+	hardPages = 16_000
+)
+
+// MaxLog bounds the size of the log in bytes beside that of one batch: 64 MiB of pages, and as much as is committed while
+// a part of them is being copied. It is about 8 MiB for the most part. See TestLogIsBounded.
+const MaxLog = hardPages * (pageSize + 24)
+
+// A checkpointer copies the log into the file. What is long about it is done beside commits; then those wait for a moment
+// until the rest is copied too, since the log can start over only when nothing is left in it.
+type checkpointer struct {
+	store  *Store
+	db     *sql.DB
+	weight atomic.Int64 // pages written since the last time
+	dirty  atomic.Bool  // the log has to be emptied for a scrub
+	wake   chan struct{}
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+func newCheckpointer(ctx context.Context, s *Store) (*checkpointer, error) {
+	db, err := sql.Open("sqlite", dsn(s.file, 1<<20, false))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	if err := db.PingContext(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	c := &checkpointer{store: s, db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	running, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.weight.Store(softPages) // there may be a log from before
+	c.nudge()
+	go c.run(running)
+	return c, nil
+}
+
+// wrote tells of a commit.
+func (c *checkpointer) wrote(weight int) {
+	if c.weight.Add(int64(weight)) >= softPages {
+		c.nudge()
+	}
+}
+
+// emptyLater lets the log be emptied as soon as possible.
+func (c *checkpointer) emptyLater(cause error) {
+	c.store.log.Warn("Deleted data cannot be removed from the log of the database yet", "error", cause.Error())
+	c.dirty.Store(true)
+	c.nudge()
+}
+
+func (c *checkpointer) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// retryAfter is how long a checkpoint that failed waits.
+const retryAfter = time.Second
+
+func (c *checkpointer) run(ctx context.Context) {
+	defer close(c.done)
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		}
+		err := c.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failed {
+			c.store.log.Warn("Log of the database cannot be copied yet", "error", err.Error())
+		}
+		if failed = err != nil; failed {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retryAfter):
+				c.nudge()
+			}
+		}
+	}
+}
+
+// look does what is due.
+func (c *checkpointer) look(ctx context.Context) error {
+	weight := c.weight.Load()
+	length, err := c.checkpoint(ctx, "PASSIVE")
+	if err != nil {
+		return err
+	}
+	s := c.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.dirty.Load():
+		err = c.empty(ctx)
+	case length >= hardPages:
+		s.checks.interrupt()
+		_, err = c.checkpoint(ctx, "RESTART")
+	default:
+		_, err = c.checkpoint(ctx, "PASSIVE")
+	}
+	if err == nil {
+		c.weight.Add(-weight)
+	}
+	return err
+}
+
+// empty leaves nothing in the log. Readers finish first; a check is interrupted. The store's lock is held.
+func (c *checkpointer) empty(ctx context.Context) error {
+	c.store.checks.interrupt()
+	if _, err := c.checkpoint(ctx, "TRUNCATE"); err != nil {
+		return err
+	}
+	c.dirty.Store(false)
+	c.weight.Store(0)
+	return nil
+}
+
+// checkpoint gives the number of pages that are in the log.
+func (c *checkpointer) checkpoint(ctx context.Context, mode string) (length int, err error) {
+	var blocked, copied int
+	err = c.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&blocked, &length, &copied)
+	if err == nil && blocked != 0 {
+		err = fmt.Errorf("%w: log is in use by another connection", collector.ErrUnavailable)
+	}
+	return length, err
+}
+
+func (c *checkpointer) close() error {
+	c.stop()
+	<-c.done
+	return c.db.Close()
+}
