@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/rollcall-dev/rollcall/collector"
 )
 
@@ -20,6 +22,8 @@ type writer struct {
 	putIdentity, dropIdentity         *sql.Stmt
 	putInstallation, dropInstallation *sql.Stmt
 	putRecord, dropRecord             *sql.Stmt
+
+	statements []*sql.Stmt // all of these
 }
 
 // writer gives the connection that writes, and makes it if need be. The lock is held.
@@ -31,7 +35,17 @@ func (s *Store) writer(ctx context.Context) (_ *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn}
+	s.write = &writer{conn: conn}
+	return s.write, nil
+}
+
+// prepare makes the statements, if that is not done. To back up a database of an older version they are not needed, and
+// could not be made.
+func (w *writer) prepare(ctx context.Context) error {
+	if w.statements != nil {
+		return nil
+	}
+	var all []*sql.Stmt
 	for _, p := range []struct {
 		stmt **sql.Stmt
 		text string
@@ -41,20 +55,33 @@ func (s *Store) writer(ctx context.Context) (_ *writer, err error) {
 		{&w.rollback, "ROLLBACK"},
 		{&w.trim, "DELETE FROM journal WHERE number <= ?"},
 		{&w.enter, "INSERT INTO journal (data) VALUES (?)"},
-		{&w.putIdentity, "INSERT INTO identity VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET app = excluded.app, num = excluded.num"},
+		{&w.putIdentity, `INSERT INTO identity (key, app, num) VALUES (?, ?, ?)
+			ON CONFLICT DO UPDATE SET app = excluded.app, num = excluded.num`},
 		{&w.dropIdentity, "DELETE FROM identity WHERE key = ?"},
-		{&w.putInstallation, "INSERT INTO installation VALUES (?, ?) ON CONFLICT DO UPDATE SET state = excluded.state"},
+		{&w.putInstallation, `INSERT INTO installation (id, state) VALUES (?, ?)
+			ON CONFLICT DO UPDATE SET state = excluded.state`},
 		{&w.dropInstallation, "DELETE FROM installation WHERE id = ?"},
-		{&w.putRecord, "INSERT INTO record VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data"},
+		{&w.putRecord, `INSERT INTO record (kind, app, day, name, data) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET data = excluded.data`},
 		{&w.dropRecord, "DELETE FROM record WHERE kind = ? AND app = ? AND day = ? AND name = ?"},
 	} {
-		if *p.stmt, err = conn.PrepareContext(ctx, p.text); err != nil {
-			conn.Close()
-			return nil, err
+		stmt, err := w.conn.PrepareContext(ctx, p.text)
+		if err != nil {
+			closeAll(all)
+			return err
 		}
+		*p.stmt = stmt
+		all = append(all, stmt)
 	}
-	s.write = w
-	return w, nil
+	w.statements = all
+	return nil
+}
+
+// closeAll closes statements of a connection, which does not do it by itself and stays open in SQLite until it is done.
+func closeAll(statements []*sql.Stmt) {
+	for _, stmt := range statements {
+		stmt.Close()
+	}
 }
 
 // dropWriter gives the connection back. The lock is held.
@@ -62,9 +89,10 @@ func (s *Store) dropWriter() error {
 	if s.write == nil {
 		return nil
 	}
-	conn := s.write.conn
+	w := s.write
 	s.write = nil
-	return conn.Close() // and with it the statements
+	closeAll(w.statements)
+	return w.conn.Close()
 }
 
 var errReadOnly = errors.New("database is open for reading only")
@@ -97,14 +125,7 @@ func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, 
 		// Not the caller's context: a statement that is interrupted would roll everything back, and a context that can
 		// end costs a goroutine for each statement. All of this waits for at most one lock of another process.
 		inner := context.WithoutCancel(ctx)
-		w, err := s.writer(inner)
-		if err == nil {
-			journal, err = w.write(inner, b)
-		}
-		if err != nil {
-			if w != nil && !w.idle(inner) {
-				s.dropWriter()
-			}
+		if journal, err = s.transact(inner, b); err != nil {
 			return 0, fmt.Errorf("commit: %w", explain(inner, err))
 		}
 		s.log2file.wrote(weight)
@@ -120,6 +141,22 @@ func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, 
 	return journal, nil
 }
 
+// transact runs the transaction on the connection that writes. The lock is held.
+func (s *Store) transact(ctx context.Context, b *collector.Batch) (journal int64, err error) {
+	w, err := s.writer(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.prepare(ctx); err != nil {
+		s.dropWriter()
+		return 0, err
+	}
+	if journal, err = w.write(ctx, b); err != nil && !w.idle(ctx) {
+		s.dropWriter()
+	}
+	return journal, err
+}
+
 // write runs the transaction.
 func (w *writer) write(ctx context.Context, b *collector.Batch) (journal int64, err error) {
 	if _, err := w.begin.ExecContext(ctx); err != nil {
@@ -132,15 +169,15 @@ func (w *writer) write(ctx context.Context, b *collector.Batch) (journal int64, 
 	return journal, err
 }
 
-// idle ends what is left of a transaction that failed, and tells whether the connection can be used again.
+// idle ends what is left of a transaction that failed, and tells whether the connection is surely free of it.
 func (w *writer) idle(ctx context.Context) bool {
-	// SQLite has rolled back by itself after most errors; then there is no transaction to end.
-	w.rollback.ExecContext(ctx)
-	if _, err := w.begin.ExecContext(ctx); err != nil {
-		return false
-	}
 	_, err := w.rollback.ExecContext(ctx)
-	return err == nil
+	if err == nil {
+		return true
+	}
+	// SQLite has rolled back by itself after most errors; then there is no transaction to end, which is a plain error.
+	code, ok := codeOf(err)
+	return ok && code == sqlite3.SQLITE_ERROR
 }
 
 // apply writes the batch in its order, and what is put in the order of the trees, so that each page is found once.

@@ -27,7 +27,7 @@ func takeLock(ctx context.Context, file string) (*fileLock, error) {
 	if err := createFile(name); err != nil {
 		return nil, fmt.Errorf("make lock file: %w", err)
 	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: name}).EscapedPath()+"?_pragma=busy_timeout(0)")
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: name}).EscapedPath()+"?_pragma=busy_timeout(0)&_pragma=journal_mode(off)")
 	if err != nil {
 		return nil, err
 	}

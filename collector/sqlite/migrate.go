@@ -2,8 +2,8 @@ package sqlite
 
 import (
 	"bytes"
-	"cmp"
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -58,85 +58,96 @@ func checkHeader(file string) error {
 	return err
 }
 
-// prepareSchema brings the schema to the version of this program.
-func (s *Store) prepareSchema(ctx context.Context, opts Options) error {
-	if err := s.claim(ctx, opts.ReadOnly); err != nil {
-		return err
-	}
-	version, target, p, err := s.versions(ctx, opts)
+// found is what a file was found to be.
+type found struct {
+	empty   bool  // nothing at all
+	version int64 // of the last migration; 0 for none
+	target  int64 // the version of this program
+}
+
+// inspect looks at a file without writing to it, which setting up a connection that writes would do.
+func inspect(ctx context.Context, file string, opts Options) (f found, err error) {
+	db, err := sql.Open("sqlite", dsn(file, readerCache, true))
 	if err != nil {
-		return err
+		return f, err
 	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	var id, tables int
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return f, err
+	}
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return f, err
+	}
+	if id == 0 && tables == 0 {
+		f.empty = true
+	} else if id != applicationID {
+		return f, fmt.Errorf("%w: it belongs to another program", ErrNotStore)
+	}
+	if f.version, err = schemaVersion(ctx, db); err != nil {
+		return f, err
+	}
+	p, err := provider(db, opts)
+	if err != nil {
+		return f, err
+	}
+	sources := p.ListSources()
+	f.target = sources[len(sources)-1].Version
+	if f.version > f.target {
+		return f, fmt.Errorf("%w: it has version %d, and this program knows %d", ErrNewer, f.version, f.target)
+	}
+	return f, nil
+}
+
+// schemaVersion gives the number of the last migration, 0 for none.
+func schemaVersion(ctx context.Context, db *sql.DB) (version int64, err error) {
+	var table bool
+	err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'").Scan(&table)
+	if err != nil || !table {
+		return 0, err
+	}
+	err = db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&version)
+	return version, err
+}
+
+func provider(db *sql.DB, opts Options) (*goose.Provider, error) {
+	return goose.NewProvider(goose.DialectSQLite3, db, migrationsOf(opts),
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+}
+
+// prepareSchema brings the schema to the version of this program.
+func (s *Store) prepareSchema(ctx context.Context, f found, opts Options) error {
 	switch {
-	case version > target:
-		return newerError(version, target)
-	case version == target:
+	case f.version == f.target:
 		return nil
 	case opts.ReadOnly:
-		return fmt.Errorf("database has version %d and not %d: a collector has to open it first", version, target)
-	case version > 0:
-		backup := fmt.Sprintf("%s.v%d.backup", s.file, version)
-		s.log.Info("Database is backed up and upgraded", "version", version, "to", target, "backup", backup)
+		return fmt.Errorf("database has version %d and not %d: a collector has to open it first", f.version, f.target)
+	case f.empty:
+		// First of all, so that what is interrupted from here on is known to be ours.
+		if _, err := s.writeDB.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+			return err
+		}
+	case f.version > 0:
+		backup := fmt.Sprintf("%s.v%d.backup", s.file, f.version)
+		s.log.Info("Database is backed up and upgraded", "version", f.version, "to", f.target, "backup", backup)
 		// One that is there is from an upgrade that was interrupted, or from before a restore: this one is newer.
 		if err := s.backup(ctx, backup, true); err != nil {
 			return fmt.Errorf("back up before the upgrade: %w", err)
 		}
-		s.dropWriter()
+		if err := s.dropWriter(); err != nil {
+			return err
+		}
+	}
+	p, err := provider(s.writeDB, opts)
+	if err != nil {
+		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
-		if cause, ok := errors.AsType[*goose.PartialError](err); ok {
-			err = cmp.Or(cause.Err, err)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			err = partial.Err
 		}
-		return fmt.Errorf("upgrade from version %d to %d: %w", version, target, err)
+		return fmt.Errorf("upgrade from version %d to %d: %w", f.version, f.target, err)
 	}
 	return nil
-}
-
-func newerError(version, target int64) error {
-	return fmt.Errorf("%w: it has version %d, and this program knows %d", ErrNewer, version, target)
-}
-
-// versions gives the version that the database has, the one of this program, and what takes it there.
-func (s *Store) versions(ctx context.Context, opts Options) (version, target int64, _ *goose.Provider, err error) {
-	if version, err = s.schemaVersion(ctx); err != nil {
-		return 0, 0, nil, err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.writeDB, migrationsOf(opts),
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	sources := p.ListSources()
-	return version, sources[len(sources)-1].Version, p, nil
-}
-
-// claim makes an empty database ours, and refuses one that is not.
-func (s *Store) claim(ctx context.Context, readOnly bool) error {
-	var id, tables int
-	if err := s.writeDB.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return err
-	}
-	if id == applicationID {
-		return nil
-	}
-	if err := s.writeDB.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return err
-	}
-	if id != 0 || tables > 0 || readOnly {
-		return fmt.Errorf("%w: it belongs to another program", ErrNotStore)
-	}
-	_, err := s.writeDB.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
-	return err
-}
-
-// schemaVersion gives the number of the last migration, 0 for none.
-func (s *Store) schemaVersion(ctx context.Context) (version int64, err error) {
-	var table bool
-	err = s.writeDB.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'").Scan(&table)
-	if err != nil || !table {
-		return 0, err
-	}
-	err = s.writeDB.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").
-		Scan(&version)
-	return version, err
 }

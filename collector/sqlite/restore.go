@@ -104,25 +104,18 @@ func verify(ctx context.Context, file string) (err error) {
 	if err := checkHeader(file); err != nil {
 		return err
 	}
+	f, err := inspect(ctx, file, Options{})
+	if err != nil {
+		return err
+	}
+	if f.version == 0 {
+		return fmt.Errorf("%w: it is empty", ErrNotStore)
+	}
 	db, err := sql.Open("sqlite", dsn(file, DefaultCache, true))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	s := &Store{writeDB: db}
-	if err := s.claim(ctx, true); err != nil {
-		return err
-	}
-	version, target, _, err := s.versions(ctx, Options{})
-	if err != nil {
-		return err
-	}
-	if version > target {
-		return newerError(version, target)
-	} else if version < 1 {
-		return fmt.Errorf("%w: it is empty", ErrNotStore)
-	}
 	return check(ctx, db)
 }
 

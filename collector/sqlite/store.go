@@ -75,6 +75,7 @@ type Store struct {
 
 	log2file *checkpointer
 	checks   interruptible
+	closing  func() error
 }
 
 var _ collector.Store = (*Store)(nil)
@@ -100,6 +101,7 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.closing = sync.OnceValue(s.close)
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -120,13 +122,17 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 	if err := checkHeader(real); err != nil {
 		return nil, err
 	}
+	found, err := inspect(ctx, real, opts)
+	if err != nil {
+		return nil, err
+	}
 
 	cache := cmp.Or(opts.Cache, DefaultCache)
 	if s.writeDB, err = sql.Open("sqlite", dsn(real, cache, opts.ReadOnly)); err != nil {
 		return nil, err
 	}
 	s.writeDB.SetMaxOpenConns(1)
-	if err := s.prepareSchema(ctx, opts); err != nil {
+	if err := s.prepareSchema(ctx, found, opts); err != nil {
 		return nil, err
 	}
 	if s.reads, err = sql.Open("sqlite", dsn(real, readerCache, true)); err != nil {
@@ -220,8 +226,10 @@ const (
 	indexSuffix = "-shm"
 )
 
-// Close implements [collector.Store]. The log is copied into the file.
-func (s *Store) Close() error {
+// Close implements [collector.Store]. The log is copied into the file. Closing again does nothing.
+func (s *Store) Close() error { return s.closing() }
+
+func (s *Store) close() error {
 	var errs []error
 	if s.log2file != nil {
 		errs = append(errs, s.log2file.close())
