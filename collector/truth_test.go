@@ -231,10 +231,14 @@ func TestTruth(t *testing.T) {
 			current := make([]collector.Received, size)
 			faults := map[string]int{}
 			upgrades, downgrades := uint64(0), uint64(0)
+			away := make([]collector.Day, size) // until when
 			for range length {
 				for n := range size {
-					if random.IntN(100) < 8+n*4 {
-						continue // it is off today; the later ones more often
+					if random.IntN(60) == 0 {
+						away[n] = today() + collector.Day(random.IntN(45)) // a window or more
+					}
+					if today() < away[n] || random.IntN(100) < 8+n*4 {
+						continue // the later ones are off more often
 					}
 					if n > 0 && at < 20 && random.IntN(3) > 0 {
 						continue // and begins later
