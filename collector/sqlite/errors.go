@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -31,7 +32,15 @@ func explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil && (!ok || code&0xff == sqlite3.SQLITE_INTERRUPT) {
 		return ctx.Err()
 	}
-	if !ok || errors.Is(err, collector.ErrUnavailable) {
+	if errors.Is(err, collector.ErrUnavailable) {
+		return err
+	}
+	if !ok {
+		for _, passing := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+			if errors.Is(err, passing) {
+				return fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
+			}
+		}
 		return err
 	}
 	switch code & 0xff { // the rest of the bits says more of the same
