@@ -129,7 +129,7 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return explainListen(err)
 	}
-	ctx, done := untilSignal(cmd.Context())
+	ctx, done := untilSignal(cmd.Context(), exitLimit)
 	defer done()
 	return explainListen(server.Run(ctx))
 }
@@ -152,9 +152,9 @@ func explainListen(err error) error {
 	return err
 }
 
-// untilSignal gives a context that ends with the first SIGINT or SIGTERM. From then on the process ends within
-// exitLimit, unless done is called before, and at once with a second signal.
-func untilSignal(parent context.Context) (ctx context.Context, done func()) {
+// untilSignal gives a context that ends with the first SIGINT or SIGTERM. From then on the process ends within the limit,
+// unless done is called before, and at once with a second signal.
+func untilSignal(parent context.Context, limit time.Duration) (ctx context.Context, done func()) {
 	ctx, release := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
 	over := make(chan struct{})
 	go func() {
@@ -165,7 +165,7 @@ func untilSignal(parent context.Context) (ctx context.Context, done func()) {
 		}
 		release() // a second signal has its usual effect
 		select {
-		case <-time.After(exitLimit):
+		case <-time.After(limit):
 			os.Exit(exitOK)
 		case <-over:
 		}

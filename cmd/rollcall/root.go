@@ -33,7 +33,8 @@ func newRoot() *cobra.Command {
 		return withHint(err, "%s --help lists the flags", cmd.CommandPath())
 	})
 	root.AddCommand(newAgent(), newID(), newStatus(), newDoctor(), newReset(), newVersion(),
-		newEnable(), newDisable(), newPreview(), newSend(), newExport(), newForget())
+		newEnable(), newDisable(), newPreview(), newSend(), newExport(), newForget(),
+		newUp(), newCollector())
 	return root
 }
 

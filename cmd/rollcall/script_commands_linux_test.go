@@ -40,7 +40,9 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // commands are those that scripts have besides testscript's own:
 //
 //	waitfor FILE REGEXP          wait until the file has it
-//	address FILE VARIABLE        wait until the log says where the agent listens, and set the variable to that
+//	address FILE VARIABLE [MESSAGE]
+//	                             wait until the log says where the agent listens, or what the message says it of, and set
+//	                             the variable to that
 //	terminate                    send SIGTERM to what runs in the background; "wait" then waits for it
 //	get [-X METHOD] [-H HEADER]... URL
 //	                             print status, headers and body of the answer
@@ -107,8 +109,12 @@ func (s *script) await(ts *testscript.TestScript, file string, re *regexp.Regexp
 }
 
 func (s *script) address(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg || len(args) != 2, "address FILE VARIABLE")
-	ts.Setenv(args[1], s.await(ts, args[0], regexp.MustCompile(`msg=Listening address=(\S+)\n`))[1])
+	usage(ts, neg || len(args) < 2 || len(args) > 3, "address FILE VARIABLE [MESSAGE]")
+	message := "Listening"
+	if len(args) == 3 {
+		message = strconv.Quote(args[2])
+	}
+	ts.Setenv(args[1], s.await(ts, args[0], regexp.MustCompile(`msg=`+message+` address=(\S+)( .*)?\n`))[1])
 }
 
 func (s *script) terminate(ts *testscript.TestScript, neg bool, args []string) {

@@ -16,13 +16,23 @@ import (
 // variablePrefix begins the name of every setting's environment variable.
 const variablePrefix = "ROLLCALL_"
 
-// fromEnvironment marks a flag that has a variable.
+// fromEnvironment marks a flag that has a variable, and names it.
 const fromEnvironment = "rollcall_variable"
 
 // addSetting makes value a flag that has a variable too.
 func addSetting(flags *pflag.FlagSet, value pflag.Value, name, usage string) *pflag.Flag {
-	flag := flags.VarPF(value, name, "", fmt.Sprintf("%s [%s]", usage, variable(name)))
-	flag.Annotations = map[string][]string{fromEnvironment: nil}
+	return addSettingFrom(flags, value, name, variable(name), usage)
+}
+
+// addCollectorSetting is addSetting for a setting of the collector.
+func addCollectorSetting(flags *pflag.FlagSet, value pflag.Value, name, usage string) *pflag.Flag {
+	return addSettingFrom(flags, value, name, variable("collector-"+name), usage)
+}
+
+// addSettingFrom is addSetting with a variable of any name.
+func addSettingFrom(flags *pflag.FlagSet, value pflag.Value, name, variable, usage string) *pflag.Flag {
+	flag := flags.VarPF(value, name, "", fmt.Sprintf("%s [%s]", usage, variable))
+	flag.Annotations = map[string][]string{fromEnvironment: {variable}}
 	if value.Type() == "bool" {
 		flag.NoOptDefVal = "true"
 	}
@@ -44,15 +54,22 @@ const (
 )
 
 func originOf(flag *pflag.Flag) origin {
-	_, settable := flag.Annotations[fromEnvironment]
-	switch {
+	switch name := variableOf(flag); {
 	case flag.Changed:
 		return byFlag
-	case settable && os.Getenv(variable(flag.Name)) != "":
+	case name != "" && os.Getenv(name) != "":
 		return byVariable
 	default:
 		return byDefault
 	}
+}
+
+// variableOf is the name of a flag's variable, or empty when it has none.
+func variableOf(flag *pflag.Flag) string {
+	if names := flag.Annotations[fromEnvironment]; len(names) > 0 {
+		return names[0]
+	}
+	return ""
 }
 
 // applyEnvironment gives the settings that no flag gave the values of their variables. An empty variable counts as
@@ -63,9 +80,10 @@ func applyEnvironment(flags *pflag.FlagSet) error {
 		if originOf(flag) != byVariable {
 			return
 		}
-		text := os.Getenv(variable(flag.Name))
+		name := variableOf(flag)
+		text := os.Getenv(name)
 		if err := flag.Value.Set(text); err != nil {
-			problems = append(problems, fmt.Errorf("invalid value %q of environment variable %s: %w", text, variable(flag.Name), err))
+			problems = append(problems, fmt.Errorf("invalid value %q of environment variable %s: %w", text, name, err))
 		}
 	})
 	if len(problems) > 0 {
@@ -133,6 +151,29 @@ func countSetting(target *int, value, most int) pflag.Value {
 		return n, nil
 	}
 	return &setting[int]{target, "number", parse, strconv.Itoa}
+}
+
+// limitSetting is a number from 1 to 1,000,000, or "off", which is -1.
+func limitSetting(target *int, value int) pflag.Value {
+	const most, off = 1_000_000, "off"
+	*target = value
+	parse := func(text string) (int, error) {
+		if text == off {
+			return -1, nil
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > most {
+			return 0, fmt.Errorf("neither a number between 1 and %d nor %s", most, off)
+		}
+		return n, nil
+	}
+	format := func(n int) string {
+		if n < 0 {
+			return off
+		}
+		return strconv.Itoa(n)
+	}
+	return &setting[int]{target, "number", parse, format}
 }
 
 // durationSetting is a duration above zero that is not longer than anyone can mean.

@@ -133,7 +133,7 @@ func inFlags(cmd *cobra.Command, err error) error {
 	case flag == nil, strings.HasPrefix(reason, "environment variable "):
 		return errors.New(reason)
 	case originOf(flag) == byVariable:
-		return fmt.Errorf("environment variable %s: %s", variable(flag.Name), reason)
+		return fmt.Errorf("environment variable %s: %s", variableOf(flag), reason)
 	default:
 		return fmt.Errorf("--%s: %s", flag.Name, reason)
 	}

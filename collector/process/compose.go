@@ -1,0 +1,45 @@
+package process
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rollcall-dev/rollcall/collector/server"
+)
+
+// Limits bound what one sender may do; see [server.Limits].
+type Limits = server.Limits
+
+// parts are what a process is composed of.
+type parts struct {
+	handler http.Handler
+	// background is work that goes on beside the server until its context ends.
+	background []func(context.Context)
+}
+
+// compose puts the parts together.
+func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	s, err := server.New(server.Options{
+		Collector:      d.collector,
+		Access:         d.access,
+		TrustedProxies: o.TrustedProxies,
+		Country:        country,
+		Limits:         o.Limits,
+		Metrics:        registry,
+		OpenMetrics:    o.OpenMetrics,
+		Version:        o.Version,
+		Logger:         o.Logger,
+	})
+	if err != nil {
+		return parts{}, err
+	}
+	return parts{handler: s.Handler()}, nil
+}
