@@ -75,12 +75,16 @@ func (s *Store) copyTo(ctx context.Context, part string) (err error) {
 		defer s.mu.Unlock()
 		err = errors.Join(err, b.Finish())
 	}()
+	pages := int32(backupPages)
+	if s.readOnly {
+		pages = -1 // all at once: what another process commits between two steps would let it begin anew
+	}
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := s.onWriter(ctx, func(any) (err error) {
-			more, err = b.Step(backupPages)
+			more, err = b.Step(pages)
 			return err
 		}); err != nil {
 			return err

@@ -59,6 +59,40 @@ func TestBackupWhileCommitting(t *testing.T) {
 	}
 }
 
+// TestBackupReadOnlyWhileCommitting backs up through a second store, as another process would.
+func TestBackupReadOnlyWhileCommitting(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rollcall.db")
+	s := open(t, file)
+	fill(t, s, 1, 0, 30_000)
+	second, err := sqlite.Open(t.Context(), file, sqlite.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := 30_000; ; n += 20 {
+			select {
+			case <-stop:
+				return
+			default:
+				fill(t, s, 1, n, n+20)
+			}
+		}
+	})
+	backup := filepath.Join(t.TempDir(), "backup")
+	err = second.Backup(t.Context(), backup)
+	close(stop)
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, backup).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRestore(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	file, backup := filepath.Join(dir, "rollcall.db"), filepath.Join(dir, "backup")

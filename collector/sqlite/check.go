@@ -17,7 +17,7 @@ func (s *Store) Check(ctx context.Context) error {
 	for range checkTries {
 		running, end := s.checks.begin(ctx)
 		err := check(running, s.reads)
-		interrupted := running.Err() != nil && ctx.Err() == nil
+		interrupted := err != nil && running.Err() != nil && ctx.Err() == nil
 		end()
 		if !interrupted {
 			return err

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -14,12 +15,16 @@ const (
 	pageSize = 4096
 	// softPages is after how many changed pages the log is copied into the file, in the background.
 	softPages = 2000
-	// hardPages is the length of the log from which on commits wait until it is empty.
+	// hardPages is the length of the log from which on commits wait for those who read from it.
 	hardPages = 16_000
+	// checkpointWait is for how long they do so at once, and restartTries how often before they go on nevertheless.
+	checkpointWait = 200 * time.Millisecond
+	restartTries   = 3
 )
 
-// MaxLog bounds the size of the log in bytes beside that of one batch: 64 MiB of pages, and as much as is committed while
-// a part of them is being copied. It is about 8 MiB for the most part. See TestLogIsBounded.
+// MaxLog bounds the size of the log in bytes, beside what is committed while it is being copied and the size of one batch:
+// about 64 MiB. For the most part it has 8 to 16 MiB. It is longer as long as another process reads from it without a
+// pause, and when the disk does not take what is copied. See TestLogIsBounded.
 const MaxLog = hardPages * (pageSize + 24)
 
 // A checkpointer copies the log into the file. What is long about it is done beside commits; then those wait for a moment
@@ -35,7 +40,7 @@ type checkpointer struct {
 }
 
 func newCheckpointer(ctx context.Context, s *Store) (*checkpointer, error) {
-	db, err := sql.Open("sqlite", dsn(s.file, 1<<20, false))
+	db, err := sql.Open("sqlite", dsn(s.file, 1<<20, checkpointWait, false))
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +123,7 @@ func (c *checkpointer) look(ctx context.Context) error {
 	case c.dirty.Load():
 		err = c.empty(ctx)
 	case length >= hardPages:
-		s.checks.interrupt()
-		_, err = c.checkpoint(ctx, "RESTART")
+		err = c.insist(ctx, "RESTART", restartTries)
 	default:
 		_, err = c.checkpoint(ctx, "PASSIVE")
 	}
@@ -129,15 +133,26 @@ func (c *checkpointer) look(ctx context.Context) error {
 	return err
 }
 
-// empty leaves nothing in the log. Readers finish first; a check is interrupted. The store's lock is held.
+// empty leaves nothing in the log. It waits for readers for up to busyTimeout, and interrupts checks. The store's lock is
+// held.
 func (c *checkpointer) empty(ctx context.Context) error {
-	c.store.checks.interrupt()
-	if _, err := c.checkpoint(ctx, "TRUNCATE"); err != nil {
+	if err := c.insist(ctx, "TRUNCATE", int(busyTimeout/checkpointWait)); err != nil {
 		return err
 	}
 	c.dirty.Store(false)
 	c.weight.Store(0)
 	return nil
+}
+
+// insist makes a checkpoint that interrupts checks and waits for other readers, some times for checkpointWait.
+func (c *checkpointer) insist(ctx context.Context, mode string, tries int) (err error) {
+	for range tries {
+		c.store.checks.interrupt()
+		if _, err = c.checkpoint(ctx, mode); !errors.Is(explain(ctx, err), collector.ErrUnavailable) {
+			return err
+		}
+	}
+	return err
 }
 
 // checkpoint gives the number of pages that are in the log.

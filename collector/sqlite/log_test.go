@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
@@ -62,6 +63,56 @@ func TestLogIsBounded(t *testing.T) {
 	end()
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestScrubInterruptsCheck: a check would keep the log from being emptied.
+func TestScrubInterruptsCheck(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "rollcall.db"))
+	put(t, s, "one")
+	interrupted, end := s.CheckSlowly(t.Context())
+	defer end()
+	put(t, s, "two")
+	if interrupted() {
+		t.Error("an ordinary commit interrupts a check")
+	}
+	if _, err := s.Commit(t.Context(), &collector.Batch{Scrub: true}); err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+	if !interrupted() {
+		t.Error("the check was not interrupted")
+	}
+}
+
+// TestScrubBlocked lets another process read from the log: what cannot be scrubbed is not written either, and works when
+// the other is done.
+func TestScrubBlocked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rollcall.db")
+	s := open(t, file)
+	put(t, s, "one")
+	db := outside(t, file)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	var n int
+	if err := tx.QueryRowContext(t.Context(), "SELECT count(*) FROM record").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "two")
+	b := note("three")
+	b.Scrub = true
+	if _, err := s.Commit(t.Context(), b); !errors.Is(err, collector.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if has(t, s, "three") {
+		t.Error("the batch was written")
+	}
+	tx.Rollback()
+	if _, err := s.Commit(t.Context(), b); err != nil {
+		t.Errorf("got %v, want nil", err)
 	}
 }
 

@@ -67,7 +67,7 @@ type found struct {
 
 // inspect looks at a file without writing to it, which setting up a connection that writes would do.
 func inspect(ctx context.Context, file string, opts Options) (f found, err error) {
-	db, err := sql.Open("sqlite", dsn(file, readerCache, true))
+	db, err := sql.Open("sqlite", dsn(file, readerCache, busyTimeout, true))
 	if err != nil {
 		return f, err
 	}

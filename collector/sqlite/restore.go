@@ -111,7 +111,7 @@ func verify(ctx context.Context, file string) (err error) {
 	if f.version == 0 {
 		return fmt.Errorf("%w: it is empty", ErrNotStore)
 	}
-	db, err := sql.Open("sqlite", dsn(file, DefaultCache, true))
+	db, err := sql.Open("sqlite", dsn(file, DefaultCache, busyTimeout, true))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func verify(ctx context.Context, file string) (err error) {
 // SQLite would apply it to the new file.
 func retire(ctx context.Context, file string) error {
 	if checkHeader(file) == nil {
-		if db, err := sql.Open("sqlite", dsn(file, DefaultCache, false)); err == nil {
+		if db, err := sql.Open("sqlite", dsn(file, DefaultCache, busyTimeout, false)); err == nil {
 			db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // what is broken is replaced because it is
 			db.Close()
 		}

@@ -36,7 +36,8 @@ import (
 // Options say how a [Store] is opened. The zero value is right for a collector.
 type Options struct {
 	// ReadOnly opens a file that is there and of this program's version, whether or not a collector runs on it, for
-	// Backup, Check and reading. Commit fails then.
+	// Backup, Check and reading. Commit fails then. As long as a backup or a check goes on, the log of a collector that
+	// runs grows by all that it writes.
 	ReadOnly bool
 	// Cache is how many bytes of the file each connection that writes keeps in memory; 0 is DefaultCache.
 	Cache int64
@@ -128,14 +129,14 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 	}
 
 	cache := cmp.Or(opts.Cache, DefaultCache)
-	if s.writeDB, err = sql.Open("sqlite", dsn(real, cache, opts.ReadOnly)); err != nil {
+	if s.writeDB, err = sql.Open("sqlite", dsn(real, cache, busyTimeout, opts.ReadOnly)); err != nil {
 		return nil, err
 	}
 	s.writeDB.SetMaxOpenConns(1)
 	if err := s.prepareSchema(ctx, found, opts); err != nil {
 		return nil, err
 	}
-	if s.reads, err = sql.Open("sqlite", dsn(real, readerCache, true)); err != nil {
+	if s.reads, err = sql.Open("sqlite", dsn(real, readerCache, busyTimeout, true)); err != nil {
 		return nil, err
 	}
 	s.reads.SetMaxOpenConns(readers)
@@ -183,9 +184,9 @@ func createFile(file string) error {
 }
 
 // dsn says how a connection is set up. What is not said here is not so on every connection of a pool.
-func dsn(file string, cache int64, readOnly bool) string {
+func dsn(file string, cache int64, busy time.Duration, readOnly bool) string {
 	q := url.Values{"_pragma": {
-		"busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")",
+		"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")",
 		"cache_size(-" + strconv.FormatInt(max(cache>>10, 1), 10) + ")",
 		"temp_store(memory)",
 	}, "_txlock": {"immediate"}}
