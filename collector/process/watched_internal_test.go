@@ -1,0 +1,74 @@
+package process
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWatched(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	load := func() (string, error) {
+		text, err := os.ReadFile(file)
+		if string(text) == "broken!" {
+			err = errors.New("broken")
+		}
+		return string(text), err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w, err := watch(slog.New(slog.DiscardHandler), load, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(text string) {
+			t.Helper()
+			if got := w.get(); got != text {
+				t.Errorf("got %q, want %q", got, text)
+			}
+		}
+		write("the second")
+		want("first") // it is not looked at so soon
+		time.Sleep(lookEvery)
+		want("the second")
+		write("broken!")
+		time.Sleep(lookEvery)
+		want("the second")
+		write("a third one")
+		time.Sleep(lookEvery)
+		want("a third one")
+		os.Remove(file)
+		time.Sleep(lookEvery)
+		want("a third one")
+	})
+}
+
+func TestToTLS(t *testing.T) {
+	tests := []struct {
+		method, url string
+		status      int
+		location    string
+	}{
+		{http.MethodGet, "http://collector.example/a?b=c", http.StatusMovedPermanently, "https://collector.example/a?b=c"},
+		{http.MethodGet, "http://collector.example:80/", http.StatusMovedPermanently, "https://collector.example/"},
+		{http.MethodPost, "http://collector.example/v1/heartbeat", http.StatusBadRequest, ""},
+	}
+	for _, tt := range tests {
+		w := httptest.NewRecorder()
+		toTLS(w, httptest.NewRequest(tt.method, tt.url, nil))
+		if w.Code != tt.status || w.Header().Get("Location") != tt.location {
+			t.Errorf("%s %s: got %d to %q, want %d to %q", tt.method, tt.url, w.Code, w.Header().Get("Location"), tt.status, tt.location)
+		}
+	}
+}
