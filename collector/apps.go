@@ -23,7 +23,9 @@ var (
 
 func newFleet(app App, today Day) *fleet {
 	return &fleet{
-		app: app, key: app.Key, today: today, days: make(map[Day]*bits.Set),
+		// It goes on growing after a restart.
+		revision: uint64(time.Now().UnixMicro()),
+		app:      app, key: app.Key, today: today, days: make(map[Day]*bits.Set),
 		established: &bits.Set{}, clones: &bits.Set{},
 		memory: make(map[Key]struct{}), excluded: make(map[Key]struct{}), touched: make(map[Num]struct{}),
 		releases: make(map[string]releaseRecord),

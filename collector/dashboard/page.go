@@ -1,0 +1,489 @@
+package dashboard
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/collector"
+	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/dashboard/chart"
+)
+
+// A drawer draws a chart for a width.
+type drawer interface {
+	Draw(width float64) template.HTML
+}
+
+// A panel answers one question. Table has the figures, and Chart, which may be nil, is a drawing of them.
+type panel struct {
+	ID, Title, Explain string
+	Chart              drawer
+	Table              table
+	// Wide says that it takes the whole width.
+	Wide bool
+	// Empty is what stands there instead when there are no figures.
+	Empty string
+	// CSV and JSON are where the table can be downloaded.
+	CSV, JSON string
+	// Open shows the table from the beginning.
+	Open bool
+}
+
+// Wides and Narrows are the drawings.
+func (p panel) WideChart() template.HTML   { return p.Chart.Draw(chart.Wide) }
+func (p panel) NarrowChart() template.HTML { return p.Chart.Draw(chart.Narrow) }
+
+// A table has texts, figures (collector.Figure), numbers (uint64, float64 for shares) and days.
+type table struct {
+	Head []string
+	Rows [][]any
+}
+
+// A tile is one figure, with its change against the period before.
+type tile struct {
+	Name, Explain string
+	Value         string
+	Number        bool
+	Change        string
+	Up, Down      bool
+	Spark         template.HTML
+}
+
+// A choice is one of several views.
+type choice struct {
+	Name, URL string
+	Current   bool
+}
+
+// pageData is what a page shows.
+type pageData struct {
+	frame
+	Path    string // of the page, without the view
+	Intro   string
+	Ranges  []choice
+	From    string
+	To      string
+	Hidden  []hidden // fields of the form for an own range
+	Choices []choiceRow
+	Tiles   []tile
+	Panels  []panel
+	AsOf    string
+	Notice  string
+	Public  bool
+	K       int
+	Start   *start
+	Admin   bool
+	Issues  []issueForm
+	Release []string // versions whose day can be set
+	Saved   bool
+}
+
+// Statuses are what can be said of a fault.
+func (pageData) Statuses() []string {
+	return []string{string(collector.IssueOpen), string(collector.IssueIgnored), string(collector.IssueFixed)}
+}
+
+type hidden struct{ Name, Value string }
+
+type choiceRow struct {
+	Name    string
+	Choices []choice
+}
+
+// start is what an app without installations shows.
+type start struct{ Command string }
+
+// A view is the state of a page: what is in its address.
+type view struct {
+	viewer
+	page     string
+	span     collector.Range
+	days     int // 0 for an own range
+	today    collector.Day
+	since    collector.Day
+	values   url.Values
+	revision uint64
+}
+
+// ranges are the lengths that can be chosen, in days.
+var ranges = []int{7, 28, 90, 400}
+
+const defaultRange = 90
+
+var errView = errors.New("the address is not right")
+
+// read reads the view of a request.
+func (d *dashboard) read(r *http.Request, v viewer) (view, error) {
+	s := view{viewer: v, page: r.PathValue("page"), values: r.URL.Query(), revision: d.c.Revision(v.app.Num)}
+	var err error
+	if s.today, s.since, err = d.c.Today(v.app.Num); err != nil {
+		return s, err
+	}
+	from, to := s.values.Get("from"), s.values.Get("to")
+	if from != "" || to != "" {
+		s.span.To = s.today
+		if to != "" {
+			if s.span.To, err = collector.ParseDay(to); err != nil {
+				return s, fmt.Errorf("%w: %w", errView, err)
+			}
+		}
+		s.span.From = s.span.To - defaultRange + 1
+		if from != "" {
+			if s.span.From, err = collector.ParseDay(from); err != nil {
+				return s, fmt.Errorf("%w: %w", errView, err)
+			}
+		}
+		if s.span.To < s.span.From || s.span.To-s.span.From >= collector.MaxRangeDays {
+			return s, fmt.Errorf("%w: the range has to begin before it ends, and to have %d days at most", errView, collector.MaxRangeDays)
+		}
+		return s, nil
+	}
+	s.days = defaultRange
+	if text := s.values.Get("days"); text != "" {
+		if s.days, err = strconv.Atoi(text); err != nil || s.days < 1 || s.days > collector.MaxRangeDays {
+			return s, fmt.Errorf("%w: days has to be a number from 1 to %d", errView, collector.MaxRangeDays)
+		}
+	}
+	s.span = collector.Range{From: s.today - collector.Day(s.days) + 1, To: s.today}
+	return s, nil
+}
+
+// with gives the address of the page with other parameters: pairs of names and values, an empty value for none.
+func (v view) with(pairs ...string) string {
+	values := url.Values{}
+	for name, list := range v.values {
+		if len(list) > 0 && (name != "saved") {
+			values.Set(name, list[0])
+		}
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if values.Del(pairs[i]); pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v.path("") + query(values)
+}
+
+func (v view) path(file string) string {
+	p := "/a/" + v.app.Key + "/" + v.page
+	if file != "" {
+		p += "/" + file
+	}
+	return p
+}
+
+func query(values url.Values) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
+// A kind is one of the pages.
+type kind struct {
+	id, name string
+	need     access.Scope // empty: the public version is possible
+	make     func(d *dashboard, r *http.Request, v view, p *pageData) error
+	ranged   bool
+}
+
+var kinds []kind
+
+func init() {
+	kinds = []kind{
+		{"overview", "Overview", "", (*dashboard).overview, true},
+		{"versions", "Versions", "", (*dashboard).versions, true},
+		{"retention", "Retention", "", (*dashboard).retention, true},
+		{"features", "Platforms and features", "", (*dashboard).features, true},
+		{"health", "Health", "", (*dashboard).health, true},
+		{"quality", "Data quality", access.Read, (*dashboard).quality, true},
+		{"settings", "Settings", access.Admin, nil, false}, // it has a template and data of its own: see showSettings
+	}
+}
+
+func kindOf(id string) (kind, bool) {
+	for _, k := range kinds {
+		if k.id == id {
+			return k, true
+		}
+	}
+	return kind{}, false
+}
+
+// build makes the data of the page that a request asks for. If that is not possible it has answered.
+func (d *dashboard) build(w http.ResponseWriter, r *http.Request) (*pageData, view, bool) {
+	k, ok := kindOf(r.PathValue("page"))
+	if !ok || k.make == nil {
+		d.problem(w, r, http.StatusNotFound, "There is no such page.")
+		return nil, view{}, false
+	}
+	who, ok := d.viewer(w, r, k.need)
+	if !ok {
+		return nil, view{}, false
+	}
+	v, err := d.read(r, who)
+	if err == nil && k.need != access.Admin && d.unchanged(w, r, v) {
+		return nil, v, false
+	}
+	p := &pageData{frame: d.frame(r, k.name), Path: v.path(""), Public: who.view.Public, K: who.k(), Admin: who.admin}
+	if err == nil {
+		d.fill(p, v, k)
+		err = k.make(d, r, v, p)
+	}
+	if err != nil {
+		d.explain(w, r, err)
+		return nil, v, false
+	}
+	for i := range p.Panels {
+		panel := &p.Panels[i]
+		panel.CSV = v.path(panel.ID+".csv") + query(v.values)
+		panel.JSON = v.path(panel.ID+".json") + query(v.values)
+	}
+	return p, v, true
+}
+
+// fill sets what pages have in common.
+func (d *dashboard) fill(p *pageData, v view, k kind) {
+	for _, other := range kinds {
+		if other.need == access.Admin && !v.admin || other.need == access.Read && !v.reads {
+			continue
+		}
+		values := url.Values{}
+		for _, name := range []string{"days", "from", "to"} {
+			if value := v.values.Get(name); value != "" {
+				values.Set(name, value)
+			}
+		}
+		p.Pages = append(p.Pages, link{other.name, "/a/" + v.app.Key + "/" + other.id + query(values), other.id == k.id})
+	}
+	for i := range p.Apps {
+		p.Apps[i].URL += query(v.values)
+	}
+	p.Saved = v.values.Get("saved") != ""
+	if !k.ranged {
+		return
+	}
+	for _, days := range ranges {
+		p.Ranges = append(p.Ranges, choice{
+			strconv.Itoa(days) + " days", v.with("days", strconv.Itoa(days), "from", "", "to", ""), v.days == days,
+		})
+	}
+	p.From, p.To = v.span.From.String(), v.span.To.String()
+	for name, values := range v.values {
+		if len(values) > 0 && name != "days" && name != "from" && name != "to" && name != "saved" {
+			p.Hidden = append(p.Hidden, hidden{name, values[0]})
+		}
+	}
+}
+
+// unchanged sets the page's tag, and tells whether the browser has it already.
+func (d *dashboard) unchanged(w http.ResponseWriter, r *http.Request, v view) bool {
+	grant, _ := d.opts.Access.Grant(r)
+	tag := fmt.Sprintf(`W/"%s-%d-%d-%d-%s"`, d.opts.Version, v.app.Num, v.revision, v.today, hash(grant.Name, r.URL.RequestURI(), fmt.Sprint(d.c.Apps())))
+	h := w.Header()
+	h.Set("ETag", tag)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Vary", "Cookie, Authorization")
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return true
+	}
+	return false
+}
+
+// explain shows a page for an error.
+func (d *dashboard) explain(w http.ResponseWriter, r *http.Request, err error) {
+	for _, known := range []error{errView, collector.ErrRange, collector.ErrWindow, collector.ErrGrain, collector.ErrDimension, collector.ErrNoDay} {
+		if errors.Is(err, known) {
+			d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
+			return
+		}
+	}
+	d.log.Warn("Page cannot be made", "error", err.Error())
+	d.problem(w, r, http.StatusServiceUnavailable, "The figures cannot be read now. Try again in a moment.")
+}
+
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// page shows a page.
+func (d *dashboard) page(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("page") == "settings" {
+		if v, ok := d.viewer(w, r, access.Admin); ok {
+			d.showSettings(w, r, v, "")
+		}
+		return
+	}
+	if p, _, ok := d.build(w, r); ok {
+		d.render(w, r, http.StatusOK, "page.html", p)
+	}
+}
+
+// download gives the table of one panel.
+func (d *dashboard) download(w http.ResponseWriter, r *http.Request) {
+	id, format, _ := strings.Cut(r.PathValue("file"), ".")
+	if format != "csv" && format != "json" {
+		d.problem(w, r, http.StatusNotFound, "There is no such file.")
+		return
+	}
+	p, v, ok := d.build(w, r)
+	if !ok {
+		return
+	}
+	for _, panel := range p.Panels {
+		if panel.ID != id {
+			continue
+		}
+		var body bytes.Buffer
+		var err error
+		if format == "csv" {
+			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+			err = panel.Table.csv(&body)
+		} else {
+			w.Header().Set("Content-Type", "application/json")
+			err = panel.Table.json(&body, panel)
+		}
+		if err != nil {
+			d.explain(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.%s"`, v.app.Key, id, format))
+		send(w, r, body.Bytes(), nil)
+		return
+	}
+	d.problem(w, r, http.StatusNotFound, "There is no such file.")
+}
+
+func (t table) csv(body *bytes.Buffer) error {
+	out := csv.NewWriter(body)
+	write := func(cells []string) {
+		for i := range cells {
+			cells[i] = csvText(cells[i])
+		}
+		out.Write(cells)
+	}
+	write(append([]string(nil), t.Head...))
+	for _, row := range t.Rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = plain(cell)
+		}
+		write(cells)
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// csvText gives a text as it stands in a cell of a spreadsheet: one that would be taken for a formula gets a quote before
+// it. Numbers are left as they are.
+func csvText(text string) string {
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		return text
+	}
+	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
+func (t table) json(body *bytes.Buffer, p panel) error {
+	rows := make([]map[string]any, 0, len(t.Rows))
+	for _, row := range t.Rows {
+		object := make(map[string]any, len(row))
+		for i, cell := range row {
+			if i < len(t.Head) {
+				if f, ok := cell.(float64); ok && math.IsNaN(f) {
+					cell = nil
+				}
+				object[t.Head[i]] = cell
+			}
+		}
+		rows = append(rows, object)
+	}
+	return json.NewEncoder(body).Encode(map[string]any{"title": p.Title, "rows": rows})
+}
+
+// plain gives a cell as text without any formatting.
+func plain(cell any) string {
+	switch c := cell.(type) {
+	case collector.Figure:
+		if c == nil {
+			return ""
+		}
+		return strconv.FormatUint(*c, 10)
+	case float64:
+		if math.IsNaN(c) {
+			return ""
+		}
+		return strconv.FormatFloat(c, 'f', 4, 64)
+	}
+	return fmt.Sprint(cell)
+}
+
+// figure gives a cell as it stands on a page: numbers in groups of three digits, shares in percent. What is not known or
+// hidden has a mark of its own.
+func figure(cell any) template.HTML {
+	switch c := cell.(type) {
+	case collector.Figure:
+		if c == nil {
+			return `<span class="none">–</span>`
+		}
+		return number(*c)
+	case uint64:
+		return number(c)
+	case int:
+		return number(uint64(max(0, c)))
+	case float64:
+		if math.IsNaN(c) {
+			return `<span class="none">–</span>`
+		}
+		return template.HTML(fmt.Sprintf("%.1f&nbsp;%%", c*100)) //nolint:gosec // a number
+	}
+	return template.HTML(template.HTMLEscapeString(fmt.Sprint(cell))) //nolint:gosec // escaped
+}
+
+func number(n uint64) template.HTML {
+	return template.HTML(`<data value="` + strconv.FormatUint(n, 10) + `">` + grouped(n) + `</data>`) //nolint:gosec // a number
+}
+
+// grouped writes a number in groups of three digits.
+func grouped(n uint64) string {
+	digits := strconv.FormatUint(n, 10)
+	var b strings.Builder
+	for i, r := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteString("\u202f")
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// value gives a figure for a chart.
+func value(f collector.Figure) float64 {
+	if f == nil {
+		return math.NaN()
+	}
+	return float64(*f)
+}
+
+// textOf gives a figure for a tile.
+func textOf(f collector.Figure, k int) string {
+	if f == nil {
+		return "< " + strconv.Itoa(k)
+	}
+	return grouped(*f)
+}
