@@ -1,0 +1,222 @@
+package simulate
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"math/rand/v2"
+
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A kind is what makes an installation special.
+type kind uint8
+
+const (
+	usual kind = iota
+	once
+	memory
+	late
+	clone
+	development
+	forged
+)
+
+// An installation is one that lives, on a day.
+type installation struct {
+	random *rand.Rand
+	kind   kind
+	id     string
+	born   int
+
+	// What it is like.
+	system, release, machine string
+	deployment               report.Deployment
+	store                    string
+	tls                      bool
+	users                    int // the bucket; it grows
+	weekend                  bool
+	diligence                float64 // how likely it reports on a day on which it runs
+	haste                    float64 // the mean of the days until it takes up a release
+	frozen                   bool    // it never does
+	pre                      bool
+
+	// How it is.
+	running int // the release
+	next    int // the release that it goes to on day when, if it is not the running one
+	when    int
+	away    int // on vacation up to and without this day
+	persist int // days until a late one is persisted
+	faults  []counted
+	twin    *installation
+}
+
+// usersBuckets are the values of a fact that grows.
+var usersBuckets = []string{"1", "2-9", "10-99", "100-999", ">=1000"}
+
+func newInstallation(f *Fleet, i, day int, random *rand.Rand) *installation {
+	in := &installation{random: random, born: day}
+	in.kind = f.config.Shares.kind(random.Float64())
+	in.id = newID(random)
+	in.shape(day)
+	in.choose(f, day)
+	switch in.kind {
+	case late:
+		in.persist = 1 + random.IntN(10)
+	case clone:
+		twin := *in
+		in.twin = &twin
+		for twin.stamp() == in.stamp() {
+			twin.shape(day)
+		}
+	}
+	return in
+}
+
+func (s *Shares) kind(u float64) kind {
+	for _, k := range []struct {
+		share float64
+		kind  kind
+	}{{s.Once, once}, {s.Memory, memory}, {s.Late, late}, {s.Clones, clone}, {s.Development, development}} {
+		if u < k.share {
+			return k.kind
+		}
+		u -= k.share
+	}
+	return usual
+}
+
+// newID gives a random UUID of version 4.
+func newID(random *rand.Rand) string {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:8], random.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], random.Uint64())
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	var text [36]byte
+	hex.Encode(text[0:8], b[0:4])
+	hex.Encode(text[9:13], b[4:6])
+	hex.Encode(text[14:18], b[6:8])
+	hex.Encode(text[19:23], b[8:10])
+	hex.Encode(text[24:36], b[10:16])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return string(text[:])
+}
+
+// A weighted value is chosen as often as its weight says.
+type weighted struct {
+	value  string
+	weight float64
+}
+
+func pick(random *rand.Rand, from ...weighted) string {
+	var sum float64
+	for _, w := range from {
+		sum += w.weight
+	}
+	u := random.Float64() * sum
+	for _, w := range from {
+		if u -= w.weight; u < 0 {
+			return w.value
+		}
+	}
+	return from[len(from)-1].value
+}
+
+// shape makes the machine and what is set up on it. Larger deployments have more users, other stores and more often TLS.
+func (in *installation) shape(int) {
+	r := in.random
+	in.deployment = report.Deployment(pick(r, weighted{"container", 55}, weighted{"bare", 20}, weighted{"vm", 12},
+		weighted{"kubernetes", 10}, weighted{"unknown", 3}))
+	large := in.deployment == report.DeploymentKubernetes
+	in.system, in.machine = "linux", pick(r, weighted{"amd64", 80}, weighted{"arm64", 18}, weighted{"arm", 2})
+	if in.deployment == report.DeploymentBare {
+		in.system = pick(r, weighted{"linux", 70}, weighted{"windows", 18}, weighted{"darwin", 8}, weighted{"freebsd", 4})
+	}
+	switch in.system {
+	case "linux":
+		in.release = pick(r, weighted{"5.15", 15}, weighted{"6.1", 25}, weighted{"6.8", 30}, weighted{"6.12", 30})
+	case "windows":
+		in.release = pick(r, weighted{"10.0.19045", 30}, weighted{"10.0.26100", 70})
+	case "darwin":
+		in.release = pick(r, weighted{"23.6", 40}, weighted{"24.5", 60})
+	default:
+		in.release = "14.2"
+	}
+	in.users = min(len(usersBuckets)-1, int(r.ExpFloat64()*1.2))
+	postgres := 15.0
+	if large {
+		in.users = min(len(usersBuckets)-1, in.users+1+r.IntN(2))
+		postgres = 70
+	}
+	in.store = pick(r, weighted{"sqlite", 100 - postgres - 5}, weighted{"postgres", postgres}, weighted{"mysql", 5})
+	in.tls = r.Float64() < 0.35+0.12*float64(in.users)
+	in.weekend = r.Float64() < 0.75
+	in.diligence = 0.8 + 0.2*math.Sqrt(r.Float64())
+	in.haste = math.Exp(r.NormFloat64()*1.1 + 2) // the median is a week
+	in.frozen = r.Float64() < 0.05
+	in.pre = r.Float64() < 0.03
+}
+
+// stamp stands for the machine.
+func (in *installation) stamp() string {
+	return in.system + in.release + in.machine + string(in.deployment)
+}
+
+// choose gives a new installation its version: mostly the newest.
+func (in *installation) choose(f *Fleet, day int) {
+	in.running = f.newest(day, in.pre)
+	for in.running > 0 && in.random.Float64() < 0.2 {
+		in.running = f.before(in.running)
+	}
+	in.next = in.running
+}
+
+// ends tells whether an installation stops for good after a day: early on more often than later.
+func (in *installation) ends(day int) bool {
+	if in.kind == once {
+		return true
+	}
+	age := float64(day - in.born)
+	return in.random.Float64() < 0.0015+0.05*math.Exp(-age/4)
+}
+
+// reports tells whether an installation is up and reports on a day.
+func (in *installation) reports(f *Fleet, day int) bool {
+	if day == in.born {
+		return true
+	}
+	if day < in.away {
+		return false
+	}
+	if in.random.Float64() < 1.0/150 {
+		in.away = day + 5 + int(in.random.ExpFloat64()*20) // some of them longer than the longest window
+		return false
+	}
+	likely := in.diligence
+	if f.weekend(day) && !in.weekend {
+		likely = 0.1
+	}
+	return in.random.Float64() < likely
+}
+
+// update moves an installation on: to a newer release, back to an older one, to more users.
+func (in *installation) update(f *Fleet, day int) {
+	if in.next != in.running && day >= in.when {
+		if in.next > in.running && in.random.Float64() < 0.01 {
+			back := in.running // it did not go well: back, and once more in two weeks
+			in.running, in.next, in.when = in.next, back, day+2
+			return
+		}
+		in.running = in.next
+	}
+	newest := f.newest(day, in.pre)
+	if in.next == in.running && newest > in.running && !in.frozen {
+		in.next, in.when = newest, day+int(in.random.ExpFloat64()*in.haste)
+	}
+	if in.random.Float64() < 0.002 && in.users < len(usersBuckets)-1 {
+		in.users++
+	}
+	if in.random.Float64() < 0.0005 {
+		in.tls = !in.tls
+	}
+}
