@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -46,8 +47,11 @@ collector its data in --data-dir.
 Nothing is sent before the operator grants telemetry: on the operator's page, at the terminal when it asks, with "rollcall
 enable", or with --yes. Then the installation is counted within seconds, in the app that --app names.
 
+With --demo, a simulated fleet is counted beside it in an app of its own. A demo keeps its collector's data in a temporary
+folder, and removes that at the end.
+
 The sign-in link is printed once. It is good for as long as this runs, for whoever has it.`,
-		Example: "  rollcall up\n  rollcall up --app myapp --data-dir /srv/rollcall",
+		Example: "  rollcall up --demo\n  rollcall up --app myapp --data-dir /srv/rollcall",
 		Args:    noArguments,
 		RunE:    u.run,
 	}
@@ -62,6 +66,7 @@ type up struct {
 	listen          string
 	collectorListen string
 	hostVersion     string
+	demo            bool
 	yes             bool
 }
 
@@ -73,21 +78,34 @@ func (u *up) add(cmd *cobra.Command) {
 	addSetting(flags, textSetting(&u.listen, "address", defaultListen), "listen", "address of the agent's local server")
 	addSettingFrom(flags, textSetting(&u.collectorListen, "address", defaultCollectorListen), "collector-listen",
 		variable("collector-listen"), "address of the collector")
+	flags.BoolVar(&u.demo, "demo", false, "count a simulated fleet as well, in a temporary data folder")
 	flags.BoolVarP(&u.yes, "yes", "y", false, "grant telemetry: to this collector, which is your own")
 	u.logging.add(cmd)
 }
 
 func (u *up) run(cmd *cobra.Command, _ []string) error {
+	if u.demo && originOf(cmd.Flag("data-dir")) == byFlag {
+		return withHint(errors.New("both --demo and --data-dir are given"), "a demo has a temporary data folder")
+	}
 	if err := u.folder.check(); err != nil {
 		return err
 	}
 	u.place.app = cmp.Or(u.place.app, defaultUpApp)
 	ctx, done := untilSignal(cmd.Context(), upStopTimeout+time.Second)
 	defer done()
+	dir := u.folder.dir
+	if u.demo {
+		temporary, err := os.MkdirTemp("", "rollcall-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(temporary)
+		dir = temporary
+	}
 	log := u.logging.logger(cmd.ErrOrStderr())
 	link := newSignInLink()
 	count, err := process.Open(ctx, process.Options{
-		Dir: u.folder.dir, Listen: u.collectorListen, StopTimeout: upStopTimeout, Version: buildVersion().Version,
+		Dir: dir, Listen: u.collectorListen, StopTimeout: upStopTimeout, Version: buildVersion().Version,
 		Logger: log, Wrap: link.wrap,
 	})
 	if err != nil {
@@ -125,7 +143,7 @@ func (u *up) prepare(ctx context.Context, cmd *cobra.Command, count *process.Pro
 	if err := link.open(ctx, count.Access()); err != nil {
 		return nil, nil, err
 	}
-	if err := u.addApps(ctx, count.Collector()); err != nil {
+	if err := u.addApps(ctx, cmd.ErrOrStderr(), count.Collector()); err != nil {
 		return nil, nil, err
 	}
 	service, local, err := u.newAgent(cmd, address, log)
@@ -135,12 +153,15 @@ func (u *up) prepare(ctx context.Context, cmd *cobra.Command, count *process.Pro
 	return service, local, err
 }
 
-// addApps adds the app of this installation, if it is not there yet.
-func (u *up) addApps(ctx context.Context, c *collector.Collector) error {
+// addApps adds what is not there yet: the app of this installation, and with --demo the simulated fleet's.
+func (u *up) addApps(ctx context.Context, out io.Writer, c *collector.Collector) error {
 	if _, ok := c.App(u.place.app); !ok {
 		if _, err := c.AddApp(ctx, collector.App{Key: u.place.app}); err != nil {
 			return err
 		}
+	}
+	if u.demo {
+		return addDemo(ctx, out, c)
 	}
 	return nil
 }

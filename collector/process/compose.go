@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rollcall-dev/rollcall/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/collector/server"
 )
 
@@ -27,9 +28,20 @@ func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	pages, err := dashboard.New(dashboard.Options{
+		Collector: d.collector,
+		Access:    d.access,
+		Title:     o.Title,
+		Version:   o.Version,
+		Logger:    o.Logger,
+	})
+	if err != nil {
+		return parts{}, err
+	}
 	s, err := server.New(server.Options{
 		Collector:      d.collector,
 		Access:         d.access,
+		Dashboard:      pages,
 		TrustedProxies: o.TrustedProxies,
 		Country:        country,
 		Limits:         o.Limits,
