@@ -14,8 +14,8 @@ import (
 // The fleet of a demo: enough for each chart to have something to show, and few enough to be there within seconds.
 const (
 	demoApp           = "demo"
-	demoInstallations = 2000
-	demoDays          = 200
+	demoInstallations = 1200
+	demoDays          = 120
 	demoSeed          = 1
 )
 
