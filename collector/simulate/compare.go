@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/report"
@@ -74,24 +75,18 @@ func (c *comparer) series() error {
 	for _, p := range got.Points {
 		points[p.Day] = p
 	}
+	begun := false
 	for _, want := range c.truth.Series(c.r) {
 		p, ok := points[want.Day]
-		if !ok && want == (Day{Day: want.Day}) {
-			continue // a collector begins with the first sign of an installation
+		if !ok && !begun && want.New == 0 {
+			continue // a collector's days begin with the first installation, not with IDs that are none
 		}
+		begun = true
 		if !ok || p.Gap {
 			c.wrong("is missing", nil, "series of %s", want.Day)
 			continue
 		}
-		active := []collector.Figure{p.Active.Day, p.Active.Week, p.Active.Days28, p.Active.Days30}
-		established := []collector.Figure{p.Established.Day, p.Established.Week, p.Established.Days28, p.Established.Days30}
-		for w, days := range windows {
-			c.figure(active[w], want.Active[w], "%s, active in %d days", want.Day, days)
-			c.figure(established[w], want.Established[w], "%s, established in %d days", want.Day, days)
-		}
-		c.figure(p.New, want.New, "%s, new", want.Day)
-		c.figure(p.Returning, want.Returning, "%s, returning", want.Day)
-		c.figure(p.Lost, want.Lost, "%s, lost", want.Day)
+		c.point(p, want)
 		c.figure(p.InMemory, want.InMemory, "%s, in memory", want.Day)
 		c.figure(p.Excluded, want.Excluded, "%s, excluded", want.Day)
 	}
@@ -99,6 +94,18 @@ func (c *comparer) series() error {
 		c.figure(got.MedianAge, want, "median age")
 	}
 	return nil
+}
+
+func (c *comparer) point(p collector.SeriesPoint, want Day) {
+	active := []collector.Figure{p.Active.Day, p.Active.Week, p.Active.Days28, p.Active.Days30}
+	established := []collector.Figure{p.Established.Day, p.Established.Week, p.Established.Days28, p.Established.Days30}
+	for w, days := range windows {
+		c.figure(active[w], want.Active[w], "%s, active in %d days", want.Day, days)
+		c.figure(established[w], want.Established[w], "%s, established in %d days", want.Day, days)
+	}
+	c.figure(p.New, want.New, "%s, new", want.Day)
+	c.figure(p.Returning, want.Returning, "%s, returning", want.Day)
+	c.figure(p.Lost, want.Lost, "%s, lost", want.Day)
 }
 
 // splits compares all dimensions on the last day, and on two days before it.
@@ -161,26 +168,33 @@ func (c *comparer) pairs() error {
 
 func (c *comparer) retention() error {
 	for _, g := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
-		got, err := c.from.Retention(c.ctx, c.app, g, c.r, collector.View{})
-		if err != nil {
-			return fmt.Errorf("retention by %s: %w", g, err)
+		if err := c.cohorts(g, c.r, c.truth.Retention(g, c.r)); err != nil {
+			return err
 		}
-		cohorts := make(map[collector.Day]collector.Cohort)
-		for _, cohort := range got.Cohorts {
-			cohorts[cohort.From] = cohort
+	}
+	return nil
+}
+
+func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []Cohort) error {
+	got, err := c.from.Retention(c.ctx, c.app, g, r, collector.View{})
+	if err != nil {
+		return fmt.Errorf("retention by %s: %w", g, err)
+	}
+	cohorts := make(map[collector.Day]collector.Cohort)
+	for _, cohort := range got.Cohorts {
+		cohorts[cohort.From] = cohort
+	}
+	for _, want := range all {
+		cohort := cohorts[want.From]
+		if len(cohort.Cells) != len(want.Cells) {
+			if want.Size > 0 {
+				c.wrong("got %d cells, want %d", []any{len(cohort.Cells), len(want.Cells)}, "retention by %s, %s", g, want.From)
+			}
+			continue
 		}
-		for _, want := range c.truth.Retention(g, c.r) {
-			cohort := cohorts[want.From]
-			if len(cohort.Cells) != len(want.Cells) {
-				if want.Size > 0 {
-					c.wrong("got %d cells, want %d", []any{len(cohort.Cells), len(want.Cells)}, "retention by %s, %s", g, want.From)
-				}
-				continue
-			}
-			c.figure(cohort.Size, want.Size, "retention by %s, %s, size", g, want.From)
-			for age, n := range want.Cells {
-				c.figure(cohort.Cells[age].Active, n, "retention by %s, %s, age %d", g, want.From, age)
-			}
+		c.figure(cohort.Size, want.Size, "retention by %s, %s, size", g, want.From)
+		for age, n := range want.Cells {
+			c.figure(cohort.Cells[age].Active, n, "retention by %s, %s, age %d", g, want.From, age)
 		}
 	}
 	return nil
@@ -284,4 +298,28 @@ func (c *comparer) issue(got collector.Issue, want Issue) {
 	if len(got.Versions) != len(want.Versions) {
 		c.wrong("got %d, want %d", []any{len(got.Versions), len(want.Versions)}, "%s, versions", what)
 	}
+}
+
+// Compare is Compare for what is known of a crowd.
+func (t *CrowdTruth) Compare(ctx context.Context, from Answers, app collector.AppNum) (Comparison, error) {
+	day := collector.Range{From: t.Day.Day, To: t.Day.Day}
+	c := &comparer{ctx: ctx, from: from, app: app, r: day}
+	series, err := from.Series(ctx, app, day, collector.View{})
+	if err != nil {
+		return c.Comparison, err
+	}
+	if len(series.Points) != 1 {
+		return c.Comparison, fmt.Errorf("%d points for one day", len(series.Points))
+	}
+	c.point(series.Points[0], t.Day)
+	versions, err := from.Breakdown(ctx, app, collector.DimVersion, 28, day.To, collector.View{})
+	if err != nil {
+		return c.Comparison, err
+	}
+	c.split(versions.Values, maps.Clone(t.Versions), "version")
+	all := collector.Range{From: t.Weeks[0].From, To: day.To}
+	if err := c.cohorts(collector.GrainWeek, all, t.Weeks); err != nil {
+		return c.Comparison, err
+	}
+	return c.Comparison, c.cohorts(collector.GrainMonth, all, t.Months)
 }
