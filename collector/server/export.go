@@ -3,27 +3,34 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/collector"
 )
 
-// export gives the totals of a range day by day, as CSV or JSON lines. There is nothing of single installations in it.
+// export gives the answer to a question as a table: CSV, or one JSON object a line. "of" names the question, whose
+// parameters apply; without it, it is the series. There is nothing of single installations in any of them.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
-	q, app, ok := s.viewer(w, r, false)
-	if !ok || !q.known(w, append([]string{"format"}, rangeParams...)) {
+	of := r.URL.Query().Get("of")
+	if of == "" {
+		of = "series"
+	}
+	at := slices.IndexFunc(questions, func(q question) bool { return q.name == of })
+	if at < 0 {
+		refuse(w, http.StatusBadRequest, "parameter", "parameter of: it is none of "+strings.Join(questionNames(), ", "))
+		return
+	}
+	asked := questions[at]
+	q, app, ok := s.viewer(w, r, asked.private)
+	if !ok || !q.known(w, append([]string{"of", "format"}, asked.params...)) {
 		return
 	}
 	format := q.text("format", "csv")
 	if format != "csv" && format != "jsonl" {
 		q.fail("format", "it is not csv or jsonl")
-	}
-	span := q.span()
-	if q.err != nil {
 		s.explain(w, q.err)
 		return
 	}
@@ -32,59 +39,106 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
 	defer cancel()
-	series, err := s.c.Series(ctx, q.app, span, q.view)
+	result, err := asked.ask(ctx, s.c, q)
+	if q.err != nil {
+		err = q.err
+	}
 	if err != nil {
 		s.explain(w, err)
 		return
 	}
-	var body bytes.Buffer
 	header := w.Header()
-	header.Set("Content-Disposition", `attachment; filename="`+app.Key+"."+format+`"`)
-	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Disposition", `attachment; filename="`+app.Key+"-"+asked.name+"."+format+`"`)
+	t := tableOf(result)
 	if format == "jsonl" {
 		header.Set("Content-Type", "application/x-ndjson")
-		encoder := json.NewEncoder(&body)
-		for _, p := range series.Points {
-			encoder.Encode(p)
-		}
-	} else {
-		header.Set("Content-Type", "text/csv; charset=utf-8")
-		writeCSV(&body, series.Points)
+		compressed(w, r, t.jsonLines())
+		return
 	}
-	compressed(w, r, body.Bytes())
+	header.Set("Content-Type", "text/csv; charset=utf-8")
+	compressed(w, r, t.csv())
 }
 
-var columns = []string{
-	"day", "open", "gap", "active_day", "active_7_days", "active_28_days", "active_30_days", "established_day", "established_7_days",
-	"established_28_days", "established_30_days", "new", "returning", "lost", "forgotten", "in_memory", "excluded",
+func questionNames() (names []string) {
+	for _, q := range questions {
+		names = append(names, q.name)
+	}
+	return names
 }
 
-func writeCSV(body *bytes.Buffer, points []collector.SeriesPoint) {
-	out := csv.NewWriter(body)
-	out.Write(columns)
-	for _, p := range points {
-		a, e := p.Active, p.Established
-		row := []string{p.Day.String(), strconv.FormatBool(p.Open), strconv.FormatBool(p.Gap)}
-		for _, figure := range []collector.Figure{
-			a.Day, a.Week, a.Days28, a.Days30, e.Day, e.Week, e.Days28, e.Days30,
-			p.New, p.Returning, p.Lost, p.Forgotten, p.InMemory, p.Excluded,
-		} {
-			if figure == nil {
-				row = append(row, "")
-				continue
+// csv gives the table in CSV (RFC 4180). Spreadsheets run texts that begin in certain ways as formulas, so that these
+// get an apostrophe in front. What is hidden or unknown is empty.
+func (t *table) csv() []byte {
+	var b bytes.Buffer
+	for i, name := range t.columns {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(csvField(name))
+	}
+	b.WriteString("\r\n")
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i > 0 {
+				b.WriteByte(',')
 			}
-			row = append(row, strconv.FormatUint(*figure, 10))
+			b.WriteString(csvCell(cell))
 		}
-		out.Write(row)
+		b.WriteString("\r\n")
 	}
-	out.Flush()
+	return b.Bytes()
 }
 
-// CSVText gives a text as it stands in a cell of a spreadsheet: one that would be taken for a formula gets a quote before
-// it.
+func csvCell(cell any) string {
+	switch cell := cell.(type) {
+	case nil:
+		return ""
+	case string:
+		return csvField(cell)
+	case collector.Day:
+		return cell.String()
+	}
+	data, _ := json.Marshal(cell) // a number, a boolean, or null
+	if string(data) == "null" {
+		return ""
+	}
+	return string(data)
+}
+
+// CSVText gives a text as it stands in a cell of a spreadsheet: one that would be taken for a formula gets an apostrophe
+// before it.
 func CSVText(text string) string {
 	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text
 	}
 	return text
+}
+
+// csvField gives a text as a field of CSV.
+func csvField(text string) string {
+	text = CSVText(text)
+	if strings.ContainsAny(text, "\",;\t\r\n") {
+		return `"` + strings.ReplaceAll(text, `"`, `""`) + `"`
+	}
+	return text
+}
+
+// jsonLines gives the table as one JSON object a line.
+func (t *table) jsonLines() []byte {
+	var b bytes.Buffer
+	for _, row := range t.rows {
+		b.WriteByte('{')
+		for i, cell := range row {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			name, _ := json.Marshal(t.columns[i])
+			value, _ := json.Marshal(cell) // texts, numbers, days, booleans and null
+			b.Write(name)
+			b.WriteByte(':')
+			b.Write(value)
+		}
+		b.WriteString("}\n")
+	}
+	return b.Bytes()
 }

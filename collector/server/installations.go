@@ -17,6 +17,8 @@ const (
 	lookupBurst = 20
 	lookupEvery = 10 * time.Second
 	lookupKeys  = 64 << 10
+	// forgetWait bounds a deletion, which takes longer than a question: nothing of it may be left in the files.
+	forgetWait = 50 * time.Second
 )
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
@@ -25,6 +27,9 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 func (s *Server) own(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
 	w.Header().Set("Cache-Control", "no-store")
 	id = strings.ToLower(r.PathValue("id"))
+	if !s.ownSite(w, r) {
+		return "", false
+	}
 	if !uuid.MatchString(id) {
 		refuse(w, http.StatusBadRequest, "out_of_bounds", "the installation ID is not a UUID")
 		return "", false
@@ -69,7 +74,7 @@ func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
+	ctx, cancel := context.WithTimeout(r.Context(), forgetWait)
 	defer cancel()
 	receipt, err := s.c.Forget(ctx, id)
 	if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -118,7 +117,15 @@ type sender struct {
 // the proxies say, read from the right up to the first address that is none of them.
 func (s *Server) sender(r *http.Request) sender {
 	addr := ClientAddr(r, s.opts.TrustedProxies)
-	return sender{addr, limit.Prefix(addr)}
+	return sender{addr, prefixKey(addr)}
+}
+
+// prefixKey gives the key of an address. Connections without one share one.
+func prefixKey(addr netip.Addr) limit.Key {
+	if !addr.IsValid() {
+		return limit.Of("")
+	}
+	return limit.Prefix(addr)
 }
 
 // ClientAddr gives the address of the client of a request; see [Options.TrustedProxies]. The zero address is not known.
@@ -130,11 +137,11 @@ func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 	for forwarded != "" {
 		at := strings.LastIndexByte(forwarded, ',')
-		hop, err := netip.ParseAddr(strings.TrimSpace(forwarded[at+1:]))
-		if err != nil {
+		hop := parseAddr(strings.TrimSpace(forwarded[at+1:]))
+		if !hop.IsValid() {
 			return addr // the nearest that is believed and can be read
 		}
-		addr = hop.Unmap().WithZone("")
+		addr = hop
 		if !isTrusted(addr, trusted) {
 			return addr
 		}
@@ -148,13 +155,18 @@ func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return parseAddr(r.RemoteAddr)
+}
+
+// parseAddr reads an address with or without a port; some proxies add one. The zero address is none.
+func parseAddr(text string) netip.Addr {
+	addr, err := netip.ParseAddr(text)
 	if err != nil {
-		return netip.Addr{}
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
+		withPort, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return netip.Addr{}
+		}
+		addr = withPort.Addr()
 	}
 	return addr.Unmap().WithZone("")
 }

@@ -93,14 +93,20 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // counted counts the requests to a path.
 func (s *Server) counted(path string, next http.HandlerFunc) http.Handler {
 	if s.metrics == nil {
-		return next
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer s.survive(w, path)
+			next(w, r)
+		})
 	}
 	duration := s.metrics.duration.WithLabelValues(path)
 	ok := s.metrics.requests.WithLabelValues(path, "200")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		recorded := statusWriter{ResponseWriter: w}
-		next(&recorded, r)
+		func() {
+			defer s.survive(&recorded, path)
+			next(&recorded, r)
+		}()
 		duration.Observe(time.Since(began).Seconds())
 		if recorded.status == http.StatusOK {
 			ok.Inc()

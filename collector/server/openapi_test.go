@@ -51,7 +51,7 @@ var summaries = map[string]string{
 	"GET /metrics":                         "Metrics in Prometheus' format.",
 	"GET /api/openapi.json":                "This description.",
 	"GET /api/v1/apps":                     "The apps that the asker may read.",
-	"GET /api/v1/apps/{app}/export":        "The totals day by day, as CSV or JSON lines.",
+	"GET /api/v1/apps/{app}/export":        "The answer to the question that of names, as CSV or JSON lines; without it, the series.",
 	"GET /api/v1/apps/{app}/badge/{badge}": "A picture with one figure of a public app: active.svg or version.svg.",
 	"GET /api/v1/apps/{app}/series":        "Active, new, returning and lost installations day by day.",
 	"GET /api/v1/apps/{app}/dimensions":    "The dimensions by which installations can be split.",
@@ -86,8 +86,14 @@ var results = map[string]any{
 
 func describeAPI(t *testing.T) object {
 	t.Helper()
-	params := map[string][]string{"/api/v1/apps/{app}/export": append([]string{"format"}, rangeParams...)}
+	const export = "/api/v1/apps/{app}/export"
+	params := map[string][]string{export: {"of", "format"}}
 	for _, q := range questions {
+		for _, p := range q.params {
+			if !slices.Contains(params[export], p) {
+				params[export] = append(params[export], p)
+			}
+		}
 		params["/api/v1/apps/{app}/"+q.name] = q.params
 	}
 	schemas := object{

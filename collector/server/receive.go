@@ -69,6 +69,10 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 
 // body reads a report's body, no more than its limit and one byte. Done gives the buffer back: nothing of it is kept.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, limit int) (body []byte, done func(), ok bool) {
+	if !s.ownSite(w, r) {
+		s.refused(0, refusedOrigin)
+		return nil, nil, false
+	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		s.refused(0, "content_encoding")
 		refuse(w, http.StatusUnsupportedMediaType, "content_encoding", "bodies are not compressed")

@@ -22,7 +22,8 @@ import (
 type Options struct {
 	Collector *collector.Collector
 	Access    *access.Keeper
-	// Dashboard answers all paths that are not the server's own; nil for none.
+	// Dashboard answers all paths that are not the server's own; nil for none. What it and Legacy see as the request's
+	// RemoteAddr is the client's address, and the scheme of the URL is https where the client came over TLS.
 	Dashboard http.Handler
 	// Legacy answers the paths of the YA-WAMF wire format; nil for none.
 	Legacy http.Handler
@@ -50,6 +51,9 @@ type Server struct {
 	log     *slog.Logger
 	limits  *limiter
 	lookups *limit.Table
+	// requests limits all requests but reports.
+	requests *limit.Table
+	origins  *http.CrossOriginProtection
 	metrics *metrics
 	ready   readiness
 	mux     *http.ServeMux
@@ -74,7 +78,8 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts: opts, c: opts.Collector, access: opts.Access, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
-		limits: newLimiter(opts.Limits), lookups: newLookups(), mux: http.NewServeMux(),
+		limits: newLimiter(opts.Limits), lookups: newLookups(), requests: newRequests(), origins: http.NewCrossOriginProtection(),
+		mux: http.NewServeMux(),
 	}
 	var err error
 	if s.metrics, err = newMetrics(opts.Metrics); err != nil {
@@ -87,48 +92,53 @@ func New(opts Options) (*Server, error) {
 // Handler gives what answers requests.
 func (s *Server) Handler() http.Handler { return s.mux }
 
-// A route is one path of the server. Docs tells that it is in the OpenAPI description.
+// A route is one path of the server. A hot one has its own limits; the others are limited by outside.
 type route struct {
 	method, path string
 	handler      http.HandlerFunc
+	hot          bool
 }
 
 // table lists the server's own paths; the OpenAPI description has each of them.
 func (s *Server) table() []route {
 	routes := []route{
-		{"POST", "/v1/heartbeat", s.heartbeat},
-		{"POST", "/v1/health", s.health},
-		{"GET", "/v1/installations/{id}", s.describe},
-		{"DELETE", "/v1/installations/{id}", s.forget},
-		{"GET", "/healthz", s.healthz},
-		{"GET", "/readyz", s.readyz},
-		{"GET", "/metrics", s.serveMetrics},
-		{"GET", "/api/openapi.json", s.openAPI},
-		{"GET", "/api/v1/apps", s.apps},
-		{"GET", "/api/v1/apps/{app}/export", s.export},
-		{"GET", "/api/v1/apps/{app}/badge/{badge}", s.badge},
+		{"POST", "/v1/heartbeat", s.heartbeat, true},
+		{"POST", "/v1/health", s.health, true},
+		{"GET", "/v1/installations/{id}", s.describe, false},
+		{"DELETE", "/v1/installations/{id}", s.forget, false},
+		{"GET", "/healthz", s.healthz, false},
+		{"GET", "/readyz", s.readyz, false},
+		{"GET", "/metrics", s.serveMetrics, false},
+		{"GET", "/api/openapi.json", s.openAPI, false},
+		{"GET", "/api/v1/apps", s.apps, false},
+		{"GET", "/api/v1/apps/{app}/export", s.export, false},
+		{"GET", "/api/v1/apps/{app}/badge/{badge}", s.badge, false},
 	}
 	for _, q := range questions {
-		routes = append(routes, route{"GET", "/api/v1/apps/{app}/" + q.name, s.ask(q)})
+		routes = append(routes, route{"GET", "/api/v1/apps/{app}/" + q.name, s.ask(q), false})
 	}
 	return routes
 }
 
 func (s *Server) routes() {
 	for _, r := range s.table() {
-		s.mux.Handle(r.method+" "+r.path, s.counted(r.path, r.handler))
+		handler := r.handler
+		if !r.hot {
+			handler = s.outside(handler)
+		}
+		s.mux.Handle(r.method+" "+r.path, s.counted(r.path, handler))
 	}
 	if s.opts.Legacy != nil {
 		for _, path := range legacyPaths {
-			s.mux.Handle(path, s.counted(path, s.opts.Legacy.ServeHTTP))
+			s.mux.Handle(path, s.counted(path, s.outside(s.opts.Legacy)))
 		}
 	}
 	for _, below := range []string{"/v1/", "/api/"} {
-		s.mux.Handle(below, s.counted(below, func(w http.ResponseWriter, r *http.Request) {
+		s.mux.Handle(below, s.counted(below, s.outside(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusNotFound, "not_found", "there is nothing at this path, or it takes another method")
-		}))
+		})))
 	}
 	if s.opts.Dashboard != nil {
-		s.mux.Handle("/", s.counted("/", s.opts.Dashboard.ServeHTTP))
+		s.mux.Handle("/", s.counted("/", s.outside(s.opts.Dashboard)))
 	}
 }
