@@ -98,7 +98,11 @@ func (l *Loader) close(ctx context.Context, day Day) error {
 }
 
 func (l *Loader) stage() {
-	l.s = l.c.newStage(l.f.today.Time().Add(secondsPerDay / 2 * time.Second))
+	noon := l.f.today.Time().Add(secondsPerDay / 2 * time.Second)
+	if now := time.Now(); noon.After(now) {
+		noon = now
+	}
+	l.s = l.c.newStage(noon)
 	l.fs = newFleetStage(l.f)
 }
 

@@ -113,8 +113,8 @@ func componentPanel(issues []collector.Issue) panel {
 func rates(issues []collector.Issue) panel {
 	p := panel{
 		ID: "rates", Title: "Affected for each 1,000 installations of a version", Wide: true,
-		Explain: "Versions are those that the installations run now.",
-		Table:   table{Head: []string{"fault", "version", "affected", "active", "per 1,000"}},
+		Explain: "Versions are those that the installations run now.", Open: true,
+		Table: table{Head: []string{"fault", "version", "affected", "active", "per 1,000"}},
 	}
 	for _, is := range issues {
 		for _, version := range is.Versions {

@@ -38,9 +38,18 @@ type panel struct {
 	Open bool
 }
 
-// Wides and Narrows are the drawings.
-func (p panel) WideChart() template.HTML   { return p.Chart.Draw(chart.Wide) }
-func (p panel) NarrowChart() template.HTML { return p.Chart.Draw(chart.Narrow) }
+// Drawings are the chart for each width, of which a page shows the one that fits.
+func (p panel) Drawings() []drawing {
+	return []drawing{
+		{"wide-chart", p.Chart.Draw(chart.Wide)}, {"medium-chart", p.Chart.Draw(chart.Medium)}, {"narrow-chart", p.Chart.Draw(chart.Narrow)},
+	}
+}
+
+// A drawing is a chart for one width; its class says for which.
+type drawing struct {
+	Class string
+	SVG   template.HTML
+}
 
 // A table has texts, figures (collector.Figure), numbers (uint64, float64 for shares) and days.
 type table struct {

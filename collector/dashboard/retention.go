@@ -57,7 +57,7 @@ func trianglePanel(answer collector.Retention) panel {
 			p.Table.Rows = append(p.Table.Rows, []any{cohort.From, cohort.Size, uint64(age), cell.Active, share, state(cell.Open, cell.Gap)})
 		}
 	}
-	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts.", len(rows))}}
+	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts.", len(rows))}, SizeHead: "new"}
 	for _, cohort := range rows {
 		line := chart.HeatRow{Name: cohort.From.String(), Size: "–"}
 		if cohort.Size != nil {

@@ -185,7 +185,7 @@ func movesPanel(answer collector.Versions) panel {
 		t.Rows = append(t.Rows, []any{move.From, move.To, move.Count, map[bool]string{true: "upgrade", false: "downgrade"}[move.Up]})
 	}
 	return panel{
-		ID: "moves", Title: "Upgrades and downgrades", Table: t, Open: len(t.Rows) <= 12,
+		ID: "moves", Title: "Upgrades and downgrades", Table: t, Open: true,
 		Explain: fmt.Sprintf("%s upgrades and %s downgrades in the range; the most frequent ones are listed.", orDash(answer.Upgrades), orDash(answer.Downgrades)),
 	}
 }

@@ -34,7 +34,7 @@ func (b Bars) Draw(width float64) template.HTML {
 		}
 		longest = max(longest, len([]rune(bar.Name)))
 	}
-	names := min(float64(longest)*6.8+8, width*0.4)
+	names := min(float64(longest)*7.4+10, width*0.4)
 	notes := 108.0
 	if width <= Narrow {
 		notes = 84
@@ -85,7 +85,7 @@ func (c Columns) Draw(width float64) template.HTML {
 	y := func(v float64) float64 { return zero - (p.bottom-p.top)*v/total }
 	for _, v := range grid {
 		for _, at := range []float64{v, -v} {
-			if at == 0 && v != 0 || y(at) < p.top-1 || y(at) > p.bottom+1 {
+			if at == 0 && math.Signbit(at) || y(at) < p.top-1 || y(at) > p.bottom+1 {
 				continue
 			}
 			d.line(p.left, y(at), p.right, y(at), "grid")
@@ -100,7 +100,9 @@ func (c Columns) Draw(width float64) template.HTML {
 	most := max(2, int((p.right-p.left)/90))
 	every := max(1, (len(c.Labels)+most-1)/most)
 	for i := 0; i < len(c.Labels); i += every {
-		d.text(p.left+step*float64(i), p.bottom+16, "label", "start", c.Labels[i])
+		if x := p.left + step*float64(i); x+6.2*float64(len([]rune(c.Labels[i]))) <= width {
+			d.text(x, p.bottom+16, "label", "start", c.Labels[i])
+		}
 	}
 	x := p.left
 	for n, s := range c.Series {

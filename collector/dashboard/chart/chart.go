@@ -2,8 +2,8 @@
 // address. Colours, light and dark come from classes that the page's style sheet knows: s0 to s7 for series, and axis, grid,
 // label and value. What tells series apart besides colour is their dash, their marker, and a label at the end.
 //
-// A chart is drawn for a width in pixels and not scaled, so that its letters stay readable; a page draws it twice and shows
-// the one that fits.
+// A chart is drawn for a width in pixels and not scaled, so that its letters stay readable; a page draws it for each of
+// the widths below and shows the one that fits.
 package chart
 
 import (
@@ -17,8 +17,9 @@ import (
 
 // Widths that a page draws a chart for.
 const (
-	Wide   = 720
-	Narrow = 320
+	Wide   = 760
+	Medium = 500
+	Narrow = 310
 )
 
 // MaxSeries is how many series have a look of their own.

@@ -26,6 +26,8 @@ type Heat struct {
 	Text    Text
 	Columns []string
 	Rows    []HeatRow
+	// SizeHead stands above the sizes.
+	SizeHead string
 }
 
 // Draw draws the chart for a width; columns that do not fit are left out.
@@ -38,7 +40,7 @@ func (h Heat) Draw(width float64) template.HTML {
 	cell := max(32.0, min(46, (width-names-sizes)/float64(max(1, len(h.Columns)))))
 	columns := min(len(h.Columns), int((width-names-sizes)/cell))
 	d := newDrawing(width, row*float64(len(h.Rows)+1)+2, h.Text)
-	d.text(names+sizes-6, 15, "label", "end", "new")
+	d.text(names+sizes-6, 15, "label", "end", h.SizeHead)
 	for i := range columns {
 		d.text(names+sizes+cell*(float64(i)+.5), 15, "label", "middle", h.Columns[i])
 	}

@@ -60,7 +60,7 @@ func (l Lines) plot(width, height float64) plot {
 	for _, s := range l.Series {
 		longest = max(longest, len([]rune(s.Name)))
 	}
-	labels := min(float64(longest)*6.6+14, width*0.28)
+	labels := min(float64(longest)*7+26, width*0.34)
 	p := plot{left: 40, right: width - labels, top: 10, bottom: height - 24, places: len(l.Labels), percent: l.Percent}
 	most := 0.0
 	for i := range l.Labels {
@@ -113,11 +113,9 @@ func (p plot) axes(d *drawing, labels []string) {
 	most := max(2, int((p.right-p.left)/90))
 	step := max(1, (len(labels)-1+most-1)/most)
 	for i := 0; i < len(labels); i += step {
-		anchor := "middle"
-		if i == 0 && len(labels) > 1 {
-			anchor = "start"
+		if p.x(i)+6.2*float64(len([]rune(labels[i]))) <= d.width {
+			d.text(p.x(i), p.bottom+16, "label", "start", labels[i])
 		}
-		d.text(p.x(i), p.bottom+16, "label", anchor, labels[i])
 	}
 }
 
@@ -153,7 +151,8 @@ func (l Lines) lines(d *drawing, p plot) {
 		limit = ends[i].y - 13
 	}
 	for _, e := range ends {
-		d.text(p.right+9, e.y+4, fmt.Sprintf("name t%d", e.series), "start", fit(l.Series[e.series].Name, d.width-p.right-9))
+		d.marker(p.right+12, e.y, e.series)
+		d.text(p.right+20, e.y+4, "name", "start", fit(l.Series[e.series].Name, d.width-p.right-20))
 	}
 }
 
