@@ -136,7 +136,7 @@ func (s *Server) routes() {
 	for _, below := range []string{"/v1/", "/api/"} {
 		s.mux.Handle(below, s.counted(below, s.outside(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusNotFound, "not_found", "there is nothing at this path, or it takes another method")
-		})))
+		}))))
 	}
 	if s.opts.Dashboard != nil {
 		s.mux.Handle("/", s.counted("/", s.outside(s.opts.Dashboard)))
