@@ -428,3 +428,58 @@ func (d *referenceDocument) value(key Key) Value {
 	}
 	return v
 }
+
+// FuzzQuickWalk holds quickWalk to what walk finds in whatever it does not leave to walk.
+func FuzzQuickWalk(f *testing.F) {
+	addSeeds(f, func(data string) { f.Add([]byte(data)) })
+	f.Add([]byte(`{"a": "\u0011\u00e9\ud800", "b": [-0, 1.5e-7, 01, 1., .5, -]}`))
+	f.Add([]byte("{\"a\": \"\\u001\x15\"}"))
+	f.Fuzz(func(t *testing.T, data []byte) { checkQuickWalk(t, data) })
+}
+
+func TestQuickWalkRandomConfigs(t *testing.T) {
+	understood := 0
+	for seed := range uint64(1000) {
+		g := generator{Rand: rand.New(rand.NewPCG(seed, 0))}
+		g.document()
+		if checkQuickWalk(t, g.Bytes()) {
+			understood++
+		}
+		broken := bytes.Clone(g.Bytes())
+		broken[g.IntN(len(broken))] = "\x00\x10\"\\{}[]:,0e.-t n"[g.IntN(17)]
+		checkQuickWalk(t, broken)
+		checkQuickWalk(t, broken[:g.IntN(len(broken))])
+		if t.Failed() {
+			t.Fatalf("config %d:\n%s", seed, g.Bytes())
+		}
+	}
+	if understood == 0 {
+		t.Error("not one config was understood")
+	}
+}
+
+func checkQuickWalk(t *testing.T, data []byte) (understood bool) {
+	t.Helper()
+	if firstFault(data) != nil {
+		return false
+	}
+	got, ok, notObj := quickWalk(data, fuzzKeys)
+	if !ok {
+		return false
+	}
+	want, err := walk(data, data, fuzzKeys)
+	if !reflect.DeepEqual(notObj, err) {
+		t.Errorf("got error %v, want %v", notObj, err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	return true
+}
+
+// TestQuickWalkStrict takes care that what most configs are is not left to walk.
+func TestQuickWalkStrict(t *testing.T) {
+	if _, ok, _ := quickWalk(bigConfig(), fuzzKeys); !ok {
+		t.Error("a config of strict JSON was left to walk")
+	}
+}

@@ -87,6 +87,11 @@ func parse(data []byte, keys []Key) (document, error) {
 	}
 
 	f := firstFault(text)
+	if f == nil {
+		if doc, ok, notObj := quickWalk(text, keys); ok {
+			return doc, notObj
+		}
+	}
 	sound := text
 	if f != nil {
 		sound = text[:f.offset]

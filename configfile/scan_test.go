@@ -375,6 +375,7 @@ func BenchmarkScan(b *testing.B) {
 			return err
 		}},
 		{"Scan", func() error { _, err := scan(data, keys); return err }},
+		{"Walk", func() error { _, err := walk(data, data, keys); return err }},
 		{"ScanComments", func() error { _, err := scan(commented, keys); return err }},
 		{"Unmarshal", func() error { var m map[string]any; return json.Unmarshal(data, &m) }},
 		{"Edit", func() error { _, err := edit(data, idKey, text("ID")); return err }},

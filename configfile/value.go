@@ -103,6 +103,9 @@ func isString(raw []byte, want string) bool {
 	if raw[0] != '"' {
 		return false
 	}
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner) == want
+	}
 	text, ok := unquote(raw, len(want))
 	return ok && string(text) == want
 }

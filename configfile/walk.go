@@ -11,15 +11,24 @@ import (
 // walker goes through a document once. It looks into the objects on the way to the keys; everything else is checked
 // and passed over by the decoder, which builds nothing.
 type walker struct {
-	dec    jsontext.Decoder
+	dec jsontext.Decoder
+	finder
+}
+
+// finder keeps what was found on the way through a document.
+type finder struct {
 	keys   []Key
 	doc    document
 	notObj error // the first reason to wrap ErrNotObject; a syntax error further on counts more
 }
 
+func newFinder(text, std []byte, keys []Key) finder {
+	return finder{keys: keys, doc: document{text: text, std: std, places: make([]place, len(keys))}}
+}
+
 // walk finds the keys in std, which is strict JSON if it is valid, and reports errors by their line in text.
 func walk(text, std []byte, keys []Key) (document, error) {
-	w := walker{keys: keys, doc: document{text: text, std: std, places: make([]place, len(keys))}}
+	w := walker{finder: newFinder(text, std, keys)}
 	w.dec.Reset(bytes.NewBuffer(std),
 		// Names that occur twice matter only on the way to a key.
 		jsontext.AllowDuplicateNames(true),
@@ -124,14 +133,14 @@ func (w *walker) member(depth int, m *members) error {
 }
 
 // match notes which keys the name leads on to, and whether some of them have further names.
-func (w *walker) match(name []byte, depth, offset int) (matched, further bool, err error) {
-	for i, key := range w.keys {
-		p := &w.doc.places[i]
+func (f *finder) match(name []byte, depth, offset int) (matched, further bool, err error) {
+	for i, key := range f.keys {
+		p := &f.doc.places[i]
 		if p.matched != depth || len(key) <= depth || !isString(name, key[depth]) {
 			continue
 		}
 		if p.reached > depth {
-			return false, false, syntaxErrorAt(w.doc.text, offset, fmt.Sprintf("duplicate member %q", key[depth]))
+			return false, false, syntaxErrorAt(f.doc.text, offset, fmt.Sprintf("duplicate member %q", key[depth]))
 		}
 		p.matched, p.reached = depth+1, depth+1
 		matched = true
@@ -141,9 +150,9 @@ func (w *walker) match(name []byte, depth, offset int) (matched, further bool, e
 }
 
 // unmatch takes back match, behind the value to which the name led.
-func (w *walker) unmatch(depth int, kind Kind, m member) {
-	for i, key := range w.keys {
-		p := &w.doc.places[i]
+func (f *finder) unmatch(depth int, kind Kind, m member) {
+	for i, key := range f.keys {
+		p := &f.doc.places[i]
 		if p.matched != depth+1 {
 			continue
 		}
@@ -151,16 +160,16 @@ func (w *walker) unmatch(depth int, kind Kind, m member) {
 		switch {
 		case len(key) == depth+1:
 			p.kind, p.value, p.valueEnd = kind, m.value, m.valueEnd
-		case kind != Object && w.notObj == nil:
-			w.notObj = fmt.Errorf("%s: %w", key[:depth+1], ErrNotObject)
+		case kind != Object && f.notObj == nil:
+			f.notObj = fmt.Errorf("%s: %w", key[:depth+1], ErrNotObject)
 		}
 	}
 }
 
 // closeObject records an object as the parent of the keys for which no inner one was found.
-func (w *walker) closeObject(depth int, m *members) {
-	for i := range w.doc.places {
-		if p := &w.doc.places[i]; p.matched == depth && !p.closed {
+func (f *finder) closeObject(depth int, m *members) {
+	for i := range f.doc.places {
+		if p := &f.doc.places[i]; p.matched == depth && !p.closed {
 			p.parent, p.depth, p.closed = *m, depth, true
 		}
 	}
