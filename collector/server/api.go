@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -239,7 +240,7 @@ func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, app collector
 	tag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d"`, s.opts.Version, app.Num, s.c.Revision(app.Num), v.Public, v.K)
 	header := w.Header()
 	header.Set("ETag", tag)
-	header.Set("Vary", "Authorization, Cookie, Accept-Encoding")
+	header.Set("Vary", varyByAsker)
 	header.Set("Cache-Control", "private, no-cache")
 	for candidate := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
 		if strings.TrimSpace(candidate) == tag {
@@ -253,6 +254,21 @@ func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, app collector
 // compressFrom is the size from which on answers are compressed, in bytes.
 const compressFrom = 1400
 
+// varyByAsker is the Vary header of answers that depend on who asks.
+const varyByAsker = "Authorization, Cookie, Accept-Encoding"
+
+// takesGzip tells whether a client takes gzip; q=0 says that it does not.
+func takesGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, params, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			q, ok := strings.CutPrefix(strings.TrimSpace(params), "q=")
+			return !ok || strings.Trim(q, "0.") != ""
+		}
+	}
+	return false
+}
+
 // answer writes JSON, compressed for clients that take that.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, value any) {
 	var body bytes.Buffer
@@ -265,7 +281,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, value any) {
 }
 
 func compressed(w http.ResponseWriter, r *http.Request, body []byte) {
-	if len(body) < compressFrom || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if !slices.Contains(w.Header().Values("Vary"), varyByAsker) {
+		w.Header().Set("Vary", "Accept-Encoding")
+	}
+	if len(body) < compressFrom || !takesGzip(r) {
 		w.Write(body)
 		return
 	}
@@ -305,5 +324,6 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Cache-Control", "private, no-cache")
+	w.Header().Set("Vary", varyByAsker)
 	s.answer(w, r, list)
 }

@@ -54,9 +54,9 @@ type Server struct {
 	// requests limits all requests but reports.
 	requests *limit.Table
 	origins  *http.CrossOriginProtection
-	metrics *metrics
-	ready   readiness
-	mux     *http.ServeMux
+	metrics  *metrics
+	ready    readiness
+	mux      *http.ServeMux
 }
 
 // The time that a request may wait for the collector, and what Retry-After says when it has to come again.
