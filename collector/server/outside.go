@@ -15,8 +15,8 @@ import (
 
 // The requests other than reports that an address prefix may make: requestBurst at once, and one more each requestEvery.
 const (
-	requestBurst = 300
-	requestEvery = 100 * time.Millisecond
+	requestBurst = 1000
+	requestEvery = 20 * time.Millisecond
 	requestKeys  = 64 << 10
 )
 
