@@ -103,7 +103,7 @@ func violation(f file, imported string) string {
 		return "it is for tests only"
 	case under(to, "cmd") && !under(from, "cmd"):
 		return "nothing imports a command"
-	case under(to, "collector") && !under(from, "collector", "cmd"):
+	case under(to, "collector") && !under(from, "collector", "cmd", "internal/browser"):
 		return "the library and all else beside the commands do without the collector"
 	case f.isTest():
 		return "" // where a test may go is up to heavyTests

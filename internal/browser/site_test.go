@@ -1,4 +1,4 @@
-// Package browser_test drives the operator's page in headless Chromium, as an operator would: with and without
+// Package browser_test drives the operator's page and the dashboard in headless Chromium, as their readers would: with and without
 // JavaScript, by keyboard, on narrow and wide windows, in the light and in the dark. It has tests only.
 package browser_test
 
