@@ -15,12 +15,13 @@ import (
 // TestBackupWhileCommitting takes backups of a store that is written to: each has to be whole, and to hold all that was
 // there when it began.
 func TestBackupWhileCommitting(t *testing.T) {
+	many := unlessRace(30_000, 3000)
 	s := open(t, filepath.Join(t.TempDir(), "rollcall.db"))
-	fill(t, s, 1, 0, 30_000)
+	fill(t, s, 1, 0, many)
 	dir := t.TempDir()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	n := 30_000
+	n := many
 	wg.Go(func() {
 		for {
 			select {
@@ -53,7 +54,7 @@ func TestBackupWhileCommitting(t *testing.T) {
 		for range backup.Identities(t.Context()) {
 			count++
 		}
-		if count < 30_000 || count > n || count%20 != 0 {
+		if count < many || count > n || count%20 != 0 {
 			t.Errorf("backup %s: got %d installations, want 30000 to %d in batches of 20", name, count, n)
 		}
 	}
@@ -61,9 +62,10 @@ func TestBackupWhileCommitting(t *testing.T) {
 
 // TestBackupReadOnlyWhileCommitting backs up through a second store, as another process would.
 func TestBackupReadOnlyWhileCommitting(t *testing.T) {
+	many := unlessRace(30_000, 3000)
 	file := filepath.Join(t.TempDir(), "rollcall.db")
 	s := open(t, file)
-	fill(t, s, 1, 0, 30_000)
+	fill(t, s, 1, 0, many)
 	second, err := sqlite.Open(t.Context(), file, sqlite.Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func TestBackupReadOnlyWhileCommitting(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for n := 30_000; ; n += 20 {
+		for n := many; ; n += 20 {
 			select {
 			case <-stop:
 				return

@@ -30,13 +30,13 @@ const MaxLog = hardPages * (pageSize + 24)
 // A checkpointer copies the log into the file. What is long about it is done beside commits; then those wait for a moment
 // until the rest is copied too, since the log can start over only when nothing is left in it.
 type checkpointer struct {
-	store  *Store
-	db     *sql.DB
-	weight atomic.Int64 // pages written since the last time
-	dirty  atomic.Bool  // the log has to be emptied for a scrub
-	wake   chan struct{}
-	stop   context.CancelFunc
-	done   chan struct{}
+	store      *Store
+	db         *sql.DB
+	weight     atomic.Int64 // pages written since the last time
+	unscrubbed atomic.Bool  // a scrub has to be finished
+	wake       chan struct{}
+	stop       context.CancelFunc
+	done       chan struct{}
 }
 
 func newCheckpointer(ctx context.Context, s *Store) (*checkpointer, error) {
@@ -65,10 +65,10 @@ func (c *checkpointer) wrote(weight int) {
 	}
 }
 
-// emptyLater lets the log be emptied as soon as possible.
-func (c *checkpointer) emptyLater(cause error) {
-	c.store.log.Warn("Deleted data cannot be removed from the log of the database yet", "error", cause.Error())
-	c.dirty.Store(true)
+// scrubLater lets a scrub be finished as soon as possible.
+func (c *checkpointer) scrubLater(cause error) {
+	c.store.log.Warn("Deleted data cannot be removed from all files of the database yet", "error", cause.Error())
+	c.unscrubbed.Store(true)
 	c.nudge()
 }
 
@@ -120,8 +120,8 @@ func (c *checkpointer) look(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case c.dirty.Load():
-		err = c.empty(ctx)
+	case c.unscrubbed.Load():
+		err = s.scrub(ctx)
 	case length >= hardPages:
 		err = c.insist(ctx, "RESTART", restartTries)
 	default:
@@ -139,7 +139,6 @@ func (c *checkpointer) empty(ctx context.Context) error {
 	if err := c.insist(ctx, "TRUNCATE", int(busyTimeout/checkpointWait)); err != nil {
 		return err
 	}
-	c.dirty.Store(false)
 	c.weight.Store(0)
 	return nil
 }

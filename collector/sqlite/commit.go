@@ -22,6 +22,7 @@ type writer struct {
 	putIdentity, dropIdentity         *sql.Stmt
 	putInstallation, dropInstallation *sql.Stmt
 	putRecord, dropRecord             *sql.Stmt
+	putPage                           *sql.Stmt
 
 	statements []*sql.Stmt // all of these
 }
@@ -63,6 +64,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.dropInstallation, "DELETE FROM installation WHERE id = ?"},
 		{&w.putRecord, `INSERT INTO record (kind, app, day, name, data) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET data = excluded.data`},
+		{&w.putPage, "UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?"},
 		{&w.dropRecord, "DELETE FROM record WHERE kind = ? AND app = ? AND day = ? AND name = ?"},
 	} {
 		stmt, err := w.conn.PrepareContext(ctx, p.text)
@@ -97,9 +99,9 @@ func (s *Store) dropWriter() error {
 
 var errReadOnly = errors.New("database is open for reading only")
 
-// Commit implements [collector.Store]. With Scrub, the log is emptied before and after. Should the second fail although
-// the first did not, a batch that wrote something is reported as written, and the log is emptied in the background as
-// soon as that is possible.
+// Commit implements [collector.Store]. With Scrub, the log is emptied before the batch, and afterwards the file is
+// wiped and the log emptied again. Should the latter fail although the former did not, a batch that wrote something is
+// reported as written, and the rest is done in the background as soon as that is possible.
 func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, err error) {
 	if s.readOnly {
 		return 0, errReadOnly
@@ -131,11 +133,11 @@ func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, 
 		s.log2file.wrote(weight)
 	}
 	if b.Scrub {
-		if err := s.log2file.empty(ctx); err != nil {
+		if err := s.scrub(ctx); err != nil {
 			if weight == 0 {
 				return 0, fmt.Errorf("scrub: %w", explain(ctx, err))
 			}
-			s.log2file.emptyLater(err)
+			s.log2file.scrubLater(err)
 		}
 	}
 	return journal, nil

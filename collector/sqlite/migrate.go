@@ -1,13 +1,11 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -31,29 +29,12 @@ func migrationsOf(opts Options) fs.FS {
 // applicationID is in the header of the file and says whose database it is.
 const applicationID = 0x52636c6c
 
-// magic is how the file of a database that is not empty begins.
-var magic = []byte("SQLite format 3\x00")
-
-// checkHeader refuses what is no database before SQLite writes anything to it or beside it. It is called before this
-// process has the database open, since to close the file would drop the locks on it.
-func checkHeader(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() {
+// checkRegular refuses what is no file. The content is left to SQLite, since to open and close the file here would drop
+// the locks that another store in this process may have on it.
+func checkRegular(file string) error {
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: it is not a regular file", ErrNotStore)
-	}
-	head := make([]byte, len(magic))
-	n, err := io.ReadFull(f, head)
-	switch {
-	case err == nil && bytes.Equal(head, magic), n == 0 && err == io.EOF:
-		return nil
-	case err == nil || err == io.ErrUnexpectedEOF:
-		return ErrNotStore
 	}
 	return err
 }

@@ -64,15 +64,15 @@ func Restore(ctx context.Context, backup, file string, opts RestoreOptions) (err
 
 // copyBeside copies a backup to a file in the folder of the database.
 func copyBeside(ctx context.Context, backup, file string) (part string, err error) {
+	// A log beside the backup means that it is a database in use, of which the file alone is not the whole.
+	if info, err := os.Stat(backup + logSuffix); err == nil && info.Size() > 0 {
+		return "", fmt.Errorf("%s has a log beside it: it is a database and not a backup", backup)
+	}
 	from, err := os.Open(backup)
 	if err != nil {
 		return "", err
 	}
 	defer from.Close()
-	// A log beside the backup means that it is a database in use, of which the file alone is not the whole.
-	if info, err := os.Stat(backup + logSuffix); err == nil && info.Size() > 0 {
-		return "", fmt.Errorf("%s has a log beside it: it is a database and not a backup", backup)
-	}
 	if part, err = partBeside(file); err != nil {
 		return "", err
 	}
@@ -101,9 +101,6 @@ func (r contextReader) Read(p []byte) (int, error) {
 
 // verify looks whether a file is the whole database of a collector, of a version that this program knows.
 func verify(ctx context.Context, file string) (err error) {
-	if err := checkHeader(file); err != nil {
-		return err
-	}
 	f, err := inspect(ctx, file, Options{})
 	if err != nil {
 		return err
@@ -122,11 +119,9 @@ func verify(ctx context.Context, file string) (err error) {
 // retire lets the database that is replaced be whole in its one file, as long as it is there, and takes away its log:
 // SQLite would apply it to the new file.
 func retire(ctx context.Context, file string) error {
-	if checkHeader(file) == nil {
-		if db, err := sql.Open("sqlite", dsn(file, DefaultCache, busyTimeout, false)); err == nil {
-			db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // what is broken is replaced because it is
-			db.Close()
-		}
+	if db, err := sql.Open("sqlite", dsn(file, DefaultCache, busyTimeout, false)); err == nil {
+		db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // what is broken is replaced because it is
+		db.Close()
 	}
 	for _, suffix := range []string{logSuffix, indexSuffix} {
 		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -65,6 +65,7 @@ type Store struct {
 	log      *slog.Logger
 	readOnly bool
 	lock     *fileLock
+	raw      *os.File // the file itself, for scrub; to close it drops SQLite's locks on it, so that is done last
 
 	// mu is held by who uses the writing connection: Commit, a step of Backup, the end of a checkpoint.
 	mu      sync.Mutex
@@ -108,11 +109,7 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 			s.Close()
 		}
 	}()
-	if opts.ReadOnly {
-		if _, err := os.Stat(real); err != nil {
-			return nil, err
-		}
-	} else {
+	if !opts.ReadOnly {
 		if s.lock, err = takeLock(ctx, real); err != nil {
 			return nil, err
 		}
@@ -120,8 +117,13 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 			return nil, err
 		}
 	}
-	if err := checkHeader(real); err != nil {
+	if err := checkRegular(real); err != nil {
 		return nil, err
+	}
+	if !opts.ReadOnly {
+		if s.raw, err = os.Open(real); err != nil {
+			return nil, err
+		}
 	}
 	found, err := inspect(ctx, real, opts)
 	if err != nil {
@@ -242,6 +244,9 @@ func (s *Store) close() error {
 		s.mu.Lock()
 		errs = append(errs, s.dropWriter(), s.writeDB.Close())
 		s.mu.Unlock()
+	}
+	if s.raw != nil {
+		errs = append(errs, s.raw.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.release())
