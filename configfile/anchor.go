@@ -105,7 +105,8 @@ func (a *Anchor) Replace(ctx context.Context, text string) error {
 			case err == nil:
 				return text, a.replace(ctx, now, text)
 			case errors.Is(err, fs.ErrNotExist) && !a.isSymlink():
-				return text, a.make(ctx, text, func() func() { return func() {} })
+				perm, _ := a.perm(ctx)
+				return text, a.make(ctx, text, perm, func() func() { return func() {} })
 			case errors.Is(err, ErrNotRegular):
 				return "", err
 			}
@@ -202,15 +203,18 @@ func (a *Anchor) publish(ctx context.Context, text string) (string, error) {
 	case a.isSymlink(): // that leads nowhere
 		return text, a.repair(ctx, text)
 	}
-	if err := makeFolders(ctx, a.fs, folderOf(a.path)); err != nil {
-		return "", err
+	perm, beside := a.perm(ctx)
+	if !beside {
+		if err := makeFolders(ctx, a.fs, folderOf(a.path)); err != nil {
+			return "", err
+		}
 	}
-	return text, a.make(ctx, text, func() func() { return lock(ctx, a.fs, folderOf(a.path)) })
+	return text, a.make(ctx, text, perm, func() func() { return lock(ctx, a.fs, folderOf(a.path)) })
 }
 
 // make publishes the anchor where there is none.
-func (a *Anchor) make(ctx context.Context, text string, lock func() (unlock func())) error {
-	return a.surely(text, func() error { return publish(ctx, a.fs, a.path, line(text), a.perm(ctx), lock) })
+func (a *Anchor) make(ctx context.Context, text string, perm fs.FileMode, lock func() (unlock func())) error {
+	return a.surely(text, func() error { return publish(ctx, a.fs, a.path, line(text), perm, lock) })
 }
 
 // confirm makes durable what another process published, or anew what this one could not make durable.
@@ -244,8 +248,9 @@ func (a *Anchor) replace(ctx context.Context, now anchored, text string) error {
 	if a.isSymlink() {
 		return a.overwrite(ctx, text)
 	}
+	perm, _ := a.perm(ctx)
 	return a.surely(text, func() error {
-		r := &replacement{fs: a.fs, target: a.path, info: now.info, was: now.data, data: line(text), perm: a.perm(ctx)}
+		r := &replacement{fs: a.fs, target: a.path, info: now.info, was: now.data, data: line(text), perm: perm}
 		err := r.do(ctx)
 		if errors.Is(err, fs.ErrNotExist) {
 			return errChanged
@@ -256,8 +261,9 @@ func (a *Anchor) replace(ctx context.Context, now anchored, text string) error {
 
 // overwrite puts text in the place of an anchor that cannot be read, or of a symlink.
 func (a *Anchor) overwrite(ctx context.Context, text string) error {
+	perm, _ := a.perm(ctx)
 	return a.surely(text, func() error {
-		temp, err := writeTemp(ctx, a.fs, a.path, line(text), a.perm(ctx), nil)
+		temp, err := writeTemp(ctx, a.fs, a.path, line(text), perm, nil)
 		if err != nil {
 			return err
 		}
@@ -290,21 +296,22 @@ func (a *Anchor) doubt(text string) {
 	a.doubted = text
 }
 
-// perm is the mode of a new anchor before the umask.
-func (a *Anchor) perm(ctx context.Context) fs.FileMode {
+// perm is the mode of a new anchor before the umask. beside tells whether it lies beside a config that is there: then
+// nobody has just made their folder, since that is durable before anything is put into it.
+func (a *Anchor) perm(ctx context.Context) (perm fs.FileMode, beside bool) {
 	const all = 0o666
 	if a.config == nil {
-		return all
+		return all, false
 	}
 	target, err := a.config.resolve(ctx)
 	if err != nil {
-		return all
+		return all, false
 	}
 	info, err := a.fs.Lstat(target)
 	if err != nil || !info.Mode().IsRegular() {
-		return all
+		return all, false
 	}
-	return info.Mode().Perm() & all
+	return info.Mode().Perm() & all, folderOf(target) == folderOf(a.path)
 }
 
 func checkLength(text string) error {

@@ -21,7 +21,7 @@ type splice struct {
 // The result was read again and compared with data before it is returned; what cannot be changed safely is an error
 // and never a wrong result. The errors are those of scan, and none of them leaves a result.
 func edit(data []byte, key Key, value scalar) ([]byte, error) {
-	_, after, err := plan(data, key, value)
+	_, _, after, err := plan(data, key, value)
 	return after, err
 }
 
@@ -41,15 +41,18 @@ func apply(data []byte, splices []splice) []byte {
 	return append(result, data[done:]...)
 }
 
-// plan returns the changes that edit makes, in the order of their offsets: none, one, or a comma and a member; and
-// their result.
-func plan(data []byte, key Key, value scalar) (splices []splice, after []byte, err error) {
+// plan returns the changes that edit makes, in the order of their offsets: none, one, or a comma and a member; what stands
+// at the key now; and the result.
+func plan(data []byte, key Key, value scalar) (splices []splice, now Value, after []byte, err error) {
 	doc, err := parse(data, []Key{key})
 	if err != nil {
-		return nil, nil, err
+		return nil, Value{}, nil, err
 	}
 
 	p := doc.places[0]
+	if p.kind != Absent {
+		now = newValue(p.kind, doc.std[p.value:p.valueEnd])
+	}
 	switch {
 	case p.kind != Absent && value.is(doc.text[p.value:p.valueEnd]):
 	case p.kind != Absent:
@@ -59,7 +62,7 @@ func plan(data []byte, key Key, value scalar) (splices []splice, after []byte, e
 		for _, name := range key[p.depth:] {
 			quotedName, err := jsontext.AppendQuote(nil, name)
 			if err != nil {
-				return nil, nil, fmt.Errorf("key %q: invalid UTF-8", key.String())
+				return nil, Value{}, nil, fmt.Errorf("key %q: invalid UTF-8", key.String())
 			}
 			names = append(names, quotedName)
 		}
@@ -72,7 +75,7 @@ func plan(data []byte, key Key, value scalar) (splices []splice, after []byte, e
 	}
 	after = apply(data, splices)
 	if err := verify(data, after, splices, key, value); err != nil {
-		return nil, nil, fmt.Errorf("edit %s: %w", key, err)
+		return nil, Value{}, nil, fmt.Errorf("edit %s: %w", key, err)
 	}
-	return splices, after, nil
+	return splices, now, after, nil
 }

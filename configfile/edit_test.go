@@ -222,7 +222,7 @@ func TestEdit(t *testing.T) {
 			if string(before) != tt.before {
 				t.Error("edit changed what it was given")
 			}
-			splices, _, err := plan(before, idKey, text("ID"))
+			splices, _, _, err := plan(before, idKey, text("ID"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +232,7 @@ func TestEdit(t *testing.T) {
 			if planned := apply(before, splices); !bytes.Equal(planned, got) {
 				t.Errorf("plan: got\n%.2000q, want\n%.2000q", planned, got)
 			}
-			again, _, err := plan(got, idKey, text("ID"))
+			again, _, _, err := plan(got, idKey, text("ID"))
 			if err != nil || len(again) > 0 {
 				t.Errorf("plan for the result: got %v, %v, want no change", again, err)
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -209,11 +208,17 @@ func (f *File) set(ctx context.Context, key Key, value scalar, keep func(Value) 
 
 // setIn changes the key in what was read.
 func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, value scalar, keep func(Value) bool) (Value, bool, error) {
-	values, err := scan(s.data, []Key{key})
-	if err != nil {
-		return Value{}, false, err
+	c := f.prepared(s.data, key, value)
+	now, want := Value{}, value.value()
+	if c != nil {
+		now = c.now
+	} else {
+		values, err := scan(s.data, []Key{key})
+		if err != nil {
+			return Value{}, false, err
+		}
+		now = values[0]
 	}
-	now, want := values[0], value.value()
 	stays := keep(now)
 	if (stays || now == want && !want.Long) && !f.Unsynced(key, now) {
 		if err := f.confirm(ctx, target, s.file); err != nil {
@@ -228,8 +233,13 @@ func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, v
 	after := s.data // what stays is written once more as it is
 	if stays {
 		want = now
-	} else if after, err = f.changed(s.data, key, value); err != nil {
-		return Value{}, false, err
+	} else if c != nil {
+		after = apply(s.data, c.splices)
+	} else {
+		var err error
+		if after, err = edit(s.data, key, value); err != nil {
+			return Value{}, false, err
+		}
 	}
 	f.doubt(key, want)
 	if err := f.commit(ctx, target, s, after); err != nil {
@@ -254,7 +264,7 @@ func (f *File) confirm(ctx context.Context, target string, file fsys.File) error
 
 // create makes the file. Should another program make it first, that is errChanged.
 func (f *File) create(ctx context.Context, target string, key Key, value scalar) (Value, bool, error) {
-	after, err := f.changed(f.fresh, key, value)
+	after, err := edit(f.fresh, key, value)
 	if err != nil {
 		return Value{}, false, err
 	}
@@ -432,18 +442,19 @@ func (f *File) trust() {
 
 // A change is one that was worked out and verified.
 type change struct {
-	before  [sha256.Size]byte // of what it was made from
+	before  []byte // what it was made from
+	now     Value  // at the key, in before
 	key     Key
 	value   scalar
 	splices []splice
 }
 
 func newChange(data []byte, key Key, value scalar) (*change, error) {
-	splices, _, err := plan(data, key, value)
+	splices, now, _, err := plan(data, key, value)
 	if err != nil {
 		return nil, err
 	}
-	return &change{sha256.Sum256(data), key, value, splices}, nil
+	return &change{data, now, key, value, splices}, nil
 }
 
 func (f *File) remember(c *change) {
@@ -452,13 +463,13 @@ func (f *File) remember(c *change) {
 	f.planned = weak.Make(c)
 }
 
-// changed gives data with the value at key, by the change that Check worked out if that was the same.
-func (f *File) changed(data []byte, key Key, value scalar) ([]byte, error) {
+// prepared gives the change that Check worked out, if it was the same; nil otherwise.
+func (f *File) prepared(data []byte, key Key, value scalar) *change {
 	f.mu.Lock()
 	c := f.planned.Value()
 	f.mu.Unlock()
-	if c != nil && bytes.Equal(c.value.raw, value.raw) && slices.Equal(c.key, key) && c.before == sha256.Sum256(data) {
-		return apply(data, c.splices), nil
+	if c != nil && bytes.Equal(c.value.raw, value.raw) && slices.Equal(c.key, key) && bytes.Equal(c.before, data) {
+		return c
 	}
-	return edit(data, key, value)
+	return nil
 }

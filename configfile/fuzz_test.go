@@ -155,7 +155,7 @@ func checkEdit(t *testing.T, data []byte, key Key, value string) {
 	if !bytes.Equal(before, data) {
 		t.Fatal("edit changed what it was given")
 	}
-	splices, _, planErr := plan(data, key, content)
+	splices, _, _, planErr := plan(data, key, content)
 	if (err == nil) != (planErr == nil) {
 		t.Fatalf("edit says %v, plan says %v", err, planErr)
 	}
@@ -203,7 +203,7 @@ func checkEdit(t *testing.T, data []byte, key Key, value string) {
 	if !reflect.DeepEqual(got.tree, want.tree) {
 		t.Errorf("got\n%v, want\n%v", got.tree, want.tree)
 	}
-	if more, _, err := plan(after, key, content); err != nil || len(more) > 0 {
+	if more, _, _, err := plan(after, key, content); err != nil || len(more) > 0 {
 		t.Errorf("plan for the result: got %v, %v, want no change", more, err)
 	}
 }
