@@ -27,6 +27,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/dashboard/chart"
 )
 
 // Options say what a dashboard shows. Collector and Access are required.
@@ -53,7 +54,7 @@ var templateFiles embed.FS
 const pageWait = 20 * time.Second
 
 // policy lets a page use its own files and nothing else.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; " +
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; " +
 	"connect-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 type dashboard struct {
@@ -85,7 +86,9 @@ func New(opts Options) (http.Handler, error) {
 		return nil, err
 	}
 	var err error
-	d.templates, err = template.New("").Funcs(template.FuncMap{"asset": d.asset, "figure": figure}).ParseFS(templateFiles, "templates/*.html")
+	d.templates, err = template.New("").Funcs(template.FuncMap{
+		"asset": d.asset, "figure": figure, "patterns": func() template.HTML { return chart.Patterns }, "shown": shown,
+	}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +310,14 @@ type viewer struct {
 }
 
 func (v viewer) k() int { return cmp.Or(v.app.K, collector.DefaultK) }
+
+// hides gives the size below which groups are hidden from the reader, and 0 if none are.
+func (v viewer) hides() int {
+	if v.view.Public {
+		return v.k()
+	}
+	return 0
+}
 
 func withTimeout(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), pageWait)

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -24,56 +25,101 @@ func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
 	if err != nil {
 		return err
 	}
-	p.AsOf = answer.AsOf.UTC().Format("2006-01-02 15:04 UTC")
-	which := cmp.Or(v.values.Get("status"), "open")
-	row := choiceRow{Name: "Status"}
-	for _, status := range []string{"open", "ignored", "fixed", "all"} {
-		row.Choices = append(row.Choices, choice{status, v.with("status", status), status == which})
+	p.asOf(answer.Meta)
+	issues := v.filter(p, answer.Issues)
+	p.Panels = []panel{
+		faultsPanel(issues, answer), ratesPanel(v, issues, answer.Meta),
+		grouping("severity", "severity", issues, answer.Meta, func(is collector.Issue) string { return is.Severity }),
+		grouping("component", "component", issues, answer.Meta, func(is collector.Issue) string { return is.Component }),
 	}
-	p.Choices = []choiceRow{row}
-	issues := slices.DeleteFunc(slices.Clone(answer.Issues), func(is collector.Issue) bool {
-		return which != "all" && string(is.Status) != which
-	})
-	p.Panels = []panel{faultsPanel(issues, answer), severityPanel(issues), componentPanel(issues), rates(issues)}
 	if v.admin {
 		for _, is := range issues {
-			p.Issues = append(p.Issues, issueForm{is.ID, is.Component + ": " + is.Reason, string(is.Status), is.FixedIn, is.Note})
+			p.Issues = append(p.Issues, issueForm{is.ID, faultName(is), string(is.Status), is.FixedIn, is.Note})
 		}
 	}
 	return nil
 }
 
+func faultName(is collector.Issue) string { return is.Component + ": " + is.Reason }
+
+// filter offers what can be left out, and does so.
+func (v view) filter(p *pageData, all []collector.Issue) []collector.Issue {
+	filters := []struct {
+		id, name, without string
+		of                func(collector.Issue) string
+	}{
+		{"status", "Status", "open", func(is collector.Issue) string { return string(is.Status) }},
+		{"severity", "Severity", anything, func(is collector.Issue) string { return is.Severity }},
+		{"component", "Component", anything, func(is collector.Issue) string { return is.Component }},
+		{"new", "New in", anything, func(is collector.Issue) string { return is.NewIn }},
+	}
+	rest := slices.Clone(all)
+	for _, f := range filters {
+		current := cmp.Or(v.values.Get(f.id), f.without)
+		names := []string{anything}
+		if f.id == "status" {
+			names = append(names, p.Statuses()...)
+		} else {
+			for _, is := range all {
+				if name := f.of(is); name != "" && !slices.Contains(names, name) && len(names) < maxFilter {
+					names = append(names, name)
+				}
+			}
+			slices.Sort(names[1:])
+		}
+		row := choiceRow{Name: f.name}
+		for _, name := range names {
+			row.Choices = append(row.Choices, choice{name, v.with(f.id, name), name == current})
+		}
+		if len(names) > 1 {
+			p.Choices = append(p.Choices, row)
+		}
+		if current != anything {
+			rest = slices.DeleteFunc(rest, func(is collector.Issue) bool { return f.of(is) != current })
+		}
+	}
+	return rest
+}
+
+const (
+	// anything is the choice of a filter that leaves nothing out.
+	anything = "all"
+	// maxFilter bounds the choices of a filter.
+	maxFilter = 16
+)
+
 func faultsPanel(issues []collector.Issue, answer collector.Issues) panel {
 	p := panel{
-		ID: "faults", Title: "Faults by affected opted-in installations", Wide: true,
-		Explain: fmt.Sprintf("Of %s installations active from %s to %s. Counts are what operators agreed to report; who sends no health reports is not in them.",
-			grouped(answer.Denominator), answer.From, answer.To),
-		Table: table{Head: []string{"component", "reason", "stage", "source", "severity", "affected", "occurrences", "first seen", "last seen", "new in", "status", "fixed in", "note"}},
+		ID: "faults", Title: "Faults by affected opted-in installations", Wide: true, Meta: answer.Meta,
+		Explain: say("Of %s installations active from %s to %s (UTC). Counts are what operators agreed to report; who sends no health reports is not in them.",
+			answer.Denominator, answer.From, answer.To),
+		Table: table{Head: []string{"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note"}},
 	}
 	var bars []chart.Bar
 	for _, is := range issues {
 		p.Table.Rows = append(p.Table.Rows, []any{
-			is.Component, is.Reason, is.Stage, is.Source, is.Severity, is.Affected, is.Occurrences, is.FirstSeen, is.LastSeen, is.NewIn, is.Status, is.FixedIn, is.Note,
+			faultName(is), is.Affected, is.Occurrences, is.Severity, is.Stage, is.Source, is.FirstSeen, is.LastSeen, is.NewIn, is.Status, is.FixedIn, is.Note,
 		})
-		if len(bars) < 15 {
-			note := chart.Short(value(is.Affected)) + " · " + is.Severity
-			name := is.Component + ": " + is.Reason
-			if is.NewIn != "" {
-				name = "new · " + name
-			}
-			bars = append(bars, chart.Bar{Name: name, Value: value(is.Affected), Note: note})
+		if len(bars) == 15 {
+			continue
 		}
+		bar := chart.Bar{Name: faultName(is), Value: value(is.Affected), Note: groupedOr(is.Affected) + " · " + is.Severity}
+		if is.NewIn != "" {
+			bar.Mark = "new in " + is.NewIn
+		}
+		bars = append(bars, bar)
 	}
 	if len(bars) == 0 {
-		p.Empty = "No fault of this status is reported in the range."
+		p.Empty = "No such fault is reported in the range."
 		return p
 	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d faults.", len(issues))}, Bars: bars}
+	p.Answer = say("%s faults; the most widespread is %s, on %s installations.", len(issues), faultName(issues[0]), issues[0].Affected)
+	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most widespread first"}, Bars: bars}
 	return p
 }
 
-// grouping adds up the faults by a text; an installation with two faults counts for both.
-func grouping(id, title, head string, issues []collector.Issue, by func(collector.Issue) string) panel {
+// grouping adds up the occurrences of faults by a text.
+func grouping(id, head string, issues []collector.Issue, meta collector.Meta, by func(collector.Issue) string) panel {
 	faults, occurrences := map[string]uint64{}, map[string]uint64{}
 	for _, is := range issues {
 		faults[by(is)]++
@@ -81,51 +127,68 @@ func grouping(id, title, head string, issues []collector.Issue, by func(collecto
 			occurrences[by(is)] += *is.Occurrences
 		}
 	}
-	names := make([]string, 0, len(faults))
-	for name := range faults {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
+	names := slices.SortedFunc(maps.Keys(faults), func(a, b string) int {
 		return cmp.Or(cmp.Compare(occurrences[b], occurrences[a]), cmp.Compare(a, b))
 	})
-	p := panel{ID: id, Title: title, Explain: "How often it happened in the range, over all faults.", Table: table{Head: []string{head, "faults", "occurrences"}}}
+	p := panel{
+		ID: id, Title: "Occurrences of faults by " + head, Meta: meta,
+		Explain: "How often they happened on opted-in installations in the range. An installation can have several.",
+		Table:   table{Head: []string{head, "faults", "occurrences"}},
+	}
 	var bars []chart.Bar
 	for _, name := range names {
 		p.Table.Rows = append(p.Table.Rows, []any{name, faults[name], occurrences[name]})
-		bars = append(bars, chart.Bar{Name: name, Value: float64(occurrences[name]), Note: chart.Short(float64(occurrences[name]))})
+		bars = append(bars, chart.Bar{Name: name, Value: float64(occurrences[name]), Note: grouped(occurrences[name])})
 	}
 	if len(bars) == 0 {
 		p.Empty = "Nothing is reported."
 		return p
 	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: title, Desc: "Occurrences."}, Bars: bars[:min(len(bars), 12)]}
+	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most frequent first"}, Bars: bars[:min(len(bars), 12)]}
 	return p
 }
 
-func severityPanel(issues []collector.Issue) panel {
-	return grouping("severity", "Occurrences by severity", "severity", issues, func(is collector.Issue) string { return is.Severity })
-}
-
-func componentPanel(issues []collector.Issue) panel {
-	return grouping("component", "Occurrences by component", "component", issues, func(is collector.Issue) string { return is.Component })
-}
-
-func rates(issues []collector.Issue) panel {
+// ratesPanel shows one fault by version.
+func ratesPanel(v view, issues []collector.Issue, meta collector.Meta) panel {
 	p := panel{
-		ID: "rates", Title: "Affected for each 1,000 installations of a version", Wide: true,
-		Explain: "Versions are those that the installations run now.", Open: true,
-		Table: table{Head: []string{"fault", "version", "affected", "active", "per 1,000"}},
+		ID: "rates", Title: "Affected for each 1,000 opted-in installations of a version", Wide: true, Meta: meta,
+		Explain: "Newest version first. Versions are those that the installations run now.",
+		Table:   table{Head: []string{"version", "per 1,000", "affected", "active"}},
+	}
+	if len(issues) == 0 {
+		p.Empty = "Nothing is reported."
+		return p
+	}
+	shown := issues[0]
+	choose := selection{Name: "issue", Label: "Fault"}
+	for _, is := range issues {
+		if is.ID == v.values.Get("issue") {
+			shown = is
+		}
 	}
 	for _, is := range issues {
-		for _, version := range is.Versions {
-			p.Table.Rows = append(p.Table.Rows, []any{
-				is.Component + ": " + is.Reason, version.Version, version.Affected, version.Active, fmt.Sprintf("%.1f", version.PerThousand),
+		choose.Options = append(choose.Options, option{is.ID, faultName(is) + " (" + is.Severity + ")", is.ID == shown.ID})
+	}
+	p.Form = v.form(p.ID, choose)
+	p.Answer = say("%s", faultName(shown))
+	if shown.NewIn != "" {
+		p.Answer = say("%s, new in %s", faultName(shown), shown.NewIn)
+	}
+	var bars []chart.Bar
+	for _, version := range shown.Versions {
+		p.Table.Rows = append(p.Table.Rows, []any{version.Version, fmt.Sprintf("%.1f", version.PerThousand), version.Affected, version.Active})
+		if len(bars) < 12 && version.Affected != nil && version.Active != nil {
+			bars = append(bars, chart.Bar{
+				Name: version.Version, Value: version.PerThousand,
+				Note: fmt.Sprintf("%.1f · %s of %s", version.PerThousand, grouped(*version.Affected), grouped(*version.Active)),
 			})
 		}
 	}
-	if len(p.Table.Rows) == 0 {
-		p.Empty = "Nothing is reported."
+	if len(bars) == 0 {
+		p.Empty = "No installation that has this fault runs a version now."
+		return p
 	}
+	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: faultName(shown)}, Bars: bars}
 	return p
 }
 

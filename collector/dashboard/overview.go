@@ -1,9 +1,12 @@
 package dashboard
 
 import (
+	"errors"
 	"fmt"
+	"html/template"
 	"math"
 	"net/http"
+	"slices"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/dashboard/chart"
@@ -20,21 +23,32 @@ func (d *dashboard) overview(r *http.Request, v view, p *pageData) error {
 		return err
 	}
 	points, before := cut(both.Points, v.span.From)
-	p.AsOf = both.AsOf.UTC().Format("2006-01-02 15:04 UTC")
+	p.asOf(both.Meta)
 	if len(both.Points) == 0 || v.since == v.today && empty(both.Points) {
 		p.Start = &start{d.command(r, v)}
 		return nil
 	}
-	p.Intro = "Opted-in installations only: those whose operators agreed to be counted."
-	p.Tiles = tiles(both, points, before, v)
-	days, open := labels(points)
-	p.Panels = []panel{
-		activePanel(points, days, open), growthPanel(points, days, open), asidePanel(points, days, open),
+	var oldAge collector.Figure
+	if len(before) > 0 {
+		then, err := d.c.Series(ctx, v.app.Num, collector.Range{From: v.span.From - 1, To: v.span.From - 1}, v.view)
+		if err != nil {
+			return err
+		}
+		oldAge = then.MedianAge
 	}
-	versions, err := d.c.Breakdown(ctx, v.app.Num, collector.DimVersion, 28, v.closest(), v.view)
-	if err == nil {
-		p.Panels = append(p.Panels, breakdownPanel("by-version", "Opted-in installations by version", versions, 10))
+	p.Tiles = tiles(tileRow{now: points, before: before, k: v.hides(), age: both.MedianAge, oldAge: oldAge})
+	p.Panels = []panel{activePanel(points, both.Meta), growthPanel(points, both.Meta)}
+	for _, split := range []struct{ id, dimension string }{{"by-version", collector.DimVersion}, {"by-system", collector.DimSystem}} {
+		b, err := d.c.Breakdown(ctx, v.app.Num, split.dimension, 28, v.closest(), v.view)
+		if errors.Is(err, collector.ErrNoDay) || errors.Is(err, collector.ErrDimension) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p.Panels = append(p.Panels, breakdownPanel(split.id, "Opted-in installations by "+lower(split.dimension), b, 6))
 	}
+	p.Panels = append(p.Panels, asidePanel(points, both.Meta))
 	return nil
 }
 
@@ -69,17 +83,6 @@ func empty(points []collector.SeriesPoint) bool {
 	return true
 }
 
-// labels gives the days of points, and how many at the end are not over.
-func labels(points []collector.SeriesPoint) (days []string, open int) {
-	for _, point := range points {
-		days = append(days, point.Day.String())
-		if point.Open {
-			open++
-		}
-	}
-	return days, open
-}
-
 func (d *dashboard) command(r *http.Request, v view) string {
 	scheme := "http"
 	if r.TLS != nil {
@@ -90,79 +93,31 @@ func (d *dashboard) command(r *http.Request, v view) string {
 		v.app.Key, scheme, r.Host)
 }
 
-// tiles are the figures at the top.
-func tiles(s collector.Series, points, before []collector.SeriesPoint, v view) []tile {
-	if len(points) == 0 {
-		return nil
-	}
-	last := points[len(points)-1]
-	closed := points
-	if last.Open && len(points) > 1 {
-		closed = points[:len(points)-1]
-	}
-	full := closed[len(closed)-1]
-	k := v.k()
-	var old collector.SeriesPoint
-	known := len(before) > 0 && !before[len(before)-1].Gap
-	if known {
-		old = before[len(before)-1]
-	}
-	at := func(name, explain string, get func(collector.SeriesPoint) collector.Figure) tile {
-		t := tile{Name: name, Explain: explain, Value: textOf(get(full), k), Number: get(full) != nil}
-		if full.Gap {
-			t.Value = "–"
-		}
-		if known {
-			t.change(get(full), get(old))
-		}
-		spark := make([]float64, len(closed))
-		for i, point := range closed {
-			spark[i] = value(get(point))
-		}
-		if len(spark) > 1 {
-			t.Spark = chart.Spark(spark, chart.Text{Title: name, Desc: fmt.Sprintf("over %d days", len(spark))})
-		}
-		return t
-	}
-	sum := func(name, explain string, get func(collector.SeriesPoint) collector.Figure) tile {
-		now, then := add(points, get), add(before, get)
-		t := tile{Name: name, Explain: explain, Value: textOf(now, k), Number: now != nil}
-		if known && len(before) >= len(points) {
-			t.change(now, then)
-		}
-		return t
-	}
-	all := []tile{
-		at("Active in 28 days", "Different installations in the 28 days to the last whole day", func(p collector.SeriesPoint) collector.Figure { return p.Active.Days28 }),
-		at("Active in 7 days", "Different installations in the 7 days to the last whole day", func(p collector.SeriesPoint) collector.Figure { return p.Active.Week }),
-		at("Active in a day", "Different installations on the last whole day", func(p collector.SeriesPoint) collector.Figure { return p.Active.Day }),
-		at("Established", "Of those active in 28 days, the ones seen on two days or more", func(p collector.SeriesPoint) collector.Figure { return p.Established.Days28 }),
-		sum("New", "Seen for the first time in the range", func(p collector.SeriesPoint) collector.Figure { return p.New }),
-		sum("Lost", "Not seen for 28 days, in the range", func(p collector.SeriesPoint) collector.Figure { return p.Lost }),
-	}
-	net := tile{Name: "Net", Explain: "New and returning, less lost and forgotten, in the range", Value: "–"}
-	up1, up2 := add(points, func(p collector.SeriesPoint) collector.Figure { return p.New }), add(points, func(p collector.SeriesPoint) collector.Figure { return p.Returning })
-	down1, down2 := add(points, func(p collector.SeriesPoint) collector.Figure { return p.Lost }), add(points, func(p collector.SeriesPoint) collector.Figure { return p.Forgotten })
-	if up1 != nil && up2 != nil && down1 != nil && down2 != nil {
-		n := int64(*up1+*up2) - int64(*down1+*down2)
-		net.Value = map[bool]string{true: "+", false: "−"}[n >= 0] + grouped(uint64(max(n, -n)))
-	}
-	sticky := tile{Name: "Stickiness", Explain: "Share of those active in 28 days that are active on the last whole day", Value: "–"}
-	if a, b := full.Active.Day, full.Active.Days28; a != nil && b != nil && *b > 0 {
-		sticky.Value = fmt.Sprintf("%.0f %%", 100*float64(*a)/float64(*b))
-	}
-	age := tile{Name: "Median age", Explain: "Days since first sight of those active in 28 days", Value: "–"}
-	if s.MedianAge != nil {
-		age.Value = grouped(*s.MedianAge) + " d"
-	}
-	return append(all, net, sticky, age)
-}
+// A get picks one figure of a day.
+type get func(collector.SeriesPoint) collector.Figure
 
-// add adds up a figure; a hidden one makes the sum hidden.
-func add(points []collector.SeriesPoint, get func(collector.SeriesPoint) collector.Figure) collector.Figure {
+// The figures of a day.
+var (
+	days28      get = func(p collector.SeriesPoint) collector.Figure { return p.Active.Days28 }
+	week        get = func(p collector.SeriesPoint) collector.Figure { return p.Active.Week }
+	day         get = func(p collector.SeriesPoint) collector.Figure { return p.Active.Day }
+	sure28      get = func(p collector.SeriesPoint) collector.Figure { return p.Established.Days28 }
+	sureWeek    get = func(p collector.SeriesPoint) collector.Figure { return p.Established.Week }
+	sureDay     get = func(p collector.SeriesPoint) collector.Figure { return p.Established.Day }
+	newcomers   get = func(p collector.SeriesPoint) collector.Figure { return p.New }
+	returning   get = func(p collector.SeriesPoint) collector.Figure { return p.Returning }
+	lost        get = func(p collector.SeriesPoint) collector.Figure { return p.Lost }
+	forgotten   get = func(p collector.SeriesPoint) collector.Figure { return p.Forgotten }
+	inMemory    get = func(p collector.SeriesPoint) collector.Figure { return p.InMemory }
+	excluded    get = func(p collector.SeriesPoint) collector.Figure { return p.Excluded }
+	growthParts     = []get{newcomers, returning, lost, forgotten}
+)
+
+// add adds up a figure. A hidden one makes the sum hidden.
+func add(points []collector.SeriesPoint, of get) collector.Figure {
 	var sum uint64
 	for _, point := range points {
-		f := get(point)
+		f := of(point)
 		if point.Gap {
 			continue
 		}
@@ -174,23 +129,169 @@ func add(points []collector.SeriesPoint, get func(collector.SeriesPoint) collect
 	return &sum
 }
 
+// net gives new and returning, less lost and forgotten; ok is false when one of them is hidden.
+func net(points []collector.SeriesPoint) (n int64, ok bool) {
+	for i, of := range growthParts {
+		f := add(points, of)
+		switch {
+		case f == nil:
+			return 0, false
+		case i < 2:
+			n += int64(*f)
+		default:
+			n -= int64(*f)
+		}
+	}
+	return n, true
+}
+
+func signed(n int64) string {
+	if n < 0 {
+		return "−" + grouped(uint64(-n))
+	}
+	return "+" + grouped(uint64(n))
+}
+
+// A tileRow is what the tiles at the top are made of.
+type tileRow struct {
+	now, before []collector.SeriesPoint
+	k           int
+	age, oldAge collector.Figure
+}
+
+// tiles are the figures at the top. Those of a moment are of the last day that is over.
+func tiles(t tileRow) []tile {
+	if len(t.now) == 0 {
+		return nil
+	}
+	all := []tile{
+		t.at("Active in 28 days", "Different installations in the 28 days to the last whole day", days28),
+		t.at("Active in 7 days", "Different installations in the 7 days to the last whole day", week),
+		t.at("Active in a day", "Different installations on the last whole day", day),
+		t.at("Established", "Of those active in 28 days, the ones seen on two days or more", sure28),
+		t.sum("New", "Seen for the first time in the range", newcomers),
+		t.sum("Lost", "Last seen 28 days before a day of the range", lost),
+		t.net(), t.sticky(), t.median(),
+		t.sum("In memory, excluded", "IDs that are not persisted, and development versions, added up over the days; in no other figure",
+			func(p collector.SeriesPoint) collector.Figure {
+				if p.InMemory == nil || p.Excluded == nil {
+					return nil
+				}
+				both := *p.InMemory + *p.Excluded
+				return &both
+			}),
+	}
+	return all
+}
+
+// closed gives the days of the range that are over; all when none is.
+func (t tileRow) closed() []collector.SeriesPoint {
+	if n := len(t.now); n > 1 && t.now[n-1].Open {
+		return t.now[:n-1]
+	}
+	return t.now
+}
+
+// moments gives the last whole day, and the one that is a range earlier.
+func (t tileRow) moments() (now, then collector.SeriesPoint, known bool) {
+	closed := t.closed()
+	now = closed[len(closed)-1]
+	if n := len(t.before); n > 0 && !t.before[n-1].Gap {
+		return now, t.before[n-1], true
+	}
+	return now, collector.SeriesPoint{}, false
+}
+
+func (t tileRow) at(name, explain string, of get) tile {
+	now, then, known := t.moments()
+	one := tile{Name: name, Explain: explain, Value: figure(cellOf(now.Gap, of(now)), t.k)}
+	if known {
+		one.change(of(now), of(then))
+	}
+	one.spark(t.closed(), of)
+	return one
+}
+
+func (t tileRow) sum(name, explain string, of get) tile {
+	now := add(t.now, of)
+	one := tile{Name: name, Explain: explain, Value: figure(now, t.k)}
+	if len(t.before) >= len(t.now) {
+		one.change(now, add(t.before, of))
+	}
+	one.spark(t.closed(), of)
+	return one
+}
+
+func (t tileRow) net() tile {
+	one := tile{Name: "Net", Explain: "New and returning, less lost and forgotten, in the range", Value: missing}
+	if n, ok := net(t.now); ok {
+		one.Value = template.HTML(signed(n)) //nolint:gosec // a number
+		if old, ok := net(t.before); ok && len(t.before) >= len(t.now) {
+			one.Change = "from " + signed(old)
+		}
+	}
+	return one
+}
+
+func (t tileRow) sticky() tile {
+	one := tile{Name: "Stickiness", Explain: "Share of those active in 28 days that are active on the last whole day", Value: missing}
+	share := func(p collector.SeriesPoint) float64 {
+		if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
+			return math.NaN()
+		}
+		return float64(*p.Active.Day) / float64(*p.Active.Days28)
+	}
+	now, then, known := t.moments()
+	if s := share(now); !math.IsNaN(s) {
+		one.Value = template.HTML(fmt.Sprintf("%.0f&nbsp;%%", 100*s)) //nolint:gosec // a number
+		if old := share(then); known && !math.IsNaN(old) {
+			one.Change = fmt.Sprintf("from %.0f %%", 100*old)
+		}
+	}
+	return one
+}
+
+func (t tileRow) median() tile {
+	one := tile{Name: "Median age", Explain: "Days since first sight of those active in 28 days", Value: missing}
+	if t.age != nil {
+		one.Value = number(*t.age) + " <small>days</small>"
+		if t.oldAge != nil {
+			one.Change = "from " + grouped(*t.oldAge)
+		}
+	}
+	return one
+}
+
+func (t *tile) spark(points []collector.SeriesPoint, of get) {
+	if len(points) > 2 {
+		t.Spark = chart.Spark(pick(points, of))
+	}
+}
+
 // change says how a figure compares with an earlier one.
 func (t *tile) change(now, then collector.Figure) {
 	if now == nil || then == nil || *then == 0 {
 		return
 	}
-	share := float64(*now)/float64(*then) - 1
-	t.Up, t.Down = share > 0.0005, share < -0.0005
-	t.Change = fmt.Sprintf("%+.1f %%", share*100)
-	if !t.Up && !t.Down {
+	share := 100 * (float64(*now)/float64(*then) - 1)
+	switch {
+	case share > 0.05:
+		t.Sign = "▲"
+	case share < -0.05:
+		t.Sign = "▼"
+	default:
 		t.Change = "unchanged"
+		return
+	}
+	if t.Change = fmt.Sprintf("%.1f %%", math.Abs(share)); share >= 1000 {
+		t.Change = fmt.Sprintf("× %.0f", share/100+1)
 	}
 }
 
-func pick(points []collector.SeriesPoint, get func(collector.SeriesPoint) collector.Figure) []float64 {
+func pick(points []collector.SeriesPoint, of get) []float64 {
 	values := make([]float64, len(points))
 	for i, point := range points {
-		values[i] = value(get(point))
+		values[i] = value(of(point))
 		if point.Gap {
 			values[i] = math.NaN()
 		}
@@ -198,27 +299,57 @@ func pick(points []collector.SeriesPoint, get func(collector.SeriesPoint) collec
 	return values
 }
 
-func activePanel(points []collector.SeriesPoint, days []string, open int) panel {
+// axis gives the names of the days, which of them are gaps, and how many at the end are not over.
+func axis(points []collector.SeriesPoint) (days []string, gaps []bool, open int) {
+	for _, point := range points {
+		days = append(days, point.Day.String())
+		gaps = append(gaps, point.Gap)
+		if point.Open {
+			open++
+		}
+	}
+	return days, gaps, open
+}
+
+func activePanel(points []collector.SeriesPoint, meta collector.Meta) panel {
 	t := table{Head: []string{"day", "28 days", "7 days", "1 day", "28 days, established", "7 days, established", "1 day, established", "state"}}
 	for _, p := range points {
-		t.Rows = append(t.Rows, []any{
-			p.Day, p.Active.Days28, p.Active.Week, p.Active.Day, p.Established.Days28, p.Established.Week, p.Established.Day, state(p.Open, p.Gap),
-		})
+		row := []any{p.Day}
+		for _, of := range []get{days28, week, day, sure28, sureWeek, sureDay} {
+			row = append(row, cellOf(p.Gap, of(p)))
+		}
+		t.Rows = append(t.Rows, append(row, state(p.Open, p.Gap)))
 	}
-	return panel{
-		ID: "active", Title: "Active opted-in installations", Wide: true, Table: t,
-		Explain: "Different installations in the 28 days, 7 days and day that end with each day (UTC). Established ones were seen on two " +
-			"days or more. The last stretch is dashed while its day is not over; a break in a line is a day on which the collector did not run.",
-		Chart: chart.Lines{
-			Text: chart.Text{Title: "Active opted-in installations", Desc: "One line each for 28 days, established in 28 days, 7 days and a day."}, Labels: days, Open: open,
-			Series: []chart.Series{
-				{Name: "28 days", Values: pick(points, func(p collector.SeriesPoint) collector.Figure { return p.Active.Days28 })},
-				{Name: "established", Values: pick(points, func(p collector.SeriesPoint) collector.Figure { return p.Established.Days28 })},
-				{Name: "7 days", Values: pick(points, func(p collector.SeriesPoint) collector.Figure { return p.Active.Week })},
-				{Name: "1 day", Values: pick(points, func(p collector.SeriesPoint) collector.Figure { return p.Active.Day })},
-			},
+	days, gaps, open := axis(points)
+	lines := chart.Lines{
+		Text:   chart.Text{Title: "Active opted-in installations", Desc: "Lines for 28 days, 7 days and a day, each with the established ones beside it"},
+		Labels: days, Open: open, Gaps: gaps,
+		Series: []chart.Series{
+			{Name: "28 days", Values: pick(points, days28)}, {Name: "28 days, established", Values: pick(points, sure28), Beside: true},
+			{Name: "7 days", Values: pick(points, week)}, {Name: "7 days, established", Values: pick(points, sureWeek), Beside: true},
+			{Name: "1 day", Values: pick(points, day)}, {Name: "1 day, established", Values: pick(points, sureDay), Beside: true},
 		},
 	}
+	return panel{
+		ID: "active", Title: "Active opted-in installations", Wide: true, Table: t, Chart: lines, Meta: meta, Answer: grown(points),
+		Explain: "Different installations in the 28 days, 7 days and day that end with each day (UTC). Beside each, finely dotted, those that are " +
+			"established: seen on two days or more. The end is dashed while its day is not over; a hatched break is a day on which the collector did not run.",
+	}
+}
+
+// grown says in words how the 28-day figure went.
+func grown(points []collector.SeriesPoint) template.HTML {
+	var known []collector.SeriesPoint
+	for _, p := range points {
+		if p.Active.Days28 != nil && !p.Gap && !p.Open {
+			known = append(known, p)
+		}
+	}
+	if len(known) < 2 {
+		return ""
+	}
+	first, last := known[0], known[len(known)-1]
+	return say("From %s to %s in 28 days, between %s and %s.", first.Active.Days28, last.Active.Days28, first.Day, last.Day)
 }
 
 func state(open, gap bool) string {
@@ -231,117 +362,69 @@ func state(open, gap bool) string {
 	return "closed"
 }
 
+// weekly is how many days a range has at least for columns to stand for weeks.
+const weekly = 45
+
 // growthPanel adds days up to weeks when there are many.
-func growthPanel(points []collector.SeriesPoint, _ []string, _ int) panel {
-	t := table{Head: []string{"from", "new", "returning", "lost", "forgotten", "net"}}
-	step := 1
-	unit := "day"
-	if len(points) > 45 {
+func growthPanel(points []collector.SeriesPoint, meta collector.Meta) panel {
+	t := table{Head: []string{"from", "new", "returning", "lost", "forgotten", "net", "state"}}
+	step, unit := 1, "day"
+	if len(points) > weekly {
 		step, unit = 7, "week"
 	}
-	var names []string
-	series := []chart.Series{{Name: "new"}, {Name: "returning"}, {Name: "lost"}, {Name: "forgotten"}}
-	open := 0
+	c := chart.Columns{
+		Text:   chart.Text{Title: "Growth of opted-in installations by " + unit, Desc: "New and returning above the line, lost and forgotten below"},
+		Series: []chart.Series{{Name: "new"}, {Name: "returning"}, {Name: "lost"}, {Name: "forgotten"}},
+	}
 	for i := len(points) % step; i < len(points); i += step {
 		part := points[i:min(len(points), i+step)]
+		gap := !slices.ContainsFunc(part, func(p collector.SeriesPoint) bool { return !p.Gap })
+		open := part[len(part)-1].Open
 		row := []any{part[0].Day}
-		net, whole := int64(0), true
-		for n, get := range []func(collector.SeriesPoint) collector.Figure{
-			func(p collector.SeriesPoint) collector.Figure { return p.New },
-			func(p collector.SeriesPoint) collector.Figure { return p.Returning },
-			func(p collector.SeriesPoint) collector.Figure { return p.Lost },
-			func(p collector.SeriesPoint) collector.Figure { return p.Forgotten },
-		} {
-			sum := add(part, get)
-			row = append(row, sum)
+		for n, of := range growthParts {
+			sum := add(part, of)
+			row = append(row, cellOf(gap, sum))
 			up := value(sum)
 			if n >= 2 {
 				up = -up
 			}
-			series[n].Values = append(series[n].Values, up)
-			whole = whole && sum != nil
-			if sum != nil {
-				net += int64(up)
-			}
+			c.Series[n].Values = append(c.Series[n].Values, up)
 		}
-		if whole {
-			row = append(row, fmt.Sprintf("%+d", net))
+		if n, ok := net(part); ok && !gap {
+			row = append(row, signed(n))
 		} else {
-			row = append(row, "")
+			row = append(row, unknown{})
 		}
-		t.Rows = append(t.Rows, row)
-		names = append(names, part[0].Day.String())
-		if part[len(part)-1].Open {
-			open = 1
+		t.Rows = append(t.Rows, append(row, state(open, gap)))
+		c.Labels, c.Gaps = append(c.Labels, part[0].Day.String()), append(c.Gaps, gap)
+		if open {
+			c.Open = 1
 		}
-	}
-	return panel{
-		ID: "growth", Title: "Growth of opted-in installations by " + unit, Table: t,
-		Explain: "New are seen for the first time; returning were away for 28 days or more; lost have not been seen for 28 days; forgotten asked to " +
-			"be deleted. New and returning less lost and forgotten is the change of the 28-day figure.",
-		Chart: chart.Columns{
-			Text:   chart.Text{Title: "Growth of opted-in installations", Desc: "New and returning above, lost and forgotten below."},
-			Labels: names, Series: series, Open: open,
-		},
-	}
-}
-
-func asidePanel(points []collector.SeriesPoint, days []string, open int) panel {
-	t := table{Head: []string{"day", "in memory", "excluded"}}
-	for _, p := range points {
-		t.Rows = append(t.Rows, []any{p.Day, p.InMemory, p.Excluded})
-	}
-	return panel{
-		ID: "aside", Title: "Counted beside: IDs in memory, and excluded ones", Table: t,
-		Explain: "IDs that are not persisted may be others tomorrow, and development versions can be excluded in the settings. Neither is in any other figure.",
-		Chart: chart.Lines{
-			Text: chart.Text{Title: "IDs in memory, and excluded ones", Desc: "By day."}, Labels: days, Open: open,
-			Series: []chart.Series{
-				{Name: "in memory", Values: pick(points, func(p collector.SeriesPoint) collector.Figure { return p.InMemory })},
-				{Name: "excluded", Values: pick(points, func(p collector.SeriesPoint) collector.Figure { return p.Excluded })},
-			},
-		},
-	}
-}
-
-// breakdownPanel shows the values of a dimension; those beyond most are added up.
-func breakdownPanel(id, title string, b collector.Breakdown, most int) panel {
-	t := table{Head: []string{b.Dimension, "installations", "share"}}
-	var bars []chart.Bar
-	rest, restShare := uint64(0), 0.0
-	for i, v := range b.Values {
-		t.Rows = append(t.Rows, []any{v.Value, v.Count, v.Share})
-		if i >= most && len(b.Values) > most+1 {
-			if v.Count != nil {
-				rest += *v.Count
-			}
-			restShare += v.Share
-			continue
-		}
-		bars = append(bars, chart.Bar{Name: v.Value, Value: value(v.Count), Note: chart.Short(value(v.Count)) + fmt.Sprintf(" · %.1f %%", v.Share*100)})
-	}
-	if rest > 0 {
-		bars = append(bars, chart.Bar{Name: "others", Value: float64(rest), Note: chart.Short(float64(rest)) + fmt.Sprintf(" · %.1f %%", restShare*100)})
 	}
 	p := panel{
-		ID: id, Title: title, Table: t,
-		Explain: fmt.Sprintf("Of the installations active in the %d days to %s, by what they reported last. %s of %s reporting.",
-			b.Window, b.To, orDash(b.Reporting), orDash(b.Active)),
+		ID: "growth", Title: "Growth of opted-in installations by " + unit, Table: t, Chart: c, Meta: meta,
+		Explain: "New were seen for the first time, returning were away for 28 days or more, lost have not been seen for 28 days, forgotten asked to " +
+			"be deleted. What is above less what is below is the change of the 28-day figure.",
 	}
-	if b.Suppressed > 0 {
-		p.Explain += " Small groups are not shown."
+	if n, ok := net(points); ok {
+		p.Answer = say("%s in the range: %s new, %s returning, %s lost, %s forgotten.", signed(n),
+			add(points, newcomers), add(points, returning), add(points, lost), add(points, forgotten))
 	}
-	if len(bars) == 0 {
-		p.Empty = "Nothing is reported."
-		return p
-	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: title, Desc: fmt.Sprintf("%d values.", len(b.Values))}, Bars: bars}
 	return p
 }
 
-func orDash(f collector.Figure) string {
-	if f == nil {
-		return "–"
+func asidePanel(points []collector.SeriesPoint, meta collector.Meta) panel {
+	t := table{Head: []string{"day", "in memory", "excluded", "state"}}
+	for _, p := range points {
+		t.Rows = append(t.Rows, []any{p.Day, cellOf(p.Gap, p.InMemory), cellOf(p.Gap, p.Excluded), state(p.Open, p.Gap)})
 	}
-	return grouped(*f)
+	days, gaps, open := axis(points)
+	return panel{
+		ID: "aside", Title: "Counted beside: IDs in memory, and excluded ones", Table: t, Meta: meta,
+		Explain: "IDs that are not persisted may be others tomorrow, and development versions can be excluded in the settings. Neither is in any other figure.",
+		Chart: chart.Lines{
+			Text: chart.Text{Title: "IDs in memory, and excluded ones", Desc: "By day"}, Labels: days, Open: open, Gaps: gaps,
+			Series: []chart.Series{{Name: "in memory", Values: pick(points, inMemory)}, {Name: "excluded", Values: pick(points, excluded)}},
+		},
+	}
 }

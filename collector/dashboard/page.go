@@ -7,64 +7,97 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
-	"github.com/rollcall-dev/rollcall/collector/dashboard/chart"
 )
 
-// A drawer draws a chart for a width.
+// A drawer draws a chart.
 type drawer interface {
-	Draw(width float64) template.HTML
+	Draw() template.HTML
 }
 
 // A panel answers one question. Table has the figures, and Chart, which may be nil, is a drawing of them.
 type panel struct {
-	ID, Title, Explain string
-	Chart              drawer
-	Table              table
+	ID, Title string
+	// Answer says in a few words what the figures say; it may be empty. Explain says what is counted. Make both with [say].
+	Answer, Explain template.HTML
+	Chart           drawer
+	Table           table
+	Meta            collector.Meta
+	// Form lets its reader choose what is shown; nil for nothing.
+	Form *form
 	// Wide says that it takes the whole width.
 	Wide bool
 	// Empty is what stands there instead when there are no figures.
 	Empty string
-	// CSV and JSON are where the table can be downloaded.
-	CSV, JSON string
+	// CSV and JSON are where the table can be downloaded, and Link shows the panel once more, whatever day it is then.
+	CSV, JSON, Link string
 	// Open shows the table from the beginning.
 	Open bool
 }
 
-// Drawings are the chart for each width, of which a page shows the one that fits.
-func (p panel) Drawings() []drawing {
-	return []drawing{
-		{"wide-chart", p.Chart.Draw(chart.Wide)}, {"medium-chart", p.Chart.Draw(chart.Medium)}, {"narrow-chart", p.Chart.Draw(chart.Narrow)},
-	}
+// shown puts a panel and the size of the smallest group beside one another, for the template of panels.
+func shown(p panel, k int) any {
+	return struct {
+		Panel panel
+		K     int
+	}{p, k}
 }
 
-// A drawing is a chart for one width; its class says for which.
-type drawing struct {
-	Class string
-	SVG   template.HTML
+// A form chooses what a panel shows.
+type form struct {
+	Selects []selection
+	Hidden  []hidden // the rest of the state
+	Anchor  string   // of the panel
 }
 
-// A table has texts, figures (collector.Figure), numbers (uint64, float64 for shares) and days.
+// A selection is one choice of a form.
+type selection struct {
+	Name, Label string
+	Options     []option
+}
+
+type option struct {
+	Value, Name string
+	Current     bool
+}
+
+// A table has texts, figures (collector.Figure), numbers (uint64, float64 for shares), days, and unknown.
 type table struct {
 	Head []string
 	Rows [][]any
 }
 
+// unknown is a cell of a day on which the collector did not run.
+type unknown struct{}
+
+// MarshalJSON implements [json.Marshaler].
+func (unknown) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+// cellOf gives a figure as a cell; in a gap it is not known.
+func cellOf(gap bool, f collector.Figure) any {
+	if gap {
+		return unknown{}
+	}
+	return f
+}
+
 // A tile is one figure, with its change against the period before.
 type tile struct {
 	Name, Explain string
-	Value         string
-	Number        bool
+	Value         template.HTML
 	Change        string
-	Up, Down      bool
-	Spark         template.HTML
+	// Sign is an arrow for the change, or empty.
+	Sign  string
+	Spark template.HTML
 }
 
 // A choice is one of several views.
@@ -77,7 +110,6 @@ type choice struct {
 type pageData struct {
 	frame
 	Path    string // of the page, without the view
-	Intro   string
 	Ranges  []choice
 	From    string
 	To      string
@@ -88,12 +120,17 @@ type pageData struct {
 	AsOf    string
 	Notice  string
 	Public  bool
-	K       int
+	K       int // that hides figures from this reader; 0 for nothing
 	Start   *start
 	Admin   bool
 	Issues  []issueForm
 	Release []string // versions whose day can be set
 	Saved   bool
+}
+
+// asOf says up to which moment reports are counted.
+func (p *pageData) asOf(m collector.Meta) {
+	p.AsOf = m.AsOf.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // Statuses are what can be said of a fault.
@@ -243,7 +280,7 @@ func (d *dashboard) build(w http.ResponseWriter, r *http.Request) (*pageData, vi
 	if err == nil && k.need != access.Admin && d.unchanged(w, r, v) {
 		return nil, v, false
 	}
-	p := &pageData{frame: d.frame(r, k.name), Path: v.path(""), Public: who.view.Public, K: who.k(), Admin: who.admin}
+	p := &pageData{frame: d.frame(r, k.name), Path: v.path(""), Public: who.view.Public, K: who.hides(), Admin: who.admin}
 	if err == nil {
 		d.fill(p, v, k)
 		err = k.make(d, r, v, p)
@@ -256,6 +293,7 @@ func (d *dashboard) build(w http.ResponseWriter, r *http.Request) (*pageData, vi
 		panel := &p.Panels[i]
 		panel.CSV = v.path(panel.ID+".csv") + query(v.values)
 		panel.JSON = v.path(panel.ID+".json") + query(v.values)
+		panel.Link = v.with("days", "", "from", v.span.From.String(), "to", v.span.To.String()) + "#" + panel.ID
 	}
 	return p, v, true
 }
@@ -287,11 +325,26 @@ func (d *dashboard) fill(p *pageData, v view, k kind) {
 		})
 	}
 	p.From, p.To = v.span.From.String(), v.span.To.String()
-	for name, values := range v.values {
-		if len(values) > 0 && name != "days" && name != "from" && name != "to" && name != "saved" {
-			p.Hidden = append(p.Hidden, hidden{name, values[0]})
+	p.Hidden = v.hidden("days", "from", "to")
+}
+
+// hidden gives the state of the page for a form that sets some of it.
+func (v view) hidden(but ...string) (all []hidden) {
+	for _, name := range slices.Sorted(maps.Keys(v.values)) {
+		if values := v.values[name]; len(values) > 0 && name != "saved" && !slices.Contains(but, name) {
+			all = append(all, hidden{name, values[0]})
 		}
 	}
+	return all
+}
+
+// form makes the form of a panel.
+func (v view) form(panel string, selects ...selection) *form {
+	var names []string
+	for _, s := range selects {
+		names = append(names, s.Name)
+	}
+	return &form{Selects: selects, Hidden: v.hidden(names...), Anchor: panel}
 }
 
 // unchanged sets the page's tag, and tells whether the browser has it already.
@@ -363,7 +416,7 @@ func (d *dashboard) download(w http.ResponseWriter, r *http.Request) {
 			err = panel.Table.csv(&body)
 		} else {
 			w.Header().Set("Content-Type", "application/json")
-			err = panel.Table.json(&body, panel)
+			err = panel.json(&body, v)
 		}
 		if err != nil {
 			d.explain(w, r, err)
@@ -408,21 +461,27 @@ func csvText(text string) string {
 	return text
 }
 
-func (t table) json(body *bytes.Buffer, p panel) error {
-	rows := make([]map[string]any, 0, len(t.Rows))
-	for _, row := range t.Rows {
+// json writes the table with what is known of it.
+func (p panel) json(body *bytes.Buffer, v view) error {
+	rows := make([]map[string]any, 0, len(p.Table.Rows))
+	for _, row := range p.Table.Rows {
 		object := make(map[string]any, len(row))
 		for i, cell := range row {
-			if i < len(t.Head) {
+			if i < len(p.Table.Head) {
 				if f, ok := cell.(float64); ok && math.IsNaN(f) {
 					cell = nil
 				}
-				object[t.Head[i]] = cell
+				object[p.Table.Head[i]] = cell
 			}
 		}
 		rows = append(rows, object)
 	}
-	return json.NewEncoder(body).Encode(map[string]any{"title": p.Title, "rows": rows})
+	return json.NewEncoder(body).Encode(map[string]any{
+		"title": p.Title, "app": v.app.Key, "from": v.span.From, "to": v.span.To, "link": p.Link,
+		"as_of": p.Meta.AsOf, "complete": p.Meta.Complete, "denominator": p.Meta.Denominator,
+		"denominator_of": p.Meta.DenominatorOf, "suppressed": p.Meta.Suppressed,
+		"columns": p.Table.Head, "rows": rows,
+	})
 }
 
 // plain gives a cell as text without any formatting.
@@ -433,6 +492,8 @@ func plain(cell any) string {
 			return ""
 		}
 		return strconv.FormatUint(*c, 10)
+	case unknown:
+		return ""
 	case float64:
 		if math.IsNaN(c) {
 			return ""
@@ -442,26 +503,44 @@ func plain(cell any) string {
 	return fmt.Sprint(cell)
 }
 
-// figure gives a cell as it stands on a page: numbers in groups of three digits, shares in percent. What is not known or
-// hidden has a mark of its own.
-func figure(cell any) template.HTML {
+// figure gives a cell as it stands on a page: numbers in groups of three digits, shares in percent. A figure that is hidden
+// from the public since its group is smaller than k says so; k is 0 where nothing is hidden.
+func figure(cell any, k int) template.HTML {
 	switch c := cell.(type) {
 	case collector.Figure:
-		if c == nil {
-			return `<span class="none">–</span>`
+		switch {
+		case c != nil:
+			return number(*c)
+		case k > 0:
+			return template.HTML(fmt.Sprintf(`<span class="none">&lt;&nbsp;%d</span>`, k)) //nolint:gosec // a number
 		}
-		return number(*c)
+		return missing
+	case unknown:
+		return missing
 	case uint64:
 		return number(c)
 	case int:
 		return number(uint64(max(0, c)))
 	case float64:
 		if math.IsNaN(c) {
-			return `<span class="none">–</span>`
+			return missing
 		}
 		return template.HTML(fmt.Sprintf("%.1f&nbsp;%%", c*100)) //nolint:gosec // a number
+	case template.HTML:
+		return c
 	}
 	return template.HTML(template.HTMLEscapeString(fmt.Sprint(cell))) //nolint:gosec // escaped
+}
+
+const missing template.HTML = `<span class="none">–</span>`
+
+// say puts cells into a sentence with %s, each as [figure] has it.
+func say(format string, cells ...any) template.HTML {
+	args := make([]any, len(cells))
+	for i, cell := range cells {
+		args[i] = figure(cell, 0)
+	}
+	return template.HTML(fmt.Sprintf(format, args...)) //nolint:gosec // format is a constant, and figure escapes
 }
 
 func number(n uint64) template.HTML {
@@ -474,11 +553,19 @@ func grouped(n uint64) string {
 	var b strings.Builder
 	for i, r := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteString("\u202f")
+			b.WriteByte(',')
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// groupedOr writes a figure in a chart.
+func groupedOr(f collector.Figure) string {
+	if f == nil {
+		return "–"
+	}
+	return grouped(*f)
 }
 
 // value gives a figure for a chart.
@@ -487,12 +574,4 @@ func value(f collector.Figure) float64 {
 		return math.NaN()
 	}
 	return float64(*f)
-}
-
-// textOf gives a figure for a tile.
-func textOf(f collector.Figure, k int) string {
-	if f == nil {
-		return "< " + strconv.Itoa(k)
-	}
-	return grouped(*f)
 }

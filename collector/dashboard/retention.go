@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"html/template"
 	"math"
 	"net/http"
 	"strconv"
@@ -26,7 +27,7 @@ func (d *dashboard) retention(r *http.Request, v view, p *pageData) error {
 	if err != nil {
 		return err
 	}
-	p.AsOf = answer.AsOf.UTC().Format("2006-01-02 15:04 UTC")
+	p.asOf(answer.Meta)
 	row := choiceRow{Name: "Cohorts by"}
 	for _, g := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
 		row.Choices = append(row.Choices, choice{string(g), v.with("grain", string(g)), g == grain})
@@ -36,39 +37,41 @@ func (d *dashboard) retention(r *http.Request, v view, p *pageData) error {
 	return nil
 }
 
-// maxCohorts bounds the rows of the drawing; the table has all of them.
+// maxCohorts bounds the cohorts that are shown: the newest of the range.
 const maxCohorts = 40
 
 func trianglePanel(answer collector.Retention) panel {
 	p := panel{
-		ID: "triangle", Title: fmt.Sprintf("Retention of opted-in installations by %s of first sight", answer.Grain), Wide: true,
-		Explain: fmt.Sprintf("Of the installations that were new in a %[1]s, the share that was active in each %[1]s after. A hatched cell's %[1]s is not over; "+
-			"a dash is hidden or unknown.", answer.Grain),
-		Table: table{Head: []string{"cohort", "size", "age", "active", "share", "state"}},
+		ID: "triangle", Title: fmt.Sprintf("Retention of opted-in installations by %s of first sight", answer.Grain), Wide: true, Meta: answer.Meta,
+		Explain: say("Of the installations that were new in a %[1]s, how many percent were active in each %[1]s after. A hatched cell's %[1]s is not over; "+
+			"an empty one is hidden or unknown.", answer.Grain),
+		Table: table{Head: []string{"cohort", "size", string(answer.Grain) + "s after", "active", "share", "state"}},
 	}
+	rows := answer.Cohorts
+	if len(rows) > maxCohorts {
+		rows = rows[len(rows)-maxCohorts:]
+		p.Explain += say(" The newest %s cohorts of the range are shown.", maxCohorts)
+	}
+	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, the oldest first", len(rows))}, SizeHead: "new"}
 	longest := 0
-	rows := answer.Cohorts[max(0, len(answer.Cohorts)-maxCohorts):]
-	for _, cohort := range answer.Cohorts {
-		for age, cell := range cohort.Cells {
-			share := cell.Share
-			if cell.Active == nil {
-				share = math.NaN()
-			}
-			p.Table.Rows = append(p.Table.Rows, []any{cohort.From, cohort.Size, uint64(age), cell.Active, share, state(cell.Open, cell.Gap)})
-		}
-	}
-	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts.", len(rows))}, SizeHead: "new"}
 	for _, cohort := range rows {
 		line := chart.HeatRow{Name: cohort.From.String(), Size: "–"}
+		if answer.Grain == collector.GrainMonth {
+			line.Name = cohort.From.Time().Format("Jan 2006")
+		}
 		if cohort.Size != nil {
 			line.Size = chart.Short(float64(*cohort.Size))
 		}
-		longest = max(longest, len(cohort.Cells))
-		for age, cell := range cohort.Cells {
-			c := chart.HeatCell{Share: cell.Share, Open: cell.Open, None: cell.Active == nil, Text: "–"}
-			if cell.Active != nil && cohort.Size != nil && *cohort.Size > 0 {
+		cells := cohort.Cells[:min(len(cohort.Cells), maxCohorts)]
+		longest = max(longest, len(cells))
+		for age, cell := range cells {
+			p.Table.Rows = append(p.Table.Rows, []any{
+				cohort.From, cohort.Size, uint64(age), cellOf(cell.Gap, cell.Active), share(cell.Active, cell.Share), state(cell.Open, cell.Gap),
+			})
+			c := chart.HeatCell{Share: cell.Share, Open: cell.Open, None: cell.Active == nil || cell.Gap}
+			if !c.None && cohort.Size != nil && *cohort.Size > 0 {
 				c.Text = fmt.Sprintf("%.0f", cell.Share*100)
-				c.Title = fmt.Sprintf("%s, %d after: %s of %s (%.1f %%)", cohort.From, age, grouped(*cell.Active), grouped(*cohort.Size), cell.Share*100)
+				c.Title = fmt.Sprintf("New from %s, %s %d: %s of %s (%.1f %%)", cohort.From, answer.Grain, age, grouped(*cell.Active), grouped(*cohort.Size), cell.Share*100)
 			}
 			line.Cells = append(line.Cells, c)
 		}
@@ -82,16 +85,36 @@ func trianglePanel(answer collector.Retention) panel {
 		return p
 	}
 	p.Chart = heat
+	p.Answer = stayed(rows, answer.Grain)
 	return p
+}
+
+// stayed says in words how many of the cohorts that are old enough were still there after four periods.
+func stayed(cohorts []collector.Cohort, grain collector.Grain) template.HTML {
+	const after = 4
+	var size, active uint64
+	for _, cohort := range cohorts {
+		if len(cohort.Cells) <= after || cohort.Size == nil {
+			continue
+		}
+		if cell := cohort.Cells[after]; cell.Active != nil && !cell.Open && !cell.Gap {
+			size += *cohort.Size
+			active += *cell.Active
+		}
+	}
+	if size == 0 {
+		return ""
+	}
+	return say("%s are active %s %ss later.", float64(active)/float64(size), after, grain)
 }
 
 func survivalPanel(answer collector.Survival) panel {
 	p := panel{
-		ID: "survival", Title: "Survival by version of first install", Wide: true,
-		Explain: "Of the opted-in installations that began with a version, the share that was active that many weeks after, over all weeks that are over.",
+		ID: "survival", Title: "Survival of opted-in installations by version of first install", Wide: true, Meta: answer.Meta,
+		Explain: "Of the installations that began with a version, the share that was active that many weeks after, over all weeks that are over.",
 		Table:   table{Head: []string{"first version", "weeks after", "active", "of", "share"}},
 	}
-	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "One line for each first version."}, Percent: true}
+	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "One line for each first version"}, Percent: true}
 	longest := 0
 	for _, version := range answer.Versions {
 		longest = max(longest, len(version.Cells))
@@ -102,15 +125,15 @@ func survivalPanel(answer collector.Survival) panel {
 	for _, version := range answer.Versions {
 		s := chart.Series{Name: version.Version}
 		for i := range longest {
-			share := math.NaN()
+			at := math.NaN()
 			if i < len(version.Cells) {
 				cell := version.Cells[i]
-				p.Table.Rows = append(p.Table.Rows, []any{version.Version, uint64(i), cell.Active, cell.Of, cell.Share})
+				p.Table.Rows = append(p.Table.Rows, []any{version.Version, uint64(i), cell.Active, cell.Of, share(cell.Active, cell.Share)})
 				if cell.Active != nil && cell.Of != nil {
-					share = cell.Share
+					at = cell.Share
 				}
 			}
-			s.Values = append(s.Values, share)
+			s.Values = append(s.Values, at)
 		}
 		lines.Series = append(lines.Series, s)
 	}

@@ -1,10 +1,13 @@
 package dashboard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"html/template"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/rollcall-dev/rollcall/collector"
@@ -16,7 +19,7 @@ import (
 func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 	ctx, cancel := withTimeout(r)
 	defer cancel()
-	trend, err := d.c.Trend(ctx, v.app.Num, collector.DimVersion, 28, v.span, 7, v.view)
+	trend, err := d.c.Trend(ctx, v.app.Num, collector.DimVersion, 28, v.span, trendTop, v.view)
 	if err != nil {
 		return err
 	}
@@ -32,7 +35,7 @@ func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 	if err != nil {
 		return err
 	}
-	p.AsOf = answer.AsOf.UTC().Format("2006-01-02 15:04 UTC")
+	p.asOf(answer.Meta)
 	if v.admin {
 		for _, release := range answer.Releases {
 			p.Release = append(p.Release, release.Version)
@@ -45,114 +48,101 @@ func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 	return nil
 }
 
-// trendPanel shows how a split changes.
-func trendPanel(id, title string, t collector.Trend) panel {
-	tab := table{Head: append([]string{"day", "active"}, t.Values...)}
-	series := make([]chart.Series, len(t.Values))
-	for i, name := range t.Values {
-		series[i] = chart.Series{Name: name}
-	}
-	var days []string
-	open := 0
-	for _, point := range t.Points {
-		row := []any{point.Day, point.Active}
-		days = append(days, point.Day.String())
-		if point.Open {
-			open++
-		}
-		sum := 0.0
-		for _, f := range point.Counts {
-			if f != nil {
-				sum += float64(*f)
-			}
-		}
-		for i, f := range point.Counts {
-			row = append(row, f)
-			share := math.NaN()
-			if sum > 0 && !point.Gap {
-				share = 0
-				if f != nil {
-					share = float64(*f) / sum
-				}
-			}
-			series[i].Values = append(series[i].Values, share)
-		}
-		tab.Rows = append(tab.Rows, row)
-	}
-	p := panel{
-		ID: id, Title: title, Table: tab, Wide: true,
-		Explain: fmt.Sprintf("Share of the installations active in the %d days to each day (UTC) that report it. The rest is added up as %q.", t.Window, collector.Other),
-	}
-	if len(series) == 0 || len(days) == 0 || len(t.Values) == 1 {
-		p.Empty = "Nothing is reported in this range."
-		return p
-	}
-	p.Chart = chart.Lines{Text: chart.Text{Title: title, Desc: "Bands of shares that add up to 100 %."}, Labels: days, Series: series, Open: open, Percent: true, Stacked: true}
-	return p
-}
+// The bounds of the adoption panel.
+const (
+	maxCurves       = 5
+	maxAdoptionDays = 120
+)
 
+// adoptionPanel compares the newest releases; pre-releases are left out.
 func adoptionPanel(answer collector.Versions) panel {
-	t := table{Head: []string{"version", "released", "days after", "on it or newer", "of", "share"}}
+	p := panel{
+		ID: "adoption", Title: "Adoption of opted-in installations by days since release", Meta: answer.Meta,
+		Table: table{Head: []string{"version", "released", "days after", "on it or newer", "of", "share"}},
+		Explain: "Of the installations active on a day (UTC), the share that runs the release or a newer one. A release begins on the day that it was " +
+			"first seen, or that the maintainer set.",
+	}
+	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "One line for each of the newest releases"}, Percent: true, Half: true}
 	longest := 0
-	var shown []collector.Release
 	for _, release := range answer.Releases {
-		if len(release.Adoption) < 2 {
+		if release.Pre || len(release.Adoption) < 2 || len(lines.Series) == maxCurves {
 			continue
 		}
+		s := chart.Series{Name: release.Version}
 		for _, point := range release.Adoption {
-			t.Rows = append(t.Rows, []any{release.Version, release.Released, uint64(point.Days), point.Active, point.Of, point.Share})
-			longest = max(longest, point.Days)
-		}
-		if len(shown) < 5 {
-			shown = append(shown, release)
-		}
-	}
-	p := panel{
-		ID: "adoption", Title: "Adoption by days since release", Table: t,
-		Explain: "Of the opted-in installations active on a day, the share that runs the release or a newer one. A release begins on the day that it was first seen, or that was set for it.",
-	}
-	if len(shown) == 0 {
-		p.Empty = "No release has been followed for two days yet."
-		return p
-	}
-	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "One line for each of the newest releases."}, Percent: true}
-	for i := range longest + 1 {
-		lines.Labels = append(lines.Labels, strconv.Itoa(i)+" d")
-	}
-	for _, release := range shown {
-		s := chart.Series{Name: release.Version, Values: make([]float64, longest+1)}
-		for i := range s.Values {
-			s.Values[i] = math.NaN()
-		}
-		for _, point := range release.Adoption {
+			if point.Days < 0 || point.Days > maxAdoptionDays {
+				continue
+			}
+			p.Table.Rows = append(p.Table.Rows, []any{release.Version, release.Released, uint64(point.Days), point.Active, point.Of, share(point.Active, point.Share)})
+			for len(s.Values) <= point.Days {
+				s.Values = append(s.Values, math.NaN())
+			}
 			if point.Active != nil && point.Of != nil {
 				s.Values[point.Days] = point.Share
 			}
 		}
+		longest = max(longest, len(s.Values))
 		lines.Series = append(lines.Series, s)
+		if len(lines.Series) == 1 {
+			p.Answer = halfOf(release)
+		}
+	}
+	if longest == 0 {
+		p.Empty = "No release has been followed for two days yet."
+		return p
+	}
+	for i := range lines.Series {
+		for len(lines.Series[i].Values) < longest {
+			lines.Series[i].Values = append(lines.Series[i].Values, math.NaN())
+		}
+	}
+	for i := range longest {
+		lines.Labels = append(lines.Labels, strconv.Itoa(i)+" d")
 	}
 	p.Chart = lines
 	return p
 }
 
+// halfOf says in words when half of all ran a release.
+func halfOf(release collector.Release) template.HTML {
+	if release.HalfAfter == nil {
+		return say("%s is not on half of the installations yet.", release.Version)
+	}
+	return say("Half of the installations ran %s or newer after %s days.", release.Version, *release.HalfAfter)
+}
+
+// share gives a share as a cell; that of a hidden figure is hidden.
+func share(of collector.Figure, share float64) float64 {
+	if of == nil {
+		return math.NaN()
+	}
+	return share
+}
+
 func floorPanel(floor collector.Floor) panel {
-	t := table{Head: []string{"oldest supported version", "kept", "share"}}
+	p := panel{
+		ID: "floor", Title: "If at least this version were required", Meta: floor.Meta,
+		Table:   table{Head: []string{"oldest supported version", "kept", "share"}},
+		Explain: say("How many of the opted-in installations active in the 28 days to %s would stay, of %s that report a version.", floor.To, floor.Denominator),
+	}
 	var bars []chart.Bar
 	for _, step := range floor.Steps {
-		t.Rows = append(t.Rows, []any{step.Version, step.Kept, step.Share})
-		if len(bars) < 12 {
-			bars = append(bars, chart.Bar{Name: "≥ " + step.Version, Value: step.Share, Note: fmt.Sprintf("keeps %.1f %%", step.Share*100)})
+		p.Table.Rows = append(p.Table.Rows, []any{step.Version, step.Kept, share(step.Kept, step.Share)})
+		if step.Kept == nil || isPre(step.Version) {
+			continue
 		}
-	}
-	p := panel{
-		ID: "floor", Title: "If at least this version were required", Table: t,
-		Explain: "How many of the opted-in installations active in 28 days would stay. Those that report no version are left out.",
+		if step.Share >= 0.9 && p.Answer == "" {
+			p.Answer = say("Requiring %s keeps %s.", step.Version, step.Share)
+		}
+		if len(bars) < 10 {
+			bars = append(bars, chart.Bar{Name: "at least " + step.Version, Value: step.Share, Note: fmt.Sprintf("keeps %.1f %%", step.Share*100)})
+		}
 	}
 	if len(bars) == 0 {
 		p.Empty = "No version is reported."
 		return p
 	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "Newest version first."}, Bars: bars, Most: 1}
+	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "Newest version first"}, Bars: bars, Most: 1}
 	return p
 }
 
@@ -163,65 +153,99 @@ func releasesPanel(answer collector.Versions) panel {
 		if release.Pre {
 			name = "pre-release"
 		}
-		half := "not yet"
+		half, released := "not yet", any("–")
 		if release.HalfAfter != nil {
 			half = strconv.Itoa(*release.HalfAfter) + " days"
 		}
-		released := any("–")
 		if release.Released != 0 {
 			released = release.Released
 		}
 		t.Rows = append(t.Rows, []any{release.Version, name, released, release.Active, half})
 	}
-	return panel{
-		ID: "releases", Title: "Releases in use", Table: t, Open: true,
+	p := panel{
+		ID: "releases", Title: "Releases that opted-in installations run", Table: t, Open: true, Meta: answer.Meta,
 		Explain: "The last column is after how many days half of the active installations ran the release or a newer one.",
 	}
+	if len(t.Rows) == 0 {
+		p.Empty = "No version is reported."
+	}
+	return p
 }
 
 func movesPanel(answer collector.Versions) panel {
-	t := table{Head: []string{"from", "to", "changes", "kind"}}
+	p := panel{
+		ID: "moves", Title: "Upgrades and downgrades of opted-in installations", Meta: answer.Meta,
+		Table:   table{Head: []string{"from", "to", "changes", "kind"}},
+		Answer:  say("%s upgrades and %s downgrades.", answer.Upgrades, answer.Downgrades),
+		Explain: "Changes of version between two heartbeats in the range. The most frequent ones are listed.",
+	}
+	var bars []chart.Bar
 	for _, move := range answer.Moves {
-		t.Rows = append(t.Rows, []any{move.From, move.To, move.Count, map[bool]string{true: "upgrade", false: "downgrade"}[move.Up]})
+		kind, mark := "downgrade", "down"
+		if move.Up {
+			kind, mark = "upgrade", ""
+		}
+		p.Table.Rows = append(p.Table.Rows, []any{move.From, move.To, move.Count, kind})
+		if len(bars) < 10 {
+			bars = append(bars, chart.Bar{
+				Name: move.From + " → " + move.To, Value: value(move.Count), Note: groupedOr(move.Count), Mark: mark, Quiet: !move.Up,
+			})
+		}
 	}
-	return panel{
-		ID: "moves", Title: "Upgrades and downgrades", Table: t, Open: true,
-		Explain: fmt.Sprintf("%s upgrades and %s downgrades in the range; the most frequent ones are listed.", orDash(answer.Upgrades), orDash(answer.Downgrades)),
+	if len(bars) == 0 {
+		p.Empty = "No installation has changed its version in the range."
+		return p
 	}
+	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most frequent ones"}, Bars: bars}
+	return p
 }
 
 // newestPanel compares the newest release's faults with its predecessor's.
 func newestPanel(answer collector.Versions, issues collector.Issues) panel {
-	p := panel{ID: "newest", Title: "Health of the newest release", Explain: "Affected for each 1,000 opted-in installations of the version, beside the release before it."}
+	p := panel{
+		ID: "newest", Title: "Health of the newest release", Meta: issues.Meta,
+		Explain: "Affected for each 1,000 opted-in installations of the version, beside the release before it.",
+	}
 	var newest, before string
 	for _, release := range answer.Releases {
-		if release.Pre {
-			continue
-		}
-		if newest == "" {
+		switch {
+		case release.Pre:
+		case newest == "":
 			newest = release.Version
-		} else if before == "" {
+		case before == "":
 			before = release.Version
 		}
 	}
 	p.Table.Head = []string{"fault", "severity", "per 1,000 on " + newest, "per 1,000 on " + before, "new"}
+	var bars []chart.Bar
+	worse := 0
 	for _, is := range issues.Issues {
 		rate := map[string]float64{}
 		for _, version := range is.Versions {
 			rate[version.Version] = version.PerThousand
 		}
-		if rate[newest] == 0 && rate[before] == 0 {
+		now, then := rate[newest], rate[before]
+		if now == 0 && then == 0 {
 			continue
 		}
-		p.Table.Rows = append(p.Table.Rows, []any{
-			is.Component + ": " + is.Reason, is.Severity, fmt.Sprintf("%.1f", rate[newest]), fmt.Sprintf("%.1f", rate[before]),
-			map[bool]string{true: "new in " + newest, false: ""}[is.NewIn == newest && newest != ""],
-		})
+		fresh, mark := "", ""
+		if is.NewIn == newest && newest != "" {
+			fresh, mark = "new in "+newest, "new"
+		}
+		if now > then {
+			worse++
+		}
+		name := is.Component + ": " + is.Reason
+		p.Table.Rows = append(p.Table.Rows, []any{name, is.Severity, fmt.Sprintf("%.1f", now), fmt.Sprintf("%.1f", then), fresh})
+		bars = append(bars, chart.Bar{Name: name, Value: now, Mark: mark, Note: fmt.Sprintf("%.1f, was %.1f", now, then)})
 	}
-	if len(p.Table.Rows) == 0 {
+	if len(bars) == 0 {
 		p.Empty = "No fault is reported by the two newest releases."
+		return p
 	}
-	p.Open = true
+	slices.SortStableFunc(bars, func(a, b chart.Bar) int { return cmp.Compare(b.Value, a.Value) })
+	p.Answer = say("%s: %s of %s faults are more frequent than on %s.", newest, worse, len(bars), before)
+	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "Affected for each 1,000"}, Bars: bars[:min(len(bars), 10)]}
 	return p
 }
 

@@ -21,68 +21,70 @@ type HeatRow struct {
 	Cells []HeatCell
 }
 
-// Heat draws a triangle of cohorts: the darker, the more are left.
+// Heat draws a cell for each row and column: the darker, the larger its share.
 type Heat struct {
 	Text    Text
 	Columns []string
 	Rows    []HeatRow
-	// SizeHead stands above the sizes.
+	// SizeHead stands above the sizes; empty for none.
 	SizeHead string
 }
 
-// Draw draws the chart for a width; columns that do not fit are left out.
-func (h Heat) Draw(width float64) template.HTML {
-	const row = 24.0
-	names, sizes := 82.0, 52.0
-	if width <= Narrow {
-		sizes = 40
+// Draw draws the chart. The style sheet hides the texts in the cells where these are too narrow for them.
+func (h Heat) Draw() template.HTML {
+	const row = 26.0
+	columns := max(len(h.Columns), 6)
+	class := "heat"
+	switch {
+	case columns > 30:
+		class += " many"
+	case columns > 16:
+		class += " more"
+	case columns > 8:
+		class += " some"
 	}
-	cell := max(32.0, min(46, (width-names-sizes)/float64(max(1, len(h.Columns)))))
-	columns := min(len(h.Columns), int((width-names-sizes)/cell))
-	d := newDrawing(width, row*float64(len(h.Rows)+1)+2, h.Text)
-	d.text(names+sizes-6, 15, "label", "end", h.SizeHead)
-	for i := range columns {
-		d.text(names+sizes+cell*(float64(i)+.5), 15, "label", "middle", h.Columns[i])
+	d := newDrawing(class, row*float64(len(h.Rows)+1), h.Text, nil)
+	if h.SizeHead != "" {
+		d.text(0, -10, 16, "label end", h.SizeHead)
+	}
+	w := 100 / float64(columns)
+	every := 1
+	for len(h.Columns)/every > 30 {
+		every++
+	}
+	for i, name := range h.Columns {
+		if i%every == 0 {
+			extra := ""
+			if i%(2*every) != 0 && columns > 8 {
+				extra = " minor"
+			}
+			d.text(w*(float64(i)+.5), 0, 16, "label middle"+extra, name)
+		}
 	}
 	for r, line := range h.Rows {
 		y := row * float64(r+1)
-		d.text(0, y+16, "name", "start", line.Name)
-		d.text(names+sizes-6, y+16, "value", "end", line.Size)
+		d.f(`<text y="%s" class="name row-name">%s</text>`, num(y+17), esc(shortDay(line.Name)))
+		d.text(0, -10, y+17, "value end", line.Size)
 		for i, c := range line.Cells {
-			if i >= columns {
-				break
-			}
-			x := names + sizes + cell*float64(i)
-			class := fmt.Sprintf("heat h%d", int(min(max(c.Share, 0), 1)*9.999))
-			if c.None {
-				class = "heat none"
-			}
-			if c.Open {
-				class += " open"
-			}
-			d.rect(x+1, y+1, cell-2, row-2, class, c.Title)
-			d.text(x+cell/2, y+16, fmt.Sprintf("cell i%d", int(min(max(c.Share, 0), 1)*9.999)), "middle", c.Text)
+			h.cell(d, w*float64(i), y, w, row, c)
 		}
 	}
 	return d.end()
 }
 
-// Spark draws a small line without axes.
-func Spark(values []float64, text Text) template.HTML {
-	const width, height = 120.0, 32.0
-	d := newDrawing(width, height, text)
-	most := 0.0
-	for _, v := range values {
-		if v > most {
-			most = v
-		}
+func (h Heat) cell(d *drawing, x, y, w, row float64, c HeatCell) {
+	step := int(min(max(c.Share, 0), 1) * 9.999)
+	class := fmt.Sprintf("cell h%d", step)
+	if c.None {
+		class = "cell none"
 	}
-	p := plot{left: 3, right: width - 5, top: 4, bottom: height - 4, most: max(most, 1), places: len(values)}
-	if solid, _ := p.path(values, 0); solid != "" {
-		d.f(`<path d="%s" class="line s0"/>`, solid)
+	d.rect(x+.1, y+1, w-.2, row-2, class, "", c.Title)
+	if c.Open {
+		d.rect(x+.1, y+1, w-.2, row-2, "unfinished-cell", "gap", c.Title)
 	}
-	if i := last(values); i >= 0 {
-		d.marker(p.x(i), p.y(values[i]), 0)
+	if c.None {
+		d.text(x+w/2, 0, y+17, "on-cell none middle", c.Text)
+		return
 	}
-	return d.end()
+	d.text(x+w/2, 0, y+17, fmt.Sprintf("on-cell i%d middle", step), c.Text)
 }
