@@ -7,7 +7,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rollcall-dev/rollcall/collector/access"
 	"github.com/rollcall-dev/rollcall/collector/dashboard"
+	"github.com/rollcall-dev/rollcall/collector/legacy"
 	"github.com/rollcall-dev/rollcall/collector/server"
 )
 
@@ -38,10 +40,23 @@ func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error
 	if err != nil {
 		return parts{}, err
 	}
+	wire, err := legacy.New(legacy.Options{
+		Collector: d.collector,
+		Country:   countryOf(country),
+		MayRead: func(r *http.Request, app string) bool {
+			grant, ok := d.access.Grant(r)
+			return ok && grant.May(app, access.Read)
+		},
+		Logger: o.Logger,
+	})
+	if err != nil {
+		return parts{}, err
+	}
 	s, err := server.New(server.Options{
 		Collector:      d.collector,
 		Access:         d.access,
 		Dashboard:      pages,
+		Legacy:         wire,
 		TrustedProxies: o.TrustedProxies,
 		Country:        country,
 		Limits:         o.Limits,
@@ -54,4 +69,18 @@ func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error
 		return parts{}, err
 	}
 	return parts{handler: s.Handler()}, nil
+}
+
+// countryOf gives the country of a request's sender, which is the request's RemoteAddr behind the server's proxies.
+func countryOf(country func(netip.Addr) string) func(*http.Request) string {
+	if country == nil {
+		return nil
+	}
+	return func(r *http.Request) string {
+		addr, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return ""
+		}
+		return country(addr.Addr())
+	}
 }

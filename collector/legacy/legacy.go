@@ -1,0 +1,274 @@
+// Package legacy speaks the wire format of the YA-WAMF telemetry worker, so that clients which report there can be pointed at
+// a collector as they are: the same paths, statuses and JSON. What they report belongs to one app, the one that has
+// [collector.App.Legacy]. docs/legacy.md says how each of their fields is counted.
+//
+// Three things differ. An installation ID that is no UUID is taken, as the worker takes it, and stands for a UUID that is
+// derived from it ([InstallationID]). The figures of an app that is not public need a token. And /version gives no version:
+// the worker has one from its author's build, and the newest that clients report is what anybody can make up.
+package legacy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/collector"
+	"github.com/rollcall-dev/rollcall/collector/internal/limit"
+)
+
+// The limits of the format.
+const (
+	// MaxBody bounds a body, in bytes.
+	MaxBody = 128 << 10
+	// MaxIssues bounds the issues of a report that are counted, and MaxEvents their events together; what comes behind is
+	// left out.
+	MaxIssues = 25
+	MaxEvents = 250
+	// HeartbeatsPerMinute and HealthPerMinute bound the reports from one address prefix, and of one installation.
+	HeartbeatsPerMinute = 6
+	HealthPerMinute     = 1
+)
+
+// limitKeys is how many addresses and installations the limits remember.
+const limitKeys = 32 << 10
+
+// commitWait bounds the wait for the collector.
+const commitWait = 10 * time.Second
+
+// Options say how the handler works. Collector is required.
+type Options struct {
+	Collector *collector.Collector
+	// Country gives the country of the sender; nil for no countries.
+	Country func(*http.Request) string
+	// MayRead tells whether a request may see the figures of an app that is not public; nil is never.
+	MayRead func(r *http.Request, app string) bool
+	// Logger gets the log lines; nil discards them.
+	Logger *slog.Logger
+}
+
+type handler struct {
+	Options
+	heartbeats, health *limit.Table
+}
+
+// New makes the handler of the format's paths.
+func New(opts Options) (http.Handler, error) {
+	if opts.Collector == nil {
+		return nil, errors.New("legacy: Collector is required")
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &handler{
+		Options:    opts,
+		heartbeats: limit.New(limitKeys, time.Minute/HeartbeatsPerMinute, HeartbeatsPerMinute),
+		health:     limit.New(limitKeys, time.Minute/HealthPerMinute, HealthPerMinute),
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /heartbeat", h.heartbeat)
+	mux.HandleFunc("POST /health-issues", h.healthIssues)
+	mux.HandleFunc("GET /stats/summary", h.summary)
+	mux.HandleFunc("GET /stats/health-issues", h.issues)
+	mux.HandleFunc("GET /version", h.version)
+	mux.HandleFunc("GET /dashboard", h.dashboard)
+	return crossOrigin(mux), nil
+}
+
+// crossOrigin lets pages of other sites call, as the worker does.
+func crossOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		if r.Method == http.MethodOptions {
+			w.Header().Set("Access-Control-Allow-Methods", "GET,HEAD,PUT,POST,DELETE,PATCH")
+			w.Header().Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// app finds the app that the format's reports belong to.
+func (h *handler) app(w http.ResponseWriter) (collector.App, bool) {
+	for _, app := range h.Collector.Apps() {
+		if app.Legacy {
+			return app, true
+		}
+	}
+	fail(w, http.StatusNotFound, "This collector takes no reports of this format")
+	return collector.App{}, false
+}
+
+func answer(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(value)
+}
+
+func fail(w http.ResponseWriter, status int, text string) {
+	answer(w, status, map[string]string{"error": text})
+}
+
+// object reads a body that has to be one JSON object.
+func (h *handler) object(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
+	if r.ContentLength > MaxBody {
+		h.Collector.Refuse(app.Num, "too_large")
+		fail(w, http.StatusRequestEntityTooLarge, "Payload too large")
+		return nil, false
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	status, text := http.StatusBadRequest, ""
+	var value any
+	switch {
+	case err != nil || len(data) == 0:
+		text = "Missing JSON body"
+	case len(data) > MaxBody:
+		status, text = http.StatusRequestEntityTooLarge, "Payload too large"
+	case json.Unmarshal(data, &value) != nil:
+		text = "Invalid JSON body"
+	}
+	o, ok := value.(map[string]any)
+	if text == "" && !ok {
+		text = "JSON body must be an object"
+	}
+	if text != "" {
+		h.Collector.Refuse(app.Num, map[bool]string{true: "too_large", false: "not_json"}[status != http.StatusBadRequest])
+		fail(w, status, text)
+		return nil, false
+	}
+	return o, true
+}
+
+// allowed holds a sender to a limit.
+func (h *handler) allowed(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
+	if _, ok := t.Take(prefix(r)); ok {
+		if _, ok := t.Take(limit.Of("installation " + id)); ok {
+			return true
+		}
+	}
+	h.Collector.Refuse(app.Num, collector.RefusedRate)
+	w.Header().Set("Retry-After", "60")
+	fail(w, http.StatusTooManyRequests, "Rate limit exceeded")
+	return false
+}
+
+// prefix gives what stands for the sender's address, which is the request's RemoteAddr.
+func prefix(r *http.Request) limit.Key {
+	addr, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return limit.Of("address")
+	}
+	return limit.Prefix(addr.Addr().WithZone(""))
+}
+
+func (h *handler) heartbeat(w http.ResponseWriter, r *http.Request) {
+	app, ok := h.app(w)
+	if !ok {
+		return
+	}
+	body, ok := h.object(w, r, app)
+	if !ok {
+		return
+	}
+	id := InstallationID(body.text("installation_id"))
+	if id == "" {
+		h.Collector.Refuse(app.Num, "missing")
+		fail(w, http.StatusBadRequest, "Missing installation_id")
+		return
+	}
+	if !h.allowed(w, r, app, h.heartbeats, id) {
+		return
+	}
+	received := collector.Received{App: app.Num, Heartbeat: heartbeatOf(body, app.Key, id, time.Now())}
+	if h.Country != nil {
+		received.Country = h.Country(r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitWait)
+	defer cancel()
+	if _, err := h.Collector.Heartbeat(ctx, received); err != nil {
+		h.refused(w, app, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (h *handler) healthIssues(w http.ResponseWriter, r *http.Request) {
+	app, ok := h.app(w)
+	if !ok {
+		return
+	}
+	body, ok := h.object(w, r, app)
+	if !ok {
+		return
+	}
+	id := InstallationID(body.text("installation_id"))
+	list, isList := body["issues"].([]any)
+	if id == "" || !isList {
+		h.Collector.Refuse(app.Num, "missing")
+		fail(w, http.StatusBadRequest, map[bool]string{true: "Missing installation_id", false: "Missing issues"}[id == ""])
+		return
+	}
+	if !h.allowed(w, r, app, h.health, id) {
+		return
+	}
+	received, issues := healthOf(body, list, app, id, time.Now())
+	if issues == 0 {
+		answer(w, http.StatusOK, outcome{Status: "ok"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitWait)
+	defer cancel()
+	receipt, err := h.Collector.Health(ctx, received)
+	switch {
+	case err != nil:
+		h.refused(w, app, err)
+	case receipt.Counted == 0:
+		answer(w, http.StatusOK, outcome{Status: "ok", Duplicate: true})
+	default:
+		answer(w, http.StatusOK, outcome{Status: "ok", Accepted: issues})
+	}
+}
+
+type outcome struct {
+	Status    string `json:"status"`
+	Accepted  int    `json:"accepted"`
+	Duplicate bool   `json:"duplicate"`
+}
+
+// refused answers a report that the collector does not take.
+func (h *handler) refused(w http.ResponseWriter, app collector.App, err error) {
+	status, text, reason := http.StatusServiceUnavailable, "Try again later", collector.RefusedStore
+	switch {
+	case errors.Is(err, collector.ErrGone):
+		status, text, reason = http.StatusGone, "Nothing more is wanted", collector.RefusedGone
+	case errors.Is(err, collector.ErrNewLimit):
+		status, text, reason = http.StatusTooManyRequests, "Rate limit exceeded", collector.RefusedNew
+	case errors.Is(err, collector.ErrBusy), errors.Is(err, collector.ErrClosed):
+		reason = collector.RefusedBusy
+	}
+	if status != http.StatusGone {
+		w.Header().Set("Retry-After", "300")
+	}
+	h.Collector.Refuse(app.Num, reason)
+	fail(w, status, text)
+}
+
+func (h *handler) version(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=1800")
+	answer(w, http.StatusOK, map[string]any{
+		"stable":   map[string]any{"version": nil, "url": nil},
+		"dev":      map[string]any{"version": nil, "commit": nil, "url": nil},
+		"branches": map[string]any{},
+	})
+}
+
+func (h *handler) dashboard(w http.ResponseWriter, r *http.Request) {
+	if app, ok := h.app(w); ok {
+		http.Redirect(w, r, "/a/"+app.Key+"/overview", http.StatusFound)
+	}
+}
