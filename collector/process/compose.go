@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/alert"
 	"github.com/rollcall-dev/rollcall/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/collector/legacy"
 	"github.com/rollcall-dev/rollcall/collector/server"
@@ -30,7 +31,9 @@ func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	alerts := alert.New(d.collector, o.Logger)
 	pages, err := dashboard.New(dashboard.Options{
+		Alerts:    alerts,
 		Collector: d.collector,
 		Access:    d.access,
 		Title:     o.Title,
@@ -68,7 +71,7 @@ func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error
 	if err != nil {
 		return parts{}, err
 	}
-	return parts{handler: s.Handler()}, nil
+	return parts{handler: s.Handler(), background: []func(context.Context){alerts.Run}}, nil
 }
 
 // countryOf gives the country of a request's sender, which is the request's RemoteAddr behind the server's proxies.
