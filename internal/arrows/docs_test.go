@@ -68,7 +68,7 @@ func toolModules(mod string) []string {
 	return found
 }
 
-// TestFailuresPage holds docs/failures.md to the tests: every line of the disk and the config names tests, and each of
+// TestFailuresPage holds docs/failures.md to the tests: every line of the disk, the config and the collector names tests, and each of
 // them is in the tree.
 func TestFailuresPage(t *testing.T) {
 	exists := tests(t)
@@ -97,7 +97,7 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	var problems []string
 	lines := map[string]string{}
 	for line := range strings.Lines(page) {
-		if m := regexp.MustCompile(`^\| ([DC][0-9]+) \|`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^\| ([DCS][0-9]+) \|`).FindStringSubmatch(line); m != nil {
 			lines[m[1]] = line
 		}
 	}
@@ -107,6 +107,9 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	}
 	for i := range 10 {
 		wanted = append(wanted, "C"+strconv.Itoa(i+1))
+	}
+	for i := range 9 {
+		wanted = append(wanted, "S"+strconv.Itoa(i+1))
 	}
 	for _, number := range wanted {
 		line, ok := lines[number]
