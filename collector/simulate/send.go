@@ -64,16 +64,25 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 // order. It returns early when ctx ends. The error says that nothing could be sent at all; what single reports came to is in
 // the result.
 func (f *Fleet) Send(ctx context.Context, s Sending) (Result, error) {
-	next, stop := iter.Pull(f.lastVisits())
+	// Not iter.Pull: it does not go together with a main goroutine that is bound to its thread, which package main's is.
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var mu sync.Mutex
+	visits := make(chan Visit, 256)
+	go func() {
+		defer close(visits)
+		for visit := range f.lastVisits() {
+			select {
+			case visits <- visit:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	return s.Run(ctx, func(int) Source {
 		var rest Visit
 		return func(buf []byte) (bool, []byte, bool) {
 			if len(rest) == 0 {
-				mu.Lock()
-				rest, _ = next()
-				mu.Unlock()
+				rest = <-visits
 			}
 			if len(rest) == 0 {
 				return false, nil, false
