@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,13 +67,47 @@ func TestConfigCannotBeReplaced(t *testing.T) {
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EIO})
 		service := r.start()
 		why := "save installation ID: *input/output error"
-		r.log.want(generated(service.ID()), failed(why, 1), failed(why, 2), failed(why, 3), started(true))
+		r.wantState(service, service.ID().String(), true)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		r.log.wantTimed(in(0, generated(service.ID())), in(0, failed(why, 1)), in(0, started(true)),
+			in(time.Second, failed(why, 2)), in(3*time.Second, failed(why, 3)))
 		r.wantState(service, service.ID().String(), true)
 		r.wantFile(configPath, hostConfig)
 		r.wantFiles(anchorPath, configPath)
 		if st := service.Status(); !st.Incomplete || !strings.Contains(st.Reason, "input/output error") || !strings.HasPrefix(st.Place, "anchor ") {
 			t.Errorf("got %+v", st)
 		}
+	})
+}
+
+// TestConfigKeptOpen is a host that keeps its config open for writing, so that nothing can take its place: the start is
+// over as soon as the anchor holds the ID. The config gets it when the host has closed it.
+func TestConfigKeptOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		open, err := r.fs.OpenFile(configPath, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service := r.start()
+		if d := time.Since(r.log.begin); d > 300*time.Millisecond {
+			t.Errorf("Start took %v", d)
+		}
+		r.log.want(generated(service.ID()), failed("*is being changed by another program all the time", 1), started(true))
+		r.wantState(service, service.ID().String(), true)
+		if got, _ := r.fs.Crash(faultfs.LoseUnsynced).ReadFile(anchorPath); string(got) != service.ID().String()+"\n" {
+			t.Errorf("got anchor %q after a power cut", got)
+		}
+		r.wantFile(configPath, hostConfig)
+		r.log.reset()
+		if err := open.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		r.log.want(persisted(2))
+		r.wantPersisted(service, service.ID().String())
 	})
 }
 
@@ -105,12 +140,18 @@ func TestFsyncOnce(t *testing.T) {
 				r := newRig(t, hostConfig)
 				r.fs.Inject(faultfs.Rule{Op: op, Err: syscall.EIO, Skip: skip, Times: 1})
 				service := r.start()
-				r.log.wantTimed(
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				lines := []string{
 					in(0, generated(service.ID())),
 					in(0, failed("*input/output error", 1)),
 					in(time.Second, persisted(2)),
 					in(time.Second, started(true)),
-				)
+				}
+				if skip == 1 { // the anchor holds the ID by then, and the start is over
+					lines[2], lines[3] = in(0, started(true)), in(time.Second, persisted(2))
+				}
+				r.log.wantTimed(lines...)
 				r.wantPersisted(service, service.ID().String())
 				r.wantFiles(anchorPath, configPath)
 			})

@@ -21,11 +21,12 @@ const (
 
 // lookAfter is the background work: it tries to persist what is not, and looks once an hour whether all is in place.
 // It is patient: a storage operation may take as long as it likes here, and while one hangs no other is begun.
-// unfinished is what establish said: then the first look comes at once. It stands in line behind the operation that
-// hangs, so that a stored ID is adopted as soon as it can be read.
-func (k *Keeper) lookAfter(ctx context.Context, unfinished bool) {
+// What the start has left comes first. A look stands in line behind the operation that hangs, so that a stored ID is
+// adopted as soon as it can be read.
+func (k *Keeper) lookAfter(ctx context.Context, left leftover) {
 	defer k.update(func(st *Status) { st.NextTry = time.Time{} })
-	if unfinished {
+	k.finish(ctx, left.attempt)
+	if left.soon {
 		k.look(ctx)
 	}
 	if m, ok := k.store.(Maintainer); ok {

@@ -1,6 +1,7 @@
 package installid
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,23 +14,34 @@ import (
 // resultWithheld is the result of an attempt that ended before it began, since no ID may be made. No observer is told.
 const resultWithheld Result = ""
 
-// establish takes the first decision about the ID. It tells whether there is something left for the background to do
-// at once: wait for a storage that did not answer in time, or make a copy that was found missing.
-func (k *Keeper) establish(ctx context.Context) (unfinished bool) {
+// A leftover is what a start leaves to the background.
+type leftover struct {
+	// soon says that there is something to do at once: wait for a storage that did not answer in time, or make a copy
+	// that was found missing.
+	soon bool
+	// attempt is the one to go on with, where the ID is persisted and the copy of it failed for now; 0 when there is none.
+	attempt int
+}
+
+// establish takes the first decision about the ID.
+func (k *Keeper) establish(ctx context.Context) (left leftover) {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.opts.StartTimeout, errStartTimeout)
 	defer cancel()
 
-	err := k.attempts(ctx)
+	absent := false
+	next, err := k.attempts(ctx, 1, &absent)
 	st := k.Status()
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errStop):
 		// Nothing went wrong, and nothing has started.
 		k.update(func(st *Status) { st.Settled = true })
 		close(k.settled)
-		return false
+		return leftover{}
 	case err == nil:
-		unfinished = st.Persisted && st.Incomplete
-	case !st.Persisted: // else it is in the anchor, and the background goes on with the config
+		left.soon = st.Persisted && st.Incomplete
+	case st.Persisted: // in the anchor, and the background goes on with the config
+		left.attempt = next
+	default:
 		k.fallBack(ctx, err)
 	}
 	k.update(func(st *Status) { st.Settled = true })
@@ -37,22 +49,38 @@ func (k *Keeper) establish(ctx context.Context) (unfinished bool) {
 	if k.opts.OnSettled != nil {
 		k.opts.OnSettled(ctx, k.Status())
 	}
-	return unfinished || isTimeout(ctx, err)
+	left.soon = left.soon || left.attempt == 0 && isTimeout(ctx, err)
+	return left
 }
 
-// attempts tries until it succeeds, or until trying again soon is in vain.
-func (k *Keeper) attempts(ctx context.Context) (err error) {
-	absent := false // whether it is known that no ID is stored
-	for attempt := 1; attempt <= k.opts.Attempts; attempt++ {
+// finish makes the attempts that a start did not wait for.
+func (k *Keeper) finish(ctx context.Context, attempt int) {
+	ctx, cancel := context.WithTimeoutCause(ctx, k.opts.StartTimeout, errStartTimeout)
+	defer cancel()
+	absent := true // it was saved, in one of its places
+	for attempt > 0 {
+		attempt, _ = k.attempts(ctx, attempt, &absent)
+	}
+}
+
+// attempts tries, beginning with the attempt of that number, until it succeeds, or until trying again soon is in vain, or
+// until the ID is persisted though a copy of it failed, as it does while the host keeps its config open for writing: then
+// nobody has to wait for the copy, and next is the attempt to go on with, unless there are no more. What only took too long
+// is waited for, within the limits.
+func (k *Keeper) attempts(ctx context.Context, attempt int, absent *bool) (next int, err error) {
+	for ; attempt <= k.opts.Attempts; attempt++ {
 		if attempt > 1 && !sleep(ctx, k.opts.Backoff<<(attempt-2)) {
-			return err
+			return 0, cmp.Or(err, context.Cause(ctx))
 		}
-		err = k.attempt(ctx, attempt, &absent)
+		err = k.attempt(ctx, attempt, absent)
 		if err == nil || ctx.Err() != nil || isPermanent(err) {
-			return err
+			return 0, err
+		}
+		if attempt < k.opts.Attempts && k.Status().Persisted && !isTimeout(ctx, err) {
+			return attempt + 1, err
 		}
 	}
-	return err
+	return 0, err
 }
 
 // attempt makes one attempt, within its limit, to find the ID or to save it, and records and logs how it ended.

@@ -119,10 +119,10 @@ func (k *Keeper) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(background, func() { cancel(errStop) })()
-	unfinished := k.establish(ctx)
+	left := k.establish(ctx)
 	go func() {
 		defer close(k.done)
-		k.lookAfter(background, unfinished)
+		k.lookAfter(background, left)
 	}()
 	return nil
 }

@@ -252,3 +252,49 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyWaitsForTheCopy: a start is over once the ID is persisted in one place. The attempts to copy it go on without
+// it, after the same pauses.
+func TestNobodyWaitsForTheCopy(t *testing.T) {
+	tests := []struct {
+		name     string
+		works    int // the attempt that makes the copy; 0 for none
+		err      error
+		attempts int
+		took     time.Duration // until the last of them
+	}{
+		{"works at the second", 2, errors.New("oh"), 2, time.Second},
+		{"works at the third", 3, errors.New("oh"), 3, 3 * time.Second},
+		{"does not work", 0, errors.New("oh"), 3, 3 * time.Second},
+		{"cannot work", 0, configfile.ErrReadOnly, 1, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				var at []time.Duration
+				s := &script{save: func(_ context.Context, id installid.ID) (installid.Record, error) {
+					if at = append(at, time.Since(begin)); len(at) == tt.works {
+						return installid.Record{ID: id, Written: true}, nil
+					}
+					return installid.Record{ID: id, Incomplete: true}, tt.err
+				}}
+				k := start(t, s, installid.Options{})
+				if d := time.Since(begin); d != 0 {
+					t.Errorf("Start took %v", d)
+				}
+				if st := k.Status(); !st.Settled || !st.Persisted || !st.Incomplete {
+					t.Errorf("got %+v after Start", st)
+				}
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				if len(at) != tt.attempts || at[len(at)-1] != tt.took {
+					t.Errorf("attempts at %v, want %d until %v", at, tt.attempts, tt.took)
+				}
+				if st := k.Status(); !st.Persisted || st.Incomplete != (tt.works == 0) || st.NextTry.IsZero() {
+					t.Errorf("got %+v in the end", st)
+				}
+			})
+		})
+	}
+}
