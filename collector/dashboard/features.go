@@ -23,7 +23,7 @@ var dimensionNames = map[string]string{
 
 func dimensionName(dimension string) string {
 	if fact, ok := strings.CutPrefix(dimension, collector.FactDimension); ok {
-		return fact
+		return visible(fact)
 	}
 	return cmp.Or(dimensionNames[dimension], dimension)
 }
@@ -105,14 +105,14 @@ func (v view) part(p *pageData, n int) (int, error) {
 // lower is the name of a dimension within a title.
 func lower(dimension string) string {
 	if fact, ok := strings.CutPrefix(dimension, collector.FactDimension); ok {
-		return "fact " + fact
+		return "fact " + visible(fact)
 	}
 	return strings.ToLower(dimensionName(dimension))
 }
 
 func dimensionOptions(all []string, current string) (options []option) {
 	for _, name := range all {
-		options = append(options, option{name, dimensionName(name), name == current})
+		options = append(options, option{name, visible(dimensionName(name)), name == current})
 	}
 	return options
 }

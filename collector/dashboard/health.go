@@ -34,7 +34,7 @@ func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
 	}
 	if v.admin {
 		for _, is := range issues {
-			p.Issues = append(p.Issues, issueForm{is.ID, faultName(is), string(is.Status), is.FixedIn, is.Note})
+			p.Issues = append(p.Issues, issueForm{is.ID, visible(faultName(is)), string(is.Status), visible(is.FixedIn), visible(is.Note)})
 		}
 	}
 	return nil
@@ -69,7 +69,7 @@ func (v view) filter(p *pageData, all []collector.Issue) []collector.Issue {
 		}
 		row := choiceRow{Name: f.name}
 		for _, name := range names {
-			row.Choices = append(row.Choices, choice{name, v.with(f.id, name), name == current})
+			row.Choices = append(row.Choices, choice{visible(name), v.with(f.id, name), name == current})
 		}
 		if len(names) > 1 {
 			p.Choices = append(p.Choices, row)
@@ -167,7 +167,7 @@ func ratesPanel(v view, issues []collector.Issue, meta collector.Meta) panel {
 		}
 	}
 	for _, is := range issues {
-		choose.Options = append(choose.Options, option{is.ID, faultName(is) + " (" + is.Severity + ")", is.ID == shown.ID})
+		choose.Options = append(choose.Options, option{is.ID, visible(faultName(is) + " (" + is.Severity + ")"), is.ID == shown.ID})
 	}
 	p.Form = v.form(p.ID, choose)
 	p.Answer = say("%s", faultName(shown))

@@ -113,33 +113,40 @@ var (
 	growthParts     = []get{newcomers, returning, lost, forgotten}
 )
 
-// add adds up a figure. A hidden one makes the sum hidden.
-func add(points []collector.SeriesPoint, of get) collector.Figure {
-	var sum uint64
+// add adds up a figure. When one of them is hidden from the public, the sum of the others is all that is known.
+func add(points []collector.SeriesPoint, of get) (sum uint64, whole bool) {
+	whole = true
 	for _, point := range points {
-		f := of(point)
-		if point.Gap {
-			continue
+		switch f := of(point); {
+		case f != nil:
+			sum += *f
+		case !point.Gap:
+			whole = false
 		}
-		if f == nil {
-			return nil
-		}
-		sum += *f
 	}
-	return &sum
+	return sum, whole
+}
+
+// sumCell gives a sum as a cell.
+func sumCell(points []collector.SeriesPoint, of get) any {
+	sum, whole := add(points, of)
+	if !whole {
+		return atLeast(sum)
+	}
+	return sum
 }
 
 // net gives new and returning, less lost and forgotten; ok is false when one of them is hidden.
 func net(points []collector.SeriesPoint) (n int64, ok bool) {
 	for i, of := range growthParts {
-		f := add(points, of)
+		sum, whole := add(points, of)
 		switch {
-		case f == nil:
+		case !whole:
 			return 0, false
 		case i < 2:
-			n += int64(*f)
+			n += int64(sum)
 		default:
-			n -= int64(*f)
+			n -= int64(sum)
 		}
 	}
 	return n, true
@@ -213,10 +220,10 @@ func (t tileRow) at(name, explain string, of get) tile {
 }
 
 func (t tileRow) sum(name, explain string, of get) tile {
-	now := add(t.now, of)
-	one := tile{Name: name, Explain: explain, Value: figure(now, t.k)}
-	if len(t.before) >= len(t.now) {
-		one.change(now, add(t.before, of))
+	one := tile{Name: name, Explain: explain, Value: figure(sumCell(t.now, of), t.k)}
+	now, whole := add(t.now, of)
+	if then, wholeThen := add(t.before, of); whole && wholeThen && len(t.before) >= len(t.now) {
+		one.change(&now, &then)
 	}
 	one.spark(t.closed(), of)
 	return one
@@ -382,11 +389,15 @@ func growthPanel(points []collector.SeriesPoint, meta collector.Meta) panel {
 		open := part[len(part)-1].Open
 		row := []any{part[0].Day}
 		for n, of := range growthParts {
-			sum := add(part, of)
-			row = append(row, cellOf(gap, sum))
-			up := value(sum)
+			sum, _ := add(part, of)
+			up := float64(sum)
 			if n >= 2 {
 				up = -up
+			}
+			if gap {
+				row, up = append(row, unknown{}), math.NaN()
+			} else {
+				row = append(row, sumCell(part, of))
 			}
 			c.Series[n].Values = append(c.Series[n].Values, up)
 		}
@@ -408,7 +419,7 @@ func growthPanel(points []collector.SeriesPoint, meta collector.Meta) panel {
 	}
 	if n, ok := net(points); ok {
 		p.Answer = say("%s in the range: %s new, %s returning, %s lost, %s forgotten.", signed(n),
-			add(points, newcomers), add(points, returning), add(points, lost), add(points, forgotten))
+			sumCell(points, newcomers), sumCell(points, returning), sumCell(points, lost), sumCell(points, forgotten))
 	}
 	return p
 }

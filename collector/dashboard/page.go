@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
@@ -81,6 +82,15 @@ type unknown struct{}
 
 // MarshalJSON implements [json.Marshaler].
 func (unknown) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+// atLeast is a cell of a sum in which hidden figures are missing.
+type atLeast uint64
+
+// String gives the sum with a sign before it.
+func (n atLeast) String() string { return "≥ " + strconv.FormatUint(uint64(n), 10) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (n atLeast) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 
 // cellOf gives a figure as a cell; in a gap it is not known.
 func cellOf(gap bool, f collector.Figure) any {
@@ -163,8 +173,6 @@ type view struct {
 // ranges are the lengths that can be chosen, in days.
 var ranges = []int{7, 28, 90, 400}
 
-const defaultRange = 90
-
 var errView = errors.New("the address is not right")
 
 // read reads the view of a request.
@@ -174,6 +182,7 @@ func (d *dashboard) read(r *http.Request, v viewer) (view, error) {
 	if s.today, s.since, err = d.c.Today(v.app.Num); err != nil {
 		return s, err
 	}
+	k, _ := kindOf(s.page)
 	from, to := s.values.Get("from"), s.values.Get("to")
 	if from != "" || to != "" {
 		s.span.To = s.today
@@ -182,7 +191,7 @@ func (d *dashboard) read(r *http.Request, v viewer) (view, error) {
 				return s, fmt.Errorf("%w: %w", errView, err)
 			}
 		}
-		s.span.From = s.span.To - defaultRange + 1
+		s.span.From = s.span.To - collector.Day(max(k.days, 1)) + 1
 		if from != "" {
 			if s.span.From, err = collector.ParseDay(from); err != nil {
 				return s, fmt.Errorf("%w: %w", errView, err)
@@ -193,7 +202,7 @@ func (d *dashboard) read(r *http.Request, v viewer) (view, error) {
 		}
 		return s, nil
 	}
-	s.days = defaultRange
+	s.days = max(k.days, 1)
 	if text := s.values.Get("days"); text != "" {
 		if s.days, err = strconv.Atoi(text); err != nil || s.days < 1 || s.days > collector.MaxRangeDays {
 			return s, fmt.Errorf("%w: days has to be a number from 1 to %d", errView, collector.MaxRangeDays)
@@ -239,20 +248,21 @@ type kind struct {
 	id, name string
 	need     access.Scope // empty: the public version is possible
 	make     func(d *dashboard, r *http.Request, v view, p *pageData) error
-	ranged   bool
+	// days is the length of the range when the address names none; 0 for a page without a range.
+	days int
 }
 
 var kinds []kind
 
 func init() {
 	kinds = []kind{
-		{"overview", "Overview", "", (*dashboard).overview, true},
-		{"versions", "Versions", "", (*dashboard).versions, true},
-		{"retention", "Retention", "", (*dashboard).retention, true},
-		{"features", "Platforms and features", "", (*dashboard).features, true},
-		{"health", "Health", "", (*dashboard).health, true},
-		{"quality", "Data quality", access.Read, (*dashboard).quality, true},
-		{"settings", "Settings", access.Admin, nil, false}, // it has a template and data of its own: see showSettings
+		{"overview", "Overview", "", (*dashboard).overview, 90},
+		{"versions", "Versions", "", (*dashboard).versions, 90},
+		{"retention", "Retention", "", (*dashboard).retention, 90},
+		{"features", "Platforms and features", "", (*dashboard).features, 90},
+		{"health", "Health", "", (*dashboard).health, 28},
+		{"quality", "Data quality", access.Read, (*dashboard).quality, 90},
+		{"settings", "Settings", access.Admin, nil, 0}, // it has a template and data of its own: see showSettings
 	}
 }
 
@@ -316,7 +326,7 @@ func (d *dashboard) fill(p *pageData, v view, k kind) {
 		p.Apps[i].URL += query(v.values)
 	}
 	p.Saved = v.values.Get("saved") != ""
-	if !k.ranged {
+	if k.days == 0 {
 		return
 	}
 	for _, days := range ranges {
@@ -456,9 +466,9 @@ func csvText(text string) string {
 		return text
 	}
 	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
-		return "'" + text
+		text = "'" + text
 	}
-	return text
+	return visible(text)
 }
 
 // json writes the table with what is known of it.
@@ -517,6 +527,8 @@ func figure(cell any, k int) template.HTML {
 		return missing
 	case unknown:
 		return missing
+	case atLeast:
+		return "≥&nbsp;" + number(uint64(c))
 	case uint64:
 		return number(c)
 	case int:
@@ -529,7 +541,17 @@ func figure(cell any, k int) template.HTML {
 	case template.HTML:
 		return c
 	}
-	return template.HTML(template.HTMLEscapeString(fmt.Sprint(cell))) //nolint:gosec // escaped
+	return template.HTML(template.HTMLEscapeString(visible(fmt.Sprint(cell)))) //nolint:gosec // escaped
+}
+
+// visible replaces control characters, which neither a page nor a spreadsheet can show.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 const missing template.HTML = `<span class="none">–</span>`

@@ -24,7 +24,7 @@ func (d *dashboard) quality(r *http.Request, v view, p *pageData) error {
 	}
 	p.asOf(q.Meta)
 	if len(q.Truncated) > 0 {
-		p.Notice = "More different values than are kept: " + strings.Join(q.Truncated, ", ") + ". The rest is counted as other."
+		p.Notice = "More different values than are kept: " + visible(strings.Join(q.Truncated, ", ")) + ". The rest is counted as other."
 	}
 	sums := collector.QualityPoint{Refused: make(map[string]uint64)}
 	for _, point := range q.Points {
@@ -110,12 +110,18 @@ func reportsPanel(q collector.Quality) panel {
 }
 
 func droppedPanel(q collector.Quality) panel {
-	return daily(panel{
+	p := daily(panel{
 		ID: "dropped", Title: "What was left out of reports, by day", Meta: q.Meta,
 		Explain: "Fields and facts that the collector does not know or that are out of their bounds, context of faults, and reports whose sender's clock was an hour off or more.",
 	}, q.Points, []string{"fields", "facts", "context", "clock off"}, func(p collector.QualityPoint) []uint64 {
 		return []uint64{p.DroppedFields, p.DroppedFacts, p.DroppedContext, p.Skewed}
 	})
+	if !slices.ContainsFunc(q.Points, func(p collector.QualityPoint) bool {
+		return p.DroppedFields+p.DroppedFacts+p.DroppedContext+p.Skewed > 0
+	}) {
+		p.Empty = "Nothing was left out, and no clock was off."
+	}
+	return p
 }
 
 func refusedPanel(refused map[string]uint64, meta collector.Meta) panel {

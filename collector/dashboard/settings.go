@@ -34,6 +34,7 @@ type settingsData struct {
 	NewToken                  string // shown once
 	Alerts                    string
 	HasAlerts                 bool
+	All                       bool // the token is for all apps
 	AlertStatus               []string
 	Limits                    map[string]int
 }
@@ -55,6 +56,7 @@ func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, v viewe
 		Limits: map[string]int{"MaxK": collector.MaxK, "MinRetention": collector.MinRetention, "MaxRetention": collector.MaxRetention, "MaxName": collector.MaxAppNameLen},
 	}
 	grant, _ := d.opts.Access.Grant(r)
+	s.All = grant.May("", access.Admin)
 	tokens, err := d.opts.Access.List(r.Context())
 	if err == nil {
 		for _, t := range tokens {
@@ -86,6 +88,17 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 	switch r.PostFormValue("do") {
 	case "app":
 		err = d.changeApp(r, v.app)
+	case "add":
+		grant, _ := d.opts.Access.Grant(r)
+		if !grant.May("", access.Admin) {
+			err = errors.New("your token is for one app, so it cannot add another")
+			break
+		}
+		var added collector.App
+		if added, err = d.c.AddApp(r.Context(), collector.App{Key: strings.TrimSpace(r.PostFormValue("key")), Name: strings.TrimSpace(r.PostFormValue("name"))}); err == nil {
+			http.Redirect(w, r, "/a/"+added.Key+"/overview", http.StatusSeeOther)
+			return
+		}
 	case "token":
 		var token string
 		if token, err = d.addToken(r, v); err == nil {
@@ -115,6 +128,7 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
 	app.Name = strings.TrimSpace(r.PostFormValue("name"))
 	app.Public = r.PostFormValue("public") != ""
+	app.Gone = r.PostFormValue("gone") != ""
 	app.ExcludeDevelopment = r.PostFormValue("exclude_development") != ""
 	for name, field := range map[string]*int{"k": &app.K, "retention": &app.Retention, "max_new": &app.MaxNewPerDay} {
 		n, err := strconv.Atoi(r.PostFormValue(name))

@@ -31,7 +31,8 @@ func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 	if err != nil && !errors.Is(err, collector.ErrNoDay) {
 		return err
 	}
-	issues, err := d.c.Issues(ctx, v.app.Num, v.span, v.view)
+	// A month of them is enough to compare two releases, and quick to read in a large fleet.
+	issues, err := d.c.Issues(ctx, v.app.Num, collector.Range{From: max(v.span.From, v.span.To-27), To: v.span.To}, v.view)
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func movesPanel(answer collector.Versions) panel {
 func newestPanel(answer collector.Versions, issues collector.Issues) panel {
 	p := panel{
 		ID: "newest", Title: "Health of the newest release", Meta: issues.Meta,
-		Explain: "Affected for each 1,000 opted-in installations of the version, beside the release before it.",
+		Explain: say("Affected from %s to %s (UTC) for each 1,000 opted-in installations of the version, beside the release before it.", issues.From, issues.To),
 	}
 	var newest, before string
 	for _, release := range answer.Releases {

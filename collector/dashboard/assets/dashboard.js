@@ -66,7 +66,7 @@ function explore(svg) {
       row.textContent = `${name}: ${data.percent ? shares.format(value) : numbers.format(Math.abs(value))}`;
       rows.push(row);
     });
-    if (rows.length === 1) rows.push("not known");
+    if (rows.length === 1) rows.push("not known, or hidden");
     tip.replaceChildren(...rows);
     line.hidden = tip.hidden = false;
     const room = figure.clientWidth - tip.offsetWidth;

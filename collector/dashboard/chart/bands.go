@@ -77,7 +77,7 @@ func (c Bands) names(d *drawing, p plot, tops [][]float64) {
 	}
 	apart(ys, 4, p.height+4)
 	for i, n := range names {
-		d.f(`<svg x="100%%" y="%s" class="marker"><svg x="8" y="-6">`, num(ys[i]))
+		d.f(`<svg x="100%%" y="%s" class="when-wide"><svg x="8" y="-6">`, num(ys[i]))
 		boxSwatch(&d.Builder, n)
 		d.WriteString("</svg></svg>")
 		d.text(100, 32, ys[i]+4, "name when-wide", Cut(c.Series[n].Name, labelLength))

@@ -110,9 +110,9 @@ func (d *drawing) stretched() {
 }
 
 // marker draws the shape that belongs to a series; x is in percent.
-func (d *drawing) marker(x, dx, y float64, series int) {
-	d.f(`<svg x="%s%%" y="%s" class="marker">`, num(x), num(y))
-	marker(&d.Builder, dx, series)
+func (d *drawing) marker(x, y float64, series int) {
+	d.f(`<svg x="%s%%" y="%s">`, num(x), num(y))
+	marker(&d.Builder, 0, series)
 	d.WriteString("</svg>")
 }
 

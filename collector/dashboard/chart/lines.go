@@ -136,7 +136,9 @@ func (l Lines) lines(d *drawing, p plot) {
 			d.text(100, 12, ys[i]+4, "name when-wide", Cut(e.name, labelLength))
 			continue // the marker at the end of the line is beside it
 		}
-		d.marker(100, 16, ys[i], e.series)
+		d.f(`<svg x="100%%" y="%s" class="when-wide">`, num(ys[i]))
+		marker(&d.Builder, 16, e.series)
+		d.WriteString("</svg>")
 		d.text(100, 26, ys[i]+4, "name when-wide", Cut(e.name, labelLength))
 	}
 }
@@ -152,7 +154,7 @@ func (p plot) markers(d *drawing, values []float64, series int) {
 		}
 		alone := (i == 0 || math.IsNaN(values[i-1])) && (i == len(values)-1 || math.IsNaN(values[i+1]))
 		if alone || i == end || len(values) > 12 && i%step == (1+series)*step/(MaxSeries+1) && end-i > step/3 {
-			d.marker(p.x(i), 0, p.y(v), series)
+			d.marker(p.x(i), p.y(v), series)
 		}
 	}
 }
