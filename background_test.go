@@ -84,6 +84,7 @@ func TestHourlyLook(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
 		r.start()
+		synctest.Wait()
 		l := r.watchLooks()
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()

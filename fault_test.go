@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,6 +190,121 @@ func TestDurable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDurableAfterKill is D16 where the process that stored the ID was killed: the next one finds an ID that need not be
+// durable yet, and makes it so as soon as it has started, without a write to it. So it is with a reset that was killed:
+// whichever ID the next process takes, it stays.
+func TestDurableAfterKill(t *testing.T) {
+	tests := map[string]func(r *rig, dying *rollcall.Service){
+		"first start": func(r *rig, dying *rollcall.Service) { dying.Start(r.t.Context()) },
+		"reset":       func(r *rig, dying *rollcall.Service) { dying.Reset(r.t.Context()) },
+	}
+	for name, act := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for n := 1; ; n++ {
+					r := newRig(t, hostConfig)
+					if name == "reset" {
+						r = newRig(t, withID(knownID))
+						r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
+					}
+					dying := r.fs.As("dying")
+					dying.StepLimit(n)
+					killed := r.makeOn(dying, func(c *rollcall.Config) { c.Attempts = 1 })
+					act(r, killed)
+					r.stop(killed)
+					if !dying.Killed() {
+						return
+					}
+					next := r.start()
+					synctest.Wait()
+					r.stop(next)
+					st := next.Status()
+					if !st.Persisted {
+						t.Fatalf("step %d: not persisted: %s", n, st.Reason)
+					}
+					for disk := range r.fs.SampleCrashStates(40, uint64(n)) {
+						after := r.makeOn(disk)
+						after.Start(t.Context())
+						if after.ID() != st.ID {
+							t.Fatalf("step %d, %s: got ID %s after a power cut, want %s", n, disk.Origin(), after.ID(), st.ID)
+						}
+						r.stop(after)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestResetKilledBetween: a reset was killed when the config had the new ID and the anchor still the old one. The anchor
+// follows at the next start, so that a host which then removes the key does not bring the old ID back.
+func TestResetKilledBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		r.fs.WriteFile(anchorPath, []byte(otherID+"\n"), 0o640)
+		service := r.start()
+		synctest.Wait()
+		r.log.want(started(true))
+		r.wantPersisted(service, knownID)
+		r.wantFile(configPath, withID(knownID))
+	})
+}
+
+// TestStoredIDNotDurable: the ID is stored, and the disk refuses to make it durable. It is in use, and not called
+// persisted any longer, until a sync succeeds.
+func TestStoredIDNotDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO})
+		service := r.start()
+		r.wantState(service, knownID, true)
+		synctest.Wait()
+		r.wantState(service, knownID, false)
+		if st := service.Status(); !strings.Contains(st.Reason, "input/output error") || st.NextTry.IsZero() {
+			t.Errorf("got %+v", st)
+		}
+		r.wantNoMutation()
+		fault.Remove()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		r.wantPersisted(service, knownID)
+		r.log.want(started(true))
+	})
+}
+
+// TestUnsyncedIsNotTrusted is D15 over the attempts: a process that could not make its ID durable does not trust it when
+// it reads it back, nor a sync that then says OK, but writes it once more.
+func TestUnsyncedIsNotTrusted(t *testing.T) {
+	tests := map[string]struct {
+		change func(*rollcall.Config)
+		skip   int // folder syncs before the one that fails
+	}{
+		"config":     {func(*rollcall.Config) {}, 1},
+		"state file": {func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", "app", "/srv/app" }, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, hostConfig)
+				fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO, Skip: tt.skip, Times: 1})
+				service := r.start(tt.change, func(c *rollcall.Config) { c.Attempts = 1 })
+				id := service.ID().String()
+				synctest.Wait()
+				if fault.Hits() != 1 {
+					t.Fatalf("%d syncs failed", fault.Hits())
+				}
+				r.fs.ResetLog()
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				r.wantState(service, id, true)
+				if !slices.ContainsFunc(r.mutations(), func(op string) bool { return strings.Contains(op, "exchange") }) {
+					t.Errorf("not written once more: %q", r.mutations())
+				}
+			})
+		})
+	}
 }
 
 // TestNotAFile is D8.

@@ -197,6 +197,33 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestStopLeavesNothing: a save that is under way on a disk that answers comes to its next step before Stop returns, so that
+// a host which ends then leaves no temporary file.
+func TestStopLeavesNothing(t *testing.T) {
+	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpLink, faultfs.OpSyncDir, faultfs.OpExchange} {
+		for skip := range 2 { // the anchor's, the config's
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, hostConfig)
+				r.fs.Inject(faultfs.Rule{Op: op, Skip: skip, Delay: 40 * time.Millisecond})
+				service := r.start(lazily)
+				time.Sleep(20 * time.Millisecond)
+				begin := time.Now()
+				if err := service.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if d := time.Since(begin); d > 100*time.Millisecond {
+					t.Errorf("%s: Stop took %v", op, d)
+				}
+				for _, name := range r.fs.Files() {
+					if strings.HasSuffix(name, ".tmp") {
+						t.Errorf("%s: left %s", op, name)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestRunEnds while all of the disk hangs: at once.
 func TestRunEnds(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second, time.Hour} {

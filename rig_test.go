@@ -104,14 +104,15 @@ func (r *rig) start(change ...func(*rollcall.Config)) *rollcall.Service {
 	return service
 }
 
-// stop stops a service and checks that this takes no time, whatever hangs.
+// stop stops a service and checks that this takes no time, whatever hangs, but for the moment in which an operation that
+// has just begun could end.
 func (r *rig) stop(service *rollcall.Service) {
 	r.t.Helper()
 	begin := time.Now()
 	if err := service.Stop(context.Background()); err != nil {
 		r.t.Errorf("Stop: %v", err)
 	}
-	if d := time.Since(begin); d != 0 {
+	if d := time.Since(begin); d > 100*time.Millisecond {
 		r.t.Errorf("Stop took %v", d)
 	}
 }

@@ -135,6 +135,41 @@ func (a *Anchor) Unsynced(text string) bool {
 	return a.doubted != "" && a.doubted == text
 }
 
+// Confirm makes durable what is in the anchor, if there is one, without writing anything: whoever published it may have
+// been killed before it came to that.
+func (a *Anchor) Confirm(ctx context.Context) error {
+	_, err := a.do(ctx, "confirm", func(ctx context.Context) (string, error) {
+		return "", confirmFile(ctx, a.fs, a.path, a.path)
+	})
+	return err
+}
+
+// Confirm makes durable what is in the config, if there is one, without writing anything: whoever wrote it may have been
+// killed before it came to that.
+func (f *File) Confirm(ctx context.Context) error {
+	_, err := flight.Do(ctx, f.flight, "confirm", func(ctx context.Context) (struct{}, error) {
+		target, err := f.resolve(ctx)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, confirmFile(ctx, f.fs, f.path, target)
+	})
+	return f.explain("confirm", err)
+}
+
+// confirmFile syncs the file that name leads to, and the folder of the target, which is its own name.
+func confirmFile(ctx context.Context, disk fsys.FS, name, target string) error {
+	s, err := openRegular(ctx, disk, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.file.Close()
+	return syncAsIs(ctx, disk, target, s.file)
+}
+
 // Sweep removes temporary files that killed processes left beside the anchor.
 func (a *Anchor) Sweep(ctx context.Context) error {
 	_, err := a.do(ctx, "sweep", func(ctx context.Context) (string, error) { return "", sweep(ctx, a.fs, a.path) })

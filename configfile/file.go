@@ -221,7 +221,7 @@ func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, v
 	}
 	stays := keep(now)
 	if (stays || now == want && !want.Long) && !f.Unsynced(key, now) {
-		if err := f.confirm(ctx, target, s.file); err != nil {
+		if err := syncAsIs(ctx, f.fs, target, s.file); err != nil {
 			f.doubt(key, now)
 			return Value{}, false, err
 		}
@@ -249,12 +249,12 @@ func (f *File) setIn(ctx context.Context, target string, s *snapshot, key Key, v
 	return want, true, nil
 }
 
-// confirm makes durable what is kept: another process may have put it there in this very moment. Where that is not
+// syncAsIs makes durable what is there: another process may have put it there in this very moment. Where that is not
 // allowed, such as on a file system that is mounted read-only, nothing new can be there.
-func (f *File) confirm(ctx context.Context, target string, file fsys.File) error {
+func syncAsIs(ctx context.Context, disk fsys.FS, target string, file fsys.File) error {
 	err := file.Sync()
 	if err == nil {
-		err = syncFolder(ctx, f.fs, target)
+		err = syncFolder(ctx, disk, target)
 	}
 	if err != nil && !IsReadOnly(err) {
 		return fmt.Errorf("confirm what is there: %w", err)
@@ -324,6 +324,19 @@ func (f *File) readOnce(ctx context.Context, name string, use func(*snapshot) er
 
 // readRegular reads a regular file, following symlinks, and leaves it open.
 func readRegular(ctx context.Context, disk fsys.FS, name string) (*snapshot, error) {
+	s, err := openRegular(ctx, disk, name)
+	if err != nil {
+		return nil, err
+	}
+	if s.data, err = readAll(s.file, s.info.Size()); err != nil {
+		s.file.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openRegular opens a regular file for reading, following symlinks, and does not read it.
+func openRegular(ctx context.Context, disk fsys.FS, name string) (*snapshot, error) {
 	file, err := disk.OpenFile(name, os.O_RDONLY, 0)
 	if errors.Is(err, syscall.ENXIO) {
 		return nil, &notRegularError{"a socket or a device"}
@@ -336,10 +349,6 @@ func readRegular(ctx context.Context, disk fsys.FS, name string) (*snapshot, err
 		err = checkRegular(s.info)
 	}
 	if err := cmp.Or(err, ctx.Err()); err != nil {
-		file.Close()
-		return nil, err
-	}
-	if s.data, err = readAll(file, s.info.Size()); err != nil {
 		file.Close()
 		return nil, err
 	}

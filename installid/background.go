@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/configfile"
 )
 
 // How often a keeper looks after the ID once it has started.
@@ -29,9 +31,7 @@ func (k *Keeper) lookAfter(ctx context.Context, left leftover) {
 	if left.soon {
 		k.look(ctx)
 	}
-	if m, ok := k.store.(Maintainer); ok {
-		m.Sweep(ctx) // best effort: what stays is swept at the next start
-	}
+	sound := k.recover(ctx)
 	for retry := retryFirst; ; {
 		var wait time.Duration
 		switch st := k.Status(); {
@@ -48,8 +48,32 @@ func (k *Keeper) lookAfter(ctx context.Context, left leftover) {
 		if !sleep(ctx, wait) {
 			return
 		}
+		if !sound { // and a look would call it persisted
+			if sound = k.recover(ctx); !sound {
+				continue
+			}
+		}
 		k.look(ctx)
 	}
+}
+
+// recover makes good what killed processes left behind, and tells whether a stored ID is known to be durable. The start
+// has called it persisted, since nothing is to be waited for or written where an ID is found; whoever stored it may have
+// been killed a moment before it was durable, though.
+func (k *Keeper) recover(ctx context.Context) (sound bool) {
+	m, ok := k.store.(Maintainer)
+	if !ok || k.begin(ctx) != nil {
+		return true
+	}
+	defer k.end()
+	err := m.Recover(ctx)
+	if err == nil || ctx.Err() != nil || configfile.Permanent(err) { // where nothing can be synced, nothing is to be waited for
+		return true
+	}
+	k.opts.Logger.Debug(msgFailed, keyError, err.Error())
+	k.update(func(st *Status) { st.Reason, st.LastError, st.LastErrorTime = err.Error(), err.Error(), time.Now() })
+	k.tellPersisted(false)
+	return false
 }
 
 // look reads what is stored, adopts it if it is another ID than the one in use, and saves the ID where it is missing.

@@ -109,10 +109,13 @@ func (k *Keeper) attempt(start context.Context, attempt int, absent *bool) error
 // try finds the ID, or makes and saves one. Once it is known that none is stored it does not read again: saving does,
 // and an ID that has come meanwhile stands. The caller has the turn.
 func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (Result, error) {
+	id := k.ID()
 	if !*absent {
 		rec, err := k.store.Load(ctx)
 		k.noteLoaded(ctx, rec, err)
 		switch {
+		case err == nil && rec.Unsynced:
+			id = rec.ID // which this process has put there: saving makes it durable
 		case err == nil:
 			k.keep(rec)
 			k.reportPersisted(rec, attempt)
@@ -124,12 +127,14 @@ func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (Result, er
 		default:
 			return failure(ctx, err), fmt.Errorf("read installation ID: %w", err)
 		}
-		if !k.make(ctx, rec.Enabled) {
-			return resultWithheld, err
+		if !rec.Unsynced {
+			if !k.make(ctx, rec.Enabled) {
+				return resultWithheld, err
+			}
+			id, *absent = k.ID(), true
 		}
-		*absent = true
 	}
-	rec, err := k.store.Save(ctx, k.ID())
+	rec, err := k.store.Save(ctx, id)
 	if rec.Enabled.Kind != configfile.Absent {
 		k.update(func(st *Status) { st.Enabled = rec.Enabled })
 	}

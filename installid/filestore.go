@@ -87,6 +87,7 @@ func (s *FileStore) Load(ctx context.Context) (Record, error) {
 	case err == nil && isID(text):
 		rec.ID, _ = Parse(text)
 		rec.Place, rec.Incomplete, rec.Unread = s.anchorPlace(), true, configErr != nil
+		rec.Unsynced = s.anchor.Unsynced(text)
 		return rec, nil
 	case configErr != nil:
 		return rec, configErr
@@ -114,6 +115,7 @@ func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
 	}
 	rec.ID = storedID(values[0])
 	rec.Replaced = rec.ID.IsZero() && values[0].Kind != configfile.Absent
+	rec.Unsynced = !rec.ID.IsZero() && s.config.Unsynced(s.key, values[0])
 	if s.enabled != nil {
 		rec.Enabled = values[1]
 	}
@@ -193,10 +195,8 @@ func (s *FileStore) Maintain(ctx context.Context, id ID) (Record, error) {
 	if anchored, _ := Parse(text); err == nil && anchored == rec.ID {
 		return rec, nil
 	}
-	if !s.apart {
-		if s.config.Writable(ctx) != nil {
-			return rec, nil // read-only, and taken at its word
-		}
+	if !s.mayFollow(ctx) {
+		return rec, nil
 	}
 	if err := s.anchor.Replace(ctx, rec.ID.String()); err != nil && !configfile.Permanent(err) {
 		rec.Incomplete = true
@@ -224,9 +224,34 @@ func (s *FileStore) Replace(ctx context.Context, id ID) (Record, error) {
 	return rec, nil
 }
 
-// Sweep removes temporary files of killed processes.
-func (s *FileStore) Sweep(ctx context.Context) error {
-	return errors.Join(s.config.Sweep(ctx), s.anchor.Sweep(ctx))
+// Recover makes durable what is stored, lets the anchor follow a config whose ID it does not have, and removes temporary
+// files of killed processes.
+func (s *FileStore) Recover(ctx context.Context) error {
+	// The anchor is read first: a reset changes it last, so that a reset which comes between the two reads is not undone.
+	text, anchorErr := s.anchor.Read(ctx)
+	rec, configErr := s.readConfig(ctx)
+	var err error
+	if configErr == nil && !rec.ID.IsZero() {
+		err = s.config.Confirm(ctx)
+	}
+	switch anchored, _ := Parse(text); {
+	case anchorErr != nil || anchored.IsZero():
+	case configErr == nil && !rec.ID.IsZero() && anchored != rec.ID:
+		if s.mayFollow(ctx) {
+			s.anchor.Replace(ctx, rec.ID.String()) // best effort: the next look does it as well
+		}
+	default:
+		err = errors.Join(err, s.anchor.Confirm(ctx))
+	}
+	s.config.Sweep(ctx) // best effort: what stays is swept at the next start
+	s.anchor.Sweep(ctx)
+	return err
+}
+
+// mayFollow tells whether the anchor may be written to where the config has an ID already. A config that is read-only is
+// taken at its word.
+func (s *FileStore) mayFollow(ctx context.Context) bool {
+	return s.apart || s.config.Writable(ctx) == nil
 }
 
 // Running tells which file operation is in flight and since when.

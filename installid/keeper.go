@@ -140,8 +140,9 @@ func (k *Keeper) setStarted(stop context.CancelCauseFunc) error {
 	return nil
 }
 
-// Stop ends all that Start began and waits for it, no longer than ctx. A storage operation that hangs is not waited
-// for; it is abandoned and stops at the next step it reaches. Stop may be called more than once, and before Start,
+// Stop ends all that Start began and waits for it, no longer than ctx. A storage operation is abandoned and stops at the
+// next step it reaches; one on a storage that answers gets stopGrace to come to that, so that it leaves no temporary file
+// behind when the process ends now. One that hangs is not waited for. Stop may be called more than once, and before Start,
 // which then fails: a host that ends while it starts is left with nothing running.
 func (k *Keeper) Stop(ctx context.Context) error {
 	k.mu.Lock()
@@ -154,9 +155,29 @@ func (k *Keeper) Stop(ctx context.Context) error {
 	stop(errStop)
 	select {
 	case <-k.done:
+		k.letGo(ctx)
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("stop keeping the installation ID: %w", context.Cause(ctx))
+	}
+}
+
+const (
+	// stopGrace is how long Stop waits for an abandoned operation to come to its next step.
+	stopGrace = 100 * time.Millisecond
+	// hangsAfter is how long an operation may have been running that is still waited for.
+	hangsAfter = time.Second
+)
+
+// letGo waits for an abandoned operation that does not hang.
+func (k *Keeper) letGo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	for pause := time.Millisecond; ; pause *= 2 {
+		st := k.Status()
+		if st.Stuck == "" || time.Since(st.StuckSince) >= hangsAfter || !sleep(ctx, pause) {
+			return
+		}
 	}
 }
 

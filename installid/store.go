@@ -30,8 +30,10 @@ type Store interface {
 type Maintainer interface {
 	// Maintain makes whichever copy of the ID is missing, without a fight: the keeper calls it at most once an hour.
 	Maintain(ctx context.Context, id ID) (Record, error)
-	// Sweep removes what killed processes left behind.
-	Sweep(ctx context.Context) error
+	// Recover makes good what killed processes left behind: an ID that is stored and not yet durable, a copy that still has
+	// the ID from before a reset, temporary files. The keeper calls it once, soon after the start. An error says that the
+	// stored ID is not known to be durable.
+	Recover(ctx context.Context) error
 }
 
 // A Record is what a Store holds.
@@ -42,6 +44,8 @@ type Record struct {
 	Place string
 	// Incomplete says that one of the copies the store keeps is missing.
 	Incomplete bool
+	// Unsynced says that this process has put the ID there, or tried to, and could not make it durable. Save does.
+	Unsynced bool
 	// Written says that this call wrote the ID where the host's config has it.
 	Written bool
 	// Replaced says that a value which is not an ID is, or was, in the ID's place.

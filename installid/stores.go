@@ -40,6 +40,7 @@ func (s *StateStore) Load(ctx context.Context) (Record, error) {
 		rec.Replaced = true
 		return rec, ErrNotFound
 	}
+	rec.Unsynced = s.file.Unsynced(text)
 	return rec, nil
 }
 
@@ -66,8 +67,12 @@ func (s *StateStore) Maintain(_ context.Context, id ID) (Record, error) {
 	return Record{ID: id, Place: s.place()}, nil
 }
 
-// Sweep removes temporary files of killed processes.
-func (s *StateStore) Sweep(ctx context.Context) error { return s.file.Sweep(ctx) }
+// Recover makes the file durable and removes temporary files of killed processes.
+func (s *StateStore) Recover(ctx context.Context) error {
+	err := s.file.Confirm(ctx)
+	s.file.Sweep(ctx) // best effort: what stays is swept at the next start
+	return err
+}
 
 // Running tells which file operation is in flight and since when.
 func (s *StateStore) Running() (op string, since time.Time) { return s.file.Running() }

@@ -68,7 +68,7 @@ func TestStores(t *testing.T) {
 			if m, ok := store.(installid.Maintainer); ok {
 				rec, err = m.Maintain(ctx, other)
 				check("Maintain", rec, err, other, false)
-				if err := m.Sweep(ctx); err != nil {
+				if err := m.Recover(ctx); err != nil {
 					t.Errorf("Sweep: %v", err)
 				}
 			}

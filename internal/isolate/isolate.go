@@ -119,6 +119,7 @@ func perform(ctx context.Context, req request) (r result, err error) {
 type Store struct {
 	location installid.Location
 	flight   flight.Flight
+	unsynced atomic.Bool // whether the last child that stored an ID did not get to the end
 }
 
 var (

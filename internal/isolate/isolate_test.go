@@ -212,7 +212,7 @@ func perform(t *testing.T, store fullStore, root string) (o outcome) {
 	load()
 	rec, err = store.Maintain(ctx, known)
 	do("maintain", rec, err)
-	do("sweep", installid.Record{}, store.Sweep(ctx))
+	do("recover", installid.Record{}, store.Recover(ctx))
 	rec, err = store.Replace(ctx, other)
 	do("replace", rec, err)
 	load()

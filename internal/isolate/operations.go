@@ -16,7 +16,7 @@ const (
 	opSave       = "save"
 	opReplace    = "replace"
 	opMaintain   = "maintain"
-	opSweep      = "sweep"
+	opRecover    = "recover"
 	opReadValues = "read settings"
 	opReadPolicy = "read policy"
 	opWriteValue = "write setting"
@@ -42,9 +42,9 @@ var operations = map[string]func(context.Context, request) (result, error){
 		}
 		return installid.Record{}, errors.ErrUnsupported
 	}),
-	opSweep: withStore(func(ctx context.Context, s installid.Store, _ request) (installid.Record, error) {
+	opRecover: withStore(func(ctx context.Context, s installid.Store, _ request) (installid.Record, error) {
 		if m, ok := s.(installid.Maintainer); ok {
-			return installid.Record{}, m.Sweep(ctx)
+			return installid.Record{}, m.Recover(ctx)
 		}
 		return installid.Record{}, errors.ErrUnsupported
 	}),
@@ -113,30 +113,37 @@ func drain(of any) {
 // Load is installid.Store's.
 func (s *Store) Load(ctx context.Context) (installid.Record, error) {
 	r, err := s.do(ctx, request{Op: opLoad})
+	r.Record.Unsynced = s.unsynced.Load() && !r.Record.ID.IsZero()
 	return r.Record, err
 }
 
 // Save is installid.Store's.
 func (s *Store) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
-	r, err := s.do(ctx, request{Op: opSave, ID: id})
-	return r.Record, err
+	return s.write(ctx, request{Op: opSave, ID: id})
 }
 
 // Replace is installid.Store's.
 func (s *Store) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
-	r, err := s.do(ctx, request{Op: opReplace, ID: id})
-	return r.Record, err
+	return s.write(ctx, request{Op: opReplace, ID: id})
 }
 
 // Maintain is installid.Maintainer's.
 func (s *Store) Maintain(ctx context.Context, id installid.ID) (installid.Record, error) {
-	r, err := s.do(ctx, request{Op: opMaintain, ID: id})
+	return s.write(ctx, request{Op: opMaintain, ID: id})
+}
+
+// write is for the operations that store an ID. The child that could not make one durable is gone, and with it what it
+// knew of that; the next one syncs what it finds, and has to go by what that says.
+func (s *Store) write(ctx context.Context, req request) (installid.Record, error) {
+	r, err := s.do(ctx, req)
+	untouched := err == nil || configfile.Permanent(err) || errors.Is(err, configfile.ErrEmpty)
+	s.unsynced.Store(!untouched && r.Record.ID.IsZero())
 	return r.Record, err
 }
 
-// Sweep is installid.Maintainer's.
-func (s *Store) Sweep(ctx context.Context) error {
-	_, err := s.do(ctx, request{Op: opSweep})
+// Recover is installid.Maintainer's.
+func (s *Store) Recover(ctx context.Context) error {
+	_, err := s.do(ctx, request{Op: opRecover})
 	return err
 }
 
