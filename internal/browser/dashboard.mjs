@@ -158,3 +158,112 @@ export async function walk({ operator, dashboard, open }) {
   assert.deepEqual(tab.wrong, []);
   counted.clean();
 }
+
+// rowsOf reads the table of a panel: for each row its texts.
+async function rowsOf(page, panel) {
+  const all = [];
+  for (const row of await page.locator(`#${panel} tbody tr`).all()) all.push(await row.locator('th, td').allTextContents());
+  return all;
+}
+
+// The figures of the other pages are the truth, and what chooses what is shown does so.
+export async function dashboardPanels({ url, token, floor, cohorts, issues, day, open }) {
+  const tab = await signedIn(open, url, token);
+  const { page } = tab;
+
+  await page.goto(`${url}a/fleet/versions?days=28`);
+  assert.deepEqual((await rowsOf(page, 'floor')).map(([version, kept]) => ({ version, kept: number(kept) })), floor);
+
+  await page.goto(`${url}a/fleet/retention?days=28`);
+  const cells = cohorts.flatMap(({ from, size, cells: active }) => active.map((n, age) => [from, size, age, n]));
+  assert.deepEqual((await rowsOf(page, 'triangle')).map((row) => [row[0], ...row.slice(1, 4).map(number)]), cells);
+
+  await page.goto(`${url}a/fleet/health?days=28&status=all`);
+  const faults = (await rowsOf(page, 'faults')).map(([name, affected, occurrences]) => [name, number(affected), number(occurrences)]);
+  assert.deepEqual(faults.sort(), issues.map((i) => [`${i.key.Component}: ${i.key.Reason}`, i.affected, i.occurrences]).sort());
+
+  // A filter, and a choice of a panel, which stay when another one is made.
+  await page.getByRole('navigation', { name: 'Severity' }).getByRole('link', { name: 'critical', exact: true }).click();
+  const critical = issues.filter((i) => i.key.Severity === 'critical').length;
+  assert.ok(critical > 0 && critical < issues.length);
+  assert.equal(await page.locator('#faults tbody tr').count(), critical);
+  await page.locator('#rates').getByRole('combobox').selectOption({ index: critical - 1 });
+  await page.locator('#rates').getByRole('button', { name: 'Show' }).click();
+  assert.equal(new URL(page.url()).searchParams.get('severity'), 'critical');
+  assert.equal(await page.locator('#faults tbody tr').count(), critical);
+
+  // What the maintainer says of a fault.
+  const form = page.locator('#say form').first();
+  await form.getByLabel('note').fill('<b>Known</b>');
+  await form.getByLabel('status').selectOption('ignored');
+  await form.getByRole('button').click();
+  await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor();
+  assert.ok((await page.locator('#faults tbody').textContent()).includes('<b>Known</b>'));
+
+  await page.goto(`${url}a/fleet/features`);
+  await page.locator('#trend').getByLabel('Trend of').selectOption('deployment');
+  await page.locator('#trend').getByRole('button', { name: 'Show' }).click();
+  await page.getByRole('heading', { name: 'by deployment over time' }).waitFor();
+  await page.locator('#pairs').getByLabel('Rows').selectOption('machine');
+  await page.locator('#pairs').getByLabel('Columns').selectOption('system');
+  await page.locator('#pairs').getByRole('button', { name: 'Show' }).click();
+  await page.getByRole('heading', { name: 'by machine and system' }).waitFor();
+  assert.equal(new URL(page.url()).searchParams.get('trend'), 'deployment');
+
+  // A link reproduces the view, whatever range is usual.
+  await page.goto(`${url}a/fleet/overview?days=7`);
+  const before = await rowsOf(page, 'active');
+  await page.locator('#active').getByRole('link', { name: 'Link' }).click();
+  const link = new URL(page.url());
+  assert.deepEqual([link.searchParams.get('days'), link.searchParams.get('to'), link.hash], [null, day, '#active']);
+  assert.deepEqual(await rowsOf(page, 'active'), before);
+
+  // Hovering and the arrow keys say what is at a place; the JSON is what is shown.
+  const json = await (await page.request.get(new URL(await page.locator('#active a[href*=".json"]').getAttribute('href'), page.url()).href)).json();
+  assert.equal(json.rows.length, 7);
+  assert.equal(json.to, day);
+  const tip = page.locator('#active .tip');
+  assert.ok(!(await tip.isVisible()));
+  const box = await page.locator('#active svg.chart').boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  assert.match(await tip.textContent(), /^\d{4}-\d\d-\d\d.*28 days: /);
+  await page.mouse.move(0, 0);
+  await page.locator('#active .figure').focus();
+  await page.keyboard.press('Home');
+  assert.ok((await tip.textContent()).startsWith(json.rows[0].day));
+  assert.ok((await tip.textContent()).includes(`28 days: ${new Intl.NumberFormat('en-US').format(json.rows[0]['28 days'])}`));
+  await page.keyboard.press('ArrowRight');
+  assert.ok((await tip.textContent()).startsWith(json.rows[1].day));
+  await page.keyboard.press('Escape');
+  assert.ok(!(await tip.isVisible()));
+  tab.clean();
+}
+
+// The public switch: everyone sees the five pages, with small groups hidden, and no more than these.
+export async function dashboardPublic({ url, token, open }) {
+  const maintainer = await signedIn(open, url, token);
+  await maintainer.page.goto(`${url}a/fleet/settings`);
+  await maintainer.page.getByLabel('Everyone may read the figures').check();
+  await maintainer.page.getByLabel('Smallest group').fill('20');
+  await maintainer.page.locator('form').filter({ hasText: 'Everyone' }).getByRole('button', { name: 'Save' }).click();
+  await maintainer.page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor();
+  maintainer.clean();
+
+  const tab = await open(`${url}a/fleet/overview`, { locale: 'de-DE' });
+  const { page } = tab;
+  assert.deepEqual(await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents(),
+    ['Overview', 'Versions', 'Retention', 'Platforms and features', 'Health']);
+  assert.deepEqual(await page.getByRole('navigation', { name: 'Apps' }).getByRole('link').allTextContents(), ['Fleet']);
+  assert.ok((await page.locator('main').textContent()).includes('<\u00a020'), 'what is hidden is not marked');
+  for (const row of await rowsOf(page, 'active')) {
+    for (const cell of row.slice(1, 7)) assert.ok(cell === '<\u00a020' || number(cell) % 20 === 0, cell);
+  }
+  for (const path of ['versions', 'retention', 'features', 'health']) {
+    await page.goto(`${url}a/fleet/${path}`);
+    await tab.accessible(`public ${path}`);
+    assert.equal(await page.locator('form[method=post]').count(), 0);
+  }
+  await page.goto(`${url}a/fleet/quality`);
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  tab.clean();
+}

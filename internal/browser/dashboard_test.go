@@ -98,6 +98,23 @@ func TestDashboardTruth(t *testing.T) {
 	})
 }
 
+// The figures of the other pages are the truth too, and switches, links and hovering do what they say.
+func TestDashboardPanels(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	month := collector.Range{From: c.Range.To - 27, To: c.Range.To}
+	drive(t, browser, "dashboardPanels", map[string]any{
+		"url": c.URL, "token": c.Token, "floor": c.Truth.Floor(c.Range.To), "cohorts": c.Truth.Retention(collector.GrainWeek, month),
+		"issues": c.Truth.Issues(month), "day": c.Range.To,
+	})
+}
+
+func TestDashboardPublic(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	drive(t, browser, "dashboardPublic", map[string]any{"url": c.URL, "token": c.Token})
+}
+
 func TestDashboardOtherMedia(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)

@@ -87,7 +87,7 @@ function explore(svg) {
     if (event.key === "Escape") hide();
     if (to === undefined) return;
     event.preventDefault();
-    show(tip.hidden ? place : to);
+    show(tip.hidden && event.key.startsWith("Arrow") ? place : to);
   });
 }
 

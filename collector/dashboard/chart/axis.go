@@ -30,8 +30,11 @@ func ticks(most float64, n int) []float64 {
 
 // Short gives a number in few characters: 950, 1.2k, 34M.
 func Short(v float64) string {
-	if math.IsNaN(v) {
+	switch {
+	case math.IsNaN(v):
 		return "–"
+	case v == 0: // or minus zero
+		return "0"
 	}
 	sign := ""
 	if v < 0 {

@@ -121,6 +121,9 @@ func TestShort(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", v, got, want)
 		}
 	}
+	if got := chart.Short(math.Copysign(0, -1)); got != "0" {
+		t.Errorf("minus zero: got %q", got)
+	}
 	if got := chart.Short(nan); got != "–" {
 		t.Errorf("got %q", got)
 	}

@@ -39,12 +39,16 @@ func (c Columns) Draw() template.HTML {
 			d.rect(w*float64(i), 0, w, chartHeight, "", "gap", "")
 			continue
 		}
-		c.column(d, w*(float64(i)+.12), w*.76, i, y)
+		wide := min(w*.76, maxColumn)
+		c.column(d, w*(float64(i)+.5)-wide/2, wide, i, y)
 	}
 	d.across(y(0), "axis")
 	d.xLabels(c.Labels, func(i int) float64 { return w * (float64(i) + .5) }, chartHeight+20)
 	return legend(c.Series, "", boxSwatch) + d.end()
 }
+
+// maxColumn is how wide a column is at most, in percent.
+const maxColumn = 12
 
 // extent gives the largest sums up and down.
 func (c Columns) extent() (up, down float64) {
