@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/lab"
 )
 
