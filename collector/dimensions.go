@@ -183,19 +183,6 @@ func (d *dimensions) texts(s *state) map[string]string {
 	return texts
 }
 
-// text gives the value that a state has of a dimension, or "".
-func (d *dimensions) text(s *state, name string) string {
-	i, ok := d.byName[name]
-	if !ok {
-		return ""
-	}
-	v, ok := s.value(uint32(i))
-	if !ok || int(v) >= len(d.dims[i].values) {
-		return ""
-	}
-	return d.dims[i].values[v]
-}
-
 // reclaim frees the values that no installation has any more, and gives the dimensions in which that changed something.
 func (d *dimensions) reclaim() (changed []int) {
 	for number, dim := range d.dims {

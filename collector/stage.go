@@ -40,7 +40,6 @@ type fleetStage struct {
 	issues     map[string]*issueRecord
 	marks      []issueMark
 	faults     map[Num][]fault
-	read       map[Num][]fault // what was read and not changed
 }
 
 // A stagedState is a row that changes.

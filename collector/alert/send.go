@@ -188,7 +188,7 @@ func (e *Email) message(from *mail.Address, to []string, m Message) []byte {
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nDate: %s\r\n", from.String(), strings.Join(to, ", "),
 		mime.QEncoding.Encode("utf-8", subject), m.At.Format(time.RFC1123Z))
 	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\nAuto-Submitted: auto-generated\r\n\r\n")
-	text := base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%s\n\n%s, %s\n", m.Text, m.Kind, m.At.Format(time.RFC3339))))
+	text := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s\n\n%s, %s\n", m.Text, m.Kind, m.At.Format(time.RFC3339)))
 	for len(text) > 76 {
 		b.WriteString(text[:76] + "\r\n")
 		text = text[76:]

@@ -59,7 +59,7 @@ func drawings() map[string]template.HTML {
 // that of a pattern, and no number that is none.
 func TestDrawings(t *testing.T) {
 	allowed := map[string]bool{}
-	for _, name := range strings.Fields("all svg g defs pattern circle rect line path text tspan title ul li") {
+	for name := range strings.FieldsSeq("all svg g defs pattern circle rect line path text tspan title ul li") {
 		allowed[name] = true
 	}
 	for name, drawing := range drawings() {
