@@ -30,13 +30,11 @@ func Declare(facts ...Fact) (*Declaration, error) {
 		}
 		f.Since = max(f.Since, 1)
 		f.Kind = f.Kind.clone()
-		d.facts = append(d.facts, declared{f, f.Kind.Choices()})
-	}
-	slices.SortFunc(d.facts, func(a, b declared) int { return cmp.Compare(a.Name, b.Name) })
-	for i := range max(len(d.facts)-1, 0) {
-		if d.facts[i].Name == d.facts[i+1].Name {
-			return nil, fmt.Errorf("declare fact %q: it is declared twice", d.facts[i].Name)
+		at, twice := slices.BinarySearchFunc(d.facts, f.Name, func(d declared, name string) int { return cmp.Compare(d.Name, name) })
+		if twice {
+			return nil, fmt.Errorf("declare fact %q: it is declared twice", f.Name)
 		}
+		d.facts = slices.Insert(d.facts, at, declared{f, f.Kind.Choices()})
 	}
 	return d, nil
 }
