@@ -197,7 +197,7 @@ func (c *Collector) Trend(ctx context.Context, app AppNum, dimension string, win
 		}
 	}
 	for text, n := range last {
-		if s.countQuietly(n) == nil {
+		if last[text] = s.round(n); last[text] == 0 {
 			delete(last, text) // the names of few are not told; they are in Other
 		}
 	}
@@ -320,8 +320,9 @@ func (d *dimension) within(active *bits.Set, s *seal) (texts []string, sets []*b
 		if text == "" {
 			continue
 		}
-		if set := bits.Intersection(active, d.sets[i]); s.countQuietly(set.Count()) != nil && set.Count() > 0 {
-			byText[text], counts[text] = set, set.Count()
+		set := bits.Intersection(active, d.sets[i])
+		if n := s.round(set.Count()); n > 0 {
+			byText[text], counts[text] = set, n
 		}
 	}
 	texts = make([]string, 0, len(counts))

@@ -79,7 +79,8 @@ func (c *Collector) olderIssues(ctx context.Context, f *fleet, r Range) (map[str
 	return sets, counts, nil
 }
 
-// Issues gives the faults that were reported in the range. Versions are those that the installations run now.
+// Issues gives the faults that were reported in the range; for the public in the longest of the windows 1, 7, 28 and 30
+// days that ends with it. Versions are those that the installations run now. Of days that are purged nothing is known.
 func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Issues, error) {
 	f, err := c.fleet(app)
 	if err != nil {
@@ -88,13 +89,14 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	if err := r.check(); err != nil {
 		return Issues{}, err
 	}
+	f.mu.RLock()
+	r = v.span(r, f.today)
+	since, held := f.today-longestWindow, f.today-f.retentionDays()
+	f.mu.RUnlock()
 	active, err := c.activeIn(ctx, f, r)
 	if err != nil {
 		return Issues{}, err
 	}
-	f.mu.RLock()
-	since := f.today - longestWindow
-	f.mu.RUnlock()
 	older, happened := map[string]*bits.Set{}, map[string]uint64{}
 	if r.From < since {
 		if older, happened, err = c.olderIssues(ctx, f, Range{From: r.From, To: min(r.To, since-1)}); err != nil {
@@ -127,7 +129,7 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 		return cmp.Or(cmp.Compare(*b.Affected, *a.Affected), cmp.Compare(a.ID, b.ID))
 	})
 	answer.Meta = f.meta(r.To, s, active.Count(), fmt.Sprintf("installations active from %s to %s", r.From, min(r.To, f.today)))
-	answer.Complete = answer.Complete && f.warm
+	answer.Complete = answer.Complete && f.warm && max(r.From, f.began()) >= held
 	return answer, nil
 }
 
@@ -161,11 +163,12 @@ func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, cou
 	shown := Issue{
 		ID: is.ID, Source: is.Source, Component: is.Component, Reason: is.Reason, Stage: is.Stage, Severity: is.Severity,
 		FirstSeen: is.FirstSeen, LastSeen: is.LastSeen, Affected: figure, Occurrences: s.count(count),
-		Versions: []IssueVersion{}, NewIn: f.newIn(is), Status: cmp.Or(is.Status, IssueOpen), FixedIn: is.FixedIn,
+		Versions: []IssueVersion{}, Status: cmp.Or(is.Status, IssueOpen), FixedIn: is.FixedIn,
 	}
 	if s.k == 0 {
 		shown.Note = is.Note // it is for the maintainer
 	}
+	newIn := f.newIn(is)
 	for _, v := range running {
 		n := bits.CountBoth(affected, v.set)
 		if n == 0 {
@@ -177,6 +180,12 @@ func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, cou
 		}
 		version.PerThousand = 1000 * share(version.Affected, version.Active)
 		shown.Versions = append(shown.Versions, version)
+		if version.Version == newIn {
+			shown.NewIn = newIn
+		}
+	}
+	if s.k == 0 {
+		shown.NewIn = newIn // for the public a version of few has no name
 	}
 	return shown
 }

@@ -120,8 +120,15 @@ func (c *Collector) Survival(ctx context.Context, app AppNum, top int, v View) (
 			sizes[version] += n
 		}
 	}
+	for version, n := range sizes {
+		if s.count(n) == nil {
+			delete(sizes, version)
+			continue
+		}
+		sizes[version] = s.round(n)
+	}
 	for _, version := range topValues(sizes, top) {
-		size := s.count(sizes[version])
+		size := s.countQuietly(sizes[version])
 		if version == Other || size == nil {
 			continue
 		}

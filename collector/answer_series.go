@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrRange says that a range ends before it begins, or has more than MaxRangeDays days.
@@ -21,6 +22,8 @@ func (f *fleet) meta(to Day, s *seal, denominator uint64, of string) Meta {
 	m := Meta{AsOf: f.asOf.UTC(), Complete: to < f.today, Denominator: s.denominator(denominator), DenominatorOf: of, Suppressed: s.hidden}
 	if to < f.today {
 		m.AsOf = (to + 1).Time()
+	} else if s.k > 0 {
+		m.AsOf = time.Now().UTC().Truncate(time.Hour) // reports up to now are in it; when one came is not told
 	} else if f.asOf.IsZero() {
 		m.AsOf = f.today.Time()
 	}

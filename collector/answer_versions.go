@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,7 +28,8 @@ const (
 	AdoptionDays = 90
 )
 
-// Versions says how releases are taken up in the range.
+// Versions says how releases are taken up in the range; for the public the moves are those of the longest of the windows 1,
+// 7, 28 and 30 days that ends with it.
 func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (Versions, error) {
 	f, err := c.fleet(app)
 	if err != nil {
@@ -36,6 +38,9 @@ func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (
 	if err := r.check(); err != nil {
 		return Versions{}, err
 	}
+	f.mu.RLock()
+	r = v.span(r, f.today)
+	f.mu.RUnlock()
 	s := v.seal()
 	answer := Versions{Range: r, Releases: []Release{}, Moves: []Move{}}
 	days, err := c.days(ctx, f, r)
@@ -46,9 +51,7 @@ func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (
 	f.mu.RLock()
 	to := min(r.To, f.today)
 	releases := make(map[string]releaseRecord, len(f.releases))
-	for version, release := range f.releases {
-		releases[version] = release
-	}
+	maps.Copy(releases, f.releases)
 	f.mu.RUnlock()
 	sp, current, err := c.split(ctx, f, DimVersion, to)
 	if err != nil {

@@ -21,7 +21,7 @@ type View struct {
 
 // Meta stands in every answer.
 type Meta struct {
-	// AsOf is the moment up to which reports are counted in it.
+	// AsOf is the moment up to which reports are counted in it: of the last one, or for the public the full hour.
 	AsOf time.Time `json:"as_of"`
 	// Complete says that nothing will change any more: all days are closed, and nothing had to be left out.
 	Complete bool `json:"complete"`

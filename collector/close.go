@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -183,6 +184,9 @@ func (c *Collector) reclaim(ctx context.Context, f *fleet) error {
 	return c.commit(ctx, b)
 }
 
+// retentionDays is after how many days without a sign an installation is purged.
+func (f *fleet) retentionDays() Day { return Day(cmp.Or(f.app.Retention, DefaultRetention)) }
+
 // maxPurge bounds the installations that one commit purges.
 const maxPurge = 50_000
 
@@ -192,11 +196,7 @@ func (c *Collector) purge(ctx context.Context, f *fleet) error {
 	if !f.warm {
 		return nil // on another day; what is late is purged then
 	}
-	retention := f.app.Retention
-	if retention == 0 {
-		retention = DefaultRetention
-	}
-	keep := f.today - Day(retention)
+	keep := f.today - f.retentionDays()
 	var dropped []Record
 	away := &bits.Set{}
 	for r, err := range c.store.Records(ctx, kindActive, f.app.Num, firstEver, keep-1) {

@@ -5,13 +5,16 @@ import (
 	"slices"
 )
 
-// The public sees no group that is smaller than k, and nothing from which one could be worked out by subtraction. Two rules
-// give that, and docs/decisions/0021-small-groups.md says why:
+// The public sees no group that is smaller than k, and nothing from which one could be worked out by subtraction. These
+// rules give that, and docs/decisions/0021-small-groups.md says why:
 //
 //   - Every public count is rounded down to a multiple of k, and one below k is hidden. So two shown counts, also those of
 //     two days, ranges or answers, differ by 0 or by k or more: a difference never is a small group. Rounding is a
-//     function of the true count alone, so asking again, or for another range, tells nothing more.
-//   - Shares are those of the rounded counts, for the same reason.
+//     function of the true count alone, so asking again tells nothing more.
+//   - Shares, orders and choices, such as that of the most frequent values, are those of the rounded counts.
+//   - What is summed over a range is so over one of the windows, see [View.span]. Sums over every range would tell which
+//     of two remainders is the larger one, and enough of these comparisons are the remainders themselves.
+//   - No moment in an answer is that of a report.
 //
 // A seal does this for one answer. The zero value shows everything.
 type seal struct {
@@ -26,6 +29,30 @@ func (v View) seal() *seal {
 	return &seal{k: uint64(max(2, cmp.Or(v.K, DefaultK)))}
 }
 
+// span gives the range over which figures are summed up: for the public the longest window in it that ends with its last
+// day, or with today if that is earlier.
+func (v View) span(r Range, today Day) Range {
+	if !v.Public {
+		return r
+	}
+	r.To = min(r.To, today)
+	for _, days := range slices.Backward(windowDays) {
+		if from := r.To - Day(days) + 1; from >= r.From {
+			r.From = from
+			break
+		}
+	}
+	return r
+}
+
+// round gives what is known of a count, 0 if it is hidden.
+func (s *seal) round(n uint64) uint64 {
+	if s.k > 0 {
+		n -= n % s.k
+	}
+	return n
+}
+
 // count gives a count as it is shown. Nothing at all is no group, but a public zero would tell it from a small one.
 func (s *seal) count(n uint64) Figure {
 	if s.k > 0 {
@@ -33,8 +60,8 @@ func (s *seal) count(n uint64) Figure {
 			s.hidden++
 			return nil
 		}
-		n -= n % s.k
 	}
+	n = s.round(n)
 	return &n
 }
 
