@@ -290,3 +290,46 @@ func (t *Truth) Issues(r collector.Range) []Issue {
 	})
 	return issues
 }
+
+// Figures is the whole truth of a range, to be written down.
+type Figures struct {
+	Days       []Day                        `json:"days"`
+	Dimensions map[string]Split             `json:"dimensions"` // of those active in the 28 days to the last
+	Floor      []Step                       `json:"floor"`
+	Moves      []MoveCount                  `json:"moves"`
+	Upgrades   uint64                       `json:"upgrades"`
+	Downgrades uint64                       `json:"downgrades"`
+	Retention  map[collector.Grain][]Cohort `json:"retention"`
+	Issues     []Issue                      `json:"issues"`
+	Clones     int                          `json:"clones"`
+	MedianAge  uint64                       `json:"median_age_days"`
+}
+
+// A MoveCount is how often a move was made.
+type MoveCount struct {
+	Move
+	Count uint64 `json:"count"`
+}
+
+// Figures works out the whole truth of a range.
+func (t *Truth) Figures(r collector.Range) Figures {
+	f := Figures{
+		Days: t.Series(r), Dimensions: make(map[string]Split), Floor: t.Floor(r.To), Issues: t.Issues(r), Clones: t.Clones(),
+		MedianAge: t.MedianAge(r.To), Retention: make(map[collector.Grain][]Cohort), Moves: []MoveCount{},
+	}
+	for _, dimension := range t.Dimensions() {
+		f.Dimensions[dimension] = t.Split(dimension, 28, r.To)
+	}
+	for _, g := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
+		f.Retention[g] = t.Retention(g, r)
+	}
+	var moves map[Move]uint64
+	moves, f.Upgrades, f.Downgrades = t.Moves(r)
+	for move, n := range moves {
+		f.Moves = append(f.Moves, MoveCount{move, n})
+	}
+	slices.SortFunc(f.Moves, func(a, b MoveCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return f
+}

@@ -22,7 +22,10 @@ type Truth struct {
 }
 
 // A Move is a change of version.
-type Move struct{ From, To string }
+type Move struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
 
 // A person is one ID that counts as an installation.
 type person struct {
