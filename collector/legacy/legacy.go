@@ -3,11 +3,13 @@
 // [collector.App.Legacy]. docs/legacy.md says how each of their fields is counted.
 //
 // Three things differ. An installation ID that is no UUID is taken, as the worker takes it, and stands for a UUID that is
-// derived from it ([InstallationID]). The figures of an app that is not public need a token. And /version gives no version:
-// the worker has one from its author's build, and the newest that clients report is what anybody can make up.
+// derived from it ([InstallationID]). The figures of an app that is not public need a token, and small groups are hidden
+// from the public. And /version gives no version: the worker has one from its author's build, and the newest that clients
+// report is what anybody can make up.
 package legacy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,21 +17,25 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/internal/limit"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The limits of the format.
 const (
 	// MaxBody bounds a body, in bytes.
 	MaxBody = 128 << 10
-	// MaxIssues bounds the issues of a report that are counted, and MaxEvents their events together; what comes behind is
-	// left out.
+	// MaxIssues bounds the issues of a report that are counted. MaxEvents bounds the events of a report together, and how
+	// often an issue without events happened. What comes behind is left out.
 	MaxIssues = 25
 	MaxEvents = 250
-	// HeartbeatsPerMinute and HealthPerMinute bound the reports from one address prefix, and of one installation.
+	// HeartbeatsPerMinute and HealthPerMinute bound the reports from one address prefix, and those of one installation: so
+	// many at once, and so many more each minute.
 	HeartbeatsPerMinute = 6
 	HealthPerMinute     = 1
 )
@@ -76,6 +82,7 @@ func New(opts Options) (http.Handler, error) {
 	mux.HandleFunc("GET /stats/health-issues", h.issues)
 	mux.HandleFunc("GET /version", h.version)
 	mux.HandleFunc("GET /dashboard", h.dashboard)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "404 Not Found", http.StatusNotFound) })
 	return crossOrigin(mux), nil
 }
 
@@ -85,7 +92,10 @@ func crossOrigin(next http.Handler) http.Handler {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		if r.Method == http.MethodOptions {
 			w.Header().Set("Access-Control-Allow-Methods", "GET,HEAD,PUT,POST,DELETE,PATCH")
-			w.Header().Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+			if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+				w.Header().Set("Access-Control-Allow-Headers", asked)
+				w.Header().Set("Vary", "Access-Control-Request-Headers")
+			}
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -114,35 +124,34 @@ func fail(w http.ResponseWriter, status int, text string) {
 	answer(w, status, map[string]string{"error": text})
 }
 
-// object reads a body that has to be one JSON object.
+// object reads a body that has to be one JSON object. What is not UTF-8 in it is replaced, as the worker does.
 func (h *handler) object(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
-	if r.ContentLength > MaxBody {
-		h.Collector.Refuse(app.Num, "too_large")
-		fail(w, http.StatusRequestEntityTooLarge, "Payload too large")
-		return nil, false
-	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	status, text := http.StatusBadRequest, ""
-	var value any
-	switch {
-	case err != nil || len(data) == 0:
-		text = "Missing JSON body"
-	case len(data) > MaxBody:
-		status, text = http.StatusRequestEntityTooLarge, "Payload too large"
-	case json.Unmarshal(data, &value) != nil:
-		text = "Invalid JSON body"
-	}
-	o, ok := value.(map[string]any)
-	if text == "" && !ok {
-		text = "JSON body must be an object"
-	}
-	if text != "" {
-		h.Collector.Refuse(app.Num, map[bool]string{true: "too_large", false: "not_json"}[status != http.StatusBadRequest])
+	refuse := func(reason report.Code, status int, text string) (object, bool) {
+		h.Collector.Refuse(app.Num, string(reason))
 		fail(w, status, text)
 		return nil, false
 	}
+	if r.ContentLength > MaxBody {
+		return refuse(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	var value any
+	switch {
+	case len(data) > MaxBody:
+		return refuse(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
+	case err == nil && len(data) == 0:
+		return refuse(report.CodeMissing, http.StatusBadRequest, "Missing JSON body")
+	case err != nil || json.Unmarshal(bytes.TrimPrefix(data, byteOrderMark), &value) != nil:
+		return refuse(report.CodeNotJSON, http.StatusBadRequest, "Invalid JSON body")
+	}
+	o, ok := value.(map[string]any)
+	if !ok {
+		return refuse(report.CodeWrongType, http.StatusBadRequest, "JSON body must be an object")
+	}
 	return o, true
 }
+
+var byteOrderMark = []byte("\ufeff")
 
 // allowed holds a sender to a limit.
 func (h *handler) allowed(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
@@ -177,14 +186,15 @@ func (h *handler) heartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	id := InstallationID(body.text("installation_id"))
 	if id == "" {
-		h.Collector.Refuse(app.Num, "missing")
+		h.Collector.Refuse(app.Num, string(report.CodeMissing))
 		fail(w, http.StatusBadRequest, "Missing installation_id")
 		return
 	}
 	if !h.allowed(w, r, app, h.heartbeats, id) {
 		return
 	}
-	received := collector.Received{App: app.Num, Heartbeat: heartbeatOf(body, app.Key, id, time.Now())}
+	received := collector.Received{App: app.Num}
+	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id, time.Now())
 	if h.Country != nil {
 		received.Country = h.Country(r)
 	}
@@ -209,7 +219,7 @@ func (h *handler) healthIssues(w http.ResponseWriter, r *http.Request) {
 	id := InstallationID(body.text("installation_id"))
 	list, isList := body["issues"].([]any)
 	if id == "" || !isList {
-		h.Collector.Refuse(app.Num, "missing")
+		h.Collector.Refuse(app.Num, string(report.CodeMissing))
 		fail(w, http.StatusBadRequest, map[bool]string{true: "Missing installation_id", false: "Missing issues"}[id == ""])
 		return
 	}
@@ -267,8 +277,30 @@ func (h *handler) version(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
+// dashboard leads to the page of the app that shows what was asked for.
 func (h *handler) dashboard(w http.ResponseWriter, r *http.Request) {
-	if app, ok := h.app(w); ok {
-		http.Redirect(w, r, "/a/"+app.Key+"/overview", http.StatusFound)
+	app, ok := h.app(w)
+	if !ok {
+		return
 	}
+	page, query := "overview", r.URL.Query()
+	if query.Get("view") == "health" {
+		page = "health"
+	}
+	to := url.URL{Path: "/a/" + app.Key + "/" + page}
+	if days, err := strconv.Atoi(query.Get("days")); err == nil {
+		to.RawQuery = url.Values{"days": {strconv.Itoa(clampDays(days))}}.Encode()
+	}
+	http.Redirect(w, r, to.String(), http.StatusFound)
+}
+
+// clampDays gives the range that the worker shows when so many days are asked for.
+func clampDays(days int) int {
+	switch {
+	case days <= 7:
+		return 7
+	case days <= 30:
+		return 30
+	}
+	return 90
 }

@@ -3,11 +3,13 @@ package legacy
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // queryWait bounds the wait for an answer.
@@ -30,14 +32,14 @@ func (h *handler) reader(w http.ResponseWriter, r *http.Request) (collector.App,
 }
 
 // features are the facts that the summary adds up, by the names it has for them.
-var features = map[string][]string{
-	"birdnet":       {"integrations.birdnet_enabled", "configuration.birdnet_enabled"},
-	"ebird":         {"integrations.ebird_enabled"},
-	"inaturalist":   {"integrations.inaturalist_enabled"},
-	"llm":           {"configuration.llm_enabled"},
-	"clips_cache":   {"configuration.media_cache_clips"},
-	"email_notifs":  {"notifications.email_enabled"},
-	"public_access": {"access.public_access_enabled"},
+var features = map[string]string{
+	"birdnet":       "integrations.birdnet_enabled",
+	"ebird":         "integrations.ebird_enabled",
+	"inaturalist":   "integrations.inaturalist_enabled",
+	"llm":           "configuration.llm_enabled",
+	"clips_cache":   "configuration.media_cache_clips",
+	"email_notifs":  "notifications.email_enabled",
+	"public_access": "access.public_access_enabled",
 }
 
 type versionCount struct {
@@ -46,7 +48,7 @@ type versionCount struct {
 }
 
 type modelCount struct {
-	Model string           `json:"model_type"`
+	Model *string          `json:"model_type"` // null for those that report none
 	Count collector.Figure `json:"count"`
 }
 
@@ -83,53 +85,62 @@ func (h *handler) summarize(ctx context.Context, app collector.App, view collect
 	for _, v := range split.Values {
 		versions = append(versions, versionCount{v.Value, v.Count})
 	}
-	slices.SortStableFunc(versions, func(a, b versionCount) int { return cmp.Compare(*b.Count, *a.Count) })
-	models, err := week(collector.FactDimension + "configuration.model_type")
+	slices.SortStableFunc(versions, func(a, b versionCount) int { return cmp.Compare(count(b.Count), count(a.Count)) })
+	split, err = week(collector.FactDimension + "configuration.model_type")
 	if err != nil {
 		return nil, err
 	}
-	kinds := []modelCount{}
-	for _, v := range models.Values {
-		kinds = append(kinds, modelCount{v.Value, v.Count})
+	models := []modelCount{}
+	for _, v := range split.Values {
+		models = append(models, modelCount{&v.Value, v.Count})
 	}
+	if rest := count(split.Active) - count(split.Reporting); !view.Public && rest > 0 {
+		models = append(models, modelCount{nil, &rest})
+	}
+	slices.SortStableFunc(models, func(a, b modelCount) int { return cmp.Compare(count(b.Count), count(a.Count)) })
 	sums := make(map[string]collector.Figure)
-	for name, facts := range features {
-		var sum uint64
-		for _, fact := range facts {
-			b, err := week(collector.FactDimension + fact)
-			if err != nil {
-				return nil, err
-			}
-			for _, v := range b.Values {
-				if v.Value == "true" && v.Count != nil {
-					sum += *v.Count
-				}
+	for name, fact := range features {
+		b, err := week(collector.FactDimension + fact)
+		if err != nil {
+			return nil, err
+		}
+		if !view.Public {
+			sums[name] = new(uint64)
+		} else {
+			sums[name] = nil // hidden, unless the group is large enough to be listed
+		}
+		for _, v := range b.Values {
+			if v.Value == "true" {
+				sums[name] = v.Count
 			}
 		}
-		sums[name] = &sum
 	}
 	total, err := h.total(ctx, app, view, collector.Range{From: max(since, today-collector.MaxRangeDays+1), To: today})
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{
-		"total_installs": total, "active_last_7_days": split.Active, "versions": versions, "models": kinds, "features": sums,
+		"total_installs": total, "active_last_7_days": split.Active, "versions": versions, "models": models, "features": sums,
 	}, nil
 }
 
-// total adds up the new installations of all days.
-func (h *handler) total(ctx context.Context, app collector.App, view collector.View, r collector.Range) (uint64, error) {
+// total adds up the new installations of all days: of MaxRangeDays at most. It is hidden when one of the days is, since the
+// sum of the others is no total.
+func (h *handler) total(ctx context.Context, app collector.App, view collector.View, r collector.Range) (collector.Figure, error) {
 	series, err := h.Collector.Series(ctx, app.Num, r, view)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var sum uint64
 	for _, point := range series.Points {
-		if point.New != nil {
+		switch {
+		case point.New != nil:
 			sum += *point.New
+		case !point.Gap:
+			return nil, nil
 		}
 	}
-	return sum, nil
+	return &sum, nil
 }
 
 // An issueSum adds up issues. An issue is counted once for each installation that it affects, as the worker does; reports
@@ -143,14 +154,14 @@ type issueSum struct {
 }
 
 type topIssue struct {
-	Component   string        `json:"issue_component"`
-	Reason      string        `json:"issue_reason_code"`
-	Severity    string        `json:"severity"`
-	Version     string        `json:"app_version"`
-	Installs    uint64        `json:"install_count"`
-	Reports     uint64        `json:"report_count"`
-	Occurrences uint64        `json:"occurrence_count"`
-	LastSeen    collector.Day `json:"last_seen"`
+	Component   string `json:"issue_component"`
+	Reason      string `json:"issue_reason_code"`
+	Severity    string `json:"severity"`
+	Version     string `json:"app_version"`
+	Installs    uint64 `json:"install_count"`
+	Reports     uint64 `json:"report_count"`
+	Occurrences uint64 `json:"occurrence_count"` // in all versions
+	LastSeen    string `json:"last_seen"`
 }
 
 // The lengths of the lists.
@@ -219,17 +230,26 @@ func sumUp(issues []collector.Issue, key func(collector.Issue) issueSum) []issue
 	return sums
 }
 
+// top gives the most frequent issues by version. The worker tells neither the source nor the stage of them apart.
 func top(issues []collector.Issue) []topIssue {
-	list := []topIssue{}
+	type key struct{ component, reason, severity, version string }
+	sums := make(map[key]topIssue)
 	for _, is := range issues {
 		for _, v := range is.Versions {
-			list = append(list, topIssue{
-				is.Component, is.Reason, is.Severity, v.Version, count(v.Affected), count(v.Affected), count(is.Occurrences), is.LastSeen,
-			})
+			k := key{is.Component, is.Reason, is.Severity, v.Version}
+			t := sums[k]
+			sums[k] = topIssue{
+				k.component, k.reason, k.severity, k.version,
+				t.Installs + count(v.Affected), t.Reports + count(v.Affected), t.Occurrences + count(is.Occurrences),
+				max(t.LastSeen, is.LastSeen.Time().Format(time.DateTime)),
+			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b topIssue) int {
-		return cmp.Or(cmp.Compare(b.Installs, a.Installs), cmp.Compare(b.Occurrences, a.Occurrences))
+	list := slices.AppendSeq([]topIssue{}, maps.Values(sums))
+	slices.SortFunc(list, func(a, b topIssue) int {
+		return cmp.Or(cmp.Compare(b.Installs, a.Installs), cmp.Compare(b.Occurrences, a.Occurrences),
+			cmp.Compare(a.Component, b.Component), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Severity, b.Severity),
+			report.CompareVersions(b.Version, a.Version), cmp.Compare(a.Version, b.Version))
 	})
 	return list[:min(len(list), maxTop)]
 }
