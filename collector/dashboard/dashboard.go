@@ -64,6 +64,7 @@ type dashboard struct {
 	templates *template.Template
 	assets    map[string]asset // by name
 	names     map[string]string
+	stamp     string // stands for the program's version and the files that pages are made of
 }
 
 // An asset is a file of the pages. Its name has a hash of what is in it, so that browsers keep it for good.
@@ -90,6 +91,9 @@ func New(opts Options) (http.Handler, error) {
 		"asset": d.asset, "figure": figure, "patterns": func() template.HTML { return chart.Patterns }, "shown": shown,
 	}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
+		return nil, err
+	}
+	if d.stamp, err = stampOf(opts.Version); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
@@ -149,6 +153,26 @@ func (d *dashboard) readAssets() error {
 		d.assets[name] = asset{kind: mime.TypeByExtension(ext), data: data, zipped: zipped(data)}
 		return nil
 	})
+}
+
+// stampOf differs when pages would: two builds can have the same version.
+func stampOf(version string) (string, error) {
+	sum := sha256.New()
+	sum.Write([]byte(version))
+	for _, files := range []embed.FS{assetFiles, templateFiles} {
+		err := fs.WalkDir(files, ".", func(file string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			data, err := files.ReadFile(file)
+			sum.Write(data)
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
 }
 
 func zipped(data []byte) []byte {

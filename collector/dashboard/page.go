@@ -360,7 +360,7 @@ func (v view) form(panel string, selects ...selection) *form {
 // unchanged sets the page's tag, and tells whether the browser has it already.
 func (d *dashboard) unchanged(w http.ResponseWriter, r *http.Request, v view) bool {
 	grant, _ := d.opts.Access.Grant(r)
-	tag := fmt.Sprintf(`W/"%s-%d-%d-%d-%s"`, d.opts.Version, v.app.Num, v.revision, v.today, hash(grant.Name, r.URL.RequestURI(), fmt.Sprint(d.c.Apps())))
+	tag := fmt.Sprintf(`W/"%s-%d-%d-%d-%s"`, d.stamp, v.app.Num, v.revision, v.today, hash(grant.Name, r.URL.RequestURI(), fmt.Sprint(d.c.Apps())))
 	h := w.Header()
 	h.Set("ETag", tag)
 	h.Set("Cache-Control", "private, no-cache")
