@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // The public sees no group that is smaller than k, and nothing from which one could be worked out by subtraction. These
@@ -114,4 +115,13 @@ func (s *seal) denominator(n uint64) uint64 {
 		return *figure
 	}
 	return 0
+}
+
+// Tag stands for what the answers to v are now: it changes when they can have changed. For the public it changes with each
+// minute instead, so that an answer may be that of a minute ago: a tag that changed with each report would count them.
+func (c *Collector) Tag(app AppNum, v View) uint64 {
+	if v.Public {
+		return uint64(time.Now().Unix() / 60)
+	}
+	return c.Revision(app)
 }

@@ -237,7 +237,7 @@ func (s *Server) explain(w http.ResponseWriter, err error) {
 
 // unchanged sets the tag of an answer, and tells whether the client has it already.
 func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, app collector.App, v collector.View) bool {
-	tag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d"`, s.opts.Version, app.Num, s.c.Revision(app.Num), v.Public, v.K)
+	tag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d"`, s.opts.Version, app.Num, s.c.Tag(app.Num, v), v.Public, v.K)
 	header := w.Header()
 	header.Set("ETag", tag)
 	header.Set("Vary", varyByAsker)
