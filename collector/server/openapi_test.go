@@ -250,7 +250,6 @@ func schemaOf(typ reflect.Type, schemas object) object {
 
 func addFields(typ reflect.Type, properties, schemas object) {
 	for field := range typ.Fields() {
-		field := field
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.Anonymous && name == "" {
 			addFields(field.Type, properties, schemas)
