@@ -22,6 +22,7 @@ type rig struct {
 	app     collector.App
 	handler http.Handler
 	senders int
+	sent    int
 }
 
 func newRig(t *testing.T) *rig {
@@ -67,6 +68,16 @@ func (r *rig) wants(what, method, path, body string, status int, answer string) 
 	if resp.StatusCode != status || answer != "" && got != answer {
 		r.t.Errorf("%s: got %d %s, want %d %s", what, resp.StatusCode, got, status, answer)
 	}
+}
+
+// held gives what the collector holds about an installation.
+func (r *rig) held(id string) collector.Held {
+	r.t.Helper()
+	held, err := r.c.Describe(r.t.Context(), legacy.InstallationID(id))
+	if err != nil || len(held) != 1 {
+		r.t.Fatalf("%s: got %+v, %v", id, held, err)
+	}
+	return held[0]
 }
 
 const beat = `{"installation_id":"%s","timestamp":"2026-05-06T07:08:09Z","version":"2.10.0+abc","platform":{"system":"Linux","release":"6.12.0","machine":"x86_64"},
