@@ -177,7 +177,7 @@ var errView = errors.New("the address is not right")
 
 // read reads the view of a request.
 func (d *dashboard) read(r *http.Request, v viewer) (view, error) {
-	s := view{viewer: v, page: r.PathValue("page"), values: r.URL.Query(), revision: d.c.Revision(v.app.Num)}
+	s := view{viewer: v, page: r.PathValue("page"), values: r.URL.Query(), revision: d.c.Tag(v.app.Num, v.view)}
 	var err error
 	if s.today, s.since, err = d.c.Today(v.app.Num); err != nil {
 		return s, err
