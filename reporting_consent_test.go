@@ -585,9 +585,9 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 			begun, gone := s.hang("/v1/health")
 			result := make(chan error, 1)
 			go func() { result <- service.SendNow(t.Context()) }()
-			within(t, 5*time.Second, "the health report", begun)
+			within(t, time.Minute, "the health report", begun)
 			withdraw(t, s, service)
-			within(t, 2*time.Second, "its end", gone)
+			within(t, 20*time.Second, "its end", gone)
 			if err := <-result; err != nil {
 				t.Errorf("got %v, want none: the heartbeat was accepted", err)
 			}

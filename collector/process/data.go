@@ -52,12 +52,18 @@ func (d *data) open(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
+// sweepAfter is the age from which on a temporary file is left over: a younger one may be another process's that starts at
+// the same moment and has not taken the lock yet.
+const sweepAfter = 10 * time.Minute
+
 // sweep removes what a killed process left behind.
 func sweep(dir string) {
 	for _, pattern := range []string{".backup-*", ".restore-*", "." + keyName + "-*.tmp", "." + controlName + "-*.tmp"} {
 		names, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, name := range names {
-			_ = os.RemoveAll(name) // what cannot be removed does no harm
+			if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > sweepAfter {
+				_ = os.RemoveAll(name) // what cannot be removed does no harm
+			}
 		}
 	}
 }
