@@ -85,7 +85,7 @@ func (c *Conn) open(ctx context.Context) (err error) {
 func (c *Conn) Send(ctx context.Context, health bool, body []byte) (Answer, error) {
 	if c.conn == nil {
 		if err := c.open(ctx); err != nil {
-			return Answer{}, err
+			return Answer{}, fmt.Errorf("%w: %w", errNotSent, err)
 		}
 	}
 	answer, err := c.exchange(health, body)
@@ -112,6 +112,8 @@ func (c *Conn) exchange(health bool, body []byte) (Answer, error) {
 	}
 	return c.answer()
 }
+
+var errNotSent = errors.New("the connection cannot be opened")
 
 var errAnswer = errors.New("the answer is not one of HTTP/1.1")
 

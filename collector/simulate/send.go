@@ -227,6 +227,9 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) send(ctx context.Context, due time.Time, health bool, body []byte) {
 	for attempt := 1; ; attempt++ {
 		answer, err := w.conn.Send(ctx, health, body)
+		if errors.Is(err, errNotSent) && ctx.Err() != nil {
+			return // the end came before the report
+		}
 		again := err != nil || answer.Status == 503 || answer.Status == 429
 		switch {
 		case err == nil && answer.Status/100 == 2:
