@@ -21,8 +21,20 @@ func (g Grain) next(from Day) Day {
 	return from + 1
 }
 
-// Retention gives the cohorts that were new in the periods which begin or lie in the range, each with all periods since.
-// The last one is not over.
+// periods gives how many periods after from the one is that begins with to; both are first days of periods.
+func (g Grain) periods(from, to Day) int {
+	switch g {
+	case GrainWeek:
+		return int(to-from) / 7
+	case GrainMonth:
+		a, b := from.Time(), to.Time()
+		return (b.Year()-a.Year())*12 + int(b.Month()) - int(a.Month())
+	}
+	return int(to - from)
+}
+
+// Retention gives the cohorts that were new in the periods which begin or lie in the range, each with all periods since:
+// at most the newest MaxDayCohorts days, or MaxWeekCohorts weeks, before the last one, which is not over.
 func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range, v View) (Retention, error) {
 	f, err := c.fleet(app)
 	if err != nil {
@@ -36,7 +48,7 @@ func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range,
 	}
 	f.mu.RLock()
 	today := f.today
-	from, to := g.start(max(r.From, f.began())), g.start(min(r.To, today))
+	from, to := g.start(max(r.From, f.began(), g.oldest(g.start(today)))), g.start(min(r.To, today))
 	open := f.retention(g, g.start(today), today)
 	f.mu.RUnlock()
 	rows, err := c.rows(ctx, f, kindRetention, string(g), from)
@@ -48,25 +60,25 @@ func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range,
 	answer := Retention{Grain: g, Cohorts: []Cohort{}}
 	var all uint64
 	for cohort := from; cohort <= to; cohort = g.next(cohort) {
-		size := open.Size[cohort]
+		_, size, ok := open.at(g, cohort)
+		if own, has := rows[cohort]; has && !ok {
+			_, size, _ = own.at(g, cohort) // one of which only totals are left
+		}
 		all += size
 		line := Cohort{From: cohort, Size: s.count(size), Cells: []Cell{}}
 		for period := cohort; period <= today; period = g.next(period) {
-			line.Cells = append(line.Cells, s.cell(rows, cohort, period, line.Size, period == g.start(today)))
+			cell := Cell{Open: period == g.start(today), Gap: true}
+			row, has := rows[period]
+			if n, _, ok := row.at(g, cohort); has && !row.Gap && (ok || size == 0) {
+				cell.Active, cell.Gap = s.count(n), false
+				cell.Share = share(cell.Active, line.Size)
+			}
+			line.Cells = append(line.Cells, cell)
 		}
 		answer.Cohorts = append(answer.Cohorts, line)
 	}
 	answer.Meta = c.metaOf(f, today, s, all, "installations that were new in the range")
 	return answer, nil
-}
-
-func (s *seal) cell(rows map[Day]retentionRow, cohort, period Day, size Figure, open bool) Cell {
-	row, ok := rows[period]
-	if !ok || row.Gap {
-		return Cell{Open: open, Gap: true}
-	}
-	active := s.count(row.Active[cohort])
-	return Cell{Active: active, Share: share(active, size), Open: open}
 }
 
 // rows reads the rows of a kind and name from a day on.
@@ -155,10 +167,14 @@ func (s *seal) survival(rows map[Day]retentionRow) []SurvivalCell {
 	active, of := make(map[int]uint64), make(map[int]uint64)
 	oldest := -1
 	for week, row := range rows {
-		for cohort, n := range row.Size {
-			age := int(week-cohort) / 7
-			of[age] += n
-			active[age] += row.Active[cohort]
+		for cohort := row.From; cohort <= week; cohort += 7 {
+			n, size, ok := row.at(GrainWeek, cohort)
+			if !ok || size == 0 {
+				continue
+			}
+			age := GrainWeek.periods(cohort, week)
+			of[age] += size
+			active[age] += n
 			oldest = max(oldest, age)
 		}
 	}

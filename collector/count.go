@@ -107,12 +107,22 @@ func (d *dimension) split(windows [4]*bits.Set) split {
 	return s
 }
 
-// The cohorts that a row of retention has: the newest, and the period itself. Older ones are not followed any more, but
-// for months.
+// The cohorts that are followed: those of so many periods before. All those of months are.
 const (
-	maxDayCohorts  = 400
-	maxWeekCohorts = 120
+	MaxDayCohorts  = 400
+	MaxWeekCohorts = 120
 )
+
+// oldest gives the first day of the oldest cohort that is followed in a period, which begins with from.
+func (g Grain) oldest(from Day) Day {
+	switch g {
+	case GrainDay:
+		return from - MaxDayCohorts
+	case GrainWeek:
+		return from - 7*MaxWeekCohorts
+	}
+	return firstEver
+}
 
 // retention gives the row of the period from from to to: how many of each cohort were active in it.
 func (f *fleet) retention(g Grain, from, to Day) retentionRow {
@@ -125,14 +135,14 @@ func (f *fleet) retention(g Grain, from, to Day) retentionRow {
 
 // cohorts counts a set by the cohorts of a grain, up to the period from from to to.
 func (f *fleet) cohorts(g Grain, from, to Day, active *bits.Set) retentionRow {
-	oldest := firstEver
-	switch g {
-	case GrainDay:
-		oldest = from - maxDayCohorts
-	case GrainWeek:
-		oldest = from - 7*maxWeekCohorts
+	oldest := g.oldest(from)
+	row := retentionRow{From: from, Active: []uint64{}, Size: []uint64{}}
+	if len(f.first) == 0 || f.first[0].Day > to {
+		return row
 	}
-	row := retentionRow{Active: make(map[Day]uint64), Size: make(map[Day]uint64)}
+	row.From = g.start(max(oldest, f.first[0].Day))
+	n := g.periods(row.From, from) + 1
+	row.Active, row.Size = make([]uint64, n), make([]uint64, n)
 	for i, first := range f.first {
 		if first.Day > to {
 			break
@@ -144,11 +154,9 @@ func (f *fleet) cohorts(g Grain, from, to Day, active *bits.Set) retentionRow {
 		if i+1 < len(f.first) {
 			hi = f.first[i+1].Num
 		}
-		cohort := g.start(first.Day)
+		cohort := g.periods(row.From, g.start(first.Day))
 		row.Size[cohort] += uint64(hi - first.Num)
-		if n := active.CountRange(uint32(first.Num), uint32(hi)); n > 0 {
-			row.Active[cohort] += n
-		}
+		row.Active[cohort] += active.CountRange(uint32(first.Num), uint32(hi))
 	}
 	return row
 }

@@ -96,8 +96,10 @@ func (c *Collector) fillRecords(ctx context.Context, f *fleet, began Day) error 
 			b.Records = append(b.Records, r)
 		}
 		b.Records = append(b.Records, f.periodRecords(day, false)...)
-		if err := c.commit(ctx, b); err != nil {
-			return err
+		for c.commit(ctx, b) != nil { // a busy machine has slow disks
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
 	}
 	return nil

@@ -67,12 +67,23 @@ type split struct {
 	Values map[string][4]uint64 `json:"values"`
 }
 
-// A retentionRow is one period: how many of each cohort were active in it, by the first day of the cohort's own period.
+// A retentionRow is one period: how many of each cohort were active in it.
 type retentionRow struct {
-	Gap    bool           `json:"gap,omitzero"`
-	Active map[Day]uint64 `json:"active"`
-	// Size is how many were new in each of these cohorts, by the same key, as far as Active has them.
-	Size map[Day]uint64 `json:"size"`
+	Gap bool `json:"gap,omitzero"`
+	// From is the first day of the oldest cohort. What follows is by cohort: one for each period from then to the row's own.
+	From Day `json:"from"`
+	// Active is how many were active in the period, and Size how many were new in the cohort's own.
+	Active []uint64 `json:"active"`
+	Size   []uint64 `json:"size"`
+}
+
+// at gives the figures of the cohort that begins with a day; ok is false if the row does not have it.
+func (r *retentionRow) at(g Grain, cohort Day) (active, size uint64, ok bool) {
+	i := g.periods(r.From, cohort)
+	if cohort < r.From || i >= len(r.Active) || i >= len(r.Size) {
+		return 0, 0, false
+	}
+	return r.Active[i], r.Size[i], true
 }
 
 // jsonRecord gives a record with a value in JSON.
