@@ -178,7 +178,7 @@ func movesPanel(answer collector.Versions) panel {
 		ID: "moves", Title: "Upgrades and downgrades of opted-in installations", Meta: answer.Meta,
 		Table:   table{Head: []string{"from", "to", "changes", "kind"}},
 		Answer:  say("%s upgrades and %s downgrades.", answer.Upgrades, answer.Downgrades),
-		Explain: "Changes of version between two heartbeats in the range. The most frequent ones are listed.",
+		Explain: say("Changes of version between two heartbeats from %s to %s (UTC). The most frequent ones are listed.", answer.From, answer.To),
 	}
 	var bars []chart.Bar
 	for _, move := range answer.Moves {
