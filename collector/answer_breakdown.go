@@ -46,68 +46,59 @@ func (c *Collector) Dimensions(_ context.Context, app AppNum) ([]string, error) 
 	return names, nil
 }
 
-// A splitOf is the split of one dimension on a day, with the day's own figures.
+// A splitOf is the split of one dimension in one window that ends with a day. Active is how many are active in it, and
+// reporting how many of them report the dimension: an installation has one value at most.
 type splitOf struct {
-	split
-	day    Day
-	active [4]uint64
-	found  bool
+	day               Day
+	active, reporting uint64
+	counts            map[string]uint64
+	found             bool
 }
 
-// split gives the split of a dimension on a day: as it is now for the open day, as it was written down for a closed one.
-// Until the fleet is warm, the open day's is that of the day before, and current is false.
-func (c *Collector) split(ctx context.Context, f *fleet, dimension string, day Day) (s splitOf, current bool, err error) {
+func newSplit(day Day, active uint64, counts map[string]uint64) splitOf {
+	s := splitOf{day: day, active: active, counts: counts, found: true}
+	for _, n := range counts {
+		s.reporting += n
+	}
+	return s
+}
+
+// split gives the split of a dimension on a day, in a window by its index: as it is now for the open day, as it was written
+// down for a closed one. Until the fleet is warm, the open day's is that of the day before, and current is false.
+func (c *Collector) split(ctx context.Context, f *fleet, dimension string, day Day, window int) (s splitOf, current bool, err error) {
 	f.mu.RLock()
-	today, warm := f.today, f.warm
-	if day == today && warm {
-		windows := f.windows(day)
-		s = splitOf{day: day, found: true, split: split{Values: map[string][4]uint64{}}}
-		for i, set := range windows {
-			s.active[i] = set.Count()
-		}
-		if d := f.dims.get(dimension); d != nil {
-			s.split = d.split(windows)
-		}
-		f.mu.RUnlock()
-		return s, true, nil
+	today := f.today
+	if day == today && f.warm {
+		defer f.mu.RUnlock()
+		set := f.windowNow(day, window)
+		return newSplit(day, set.Count(), f.dims.get(dimension).counts(set)), true, nil
 	}
 	f.mu.RUnlock()
 	current = day != today
 	if !current {
 		day--
 	}
-	s, err = c.closedSplit(ctx, f, dimension, day)
-	return s, current, err
-}
-
-func (c *Collector) closedSplit(ctx context.Context, f *fleet, dimension string, day Day) (splitOf, error) {
-	s := splitOf{day: day, split: split{Values: map[string][4]uint64{}}}
-	totals, err := c.totals(ctx, f, day, day)
+	totals, err := c.totals(ctx, f, Range{From: day, To: day})
 	if err != nil {
-		return s, err
+		return s, current, err
 	}
 	total, ok := totals[day]
 	if !ok || total.Gap {
-		return s, nil
+		return splitOf{day: day}, current, nil
 	}
-	s.active, s.found = total.Active, true
-	data, ok, err := c.store.Record(ctx, RecordKey{Kind: kindSplit, App: f.app.Num, Day: day, Name: dimension})
-	if err != nil || !ok {
-		return s, err
-	}
-	return s, decodeRecord(Record{RecordKey{Kind: kindSplit, Day: day, Name: dimension}, data}, &s.split)
+	splits, err := closed[split](ctx, c, f, kindSplit, dimension, Range{From: day, To: day})
+	return newSplit(day, total.Active[window], splits[day].counts(window)), current, err
 }
 
-// counts gives the counts by value in one window, and their sum: an installation has one value at most.
-func (s split) counts(window int) (counts map[string]uint64, reporting uint64) {
-	counts = make(map[string]uint64, len(s.Values))
+// counts gives the counts by value in one window.
+func (s split) counts(window int) map[string]uint64 {
+	counts := make(map[string]uint64, len(s.Values))
 	for text, n := range s.Values {
 		if n[window] > 0 {
 			counts[text] = n[window]
-			reporting += n[window]
 		}
 	}
-	return counts, reporting
+	return counts
 }
 
 // Breakdown splits the installations active in the window of that many days (1, 7, 28 or 30) that ends with to. For a
@@ -121,7 +112,7 @@ func (c *Collector) Breakdown(ctx context.Context, app AppNum, dimension string,
 	if err != nil {
 		return Breakdown{}, err
 	}
-	sp, current, err := c.split(ctx, f, dimension, to)
+	sp, current, err := c.split(ctx, f, dimension, to, w)
 	switch {
 	case err != nil:
 		return Breakdown{}, err
@@ -129,15 +120,14 @@ func (c *Collector) Breakdown(ctx context.Context, app AppNum, dimension string,
 		return Breakdown{}, fmt.Errorf("%w: %s", ErrNoDay, to)
 	}
 	s := v.seal()
-	counts, reporting := sp.counts(w)
 	b := Breakdown{
 		Dimension: dimension, Window: window, To: sp.day,
-		Active: s.count(sp.active[w]), Reporting: s.count(reporting), Values: s.values(counts),
+		Active: s.count(sp.active), Reporting: s.count(sp.reporting), Values: s.values(sp.counts),
 	}
 	if isVersion(dimension) {
 		slices.SortFunc(b.Values, func(x, y Value) int { return compareNewest(x.Value, y.Value) })
 	}
-	b.Meta = c.metaOf(f, sp.day, s, sp.active[w], fmt.Sprintf("installations active in the %d days to %s", window, sp.day))
+	b.Meta = c.metaOf(f, sp.day, s, sp.active, fmt.Sprintf("installations active in the %d days to %s", window, sp.day))
 	b.Complete = b.Complete && current
 	return b, nil
 }
@@ -181,64 +171,55 @@ func (c *Collector) Trend(ctx context.Context, app AppNum, dimension string, win
 	if err != nil {
 		return Trend{}, err
 	}
-	days, splits, err := c.splitsOf(ctx, f, dimension, r)
+	days, splits, err := c.splitsOf(ctx, f, dimension, r, w)
 	if err != nil {
 		return Trend{}, err
 	}
 	s := v.seal()
 	t := Trend{Range: r, Dimension: dimension, Window: window, Points: []TrendPoint{}}
-	var last map[string]uint64
-	var lastActive uint64
+	var last splitOf
 	for _, d := range slices.Backward(days) {
-		if sp, ok := splits[d.day]; ok && !d.Gap {
-			last, _ = sp.counts(w)
-			lastActive = d.Active[w]
+		if last = splits[d.day]; last.found {
 			break
 		}
 	}
-	for text, n := range last {
-		if last[text] = s.round(n); last[text] == 0 {
-			delete(last, text) // the names of few are not told; they are in Other
+	shown := make(map[string]uint64, len(last.counts))
+	for text, n := range last.counts {
+		if n = s.round(n); n > 0 { // the names of few are not told; they are in Other
+			shown[text] = n
 		}
 	}
-	t.Values = topValues(last, top)
+	t.Values = topValues(shown, top)
 	for _, d := range days {
-		t.Points = append(t.Points, s.trendPoint(d, splits, w, t.Values))
+		t.Points = append(t.Points, s.trendPoint(d, splits[d.day], t.Values))
 	}
-	t.Meta = c.metaOf(f, r.To, s, lastActive, fmt.Sprintf("installations active in the %d days to the last day", window))
+	t.Meta = c.metaOf(f, r.To, s, last.active, fmt.Sprintf("installations active in the %d days to the last day", window))
 	return t, nil
 }
 
-// splitsOf gives the days of a range and their splits.
-func (c *Collector) splitsOf(ctx context.Context, f *fleet, dimension string, r Range) ([]dayOf, map[Day]split, error) {
+// splitsOf gives the days of a range, and the splits of those that have one, in a window by its index.
+func (c *Collector) splitsOf(ctx context.Context, f *fleet, dimension string, r Range, window int) ([]dayOf, map[Day]splitOf, error) {
 	days, err := c.days(ctx, f, r)
 	if err != nil || len(days) == 0 {
 		return nil, nil, err
 	}
-	splits := make(map[Day]split, len(days))
+	records, err := closed[split](ctx, c, f, kindSplit, dimension, Range{From: days[0].day, To: days[len(days)-1].day})
+	if err != nil {
+		return nil, nil, err
+	}
+	splits := make(map[Day]splitOf, len(days))
 	for _, d := range days {
 		if d.open {
-			sp, current, err := c.split(ctx, f, dimension, d.day)
+			sp, current, err := c.split(ctx, f, dimension, d.day, window)
 			if err != nil {
 				return nil, nil, err
 			}
 			if current && sp.found {
-				splits[d.day] = sp.split
+				splits[d.day] = sp
 			}
-			continue
+		} else if record, ok := records[d.day]; ok && !d.Gap {
+			splits[d.day] = newSplit(d.day, d.Active[window], record.counts(window))
 		}
-		data, ok, err := c.store.Record(ctx, RecordKey{Kind: kindSplit, App: f.app.Num, Day: d.day, Name: dimension})
-		if err != nil {
-			return nil, nil, err
-		}
-		if !ok {
-			continue
-		}
-		var sp split
-		if err := decodeRecord(Record{RecordKey{Kind: kindSplit, Day: d.day, Name: dimension}, data}, &sp); err != nil {
-			return nil, nil, err
-		}
-		splits[d.day] = sp
 	}
 	return days, splits, nil
 }
@@ -256,18 +237,16 @@ func topValues(counts map[string]uint64, top int) []string {
 	return append(values[:min(len(values), max(top, 0))], Other)
 }
 
-func (s *seal) trendPoint(d dayOf, splits map[Day]split, w int, values []string) TrendPoint {
-	p := TrendPoint{Day: d.day, Open: d.open, Gap: d.Gap, Counts: make([]Figure, len(values))}
-	sp, ok := splits[d.day]
-	if d.Gap || !ok {
-		p.Gap = true
+func (s *seal) trendPoint(d dayOf, sp splitOf, values []string) TrendPoint {
+	p := TrendPoint{Day: d.day, Open: d.open, Gap: !sp.found, Counts: make([]Figure, len(values))}
+	if p.Gap {
 		return p
 	}
-	p.Active = s.count(d.Active[w])
-	counts, rest := sp.counts(w)
+	p.Active = s.count(sp.active)
+	rest := sp.reporting
 	for i, text := range values[:len(values)-1] {
-		p.Counts[i] = s.count(counts[text])
-		rest -= counts[text]
+		p.Counts[i] = s.count(sp.counts[text])
+		rest -= sp.counts[text]
 	}
 	p.Counts[len(values)-1] = s.count(rest)
 	return p
@@ -295,7 +274,7 @@ func (c *Collector) CoOccurrence(_ context.Context, app AppNum, row, column stri
 	case columns == nil:
 		return CoOccurrence{}, fmt.Errorf("%w: %s", ErrDimension, column)
 	}
-	active := f.windows(f.today)[w]
+	active := f.windowNow(f.today, w)
 	s := v.seal()
 	co := CoOccurrence{Row: row, Column: column, Window: window, To: f.today, Counts: [][]Figure{}}
 	var rowSets, columnSets []*bits.Set

@@ -18,33 +18,32 @@ var ErrIssue = errors.New("unknown issue")
 
 // activeIn gives the installations that were active in a range.
 func (c *Collector) activeIn(ctx context.Context, f *fleet, r Range) (*bits.Set, error) {
-	return c.unionOf(ctx, f, kindActive, "", r, func(day Day) *bits.Set { return f.days[day] })
-}
-
-// unionOf gives the union of bits over the days of a range: those in memory, and the records of older ones.
-func (c *Collector) unionOf(ctx context.Context, f *fleet, kind, prefix string, r Range, inMemory func(Day) *bits.Set) (*bits.Set, error) {
 	f.mu.RLock()
 	u, since := &bits.Set{}, f.today-longestWindow
 	for day := max(r.From, since); day <= min(r.To, f.today); day++ {
-		u.Or(inMemory(day))
+		u.Or(f.days[day])
 	}
 	f.mu.RUnlock()
-	if r.From >= since {
+	older := Range{From: r.From, To: min(r.To, since-1)}
+	if older.To < older.From {
 		return u, nil
 	}
-	for rec, err := range c.store.Records(ctx, kind, f.app.Num, r.From, min(r.To, since-1)) {
-		if err != nil {
-			return nil, err
+	set, forgets := f.olderActive(older)
+	if set == nil {
+		set = &bits.Set{}
+		for rec, err := range c.store.Records(ctx, kindActive, f.app.Num, older.From, older.To) {
+			if err != nil {
+				return nil, err
+			}
+			chunk := &bits.Set{}
+			if err := readChunk(chunk, rec, ""); err != nil {
+				return nil, fmt.Errorf("bits of %s: %w", rec.Day, err)
+			}
+			set.Or(chunk)
 		}
-		if !strings.HasPrefix(rec.Name, prefix) {
-			continue
-		}
-		chunk := &bits.Set{}
-		if err := readChunk(chunk, rec, prefix); err != nil {
-			return nil, fmt.Errorf("bits of %s: %w", rec.Day, err)
-		}
-		u.Or(chunk)
+		f.keepOlder(older, set, forgets)
 	}
+	u.Or(set)
 	return u, nil
 }
 

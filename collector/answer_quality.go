@@ -41,13 +41,12 @@ func (c *Collector) Quality(ctx context.Context, app AppNum, r Range) (Quality, 
 	f.mu.RLock()
 	today := f.today
 	f.mu.RUnlock()
-	sp, current, err := c.split(ctx, f, DimClient, today)
+	sp, current, err := c.split(ctx, f, DimClient, today, in28)
 	if err != nil {
 		return Quality{}, err
 	}
-	clients, _ := sp.counts(2)
 	s := (View{}).seal()
-	answer.Clients = s.values(clients)
+	answer.Clients = s.values(sp.counts)
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	clones := f.clones.Count()
@@ -69,7 +68,7 @@ func (c *Collector) Quality(ctx context.Context, app AppNum, r Range) (Quality, 
 	}
 	slices.Sort(answer.Truncated)
 	answer.Stored = Stored{Bytes: size, Installations: f.held, Journal: int(c.entries.Load()), Since: f.began()}
-	answer.Meta = f.meta(r.To, s, sp.active[2], active28(sp.day))
+	answer.Meta = f.meta(r.To, s, sp.active, active28(sp.day))
 	answer.Complete = answer.Complete && current
 	return answer, nil
 }

@@ -51,7 +51,7 @@ func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range,
 	from, to := g.start(max(r.From, f.began(), g.oldest(g.start(today)))), g.start(min(r.To, today))
 	open := f.retention(g, g.start(today), today)
 	f.mu.RUnlock()
-	rows, err := c.rows(ctx, f, kindRetention, string(g), from)
+	rows, err := closed[retentionRow](ctx, c, f, kindRetention, string(g), Range{From: from, To: today})
 	if err != nil {
 		return Retention{}, err
 	}
@@ -79,25 +79,6 @@ func (c *Collector) Retention(ctx context.Context, app AppNum, g Grain, r Range,
 	}
 	answer.Meta = c.metaOf(f, today, s, all, "installations that were new in the range")
 	return answer, nil
-}
-
-// rows reads the rows of a kind and name from a day on.
-func (c *Collector) rows(ctx context.Context, f *fleet, kind, name string, from Day) (map[Day]retentionRow, error) {
-	rows := make(map[Day]retentionRow)
-	for r, err := range c.store.Records(ctx, kind, f.app.Num, from, lastEver) {
-		if err != nil {
-			return nil, err
-		}
-		if r.Name != name {
-			continue
-		}
-		var row retentionRow
-		if err := decodeRecord(r, &row); err != nil {
-			return nil, err
-		}
-		rows[r.Day] = row
-	}
-	return rows, nil
 }
 
 // Survival gives a curve for each of the top most frequent first versions, 1 to MaxTop; 0 is 8. It is made of the weeks

@@ -71,7 +71,7 @@ func (c *Collector) days(ctx context.Context, f *fleet, r Range) ([]dayOf, error
 	for day := from; day <= to; day++ {
 		days = append(days, dayOf{day: day, dayTotal: dayTotal{Gap: true}})
 	}
-	totals, err := c.totals(ctx, f, from, min(to, today-1))
+	totals, err := c.totals(ctx, f, Range{From: from, To: min(to, today-1)})
 	if err != nil {
 		return nil, err
 	}
@@ -91,20 +91,9 @@ type dayOf struct {
 	dayTotal
 }
 
-// totals reads the totals of closed days, which never change.
-func (c *Collector) totals(ctx context.Context, f *fleet, from, to Day) (map[Day]dayTotal, error) {
-	totals := make(map[Day]dayTotal)
-	for r, err := range c.store.Records(ctx, kindTotal, f.app.Num, from, to) {
-		if err != nil {
-			return nil, err
-		}
-		var t dayTotal
-		if err := decodeRecord(r, &t); err != nil {
-			return nil, err
-		}
-		totals[r.Day] = t
-	}
-	return totals, nil
+// totals reads the totals of closed days.
+func (c *Collector) totals(ctx context.Context, f *fleet, r Range) (map[Day]dayTotal, error) {
+	return closed[dayTotal](ctx, c, f, kindTotal, "", r)
 }
 
 // Series gives the figures day by day, from the first day of the app on.

@@ -53,12 +53,11 @@ func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (
 	releases := make(map[string]releaseRecord, len(f.releases))
 	maps.Copy(releases, f.releases)
 	f.mu.RUnlock()
-	sp, current, err := c.split(ctx, f, DimVersion, to)
+	sp, current, err := c.split(ctx, f, DimVersion, to, in28)
 	if err != nil {
 		return Versions{}, err
 	}
-	counts, reporting := sp.counts(2)
-	for version, n := range counts {
+	for version, n := range sp.counts {
 		figure := s.count(n)
 		if figure == nil || version == Other {
 			continue
@@ -72,7 +71,7 @@ func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (
 	if err := c.adoption(ctx, f, s, answer.Releases, to); err != nil {
 		return Versions{}, err
 	}
-	answer.Meta = c.metaOf(f, to, s, reporting, "of the "+active28(to)+", those that report a version")
+	answer.Meta = c.metaOf(f, to, s, sp.reporting, "of the "+active28(to)+", those that report a version")
 	answer.Complete = answer.Complete && current
 	return answer, nil
 }
@@ -123,24 +122,23 @@ func (c *Collector) adoption(ctx context.Context, f *fleet, s *seal, releases []
 		return nil
 	}
 	first = max(first, to-MaxRangeDays+1)
-	days, splits, err := c.splitsOf(ctx, f, DimVersion, Range{From: first, To: to})
+	days, splits, err := c.splitsOf(ctx, f, DimVersion, Range{From: first, To: to}, in1)
 	if err != nil {
 		return err
 	}
 	for _, d := range days {
 		sp, ok := splits[d.day]
-		if !ok || d.Gap {
+		if !ok {
 			continue
 		}
-		counts, reporting := sp.counts(0)
-		of := s.countQuietly(reporting)
+		of := s.countQuietly(sp.reporting)
 		for _, release := range followed {
 			after := int(d.day - release.Released)
 			if after < 0 || after > AdoptionDays {
 				continue
 			}
 			var n uint64
-			for version, count := range counts {
+			for version, count := range sp.counts {
 				if version != Other && report.CompareVersions(version, release.Version) >= 0 {
 					n += count
 				}
@@ -186,16 +184,15 @@ func (c *Collector) Floor(ctx context.Context, app AppNum, to Day, v View) (Floo
 	if err != nil {
 		return Floor{}, err
 	}
-	sp, current, err := c.split(ctx, f, DimVersion, to)
+	sp, current, err := c.split(ctx, f, DimVersion, to, in28)
 	switch {
 	case err != nil:
 		return Floor{}, err
 	case !sp.found && current:
 		return Floor{}, fmt.Errorf("%w: %s", ErrNoDay, to)
 	}
-	counts, reporting := sp.counts(2)
-	versions := make([]string, 0, len(counts))
-	for version := range counts {
+	versions := make([]string, 0, len(sp.counts))
+	for version := range sp.counts {
 		if version != Other {
 			versions = append(versions, version)
 		}
@@ -203,11 +200,11 @@ func (c *Collector) Floor(ctx context.Context, app AppNum, to Day, v View) (Floo
 	slices.SortFunc(versions, compareNewest)
 	s := v.seal()
 	answer := Floor{To: sp.day, Steps: []FloorStep{}}
-	of := s.countQuietly(reporting)
+	of := s.countQuietly(sp.reporting)
 	var kept uint64
 	for _, version := range versions {
-		kept += counts[version]
-		if s.countQuietly(counts[version]) == nil {
+		kept += sp.counts[version]
+		if s.countQuietly(sp.counts[version]) == nil {
 			s.hidden++ // the version of few is not named; the next step has them in it
 			continue
 		}
@@ -215,7 +212,7 @@ func (c *Collector) Floor(ctx context.Context, app AppNum, to Day, v View) (Floo
 		step.Share = share(step.Kept, of)
 		answer.Steps = append(answer.Steps, step)
 	}
-	answer.Meta = c.metaOf(f, sp.day, s, reporting, "of the "+active28(sp.day)+", those that report a version")
+	answer.Meta = c.metaOf(f, sp.day, s, sp.reporting, "of the "+active28(sp.day)+", those that report a version")
 	answer.Complete = answer.Complete && current
 	return answer, nil
 }

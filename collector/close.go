@@ -279,6 +279,7 @@ func (c *Collector) dropInstallations(ctx context.Context, f *fleet, gone []Iden
 	c.index.drop(keys...)
 	f.mu.Lock()
 	f.held -= uint64(len(keys))
+	f.past.forget() // it may have been read again before the commit
 	f.mu.Unlock()
 	return nil
 }

@@ -36,6 +36,7 @@ type Collector struct {
 	keys  *keyring
 	index *index
 	log   *slog.Logger
+	shelf shelf
 
 	// mu guards the maps, not the fleets in them.
 	mu     sync.RWMutex

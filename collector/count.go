@@ -10,23 +10,9 @@ import (
 // Here are the figures of a day that lies in memory: that of the unfinished day, and that of a day which is being closed.
 // None of them locks; see [fleet.mu].
 
-// windows gives the installations that were active in each of windowDays, up to and with day.
-func (f *fleet) windows(day Day) (sets [4]*bits.Set) {
-	u, from := &bits.Set{}, day
-	for i, days := range windowDays {
-		for ; from > day-Day(days); from-- {
-			u.Or(f.days[from])
-		}
-		sets[i] = u.Clone()
-	}
-	return sets
-}
-
 // total gives the figures of a day.
-func (f *fleet) total(day Day) dayTotal { return f.totalOf(day, f.windows(day)) }
-
-func (f *fleet) totalOf(day Day, windows [4]*bits.Set) dayTotal {
-	const lostAfter = 28
+func (f *fleet) total(day Day) dayTotal {
+	windows := f.windows(day)
 	t := dayTotal{Clones: f.clones.Count(), Counters: f.counters()}
 	for i, set := range windows {
 		t.Active[i] = set.Count()
@@ -34,7 +20,7 @@ func (f *fleet) totalOf(day Day, windows [4]*bits.Set) dayTotal {
 	}
 	lo, hi := f.newOn(day, day)
 	t.New = uint64(hi - lo)
-	before := f.window(day-1, lostAfter)
+	_, before := f.before(day)
 	active := f.days[day]
 	t.Returning = bits.CountWithout(active, before) - active.CountRange(lo, hi)
 	t.Lost = bits.CountWithout(f.days[day-lostAfter], windows[2])
@@ -105,6 +91,23 @@ func (d *dimension) split(windows [4]*bits.Set) split {
 		}
 	}
 	return s
+}
+
+// counts counts the values of a dimension in a set.
+func (d *dimension) counts(set *bits.Set) map[string]uint64 {
+	counts := make(map[string]uint64)
+	if d == nil {
+		return counts
+	}
+	for i, text := range d.values {
+		if text == "" {
+			continue
+		}
+		if n := bits.CountBoth(d.sets[i], set); n > 0 {
+			counts[text] = n
+		}
+	}
+	return counts
 }
 
 // The cohorts that are followed: those of so many periods before. All those of months are.
@@ -213,18 +216,8 @@ func (f *fleet) issueDay(is *issue, day Day) (issueDay, bool) {
 
 // byVersion splits a set by the versions that its installations run now.
 func (f *fleet) byVersion(set *bits.Set) map[string]uint64 {
-	d := f.dims.get(DimVersion)
-	if d == nil || set.Count() == 0 {
+	if set.Count() == 0 {
 		return nil
 	}
-	counts := make(map[string]uint64)
-	for i, text := range d.values {
-		if text == "" {
-			continue
-		}
-		if n := bits.CountBoth(set, d.sets[i]); n > 0 {
-			counts[text] = n
-		}
-	}
-	return counts
+	return f.dims.get(DimVersion).counts(set)
 }

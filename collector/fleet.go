@@ -14,6 +14,12 @@ var windowDays = []int{1, 7, 28, 30}
 
 const longestWindow = 30
 
+// The windows of a day and of 28 days, as indices of windowDays.
+const (
+	in1  = 0
+	in28 = 2
+)
+
 // A fleet is what the collector knows of one app's installations, in memory. The store has all of it too; see journal.go
 // for how the two are kept the same.
 type fleet struct {
@@ -33,6 +39,7 @@ type fleet struct {
 	// A day without any has no entry.
 	today Day
 	days  map[Day]*bits.Set
+	past  past
 	// established are those that were seen on two different days, up to today.
 	established *bits.Set
 	// clones are those whose ID is probably used more than once.
