@@ -62,6 +62,7 @@ func serve(mode, dir string) error {
 			return err
 		}
 		defer closeAll()
+		<-c.Warm() // reading the rows is measured with the start
 		var limits server.Limits
 		if mode == counting {
 			limits = server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}
