@@ -277,13 +277,12 @@ func (c *Collector) CoOccurrence(_ context.Context, app AppNum, row, column stri
 	active := f.windowNow(f.today, w)
 	s := v.seal()
 	co := CoOccurrence{Row: row, Column: column, Window: window, To: f.today, Counts: [][]Figure{}}
-	var rowSets, columnSets []*bits.Set
-	co.Rows, rowSets = rows.within(active, s)
-	co.Columns, columnSets = columns.within(active, s)
-	for _, r := range rowSets {
-		line := make([]Figure, len(columnSets))
-		for i, c := range columnSets {
-			line[i] = s.count(bits.CountBoth(r, c))
+	co.Rows, co.Columns = rows.mostIn(active, s), columns.mostIn(active, s)
+	for _, r := range co.Rows {
+		line := make([]Figure, len(co.Columns))
+		both := bits.Intersection(active, rows.sets[rows.byText[r]])
+		for i, column := range co.Columns {
+			line[i] = s.count(bits.CountBoth(both, columns.sets[columns.byText[column]]))
 		}
 		co.Counts = append(co.Counts, line)
 	}
@@ -291,27 +290,15 @@ func (c *Collector) CoOccurrence(_ context.Context, app AppNum, row, column stri
 	return co, nil
 }
 
-// within gives the most frequent values among some installations, and which of these have each.
-func (d *dimension) within(active *bits.Set, s *seal) (texts []string, sets []*bits.Set) {
-	byText := make(map[string]*bits.Set)
-	counts := make(map[string]uint64)
-	for i, text := range d.values {
-		if text == "" {
-			continue
+// mostIn gives the most frequent values among some installations.
+func (d *dimension) mostIn(active *bits.Set, s *seal) []string {
+	counts := d.counts(active)
+	texts := make([]string, 0, len(counts))
+	for text, n := range counts {
+		if counts[text] = s.round(n); counts[text] > 0 {
+			texts = append(texts, text)
 		}
-		set := bits.Intersection(active, d.sets[i])
-		if n := s.round(set.Count()); n > 0 {
-			byText[text], counts[text] = set, n
-		}
-	}
-	texts = make([]string, 0, len(counts))
-	for text := range counts {
-		texts = append(texts, text)
 	}
 	slices.SortFunc(texts, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
-	texts = texts[:min(len(texts), MaxPairs)]
-	for _, text := range texts {
-		sets = append(sets, byText[text])
-	}
-	return texts, sets
+	return texts[:min(len(texts), MaxPairs)]
 }

@@ -20,37 +20,36 @@ const (
 // Fill makes an app's fleet one of n installations that came over FillDays, without reports and rows: the bits of the last
 // days and the values are in memory, and the figures of the closed days in the store. It is for measuring answers.
 func (c *Collector) Fill(ctx context.Context, app AppNum, n int) error {
-	return c.exec(ctx, func(ctx context.Context) error {
-		f, err := c.fleet(app)
-		if err != nil {
-			return err
+	f, err := c.fleet(app)
+	if err != nil {
+		return err
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	began := f.today - FillDays
+	f.app.Created = began
+	for day := range Day(FillDays + 1) {
+		f.first = append(f.first, firstNum{began + day, Num(int64(n) * int64(day) / (FillDays + 1))})
+	}
+	f.next = Num(n)
+	f.warm, f.touched = true, nil
+	f.established.AddRange(0, uint32(f.first[FillDays-1].Num))
+	f.established.Clean()
+	for day := f.today - longestWindow; day <= f.today; day++ {
+		f.days[day] = someOf(random, 0, uint32(f.numAt(day+1)), 4)
+	}
+	for i := range fillDimensions {
+		name := FactDimension + strconv.Itoa(i)
+		if i < 4 {
+			name = []string{DimVersion, DimFirstVersion, DimSystem, DimMachine}[i]
 		}
-		random := rand.New(rand.NewPCG(1, 2))
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		began := f.today - FillDays
-		f.app.Created = began
-		for day := range Day(FillDays + 1) {
-			f.first = append(f.first, firstNum{began + day, Num(int64(n) * int64(day) / (FillDays + 1))})
-		}
-		f.next = Num(n)
-		f.warm, f.touched = true, nil
-		f.established.AddRange(0, uint32(f.first[FillDays-1].Num))
-		for day := f.today - longestWindow; day <= f.today; day++ {
-			f.days[day] = someOf(random, 0, uint32(f.numAt(day+1)), 4)
-		}
-		for i := range fillDimensions {
-			name := []string{DimVersion, DimFirstVersion, DimSystem, DimMachine}[i%4]
-			if i >= 4 {
-				name = FactDimension + strconv.Itoa(i)
-			}
-			f.dims.put(i, filled(random, name, uint32(n)))
-		}
-		for v := range fillValues {
-			f.releases[fmt.Sprintf("1.%d", v)] = releaseRecord{FirstSeen: began + Day(v*FillDays/fillValues)}
-		}
-		return c.fillRecords(ctx, f, began)
-	})
+		f.dims.put(i, filled(random, name, uint32(n)))
+	}
+	for v := range fillValues {
+		f.releases[fmt.Sprintf("1.%d", v)] = releaseRecord{FirstSeen: began + Day(v*FillDays/fillValues)}
+	}
+	return c.fillRecords(ctx, f, began)
 }
 
 // someOf gives a set of fifths of the numbers from lo up to and without hi.
@@ -96,7 +95,7 @@ func (c *Collector) fillRecords(ctx context.Context, f *fleet, began Day) error 
 			b.Records = append(b.Records, r)
 		}
 		b.Records = append(b.Records, f.periodRecords(day, false)...)
-		for c.commit(ctx, b) != nil { // a busy machine has slow disks
+		for c.exec(ctx, func(ctx context.Context) error { return c.commit(ctx, b) }) != nil { // a busy machine has slow disks
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -115,4 +114,14 @@ func (c *Collector) Closing(app AppNum) error {
 	defer f.mu.RUnlock()
 	f.closing(false)
 	return nil
+}
+
+// Cold drops all that is kept in memory for answers, as it is after a start.
+func (c *Collector) Cold(app AppNum) {
+	c.shelf.mu.Lock()
+	c.shelf.runs, c.shelf.bytes = nil, 0
+	c.shelf.mu.Unlock()
+	if f, err := c.fleet(app); err == nil {
+		f.past.forget()
+	}
 }
