@@ -1,20 +1,20 @@
 // Package alert tells the maintainer of an app when something about its fleet changes that wants a look: by a webhook, and by
 // e-mail. It looks every few minutes, says once that something began and once that it is over, and remembers over restarts
-// what it has said.
+// what it has said. What cannot be delivered is tried again for a day, so a message can arrive twice, and is then known by
+// its ID. docs/alerts.md says the same to maintainers.
 package alert
 
 import (
-	"bytes"
-	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/mail"
-	"net/url"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector"
@@ -25,6 +25,7 @@ type Collector interface {
 	Apps() []collector.App
 	Today(app collector.AppNum) (today, since collector.Day, err error)
 	Series(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Series, error)
+	Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v collector.View) (collector.Breakdown, error)
 	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
 	Issues(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Issues, error)
 	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
@@ -33,159 +34,46 @@ type Collector interface {
 
 var _ Collector = (*collector.Collector)(nil)
 
-// A Kind says what a rule looks for.
-type Kind string
-
-// The kinds of rules.
-const (
-	// ActiveDrop fires when the installations active on the last whole day are Percent fewer than the mean of the same
-	// weekday in the four weeks before.
-	ActiveDrop Kind = "active_drop"
-	// IssueRate fires when of each 1,000 installations of the newest release Percent more are affected by a fault than of
-	// the release before it. Versions with fewer than Least installations are not compared.
-	IssueRate Kind = "issue_rate"
-	// Adoption fires when Percent of the installations active in 28 days run Version or a newer one.
-	Adoption Kind = "adoption"
-	// Silence fires when no report was counted for Hours, although some installation was active on the day before.
-	Silence Kind = "silence"
-	// NewBurst fires when more installations are new on a day than Percent above the mean of the 14 days before, and at
-	// least Least.
-	NewBurst Kind = "new_burst"
-)
-
-// A Rule is one condition. Which fields it needs depends on its kind.
-type Rule struct {
-	Kind    Kind    `json:"kind"`
-	Percent float64 `json:"percent,omitzero"` // 1 to 100,000
-	Hours   float64 `json:"hours,omitzero"`   // 1 to 720
-	Version string  `json:"version,omitzero"`
-	Least   int     `json:"least,omitzero"` // 0 is DefaultLeast
-}
-
-// DefaultLeast is Rule.Least when that is 0: smaller groups change a lot by chance.
-const DefaultLeast = 30
-
-// A Webhook gets a POST with JSON; see [Message].
-type Webhook struct {
-	// URL is http or https. It is the maintainer's own choice, so it may be an address inside a network.
-	URL string `json:"url"`
-	// Secret, if not empty, signs the body: the header X-Rollcall-Signature is "sha256=" and the HMAC in hexadecimal.
-	Secret string `json:"secret,omitzero"`
-}
-
-// An Email is where mail is sent, and through which server.
-type Email struct {
-	// Server is host:port. TLS is used from the beginning on port 465, and by STARTTLS elsewhere; without it nothing is sent
-	// but to a server on loopback.
-	Server   string   `json:"server"`
-	User     string   `json:"user,omitzero"`
-	Password string   `json:"password,omitzero"`
-	From     string   `json:"from"`
-	To       []string `json:"to"` // at most MaxTargets
-}
-
-// A Config is the alerts of one app.
-type Config struct {
-	Rules    []Rule    `json:"rules"`    // at most MaxRules
-	Webhooks []Webhook `json:"webhooks"` // at most MaxTargets
-	Email    *Email    `json:"email,omitempty"`
-}
-
-// The limits of a [Config].
-const (
-	MaxRules   = 20
-	MaxTargets = 10
-)
-
-// Validate tells what is wrong, naming the field.
-func (c *Config) Validate() error {
-	if len(c.Rules) > MaxRules || len(c.Webhooks) > MaxTargets {
-		return fmt.Errorf("there can be %d rules and %d webhooks", MaxRules, MaxTargets)
-	}
-	for i, r := range c.Rules {
-		if err := r.validate(); err != nil {
-			return fmt.Errorf("rules[%d]: %w", i, err)
-		}
-	}
-	for i, w := range c.Webhooks {
-		u, err := url.Parse(w.URL)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-			return fmt.Errorf("webhooks[%d].url is not an http or https address", i)
-		}
-	}
-	if e := c.Email; e != nil {
-		return e.validate()
-	}
-	return nil
-}
-
-func (e *Email) validate() error {
-	if host, port, ok := strings.Cut(e.Server, ":"); !ok || host == "" || port == "" {
-		return errors.New("email.server is not host:port")
-	}
-	if _, err := mail.ParseAddress(e.From); err != nil {
-		return errors.New("email.from is not an address")
-	}
-	if len(e.To) == 0 || len(e.To) > MaxTargets {
-		return fmt.Errorf("email.to has not 1 to %d addresses", MaxTargets)
-	}
-	for i, to := range e.To {
-		if _, err := mail.ParseAddress(to); err != nil {
-			return fmt.Errorf("email.to[%d] is not an address", i)
-		}
-	}
-	return nil
-}
-
-func (r *Rule) validate() error {
-	needs := map[Kind]string{ActiveDrop: "percent", IssueRate: "percent", Adoption: "percent", Silence: "hours", NewBurst: "percent"}[r.Kind]
-	switch {
-	case needs == "":
-		return fmt.Errorf("kind %q is not active_drop, issue_rate, adoption, silence or new_burst", r.Kind)
-	case needs == "percent" && !(r.Percent >= 1 && r.Percent <= 100_000):
-		return errors.New("percent is not 1 to 100000")
-	case needs == "hours" && !(r.Hours >= 1 && r.Hours <= 720):
-		return errors.New("hours is not 1 to 720")
-	case r.Kind == Adoption && (r.Version == "" || r.Percent > 100):
-		return errors.New("version is missing, or percent is more than 100")
-	case r.Least < 0:
-		return errors.New("least is negative")
-	}
-	return nil
-}
-
-// key tells rules apart.
-func (r *Rule) key() string {
-	return fmt.Sprintf("%s %g %g %s %d", r.Kind, r.Percent, r.Hours, r.Version, r.Least)
-}
-
+// Names of the settings.
 const (
 	settingConfig = "alerts"
 	settingState  = "alerts.state"
 )
 
+const (
+	// Every is how often the rules are looked at.
+	Every = 5 * time.Minute
+	// tick is how often there is a look for what waits to be delivered.
+	tick = time.Minute
+	// lookWait bounds the look at the rules of one app.
+	lookWait = time.Minute
+	// MaxFiring bounds what fires at once in one app; what comes beyond is not said.
+	MaxFiring = 50
+)
+
 // A Watcher looks at the rules of all apps. Make it with [New]. It is safe for concurrent use.
 type Watcher struct {
-	c   Collector
-	log *slog.Logger
-
-	mu     sync.Mutex
-	failed map[collector.AppNum]string // the last error of a target
+	c    Collector
+	log  *slog.Logger
+	send sender
 }
 
 // New makes a watcher; it does nothing before Run. A nil logger discards.
 func New(c Collector, log *slog.Logger) *Watcher {
-	return &Watcher{c: c, log: cmp.Or(log, slog.New(slog.DiscardHandler)), failed: make(map[collector.AppNum]string)}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Watcher{c: c, log: log, send: newSender()}
 }
 
-// Config gives the configuration of an app as JSON.
+// Config gives the configuration of an app as JSON, with Kept in the place of secrets.
 func (w *Watcher) Config(ctx context.Context, app collector.AppNum) (string, error) {
 	config, err := w.config(ctx, app)
 	if err != nil {
 		return "", err
 	}
-	data, err := json.MarshalIndent(config, "", "  ")
-	return string(data), err
+	config = config.masked()
+	return encode(config, "  ")
 }
 
 func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, error) {
@@ -197,143 +85,181 @@ func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, err
 	return config, json.Unmarshal(data, &config)
 }
 
-// SetConfig checks a configuration in JSON and stores it. Fields that are not known are an error.
+// SetConfig checks a configuration in JSON and stores it. Fields that are not known are an error. A secret that is Kept
+// stays what it is.
 func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, text string) error {
-	var config Config
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&config); err != nil {
-		return fmt.Errorf("alerts are not the JSON that they have to be: %w", err)
-	}
-	if err := config.Validate(); err != nil {
+	config, err := parseConfig(text)
+	if err != nil {
 		return err
 	}
-	var data bytes.Buffer
-	if err := json.NewEncoder(&data).Encode(config); err != nil {
+	stored, err := w.config(ctx, app)
+	if err != nil {
 		return err
 	}
-	return w.c.PutSetting(ctx, app, settingConfig, data.Bytes())
+	if err := config.keep(stored); err != nil {
+		return err
+	}
+	data, err := encode(config, "")
+	if err != nil {
+		return err
+	}
+	return w.c.PutSetting(ctx, app, settingConfig, []byte(data))
 }
 
-// A state is what is remembered of an app's rules.
-type state struct {
-	// Firing are the rules that fire, by their key, with the text and the time that they began.
-	Firing map[string]firing `json:"firing"`
-	Last   string            `json:"last,omitzero"`
+// encode gives JSON in which <, > and & are themselves.
+func encode(value any, indent string) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	err := e.Encode(value)
+	return strings.TrimSpace(b.String()), err
 }
 
-type firing struct {
-	Text  string    `json:"text"`
-	Since time.Time `json:"since"`
+// Test sends a message to all targets of an app, once and now. The error names each one that failed.
+func (w *Watcher) Test(ctx context.Context, num collector.AppNum) error {
+	config, err := w.config(ctx, num)
+	if err != nil {
+		return err
+	}
+	targets := w.send.targets(config)
+	if len(targets) == 0 {
+		return errors.New("there is no target: add a webhook or email")
+	}
+	m := Message{State: Test, Text: "A test: alerts reach you.", At: time.Now().UTC().Truncate(time.Second)}
+	for _, app := range w.c.Apps() {
+		if app.Num == num {
+			m.App = app.Key
+		}
+	}
+	m.ID = idOf(m.App, string(Test), m.At.String())
+	return errors.Join(eachOf(targets, func(t target) error {
+		if err := t.deliver(ctx, m); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		return nil
+	})...)
 }
 
-// Status says in lines what fires, what was sent last, and what failed.
+// Status says in lines what fires, what was said last, and what could not be delivered.
 func (w *Watcher) Status(ctx context.Context, app collector.AppNum) ([]string, error) {
 	s, err := w.state(ctx, app)
 	if err != nil {
 		return nil, err
 	}
-	var lines []string
-	for _, f := range s.Firing {
-		lines = append(lines, fmt.Sprintf("Since %s: %s", f.Since.UTC().Format("2006-01-02 15:04 UTC"), f.Text))
-	}
-	if s.Last != "" {
-		lines = append(lines, s.Last)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if failed := w.failed[app]; failed != "" {
-		lines = append(lines, failed)
-	}
-	return lines, nil
+	return s.lines(), nil
 }
 
-func (w *Watcher) state(ctx context.Context, app collector.AppNum) (state, error) {
-	s := state{Firing: make(map[string]firing)}
-	data, ok, err := w.c.Setting(ctx, app, settingState)
-	if err != nil || !ok {
-		return s, err
-	}
-	return s, json.Unmarshal(data, &s)
-}
-
-// Every is how often the rules are looked at.
-const Every = 5 * time.Minute
-
-// Run looks at the rules until the context ends.
+// Run looks at the rules until the context ends, and then returns soon: a delivery that is under way is given up, and tried
+// again by the next start.
 func (w *Watcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(Every)
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	started := time.Now()
+	looked := started
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			for _, app := range w.c.Apps() {
-				if err := w.look(ctx, app); err != nil && ctx.Err() == nil {
-					w.log.Warn("Alerts cannot be looked at", "app", app.Key, "error", err.Error())
-				}
+		case now := <-ticker.C:
+			look := now.Sub(looked) >= Every
+			if look {
+				looked = now
 			}
+			w.round(ctx, started, look)
 		}
 	}
 }
 
-// look looks at the rules of one app. What is said is remembered before it is sent: an alert may be lost with the process,
-// and is not repeated by each of its starts.
-func (w *Watcher) look(ctx context.Context, app collector.App) error {
+// round takes care of all apps side by side, so that targets of one that do not answer hold up no other.
+func (w *Watcher) round(ctx context.Context, started time.Time, look bool) {
+	eachOf(w.c.Apps(), func(app collector.App) error {
+		err := w.attend(ctx, app, started, look)
+		if err != nil && ctx.Err() == nil {
+			w.log.Warn("Alerts are in trouble", "app", app.Key, "error", err.Error())
+		}
+		return nil
+	})
+}
+
+// attend looks at the rules of one app, and delivers what waits. What is to be said is stored before it is sent.
+func (w *Watcher) attend(ctx context.Context, app collector.App, started time.Time, look bool) error {
 	config, err := w.config(ctx, app.Num)
-	if err != nil || len(config.Rules) == 0 {
+	if err != nil {
 		return err
 	}
 	s, err := w.state(ctx, app.Num)
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	var messages []Message
-	keep := make(map[string]firing)
-	for _, rule := range config.Rules {
-		was, fired := s.Firing[rule.key()]
-		verdict, err := w.judge(ctx, app, rule, fired)
-		if err != nil {
-			return fmt.Errorf("%s: %w", rule.Kind, err)
-		}
-		switch {
-		case verdict.firing && !fired:
-			keep[rule.key()] = firing{verdict.text, now}
-			messages = append(messages, Message{App: app.Key, Kind: rule.Kind, State: "firing", Text: verdict.text, At: now.UTC()})
-		case verdict.firing:
-			keep[rule.key()] = was
-		case fired:
-			messages = append(messages, Message{App: app.Key, Kind: rule.Kind, State: "resolved", Text: "Over: " + was.Text, At: now.UTC()})
+	var troubles error
+	if app.Gone {
+		config.Rules = nil // nothing is expected of it
+	}
+	if look {
+		var changed bool
+		changed, troubles = w.look(ctx, app, config, &s, started)
+		if changed {
+			if err := w.putState(ctx, app.Num, s); err != nil {
+				return err
+			}
 		}
 	}
-	if len(messages) == 0 {
-		return nil
+	if s.deliver(ctx, w.send.targets(config), time.Now(), w.log.With("app", app.Key)) {
+		// Also when the context has ended: what is delivered shall not be delivered again by the next start.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateWait)
+		defer cancel()
+		return errors.Join(troubles, w.putState(ctx, app.Num, s))
 	}
-	s.Firing = keep
-	s.Last = fmt.Sprintf("Last sent at %s: %s", now.UTC().Format("2006-01-02 15:04 UTC"), messages[len(messages)-1].Text)
-	data, err := json.Marshal(s)
-	if err == nil {
-		err = w.c.PutSetting(ctx, app.Num, settingState, data)
-	}
-	if err != nil {
-		return err
-	}
-	for _, m := range messages {
-		w.send(ctx, app.Num, config, m)
-	}
-	return nil
+	return troubles
 }
 
-// Test sends a message to all targets of an app.
-func (w *Watcher) Test(ctx context.Context, app collector.AppNum) error {
-	config, err := w.config(ctx, app)
-	if err != nil {
-		return err
+// look looks at the rules, and puts what is to be said into the state.
+func (w *Watcher) look(ctx context.Context, app collector.App, config Config, s *state, started time.Time) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	defer cancel()
+	now := time.Now().UTC().Truncate(time.Second)
+	targets := w.send.targets(config)
+	j := judge{c: w.c, app: app, started: started}
+	fires := make(map[string]firing)
+	for _, rule := range config.Rules {
+		prefix := rule.key() + "\x00"
+		before := s.of(prefix)
+		found, known, e := j.judge(ctx, rule, before)
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", rule.Kind, e))
+		}
+		var begin, over []string
+		for _, key := range sortedKeys(before) {
+			if _, still := found[key]; still || !known {
+				fires[prefix+key] = before[key]
+			} else {
+				over = append(over, "Over: "+before[key].Text)
+			}
+		}
+		for _, key := range sortedKeys(found) {
+			if _, already := before[key]; !already && len(fires) < MaxFiring {
+				fires[prefix+key] = firing{found[key], now}
+				begin = append(begin, found[key])
+			}
+		}
+		m := Message{App: app.Key, Kind: rule.Kind, At: now}
+		m.State = Resolved
+		s.say(targets, m, over)
+		m.State = Firing
+		s.say(targets, m, begin)
+		changed = changed || len(over)+len(begin) > 0
 	}
-	if len(config.Webhooks) == 0 && config.Email == nil {
-		return errors.New("there is no target: add a webhook or email")
-	}
-	return w.send(ctx, app, config, Message{State: "test", Text: "A test: alerts reach you.", At: time.Now().UTC()})
+	// What fires for a rule that was removed is forgotten without a word.
+	changed = changed || len(fires) != len(s.Firing)
+	s.Firing = fires
+	return changed, err
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// idOf gives an ID that stands for the texts.
+func idOf(texts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
+	return hex.EncodeToString(sum[:8])
 }

@@ -1,126 +1,158 @@
 package alert
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A verdict is what a rule finds.
-type verdict struct {
-	firing bool
-	text   string
-}
-
-// slack is how far back a figure has to go before a rule that fires is over, so that one at its mark does not flicker.
+// slack is how much of its mark a figure has to keep for a rule that fires to go on, so that one at its mark does not flicker.
 const slack = 0.9
 
-// judge looks at one rule.
-func (w *Watcher) judge(ctx context.Context, app collector.App, r Rule, fired bool) (verdict, error) {
-	today, since, err := w.c.Today(app.Num)
+// A judge looks at the rules of one app.
+type judge struct {
+	c       Collector
+	app     collector.App
+	started time.Time // of the watcher
+}
+
+// findings are what a rule finds, in words, by a key that stays the same while it is the same thing. Most rules find one
+// thing, with the empty key, or nothing.
+type findings map[string]string
+
+// judge looks at one rule, which finds what it found before as long as that is not over. Known is false when it cannot be
+// told: then nothing begins, and nothing is over.
+func (j judge) judge(ctx context.Context, r Rule, before map[string]firing) (found findings, known bool, err error) {
+	today, _, err := j.c.Today(j.app.Num)
 	if err != nil {
-		return verdict{}, err
+		return nil, false, err
 	}
-	mark := r.Percent
-	if fired {
-		mark *= slack
+	mark := func(key string) float64 {
+		if _, fires := before[key]; fires {
+			return r.Percent * slack
+		}
+		return r.Percent
 	}
 	switch r.Kind {
 	case ActiveDrop:
-		return w.activeDrop(ctx, app, today, since, mark)
+		return j.activeDrop(ctx, r, today, mark(""))
 	case IssueRate:
-		return w.issueRate(ctx, app, r, today, mark)
+		return j.issueRate(ctx, r, today, mark)
 	case Adoption:
-		return w.adoption(ctx, app, r, today, mark)
+		return j.adoption(ctx, r, today, mark(""))
 	case Silence:
-		return w.silence(ctx, app, r, today)
+		return j.silence(ctx, r, today, len(before) > 0)
 	case NewBurst:
-		return w.newBurst(ctx, app, r, today, mark)
+		return j.newBurst(ctx, r, today, mark(""))
 	}
-	return verdict{}, nil
+	return nil, false, nil
 }
 
-// points gives the figures of some days by day.
-func (w *Watcher) points(ctx context.Context, app collector.App, from, to collector.Day) (map[collector.Day]collector.SeriesPoint, collector.Series, error) {
-	series, err := w.c.Series(ctx, app.Num, collector.Range{From: from, To: to}, collector.View{})
+// when finds a text if the condition holds, and nothing otherwise.
+func when(holds bool, text string, args ...any) (findings, bool, error) {
+	if !holds {
+		return nil, true, nil
+	}
+	return findings{"": fmt.Sprintf(text, args...)}, true, nil
+}
+
+// points gives the figures by day, without the days on which the collector did not run.
+func (j judge) points(ctx context.Context, from, to collector.Day) (map[collector.Day]collector.SeriesPoint, time.Time, error) {
+	series, err := j.c.Series(ctx, j.app.Num, collector.Range{From: from, To: to}, collector.View{})
 	points := make(map[collector.Day]collector.SeriesPoint)
 	for _, p := range series.Points {
 		if !p.Gap {
 			points[p.Day] = p
 		}
 	}
-	return points, series, err
+	return points, series.AsOf, err
 }
 
-func (w *Watcher) activeDrop(ctx context.Context, app collector.App, today, _ collector.Day, mark float64) (verdict, error) {
+func number(f collector.Figure) float64 {
+	if f == nil {
+		return 0
+	}
+	return float64(*f)
+}
+
+func (j judge) activeDrop(ctx context.Context, r Rule, today collector.Day, mark float64) (findings, bool, error) {
 	day := today - 1
-	points, _, err := w.points(ctx, app, day-28, day)
+	points, _, err := j.points(ctx, day-28, day)
 	if err != nil {
-		return verdict{}, err
+		return nil, false, err
 	}
 	last, ok := points[day]
-	if !ok {
-		return verdict{}, nil
-	}
 	sum, n := 0.0, 0
 	for _, before := range []collector.Day{7, 14, 21, 28} {
 		if p, ok := points[day-before]; ok {
-			sum += float64(*p.Established.Day)
+			sum += number(p.Established.Day)
 			n++
 		}
 	}
-	if n == 0 || sum/float64(n) < DefaultLeast {
-		return verdict{}, nil
+	if !ok || n == 0 || sum/float64(n) < float64(r.least()) {
+		return nil, false, nil
 	}
-	now := float64(*last.Established.Day)
-	drop := 100 * (1 - now/(sum/float64(n)))
-	return verdict{drop >= mark, fmt.Sprintf("active installations dropped by %.0f %%: %.0f on %s, and %.0f on that weekday before", drop, now, day, sum/float64(n))}, nil
+	now, mean := number(last.Established.Day), sum/float64(n)
+	drop := 100 * (1 - now/mean)
+	return when(drop >= mark, "active installations dropped by %.0f %%: %.0f on %s, and %.0f on that weekday before", drop, now, day, mean)
 }
 
-func (w *Watcher) issueRate(ctx context.Context, app collector.App, r Rule, today collector.Day, mark float64) (verdict, error) {
-	answer, err := w.c.Issues(ctx, app.Num, collector.Range{From: today - 6, To: today}, collector.View{})
+// issueWindow is the days over which faults are looked at.
+const issueWindow = 7
+
+// issueRate compares the newest release with the one before it. Each fault is a finding of its own.
+func (j judge) issueRate(ctx context.Context, r Rule, today collector.Day, mark func(string) float64) (findings, bool, error) {
+	split, err := j.c.Breakdown(ctx, j.app.Num, collector.DimVersion, issueWindow, today, collector.View{})
 	if err != nil {
-		return verdict{}, err
+		return nil, false, err
 	}
-	least := uint64(cmp.Or(r.Least, DefaultLeast))
-	newest, before := "", ""
+	var releases []collector.Value
+	for _, v := range split.Values { // the newest first
+		if v.Value != collector.Other && !report.IsDevelopment(v.Value) && number(v.Count) >= float64(r.least()) {
+			releases = append(releases, v)
+		}
+	}
+	if len(releases) < 2 {
+		return nil, false, nil
+	}
+	newest, older := releases[0], releases[1]
+	answer, err := j.c.Issues(ctx, j.app.Num, collector.Range{From: today - issueWindow + 1, To: today}, collector.View{})
+	if err != nil {
+		return nil, false, err
+	}
+	found := findings{}
 	for _, is := range answer.Issues {
+		if is.Status == collector.IssueIgnored {
+			continue
+		}
+		affected := make(map[string]float64)
 		for _, v := range is.Versions {
-			if *v.Active < least || report.IsDevelopment(v.Version) {
-				continue
-			}
-			switch {
-			case newest == "" || report.CompareVersions(v.Version, newest) > 0:
-				newest, before = v.Version, newest
-			case v.Version != newest && (before == "" || report.CompareVersions(v.Version, before) > 0):
-				before = v.Version
-			}
+			affected[v.Version] = number(v.Affected)
+		}
+		key := is.ID + " " + newest.Value
+		now, before := affected[newest.Value]/number(newest.Count), affected[older.Value]/number(older.Count)
+		// By chance alone the number scatters around what the older release lets expect by about its square root. Of
+		// hundreds of faults, looked at again and again, some are always two of these away.
+		expected := before * number(newest.Count)
+		if now >= before*(1+mark(key)/100) && affected[newest.Value] > expected+deviations*math.Sqrt(max(1, expected)) {
+			found[key] = fmt.Sprintf("%s: %s affects %.0f of 1,000 installations of %s, and %.0f of %s",
+				is.Component, is.Reason, 1000*now, newest.Value, 1000*before, older.Value)
 		}
 	}
-	if newest == "" || before == "" {
-		return verdict{}, nil
-	}
-	for _, is := range answer.Issues {
-		rate := map[string]float64{}
-		for _, v := range is.Versions {
-			rate[v.Version] = v.PerThousand
-		}
-		// One more of a thousand is no news, however large a part that is.
-		if rate[newest] >= rate[before]*(1+mark/100) && rate[newest]-rate[before] >= 5 {
-			return verdict{true, fmt.Sprintf("%s: %s affects %.0f of 1,000 installations of %s, and %.0f of %s", is.Component, is.Reason, rate[newest], newest, rate[before], before)}, nil
-		}
-	}
-	return verdict{}, nil
+	return found, true, nil
 }
 
-func (w *Watcher) adoption(ctx context.Context, app collector.App, r Rule, today collector.Day, mark float64) (verdict, error) {
-	floor, err := w.c.Floor(ctx, app.Num, today, collector.View{})
+// deviations is how many standard deviations are no chance.
+const deviations = 3
+
+func (j judge) adoption(ctx context.Context, r Rule, today collector.Day, mark float64) (findings, bool, error) {
+	floor, err := j.c.Floor(ctx, j.app.Num, today, collector.View{})
 	if err != nil {
-		return verdict{}, err
+		return nil, false, err
 	}
 	share := 0.0
 	for _, step := range floor.Steps {
@@ -128,39 +160,51 @@ func (w *Watcher) adoption(ctx context.Context, app collector.App, r Rule, today
 			share = max(share, step.Share)
 		}
 	}
-	return verdict{100*share >= mark, fmt.Sprintf("%.0f %% of the active installations run %s or a newer version", 100*share, r.Version)}, nil
+	return when(100*share >= mark, "%.0f %% of the active installations run %s or a newer version", 100*share, r.Version)
 }
 
-func (w *Watcher) silence(ctx context.Context, app collector.App, r Rule, today collector.Day) (verdict, error) {
-	points, series, err := w.points(ctx, app, today-1, today)
+// silence looks for how long no report was counted. The time in which the collector did not run does not count, and a
+// silence is over only when a report comes.
+func (j judge) silence(ctx context.Context, r Rule, today collector.Day, fires bool) (findings, bool, error) {
+	points, asOf, err := j.points(ctx, today-1, today)
 	if err != nil {
-		return verdict{}, err
+		return nil, false, err
 	}
-	yesterday, ok := points[today-1]
-	now, counted := points[today]
-	if !ok || *yesterday.Active.Week == 0 || counted && *now.Active.Day > 0 && time.Since(series.AsOf) < time.Hour {
-		return verdict{}, nil
+	mark := time.Duration(r.Hours * float64(time.Hour))
+	quiet := time.Since(asOf)
+	if fires {
+		return when(!asOf.After(j.started) || quiet >= mark, "")
 	}
-	quiet := time.Since(series.AsOf)
-	return verdict{quiet >= time.Duration(r.Hours*float64(time.Hour)), fmt.Sprintf("no report was counted for %.0f hours", quiet.Hours())}, nil
+	if since := time.Since(j.started); since < quiet {
+		quiet = since
+	}
+	expected := number(points[today-1].Active.Week) > 0 || number(points[today].Active.Week) > 0
+	return when(expected && quiet >= mark, "no report was counted for %.0f hours", quiet.Hours())
 }
 
-func (w *Watcher) newBurst(ctx context.Context, app collector.App, r Rule, today collector.Day, mark float64) (verdict, error) {
-	points, _, err := w.points(ctx, app, today-14, today)
+// burstDays is with how many days before today is compared, and burstKnown how many of them have to be known.
+const (
+	burstDays  = 14
+	burstKnown = 3
+)
+
+func (j judge) newBurst(ctx context.Context, r Rule, today collector.Day, mark float64) (findings, bool, error) {
+	points, _, err := j.points(ctx, today-burstDays, today)
 	if err != nil {
-		return verdict{}, err
+		return nil, false, err
 	}
 	sum, n := 0.0, 0
-	for day := today - 14; day < today; day++ {
+	for day := today - burstDays; day < today; day++ {
 		if p, ok := points[day]; ok {
-			sum += float64(*p.New)
+			sum += number(p.New)
 			n++
 		}
 	}
 	now, ok := points[today]
-	if !ok || n < 3 || *now.New < uint64(cmp.Or(r.Least, DefaultLeast)) {
-		return verdict{}, nil
+	if !ok || n < burstKnown {
+		return nil, false, nil
 	}
 	mean := sum / float64(n)
-	return verdict{float64(*now.New) >= mean*(1+mark/100), fmt.Sprintf("%d installations are new today, and %.1f on the days before", *now.New, mean)}, nil
+	return when(number(now.New) >= float64(r.least()) && number(now.New) >= mean*(1+mark/100),
+		"%.0f installations are new today, and %.1f on the days before", number(now.New), mean)
 }

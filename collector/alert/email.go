@@ -1,0 +1,143 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/mail"
+	"net/smtp"
+	"strings"
+	"time"
+)
+
+var errNoTLS = errors.New("the server offers no TLS")
+
+// send delivers a message in one mail to all addresses.
+func (e *Email) send(ctx context.Context, roots *x509.CertPool, m Message) error {
+	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
+	defer cancel()
+	if err := e.talk(ctx, roots, m); err != nil {
+		return brief(err)
+	}
+	return nil
+}
+
+func (e *Email) talk(ctx context.Context, roots *x509.CertPool, m Message) error {
+	host, port, err := net.SplitHostPort(e.Server)
+	if err != nil {
+		return err
+	}
+	dialer := net.Dialer{Control: refuseLinkLocal}
+	conn, err := dialer.DialContext(ctx, "tcp", e.Server)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) // what waits for the server ends
+	defer stop()
+	addr, _ := conn.RemoteAddr().(*net.TCPAddr)
+	loopback := addr != nil && addr.IP.IsLoopback()
+	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: roots}
+	secure := e.TLS || port == "465"
+	talk := conn
+	if secure {
+		talk = tls.Client(conn, config)
+	}
+	c, err := smtp.NewClient(talk, host)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if ok, _ := c.Extension("STARTTLS"); ok && !secure {
+		if err := c.StartTLS(config); err != nil {
+			return err
+		}
+		secure = true
+	}
+	if !secure && !loopback {
+		return errNoTLS
+	}
+	if e.User != "" {
+		if err := c.Auth(smtp.PlainAuth("", e.User, e.Password, host)); err != nil {
+			return err
+		}
+	}
+	return e.write(c, m)
+}
+
+func (e *Email) write(c *smtp.Client, m Message) error {
+	from, err := mail.ParseAddress(e.From)
+	if err != nil {
+		return err
+	}
+	if err := c.Mail(from.Address); err != nil {
+		return err
+	}
+	var to []string
+	for _, text := range e.To {
+		address, err := mail.ParseAddress(text)
+		if err != nil {
+			return err
+		}
+		to = append(to, address.String())
+		if err := c.Rcpt(address.Address); err != nil {
+			return err
+		}
+	}
+	out, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(mailOf(from, to, m)); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	c.Quit() // the mail is taken; what the server says now does not matter
+	return nil
+}
+
+// mailOf gives the mail. What clients sent is in the body, in base64, and what is in the subject is an encoded word if need
+// be, so none of it can be a header.
+func mailOf(from *mail.Address, to []string, m Message) []byte {
+	var b bytes.Buffer
+	_, domain, _ := strings.Cut(from.Address, "@")
+	for _, header := range [][2]string{
+		{"From", from.String()},
+		{"To", strings.Join(to, ",\r\n ")},
+		{"Subject", mime.QEncoding.Encode("utf-8", fmt.Sprintf("[Rollcall] %s: %s", m.App, subject(m)))},
+		{"Date", m.At.Format(time.RFC1123Z)},
+		{"Message-ID", fmt.Sprintf("<%s.%s@%s>", m.ID, m.State, domain)},
+		{"Auto-Submitted", "auto-generated"},
+		{"MIME-Version", "1.0"},
+		{"Content-Type", "text/plain; charset=utf-8"},
+		{"Content-Transfer-Encoding", "base64"},
+	} {
+		b.WriteString(header[0] + ": " + header[1] + "\r\n")
+	}
+	b.WriteString("\r\n")
+	text := base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%s\n\n%s of %s, %s\n", m.Text, subject(m), m.App, m.At.Format(time.RFC3339))))
+	for len(text) > lineLen {
+		b.WriteString(text[:lineLen] + "\r\n")
+		text = text[lineLen:]
+	}
+	b.WriteString(text + "\r\n")
+	return b.Bytes()
+}
+
+// lineLen is the longest line of base64 in a mail (RFC 2045).
+const lineLen = 76
+
+func subject(m Message) string {
+	if m.Kind == "" {
+		return string(m.State)
+	}
+	return strings.ReplaceAll(string(m.Kind), "_", " ") + " " + string(m.State)
+}
