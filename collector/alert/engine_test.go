@@ -88,7 +88,7 @@ func TestFleet(t *testing.T) {
 				t.Errorf("%s: got\n%s\nwant\n%s", what, got, strings.Join(want, "\n"))
 			}
 		}
-		time.Sleep(12 * time.Hour) // all report at noon
+		time.Sleep(12*time.Hour + 30*time.Second) // all report after noon, and between two looks
 		for range 7 {
 			day(0, 200, 0, 0)
 		}
