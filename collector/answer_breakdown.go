@@ -203,6 +203,9 @@ func (c *Collector) splitsOf(ctx context.Context, f *fleet, dimension string, r 
 	if err != nil || len(days) == 0 {
 		return nil, nil, err
 	}
+	f.mu.RLock()
+	warm := f.warm
+	f.mu.RUnlock()
 	records, err := closed[split](ctx, c, f, kindSplit, dimension, Range{From: days[0].day, To: days[len(days)-1].day})
 	if err != nil {
 		return nil, nil, err
@@ -217,7 +220,10 @@ func (c *Collector) splitsOf(ctx context.Context, f *fleet, dimension string, r 
 			if current && sp.found {
 				splits[d.day] = sp
 			}
-		} else if record, ok := records[d.day]; ok && !d.Gap {
+			continue
+		}
+		// Without a record nobody reported the dimension, or the day was closed before the rows were read.
+		if record, ok := records[d.day]; !d.Gap && (ok || warm) {
 			splits[d.day] = newSplit(d.day, d.Active[window], record.counts(window))
 		}
 	}

@@ -370,6 +370,47 @@ func TestForget(t *testing.T) {
 	})
 }
 
+// What is kept in memory of days gone by knows of deletions, and of days that end.
+func TestForgetKept(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		first := today()
+		r.sends(0, 6, "1.0")
+		for range 50 {
+			r.nextDay()
+			r.sends(5, 6, "1.0")
+		}
+		wants := func(what string, since collector.Day, want uint64) {
+			t.Helper()
+			issues, err := r.c.Issues(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, collector.View{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if issues.Denominator != want {
+				t.Errorf("%s: active since %s: got %d, want %d", what, since, issues.Denominator, want)
+			}
+		}
+		for range 2 {
+			wants("before", first, 6)
+			wants("before", first+1, 1)
+		}
+		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
+			t.Fatal(err)
+		}
+		wants("after", first, 5)
+		r.wants("28 days", r.point(today()).Active.Days28, 1)
+		if _, err := r.c.Forget(t.Context(), id(5)); err != nil {
+			t.Fatal(err)
+		}
+		wants("after another", first, 4)
+		r.wants("28 days", r.point(today()).Active.Days28, 0)
+		r.nextDay()
+		r.sends(0, 1, "1.0")
+		r.wants("the next day", r.point(today()).Active.Days28, 1)
+		r.wants("returning", r.point(today()).Returning, 1)
+	})
+}
+
 func TestClose(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -102,6 +103,7 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 28 AND ?1 - 1)`, day)
 	tr.wants(day.String()+": lost", p.Lost, `SELECT count(*) FROM days w WHERE w.day = ?1 - 28
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 27 AND ?1)`, day)
+	tr.median(r, day)
 	for dimension, column := range map[string]string{
 		collector.DimVersion: "version", collector.DimSystem: "system", collector.FactDimension + "f": "fact",
 	} {
@@ -133,6 +135,157 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 		}
 		if *step.Kept != kept {
 			tr.t.Errorf("%s: floor %s keeps %d, want %d", day, step.Version, *step.Kept, kept)
+		}
+	}
+}
+
+// median holds the median age to the truth: the lower one of two.
+func (tr *truth) median(r *rig, day collector.Day) {
+	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, collector.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	const active = `FROM (SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) JOIN first f USING (id)`
+	n := tr.number(`SELECT count(*) `+active, day)
+	if n == 0 {
+		if s.MedianAge != nil {
+			tr.t.Errorf("%s: median age of none: got %d", day, *s.MedianAge)
+		}
+		return
+	}
+	tr.wants(day.String()+": median age", s.MedianAge, `SELECT ?1 - f.day `+active+` ORDER BY 1 LIMIT 1 OFFSET ?2`, day, (n-1)/2)
+}
+
+// checkTrend holds days of a trend to the truth.
+func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
+	const top = 2
+	trend, err := r.c.Trend(r.t.Context(), r.app.Num, collector.DimVersion, 7, collector.Range{From: from, To: to}, top, collector.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if len(trend.Points) != int(to-from)+1 {
+		tr.t.Errorf("%d points of a trend from %s to %s", len(trend.Points), from, to)
+	}
+	for _, p := range trend.Points[max(0, len(trend.Points)-9):] {
+		want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
+			SELECT DISTINCT id FROM days WHERE day > ?1 - 7 AND day <= ?1) w) GROUP BY value`, p.Day)
+		var rest uint64
+		for _, n := range want {
+			rest += n
+		}
+		if *p.Active != rest {
+			tr.t.Errorf("%s: trend of %d, want %d", p.Day, *p.Active, rest)
+		}
+		for i, value := range trend.Values {
+			n := want[value]
+			rest -= n
+			if value == collector.Other {
+				n = rest
+			}
+			if *p.Counts[i] != n {
+				tr.t.Errorf("%s: trend of %s: got %d, want %d", p.Day, value, *p.Counts[i], n)
+			}
+		}
+	}
+}
+
+// checkPairs holds the pairs of today to the truth.
+func (tr *truth) checkPairs(r *rig, day collector.Day) {
+	pairs, err := r.c.CoOccurrence(r.t.Context(), r.app.Num, collector.DimSystem, collector.DimVersion, 28, collector.View{})
+	if errors.Is(err, collector.ErrDimension) && tr.number(`SELECT count(*) FROM beat`) == 0 {
+		return
+	}
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("system")+` || ' ' || `+state("version")+` AS value FROM (
+		SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) w) GROUP BY value`, day)
+	for i, row := range pairs.Rows {
+		for j, column := range pairs.Columns {
+			if got, want := *pairs.Counts[i][j], want[row+" "+column]; got != want {
+				tr.t.Errorf("%s and %s: got %d, want %d", row, column, got, want)
+			}
+			delete(want, row+" "+column)
+		}
+	}
+	if len(want) > 0 {
+		tr.t.Errorf("pairs without a cell: %v", want)
+	}
+}
+
+// checkSurvival holds the curves to the truth: by weeks that are over.
+func (tr *truth) checkSurvival(r *rig, to collector.Day) {
+	survival, err := r.c.Survival(r.t.Context(), r.app.Num, collector.MaxTop, collector.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	const firstVersion = `(SELECT b.version FROM beat b WHERE b.id = f.id ORDER BY b.at LIMIT 1)`
+	const monday = `(%s - (%[1]s + 3) %% 7)`
+	cohort, week := fmt.Sprintf(monday, "f.day"), fmt.Sprintf(monday, "d.day")
+	end := to.Week() // the first day that is in no week of a curve
+	seen := map[string]bool{}
+	for _, v := range survival.Versions {
+		seen[v.Version] = true
+		tr.wants(v.Version+": size", v.Size, `SELECT count(*) FROM first f WHERE f.day < ?1 AND `+firstVersion+` = ?2`, end, v.Version)
+		for age, cell := range v.Cells {
+			tr.wants(fmt.Sprintf("%s after %d weeks", v.Version, age), cell.Active, `SELECT count(DISTINCT f.id) FROM first f JOIN days d USING (id)
+				WHERE `+firstVersion+` = ?1 AND d.day < ?2 AND `+week+` = `+cohort+` + 7 * ?3`, v.Version, end, age)
+			tr.wants(fmt.Sprintf("%s of %d weeks or more", v.Version, age), cell.Of, `SELECT count(*) FROM first f
+				WHERE `+firstVersion+` = ?1 AND `+cohort+` + 7 * ?3 < ?2`, v.Version, end, age)
+		}
+	}
+	for version := range tr.counts(`SELECT `+firstVersion+`, count(*) FROM first f WHERE f.day < ? GROUP BY 1`, end) {
+		if !seen[version] {
+			tr.t.Errorf("no curve of %s", version)
+		}
+	}
+}
+
+// checkVersions holds moves and adoption to the truth.
+func (tr *truth) checkVersions(r *rig, first, to collector.Day, moves map[[2]string]uint64) {
+	answer, err := r.c.Versions(r.t.Context(), r.app.Num, collector.Range{From: first, To: to}, collector.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	var up, down uint64
+	for move, n := range moves {
+		if report.CompareVersions(move[0], move[1]) < 0 {
+			up += n
+		} else {
+			down += n
+		}
+	}
+	if *answer.Upgrades != up || *answer.Downgrades != down {
+		tr.t.Errorf("%d upgrades and %d downgrades, want %d and %d", *answer.Upgrades, *answer.Downgrades, up, down)
+	}
+	if len(answer.Moves) != len(moves) {
+		tr.t.Errorf("%d moves, want %d", len(answer.Moves), len(moves))
+	}
+	for _, m := range answer.Moves {
+		if want := moves[[2]string{m.From, m.To}]; *m.Count != want || m.Up != (report.CompareVersions(m.From, m.To) < 0) {
+			tr.t.Errorf("%d moves from %s to %s (up: %v), want %d", *m.Count, m.From, m.To, m.Up, want)
+		}
+	}
+	for _, release := range answer.Releases {
+		if want := collector.Day(tr.number(`SELECT min(day) FROM beat WHERE version = ?`, release.Version)); release.Released != want {
+			tr.t.Errorf("%s was first seen on %s, want %s", release.Version, release.Released, want)
+		}
+		for _, p := range release.Adoption {
+			if p.Days%5 > 0 {
+				continue // all of them would take long
+			}
+			day := release.Released + collector.Day(p.Days)
+			counts := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
+				SELECT DISTINCT id FROM days WHERE day = ?1) w) GROUP BY value`, day)
+			var n, of uint64
+			for version, count := range counts {
+				if of += count; report.CompareVersions(version, release.Version) >= 0 {
+					n += count
+				}
+			}
+			if *p.Active != n || *p.Of != of {
+				tr.t.Errorf("%s on %s: %d of %d, want %d of %d", release.Version, day, *p.Active, *p.Of, n, of)
+			}
 		}
 	}
 }
@@ -209,6 +362,12 @@ func (tr *truth) checkIssues(r *rig, from, to collector.Day) {
 		if *is.Affected != want[is.Reason] {
 			tr.t.Errorf("%s to %s: %s affects %d, want %d", from, to, is.Reason, *is.Affected, want[is.Reason])
 		}
+		for _, v := range is.Versions {
+			const inRange = `FROM (SELECT DISTINCT id FROM days WHERE day BETWEEN ?2 AND ?1) w WHERE `
+			tr.wants(v.Version+" in the range", v.Active, `SELECT count(*) `+inRange+state("version")+` = ?3`, to, from, v.Version)
+			tr.wants(is.Reason+" in "+v.Version, v.Affected, `SELECT count(*) `+inRange+state("version")+` = ?3
+				AND EXISTS (SELECT 1 FROM fault f WHERE f.id = w.id AND f.reason = ?4 AND f.day BETWEEN ?2 AND ?1)`, to, from, v.Version, is.Reason)
+		}
 		tr.wants("occurrences of "+is.Reason, is.Occurrences, `SELECT sum(count) FROM fault WHERE reason = ? AND day BETWEEN ? AND ?`, is.Reason, from, to)
 	}
 }
@@ -230,7 +389,7 @@ func TestTruth(t *testing.T) {
 			at := 0
 			current := make([]collector.Received, size)
 			faults := map[string]int{}
-			upgrades, downgrades := uint64(0), uint64(0)
+			moves := map[[2]string]uint64{}
 			away := make([]collector.Day, size) // until when
 			for range length {
 				for n := range size {
@@ -253,13 +412,8 @@ func TestTruth(t *testing.T) {
 								h.Heartbeat.Facts = report.Facts{{Name: "f", Value: []string{"a", "b", "c"}[random.IntN(3)]}}
 							}
 						}
-						if old := current[n]; old.App != 0 {
-							switch c := report.CompareVersions(old.Heartbeat.Version, h.Heartbeat.Version); {
-							case c < 0:
-								upgrades++
-							case c > 0:
-								downgrades++
-							}
+						if old := current[n]; old.App != 0 && old.Heartbeat.Version != h.Heartbeat.Version {
+							moves[[2]string{old.Heartbeat.Version, h.Heartbeat.Version}]++
 						}
 						current[n] = h
 						r.send(h)
@@ -299,13 +453,10 @@ func TestTruth(t *testing.T) {
 			tr.checkRetention(r, first, today())
 			tr.checkIssues(r, first, today())
 			tr.checkIssues(r, max(first, today()-7), today())
-			v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: first, To: today()}, collector.View{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if *v.Upgrades != upgrades || *v.Downgrades != downgrades {
-				rt.Errorf("%d upgrades and %d downgrades, want %d and %d", *v.Upgrades, *v.Downgrades, upgrades, downgrades)
-			}
+			tr.checkVersions(r, first, today(), moves)
+			tr.checkTrend(r, first, today())
+			tr.checkPairs(r, today())
+			tr.checkSurvival(r, today())
 		})
 	})
 }
