@@ -25,7 +25,9 @@ type Collector interface {
 	Apps() []collector.App
 	Today(app collector.AppNum) (today, since collector.Day, err error)
 	Series(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Series, error)
-	Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v collector.View) (collector.Breakdown, error)
+	Breakdown(
+		ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v collector.View,
+	) (collector.Breakdown, error)
 	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
 	Issues(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Issues, error)
 	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
@@ -215,7 +217,9 @@ func (w *Watcher) attend(ctx context.Context, app collector.App, started time.Ti
 }
 
 // look looks at the rules, and puts what is to be said into the state.
-func (w *Watcher) look(ctx context.Context, app collector.App, config Config, s *state, started time.Time) (changed bool, err error) {
+func (w *Watcher) look(
+	ctx context.Context, app collector.App, config Config, s *state, started time.Time,
+) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
 	now := time.Now().UTC().Truncate(time.Second)

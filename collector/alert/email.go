@@ -123,7 +123,8 @@ func mailOf(from *mail.Address, to []string, m Message) []byte {
 		b.WriteString(header[0] + ": " + header[1] + "\r\n")
 	}
 	b.WriteString("\r\n")
-	text := base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%s\n\n%s of %s, %s\n", m.Text, subject(m), m.App, m.At.Format(time.RFC3339))))
+	body := fmt.Appendf(nil, "%s\n\n%s of %s, %s\n", m.Text, subject(m), m.App, m.At.Format(time.RFC3339))
+	text := base64.StdEncoding.EncodeToString(body)
 	for len(text) > lineLen {
 		b.WriteString(text[:lineLen] + "\r\n")
 		text = text[lineLen:]

@@ -183,7 +183,9 @@ func (s *state) deliver(ctx context.Context, targets []target, now time.Time, lo
 
 // drain delivers what is due of a target's queue. It gives what is left, and what the trouble is; tried says whether there
 // was an attempt.
-func (t target) drain(ctx context.Context, queue []delivery, now time.Time, log *slog.Logger) (left []delivery, trouble string, tried bool) {
+func (t target) drain(
+	ctx context.Context, queue []delivery, now time.Time, log *slog.Logger,
+) (left []delivery, trouble string, tried bool) {
 	for len(queue) > 0 && !queue[0].Next.After(now) && ctx.Err() == nil {
 		d := &queue[0]
 		err := t.deliver(ctx, d.Message)
@@ -228,9 +230,8 @@ func newSender() sender { return sender{client: newClient()} }
 // targets gives those of a configuration.
 func (s sender) targets(c Config) (targets []target) {
 	for i, hook := range c.Webhooks {
-		targets = append(targets, target{"webhook " + idOf(hook.URL), fmt.Sprintf("webhook %d", i+1), func(ctx context.Context, m Message) error {
-			return hook.post(ctx, s.client, m)
-		}})
+		deliver := func(ctx context.Context, m Message) error { return hook.post(ctx, s.client, m) }
+		targets = append(targets, target{"webhook " + idOf(hook.URL), fmt.Sprintf("webhook %d", i+1), deliver})
 	}
 	if c.Email != nil {
 		targets = append(targets, target{"e-mail", "e-mail", func(ctx context.Context, m Message) error {

@@ -105,7 +105,9 @@ func (j judge) activeDrop(ctx context.Context, r Rule, today collector.Day, mark
 const issueWindow = 7
 
 // issueRate compares the newest release with the one before it. Each fault is a finding of its own.
-func (j judge) issueRate(ctx context.Context, r Rule, today collector.Day, mark func(string) float64) (findings, bool, error) {
+func (j judge) issueRate(
+	ctx context.Context, r Rule, today collector.Day, mark func(string) float64,
+) (findings, bool, error) {
 	split, err := j.c.Breakdown(ctx, j.app.Num, collector.DimVersion, issueWindow, today, collector.View{})
 	if err != nil {
 		return nil, false, err

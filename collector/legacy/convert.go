@@ -61,7 +61,8 @@ func InstallationID(text string) string {
 	if text == "" {
 		return ""
 	}
-	if lower := strings.ToLower(text); canonical.MatchString(lower) && strings.Trim(lower, "0-") != "" && strings.Trim(lower, "f-") != "" {
+	lower := strings.ToLower(text)
+	if canonical.MatchString(lower) && strings.Trim(lower, "0-") != "" && strings.Trim(lower, "f-") != "" {
 		return lower
 	}
 	sum := sha256.Sum256([]byte("rollcall legacy installation\x00" + text))
@@ -87,5 +88,7 @@ func platformOf(o object) report.Platform {
 		}
 		return ""
 	}
-	return report.Platform{System: valid(strings.ToLower(o.text("system"))), Release: valid(o.text("release")), Machine: valid(o.text("machine"))}
+	return report.Platform{
+		System: valid(strings.ToLower(o.text("system"))), Release: valid(o.text("release")), Machine: valid(o.text("machine")),
+	}
 }
