@@ -14,8 +14,6 @@ func TestMain(m *testing.M) {
 	checks := "12"
 	if os.Getenv("ROLLCALL_SOAK") != "" {
 		checks = "300"
-	} else if testing.Short() {
-		checks = "3"
 	}
 	for name, value := range map[string]string{"rapid.checks": checks, "rapid.shrinktime": "10s"} {
 		if !given[name] {

@@ -263,7 +263,7 @@ func TestPublicTwins(t *testing.T) {
 			sameTexts(rt, public)
 		})
 	})
-	if compared == 0 {
+	if compared == 0 && !testing.Short() { // which makes a fifth of the fleets
 		t.Error("nothing was compared")
 	}
 }
