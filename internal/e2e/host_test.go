@@ -59,7 +59,13 @@ func scaled(s *setup) {
 	}
 }
 
-func isolated(s *setup) { s.Isolate = true }
+// isolated comes after scaled: a child process takes its time to start when much else goes on.
+func isolated(s *setup) {
+	s.Isolate = true
+	if s.AttemptTimeout != 0 {
+		s.AttemptTimeout, s.StartTimeout = max(s.AttemptTimeout, 3*time.Second), max(s.StartTimeout, 15*time.Second)
+	}
+}
 
 func lazily(s *setup) { s.Lazy = true }
 
