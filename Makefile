@@ -35,6 +35,7 @@ test: ## Run all tests; what a machine cannot do is skipped loudly
 bench: bin/benchstat ## Measure figures against baselines, size, and the benchmarks (BENCH=regexp, COUNT=runs)
 	ROLLCALL_BENCH=1 $(GO) test -v -count=1 -run '^TestFigures$$' ./internal/bench
 	$(GO) test -v -count=1 -run '^TestHost$$' ./internal/size
+	ROLLCALL_BENCH=1 $(GO) test -v -count=1 -timeout 1h -run '^TestFigures$$' ./collector/bench
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bench.txt
 	bin/benchstat bench.txt
 
