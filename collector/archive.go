@@ -37,7 +37,7 @@ const (
 	importBatch = 1000
 )
 
-// Errors of ImportTotals.
+// Errors of ImportTotals and Load.
 var (
 	// ErrNotEmpty says that the app has counted something already.
 	ErrNotEmpty = errors.New("the app has figures of its own")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -97,7 +96,7 @@ func (fs *fleetStage) health(ctx context.Context, s *stage, key Key, r *Received
 		}
 		found, receipt.New = s.refs[key], true
 	}
-	faults, err := fs.faultsOf(ctx, s.c.store, found.num)
+	faults, err := fs.faultsOf(ctx, s.c, found.num)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -139,22 +138,14 @@ func (fs *fleetStage) refused(reason string) {
 }
 
 // faultsOf reads what an installation reported.
-func (fs *fleetStage) faultsOf(ctx context.Context, store Store, num Num) ([]fault, error) {
+func (fs *fleetStage) faultsOf(ctx context.Context, c *Collector, num Num) ([]fault, error) {
 	if faults, ok := fs.faults[num]; ok {
 		return slices.Clone(faults), nil
 	}
 	if num >= fs.f.next {
 		return nil, nil
 	}
-	data, ok, err := store.Record(ctx, faultsKey(fs.f.app.Num, num))
-	if err != nil || !ok {
-		return nil, err
-	}
-	var faults []fault
-	if err := json.Unmarshal(data, &faults); err != nil {
-		return nil, fmt.Errorf("read faults of an installation: %w", err)
-	}
-	return faults, nil
+	return c.faults(ctx, fs.f, num)
 }
 
 // group stages one group of a report. It tells how often it happened more than is counted already, and how many of its

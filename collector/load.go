@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -28,9 +27,7 @@ type Loader struct {
 // loadFlush is after how many changes the loader writes.
 const loadFlush = 100_000
 
-var errNotEmpty = errors.New("the app has installations already")
-
-// Load begins to load an app that has no installations yet.
+// Load begins to load an app that has no installations yet: [ErrNotEmpty].
 func (c *Collector) Load(ctx context.Context, app AppNum) (*Loader, error) {
 	l := &Loader{c: c, interned: make(map[string]string)}
 	err := c.exec(ctx, func(context.Context) error {
@@ -39,7 +36,7 @@ func (c *Collector) Load(ctx context.Context, app AppNum) (*Loader, error) {
 			return err
 		}
 		if f.next > 0 || f.open.Accepted > 0 {
-			return errNotEmpty
+			return ErrNotEmpty
 		}
 		c.mu.Lock()
 		delete(c.fleets, app)

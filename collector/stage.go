@@ -85,17 +85,7 @@ func (s *stage) find(ctx context.Context, key Key) (ref, bool, error) {
 	if r, ok := s.refs[key]; ok {
 		return r, true, nil
 	}
-	r, found, whole := s.c.index.get(key)
-	if found || whole {
-		return r, found, nil
-	}
-	ids, err := s.c.store.Lookup(ctx, []Key{key})
-	if err != nil || len(ids) == 0 {
-		return ref{}, false, err
-	}
-	r = ref{ids[0].App, ids[0].Num}
-	s.refs[key] = r
-	return r, true, nil
+	return s.c.lookup(ctx, key)
 }
 
 // heartbeat stages a heartbeat.

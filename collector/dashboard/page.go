@@ -18,6 +18,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/internal/csvcell"
 )
 
 // A drawer draws a chart.
@@ -465,10 +466,7 @@ func csvText(text string) string {
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
 		return text
 	}
-	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
-		text = "'" + text
-	}
-	return visible(text)
+	return visible(csvcell.Text(text))
 }
 
 // json writes the table with what is known of it.

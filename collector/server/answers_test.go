@@ -252,17 +252,6 @@ func TestExport(t *testing.T) {
 	r.wants(r.get("/api/v1/apps/app/export?of=breakdown&dimension=version"), 200, "'=1+1")
 	r.wants(r.get("/api/v1/apps/app/export?of=breakdown&dimension=version&format=jsonl"), 200, `"value":"=1+1"`)
 }
-
-func TestCSVText(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "", "a": "a", "=1": "'=1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\ta": "'\ta", "\ra": "'\ra", "\na": "'\na", "a=1": "a=1",
-	} {
-		if got := server.CSVText(text); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
-	}
-}
-
 func TestBadges(t *testing.T) {
 	r := newRig(t, noLimits)
 	r.public()

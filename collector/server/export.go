@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/collector"
+	"github.com/rollcall-dev/rollcall/collector/internal/csvcell"
 )
 
 // export gives the answer to a question as a table: CSV, or one JSON object a line. "of" names the question, whose
@@ -105,18 +106,9 @@ func csvCell(cell any) string {
 	return string(data)
 }
 
-// CSVText gives a text as it stands in a cell of a spreadsheet: one that would be taken for a formula gets an apostrophe
-// before it.
-func CSVText(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
-
 // csvField gives a text as a field of CSV.
 func csvField(text string) string {
-	text = CSVText(text)
+	text = csvcell.Text(text)
 	if strings.ContainsAny(text, "\",;\t\r\n") {
 		return `"` + strings.ReplaceAll(text, `"`, `""`) + `"`
 	}

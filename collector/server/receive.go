@@ -34,7 +34,7 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
 		s.invalid(w, err)
 		return
 	}
-	app, ok := s.admit(w, r, from, h.App, h.InstallationID, h.IDPersistence == report.InMemory)
+	app, ok := s.admit(w, r, from, h.App, h.InstallationID)
 	if !ok {
 		return
 	}
@@ -57,7 +57,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 		s.invalid(w, err)
 		return
 	}
-	app, ok := s.admit(w, r, from, h.App, h.InstallationID, h.IDPersistence == report.InMemory)
+	app, ok := s.admit(w, r, from, h.App, h.InstallationID)
 	if !ok {
 		return
 	}
@@ -144,7 +144,7 @@ func (s *Server) invalid(w http.ResponseWriter, err error) {
 
 // admit finds the app of a report and holds the sender to the limits. Installations that are known have a share of their
 // own, which no number of unknown ones takes away.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, from sender, key, id string, inMemory bool) (collector.App, bool) {
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, from sender, key, id string) (collector.App, bool) {
 	app, ok := s.c.App(key)
 	if !ok {
 		s.refused(0, collector.RefusedUnknownApp)

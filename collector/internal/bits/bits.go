@@ -232,9 +232,6 @@ func CountBoth(a, b *Set) uint64 {
 // CountWithout gives how many numbers are in a and not in b.
 func CountWithout(a, b *Set) uint64 { return a.Count() - CountBoth(a, b) }
 
-// CountEither gives how many numbers are in a or in b.
-func CountEither(a, b *Set) uint64 { return a.Count() + b.Count() - CountBoth(a, b) }
-
 // Dirty gives the chunks that changed since they were last clean, in any order.
 func (s *Set) Dirty() []uint32 {
 	if s == nil {
