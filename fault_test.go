@@ -257,9 +257,10 @@ func TestResetKilledBetween(t *testing.T) {
 func TestStoredIDNotDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
-		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO})
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Delay: time.Second, Err: syscall.EIO})
 		service := r.start()
 		r.wantState(service, knownID, true)
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		r.wantState(service, knownID, false)
 		if st := service.Status(); !strings.Contains(st.Reason, "input/output error") || st.NextTry.IsZero() {

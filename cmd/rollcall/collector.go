@@ -80,8 +80,11 @@ func (f *dataFolder) check() error {
 	return nil
 }
 
-// explainCollector adds to an error of a collector what can be done about it.
+// explainCollector adds to an error of a collector what can be done about it, unless a hint is there already.
 func explainCollector(err error) error {
+	if _, ok := errors.AsType[*hintedError](err); ok {
+		return err
+	}
 	hints := []struct {
 		is   error
 		hint string
