@@ -211,7 +211,9 @@ func TestSendReadOnly(t *testing.T) {
 		if st := service.Status(); st.Reporting.Kept || st.Reporting.LastSuccess.IsZero() {
 			t.Errorf("got %+v", st.Reporting)
 		}
-		if n := len(s.collector.Requests()); n > 2 { // one of the starts may have met the moment of its ID
+		// Each start has another ID, and one in 144 meets the ten minutes in which its ID sends by itself. Four do so in one
+		// run of a million.
+		if n := len(s.collector.Requests()); n > 5 {
 			t.Errorf("got %d requests", n)
 		}
 		s.wantUntouched(before)
