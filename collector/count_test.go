@@ -271,6 +271,7 @@ func TestManyValues(t *testing.T) {
 func TestClones(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
+		first := today()
 		r.sends(0, 3, "1.0")
 		for n := range 8 {
 			h := r.heartbeat(0, "1.0")
@@ -278,17 +279,24 @@ func TestClones(t *testing.T) {
 			r.send(h)
 			r.send(r.heartbeat(1, fmt.Sprintf("1.%d", n+1))) // upgrades are none
 		}
+		for range 4 { // nor is an operator who tries a release each month, and goes back
+			r.send(r.heartbeat(2, "2.0"))
+			r.send(r.heartbeat(2, "1.0"))
+			for range 30 {
+				r.nextDay()
+			}
+		}
 		q, err := r.c.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.wants("clones", q.Clones, 1)
-		v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: today(), To: today()}, collector.View{})
+		v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: first, To: first}, collector.View{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.wants("upgrades", v.Upgrades, 8)
-		r.wants("downgrades", v.Downgrades, 0)
+		r.wants("upgrades", v.Upgrades, 8+1)
+		r.wants("downgrades", v.Downgrades, 1)
 	})
 }
 

@@ -12,10 +12,11 @@ func TestStateCodec(t *testing.T) {
 	for _, s := range []state{
 		{pairs: []pair{}},
 		{first: 3, pairs: []pair{{0, 1}, {7, 300}}},
-		{pairs: []pair{{1, 70000}}, flips: 3, before: 0xdeadbeef},
+		{pairs: []pair{{1, 70000}}, before: 0xdeadbeef},
+		{pairs: []pair{{1, 70000}}, before: 0xdeadbeef, flips: 3, flipped: -20000},
 	} {
 		got, err := decodeState(s.encode(nil))
-		if err != nil || got.first != s.first || !slices.Equal(got.pairs, s.pairs) || got.flips != s.flips || got.before != s.before {
+		if err != nil || got.first != s.first || !slices.Equal(got.pairs, s.pairs) || got.flips != s.flips || got.flipped != s.flipped || got.before != s.before {
 			t.Errorf("got %+v, %v; want %+v", got, err, s)
 		}
 	}

@@ -223,10 +223,11 @@ func (fs *fleetStage) change(ctx context.Context, from rows, num Num, st state) 
 	return true, nil
 }
 
-// The flips after which an ID is probably used more than once, and how many are counted.
+// An ID is probably used more than once after cloneFlips flips with at most cloneWindow days from one to the next: an operator
+// who tries a release and goes back to the old one makes one, and a second one rarely so soon.
 const (
-	cloneFlips = 3
-	maxFlips   = 255
+	cloneFlips  = 3
+	cloneWindow = 28
 )
 
 // moved notes what a change of values says: another version, or the state that the installation had before.
@@ -244,11 +245,15 @@ func (fs *fleetStage) moved(num Num, old, st *state) {
 		}
 		fs.counters.Moves[from+"\x00"+to]++
 	}
-	st.flips, st.before = old.flips, old.stable()
+	st.before, st.flips, st.flipped = old.stable(), old.flips, old.flipped
 	if st.stable() != old.before || from == to && !fs.differs(old, st, DimSystem, DimMachine, DimDeployment) {
 		return
 	}
-	if st.flips < maxFlips {
+	if fs.f.today-st.flipped > cloneWindow {
+		st.flips = 0
+	}
+	st.flipped = fs.f.today
+	if st.flips < cloneFlips {
 		st.flips++
 	}
 	if st.flips == cloneFlips {

@@ -16,10 +16,11 @@ type state struct {
 	first uint64
 	// pairs are the dimension's and the value's numbers, in the order of dimensions.
 	pairs []pair
-	// flips is how often the installation went back to the state before, in a way that one installation does not, and
-	// before is the hash of that state.
-	flips  uint8
-	before uint32
+	// before is the hash of the state before. flips is how often the installation went back to it, in a way that one
+	// installation does not, without cloneWindow days between two times, and flipped is the day of the last one.
+	before  uint32
+	flips   uint8
+	flipped Day
 }
 
 type pair struct{ dim, value uint32 }
@@ -33,6 +34,9 @@ func (s *state) encode(dst []byte) []byte {
 	if s.flips != 0 || s.before != 0 {
 		dst = append(dst, s.flips)
 		dst = binary.BigEndian.AppendUint32(dst, s.before)
+	}
+	if s.flips != 0 {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(s.flipped))
 	}
 	return dst
 }
@@ -70,8 +74,11 @@ func decodeState(data []byte) (s state, err error) {
 	case err != nil:
 		return state{}, err
 	case len(data) == 0:
-	case len(data) == 5:
+	case len(data) == 5 && data[0] == 0:
+		s.before = binary.BigEndian.Uint32(data[1:])
+	case len(data) == 9 && data[0] != 0:
 		s.flips, s.before = data[0], binary.BigEndian.Uint32(data[1:])
+		s.flipped = Day(int32(binary.BigEndian.Uint32(data[5:])))
 	default:
 		return state{}, errState
 	}

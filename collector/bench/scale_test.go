@@ -1,13 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,28 +16,35 @@ import (
 	"github.com/rollcall-dev/rollcall/collector/simulate"
 )
 
-// scaleVariable asks for other sizes than the default ones.
-const scaleVariable = "ROLLCALL_BENCH_INSTALLATIONS"
+// scaleVariable asks for one size instead of the default ones: installations, or installations and days with an x between
+// them, as in 10000000x400.
+const scaleVariable = "ROLLCALL_BENCH_SCALE"
 
-// scale measures a store of a million installations over 400 days, or of as many as scaleVariable says: ten million take most
-// of an hour. It is made the way in which an import makes one, and its figures are compared with the truth.
+// size is that of a store.
+type size struct{ installations, days int }
+
+// scale measures stores: one of a million installations over 400 days, in a soak also one of a hundred million over four weeks,
+// or the one that scaleVariable asks for. They are made the way in which an import makes one, and their figures are compared
+// with the truth.
 func scale(t *testing.T) {
-	sizes, days := []int{20_000}, 40 // closing a day waits for the disk
-	if os.Getenv(scaleVariable)+os.Getenv(soakVariable)+os.Getenv(benchVariable) != "" {
-		days = 400
-	}
+	million, hundred := size{1_000_000, 400}, size{100_000_000, 28}
+	sizes := []size{{20_000, 40}} // closing a day waits for the disk
 	switch {
 	case os.Getenv(scaleVariable) != "":
-		n, err := strconv.Atoi(os.Getenv(scaleVariable))
-		if err != nil {
-			t.Fatal(err)
+		var asked size
+		n, err := fmt.Sscanf(os.Getenv(scaleVariable), "%dx%d", &asked.installations, &asked.days)
+		if n < 1 || n < 2 && strings.Contains(os.Getenv(scaleVariable), "x") {
+			t.Fatalf("%s: %v", scaleVariable, err)
 		}
-		sizes = []int{n}
-	case os.Getenv(soakVariable)+os.Getenv(benchVariable) != "":
-		sizes = []int{1_000_000}
+		asked.days = cmp.Or(asked.days, million.days)
+		sizes = []size{asked}
+	case os.Getenv(soakVariable) != "":
+		sizes = []size{million, hundred}
+	case os.Getenv(benchVariable) != "":
+		sizes = []size{million}
 	}
-	for _, n := range sizes {
-		t.Run(fmt.Sprint(n), func(t *testing.T) { scaleOf(t, n, days) })
+	for _, s := range sizes {
+		t.Run(fmt.Sprint(s.installations), func(t *testing.T) { scaleOf(t, s.installations, s.days) })
 	}
 }
 
