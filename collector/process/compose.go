@@ -60,6 +60,7 @@ func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error
 		Access:         d.access,
 		Dashboard:      pages,
 		Legacy:         wire,
+		LegacyID:       legacy.InstallationID,
 		TrustedProxies: o.TrustedProxies,
 		Country:        country,
 		Limits:         o.Limits,

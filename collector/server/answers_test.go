@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/legacy"
 	"github.com/rollcall-dev/rollcall/collector/server"
 )
 
@@ -299,6 +300,30 @@ func TestInstallations(t *testing.T) {
 		t.Errorf("%d of 40 requests are refused, want most of them", limited)
 	}
 	r.wants(r.do("GET", path, "198.51.100.1:1", ""), 404, "not_held")
+}
+
+// An ID of the YA-WAMF format need not be a UUID, and is the key to what is held all the same.
+func TestLegacyInstallations(t *testing.T) {
+	r := newRig(t, func(o *server.Options) {
+		wire, err := legacy.New(legacy.Options{Collector: o.Collector, MayRead: func(*http.Request, string) bool { return false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Legacy, o.LegacyID = wire, legacy.InstallationID
+	})
+	const path = "/v1/installations/My%20Birds"
+	r.wants(r.do("GET", path, here, ""), 400, "UUID")
+	r.app.Legacy = true
+	if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
+		t.Fatal(err)
+	}
+	r.wants(r.do("GET", path, here, ""), 404, "not_held")
+	r.wants(r.do("POST", "/heartbeat", here, `{"installation_id":"My Birds","version":"2.0"}`), 200, "ok")
+	r.wants(r.beat(here, 1), 200, "ok")
+	r.wants(r.do("GET", path, here, ""), 200, `"version":"2.0"`)
+	r.wants(r.do("DELETE", path, here, ""), 200, `"deleted":1`)
+	r.wants(r.do("GET", path, here, ""), 404, "not_held")
+	r.wants(r.do("GET", "/v1/installations/"+strings.ToUpper(id(1)), here, ""), 200, `"app":"app"`)
 }
 
 func TestRequestsAreLimited(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,9 +27,12 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 // own gives the installation ID of a request: it is the key to what is held.
 func (s *Server) own(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
 	w.Header().Set("Cache-Control", "no-store")
-	id = strings.ToLower(r.PathValue("id"))
 	if !s.ownSite(w, r) {
 		return "", false
+	}
+	id = strings.ToLower(r.PathValue("id"))
+	if s.opts.LegacyID != nil && slices.ContainsFunc(s.c.Apps(), func(a collector.App) bool { return a.Legacy }) {
+		id = s.opts.LegacyID(r.PathValue("id"))
 	}
 	if !uuid.MatchString(id) {
 		refuse(w, http.StatusBadRequest, "out_of_bounds", "the installation ID is not a UUID")

@@ -27,6 +27,9 @@ type Options struct {
 	Dashboard http.Handler
 	// Legacy answers the paths of the YA-WAMF wire format; nil for none.
 	Legacy http.Handler
+	// LegacyID gives the installation ID under which an ID of that format is counted, which may be any text; nil for none.
+	// It is asked while an app is [collector.App.Legacy].
+	LegacyID func(string) string
 	// TrustedProxies are the addresses of proxies whose forwarding headers are believed; none by default.
 	TrustedProxies []netip.Prefix
 	// Country gives the country of an address, as an ISO 3166-1 code or empty; nil for no countries.
