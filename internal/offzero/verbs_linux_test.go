@@ -28,8 +28,11 @@ func buildProgram(t *testing.T) (name string) {
 // an agent over loopback, unless there is none to ask.
 var verbs = []string{
 	"id", "status", "doctor", "preview", "preview --explain", "preview --json", "send", "send --json", "export -",
-	"reset --yes", "disable --health", "disable", "version", "agent",
+	"reset --yes", "disable --health", "disable", "version", "agent", "up", "collector serve",
 }
+
+// running are those verbs that run until they are stopped, and how long they do here.
+var running = map[string]time.Duration{"agent": time.Second, "up": 2 * time.Second, "collector serve": time.Second}
 
 // testVerbs runs the verbs where telemetry is not granted, and counts what leaves.
 func testVerbs(t *testing.T, network *network, program string) {
@@ -74,17 +77,18 @@ func (sc scenario) runVerb(t *testing.T, program, verb string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if verb == "agent" {
-		ctx, cancel = context.WithTimeout(ctx, time.Second)
+	if lasts, ok := running[verb]; ok {
+		ctx, cancel = context.WithTimeout(ctx, lasts)
 		defer cancel()
 	}
 	cmd := exec.CommandContext(ctx, program, strings.Fields(verb)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
+	cmd.Dir = dir // of the collector's data
 	cmd.Env = []string{
 		"ROLLCALL_CONFIG=" + config, "ROLLCALL_POLICY=" + policy, "ROLLCALL_ENDPOINT=" + endpoint, "ROLLCALL_APP=my-app",
 		"ROLLCALL_HOST_VERSION=1.2.3", "ROLLCALL_REPORT_DEVELOPMENT=true", "ROLLCALL_DENY_VARIABLE=" + denyVariable,
-		"ROLLCALL_LISTEN=off", "GODEBUG=netdns=go",
+		"ROLLCALL_LISTEN=off", "ROLLCALL_COLLECTOR_LISTEN=127.0.0.1:0", "GODEBUG=netdns=go",
 	}
 	for name, value := range sc.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
