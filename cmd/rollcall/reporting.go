@@ -10,19 +10,19 @@ import (
 
 // reporting are the settings that say what is reported to whom. The verbs that report or show reports share them.
 type reporting struct {
-	place storage
+	place  storage
+	denial denial
 
-	endpoint     string
-	hostVersion  string
-	development  bool
-	denyVariable string
-	policy       string
-	proxy        string
-	caFile       string
+	endpoint    string
+	hostVersion string
+	development bool
+	proxy       string
+	caFile      string
 }
 
 func (r *reporting) add(cmd *cobra.Command) {
 	r.place.add(cmd)
+	r.denial.add(cmd)
 	flags := cmd.Flags()
 	addSetting(flags, textSetting(&r.endpoint, "URL", ""), "endpoint",
 		"the collector, https; without one nothing is ever sent. It needs --app")
@@ -30,16 +30,27 @@ func (r *reporting) add(cmd *cobra.Command) {
 		"the host's version; a development version is not reported")
 	addSetting(flags, boolSetting(&r.development, false), "report-development",
 		"report also from development versions and builds of CI")
-	addSetting(flags, textSetting(&r.denyVariable, "name", ""), "deny-variable",
-		"an environment variable of the host that denies telemetry when it is 0, false, no or off")
-	addSetting(flags, textSetting(&r.policy, "file", rollcall.DefaultPolicyPath()), "policy",
-		"the machine-wide policy, which can deny telemetry")
 	addSetting(flags, textSetting(&r.proxy, "URL", ""), "proxy", "a proxy; by default that of HTTPS_PROXY and NO_PROXY")
 	addSetting(flags, textSetting(&r.caFile, "file", ""), "ca-file", "further certificates to trust, in PEM form")
-	// These fail only for a flag that does not exist.
-	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt")
-	_ = cmd.MarkFlagFilename("policy", "json")
+	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt") // fails only for a flag that does not exist
 }
+
+// denial is what can deny telemetry, whatever the config says.
+type denial struct {
+	variable string
+	policy   string
+}
+
+func (d *denial) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	addSetting(flags, textSetting(&d.variable, "name", ""), "deny-variable",
+		"an environment variable of the host that denies telemetry when it is 0, false, no or off")
+	addSetting(flags, textSetting(&d.policy, "file", rollcall.DefaultPolicyPath()), "policy",
+		"the machine-wide policy, which can deny telemetry")
+	_ = cmd.MarkFlagFilename("policy", "json") // fails only for a flag that does not exist
+}
+
+func (d *denial) apply(c *rollcall.Config) { c.DenyVariable, c.PolicyPath = d.variable, d.policy }
 
 // rollcallConfig gives the settings as the library takes them.
 func (r *reporting) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
@@ -49,7 +60,7 @@ func (r *reporting) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) 
 	}
 	c.Endpoint, c.Proxy, c.CAFile = r.endpoint, r.proxy, r.caFile
 	c.Version, c.ReportDevelopment = r.hostVersion, r.development
-	c.DenyVariable, c.PolicyPath = r.denyVariable, r.policy
+	r.denial.apply(&c)
 	return c, nil
 }
 

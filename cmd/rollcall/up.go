@@ -61,6 +61,7 @@ The sign-in link is printed once. It is good for as long as this runs, for whoev
 
 type up struct {
 	place           storage
+	denial          denial
 	folder          dataFolder
 	logging         logging
 	listen          string
@@ -72,6 +73,7 @@ type up struct {
 
 func (u *up) add(cmd *cobra.Command) {
 	u.place.add(cmd)
+	u.denial.add(cmd)
 	u.folder.add(cmd)
 	flags := cmd.Flags()
 	addSetting(flags, textSetting(&u.hostVersion, "version", ""), "host-version", "the host's version; by default rollcall's own")
@@ -177,6 +179,7 @@ func (u *up) newAgent(cmd *cobra.Command, endpoint string, log *slog.Logger) (*r
 		return nil, nil, err
 	}
 	persisted := make(chan struct{}, 1)
+	u.denial.apply(&config)
 	config.Endpoint, config.Version = endpoint, cmp.Or(u.hostVersion, buildVersion().Version)
 	config.ReportDevelopment = true // to one's own collector; that this is a development build is no reason against it
 	config.Logger, config.Observer = log, persistedSignal{observer, persisted}
