@@ -19,6 +19,8 @@ import (
 const truthSchema = `
 CREATE TABLE beat (day INTEGER, id INTEGER, version TEXT, system TEXT, fact TEXT, at INTEGER);
 CREATE TABLE fault (day INTEGER, id INTEGER, reason TEXT, count INTEGER);
+CREATE TABLE aside (day INTEGER, id INTEGER, what TEXT);
+CREATE TABLE report (day INTEGER, repeated INTEGER);
 CREATE VIEW first AS SELECT id, min(day) AS day FROM beat GROUP BY id;
 CREATE VIEW days AS SELECT DISTINCT day, id FROM beat;`
 
@@ -104,6 +106,8 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 	tr.wants(day.String()+": lost", p.Lost, `SELECT count(*) FROM days w WHERE w.day = ?1 - 28
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 27 AND ?1)`, day)
 	tr.median(r, day)
+	tr.wants(day.String()+": in memory", p.InMemory, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'memory'`, day)
+	tr.wants(day.String()+": excluded", p.Excluded, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'excluded'`, day)
 	for dimension, column := range map[string]string{
 		collector.DimVersion: "version", collector.DimSystem: "system", collector.FactDimension + "f": "fact",
 	} {
@@ -239,6 +243,64 @@ func (tr *truth) checkSurvival(r *rig, to collector.Day) {
 			tr.t.Errorf("no curve of %s", version)
 		}
 	}
+}
+
+// checkQuality holds the counts of reports, and the clones, to the truth. Reports that repeat what is known are not written
+// down one by one, so a crash takes those of its day along.
+func (tr *truth) checkQuality(r *rig, from, to collector.Day, clones uint64, crashed map[collector.Day]bool) {
+	quality, err := r.c.Quality(r.t.Context(), r.app.Num, collector.Range{From: from, To: to})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if *quality.Clones != clones {
+		tr.t.Errorf("got %d clones, want %d", *quality.Clones, clones)
+	}
+	for _, p := range quality.Points {
+		news := p.Accepted - p.Repeated
+		tr.wants(p.Day.String()+": accepted, not repeated", &news, `SELECT count(*) FROM report WHERE day = ? AND NOT repeated`, p.Day)
+		if !crashed[p.Day] {
+			tr.wants(p.Day.String()+": repeated", &p.Repeated, `SELECT count(*) FROM report WHERE day = ? AND repeated`, p.Day)
+		}
+	}
+}
+
+// double is what tells whether an ID is used more than once.
+type double struct {
+	before, now string
+	flips       int
+	flipped     collector.Day
+	probable    bool
+}
+
+// become notes a state, and tells whether it is another one. Three times back to the state before, with at most 28 days from
+// one to the next, make a clone.
+func (d *double) become(state string, day collector.Day) (changed bool) {
+	if state == d.now {
+		return false
+	}
+	if state == d.before {
+		if day-d.flipped > 28 {
+			d.flips = 0
+		}
+		d.flips++
+		d.flipped = day
+		d.probable = d.probable || d.flips == 3
+	}
+	d.before, d.now = d.now, state
+	return true
+}
+
+// aside sends what is no installation: an ID in memory, or a development version, also of a known installation.
+func (tr *truth) aside(r *rig, n int, what string) {
+	h := r.heartbeat(n, "1.0")
+	if what == "memory" {
+		h.Heartbeat.IDPersistence = report.InMemory
+	} else {
+		h.Heartbeat.Version = "2.0-dev"
+	}
+	r.send(h)
+	tr.exec(`INSERT INTO report SELECT ?1, EXISTS (SELECT 1 FROM aside WHERE day = ?1 AND id = ?2 AND what = ?3)`, today(), n, what)
+	tr.exec(`INSERT INTO aside VALUES (?, ?, ?)`, today(), n, what)
 }
 
 // checkVersions holds moves and adoption to the truth.
@@ -381,6 +443,10 @@ func TestTruth(t *testing.T) {
 		size, length := rapid.IntRange(1, 12).Draw(rt, "installations"), rapid.IntRange(1, 75).Draw(rt, "days")
 		seed := rapid.Uint64().Draw(rt, "seed")
 		inBubble(t, func(t *testing.T, r *rig) {
+			r.app.ExcludeDevelopment = true
+			if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
+				t.Fatal(err)
+			}
 			tr := newTruth(rt)
 			defer tr.db.Close()
 			random := newRandom(seed)
@@ -391,6 +457,8 @@ func TestTruth(t *testing.T) {
 			faults := map[string]int{}
 			moves := map[[2]string]uint64{}
 			away := make([]collector.Day, size) // until when
+			doubles := make([]double, size)
+			crashed := map[collector.Day]bool{}
 			for range length {
 				for n := range size {
 					if random.IntN(60) == 0 {
@@ -404,7 +472,10 @@ func TestTruth(t *testing.T) {
 					}
 					for range 1 + random.IntN(2) {
 						h := r.heartbeat(n, versions[random.IntN(len(versions))])
-						if old := current[n]; old.App != 0 && random.IntN(4) > 0 {
+						if n%4 == 3 && current[n].App != 0 { // two systems take turns
+							h.Heartbeat = current[n].Heartbeat
+							h.Heartbeat.Platform.System = []string{"linux", "windows"}[random.IntN(2)]
+						} else if old := current[n]; old.App != 0 && random.IntN(4) > 0 {
 							h.Heartbeat = old.Heartbeat
 						} else {
 							h.Heartbeat.Platform.System = []string{"linux", "windows"}[random.IntN(2)]
@@ -419,6 +490,8 @@ func TestTruth(t *testing.T) {
 						r.send(h)
 						fact, _ := h.Heartbeat.Facts.Get("f")
 						at++
+						changed := doubles[n].become(h.Heartbeat.Version+" "+h.Heartbeat.Platform.System+" "+fact, today())
+						tr.exec(`INSERT INTO report SELECT ?1, NOT ?2 AND EXISTS (SELECT 1 FROM days WHERE day = ?1 AND id = ?3)`, today(), changed, n)
 						tr.exec(`INSERT INTO beat VALUES (?, ?, ?, ?, ?, ?)`, today(), n, h.Heartbeat.Version, h.Heartbeat.Platform.System, fact, at)
 					}
 					if random.IntN(6) == 0 {
@@ -430,10 +503,16 @@ func TestTruth(t *testing.T) {
 						report.Report.Version = current[n].Heartbeat.Version
 						r.reports(report)
 						tr.exec(`INSERT INTO fault VALUES (?, ?, ?, ?)`, today(), n, reason, more)
+						tr.exec(`INSERT INTO report VALUES (?, false)`, today())
 					}
+				}
+				for random.IntN(3) > 0 {
+					tr.aside(r, size+random.IntN(4), "memory")
+					tr.aside(r, random.IntN(size+4), "excluded")
 				}
 				if random.IntN(10) == 0 {
 					r.crash()
+					crashed[today()] = true
 				}
 				r.nextDay()
 			}
@@ -457,6 +536,13 @@ func TestTruth(t *testing.T) {
 			tr.checkTrend(r, first, today())
 			tr.checkPairs(r, today())
 			tr.checkSurvival(r, today())
+			var clones uint64
+			for _, d := range doubles {
+				if d.probable {
+					clones++
+				}
+			}
+			tr.checkQuality(r, first, today(), clones, crashed)
 		})
 	})
 }
