@@ -225,6 +225,19 @@ func (n *interner) find(name string) (int, bool) {
 	return i, ok
 }
 
+// name gives the name of the dimension with a number, empty if there is none.
+func (n *interner) name(number int) string {
+	if number < len(n.dims.dims) && n.dims.dims[number] != nil {
+		return n.dims.dims[number].name
+	}
+	for name, i := range n.names {
+		if i == number {
+			return name
+		}
+	}
+	return ""
+}
+
 // dim gives the number of a dimension, or false when there are too many.
 func (n *interner) dim(name string) (int, bool) {
 	if i, ok := n.find(name); ok {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -245,8 +247,8 @@ func (fs *fleetStage) moved(num Num, old, st *state) {
 		}
 		fs.counters.Moves[from+"\x00"+to]++
 	}
-	st.before, st.flips, st.flipped = old.stable(), old.flips, old.flipped
-	if st.stable() != old.before || from == to && !fs.differs(old, st, DimSystem, DimMachine, DimDeployment) {
+	st.before, st.flips, st.flipped = fs.stable(old), old.flips, old.flipped
+	if fs.stable(st) != old.before || from == to && !fs.differs(old, st, DimSystem, DimMachine, DimDeployment) {
 		return
 	}
 	if fs.f.today-st.flipped > cloneWindow {
@@ -275,13 +277,30 @@ func (fs *fleetStage) text(st *state, name string) string {
 	if !ok {
 		return ""
 	}
-	if text := fs.terms.values[dim][int(v)]; text != "" {
+	return fs.textOf(pair{uint32(dim), v})
+}
+
+func (fs *fleetStage) textOf(p pair) string {
+	if text := fs.terms.values[int(p.dim)][int(p.value)]; text != "" {
 		return text
 	}
-	if dim < len(fs.f.dims.dims) {
-		return fs.f.dims.dims[dim].values[v]
+	if int(p.dim) < len(fs.f.dims.dims) {
+		return fs.f.dims.dims[p.dim].values[p.value]
 	}
 	return ""
+}
+
+// stable stands for the values of a state, and outlives both the process and the numbers of values, which are given anew when
+// no installation has them any more. It is not 0.
+func (fs *fleetStage) stable(st *state) uint32 {
+	h := fnv.New32a()
+	for _, p := range st.pairs {
+		io.WriteString(h, fs.terms.name(int(p.dim)))
+		h.Write([]byte{0})
+		io.WriteString(h, fs.textOf(p))
+		h.Write([]byte{0})
+	}
+	return max(1, h.Sum32())
 }
 
 // changes tells whether there is anything to write.

@@ -94,16 +94,6 @@ func (s *state) hash() uint64 {
 	return max(1, maphash.Bytes(hashSeed, s.appendPairs(buf[:0])))
 }
 
-// stable stands for the pairs in a way that outlives the process. It is not 0.
-func (s *state) stable() uint32 {
-	var buf [256]byte
-	h := uint32(2166136261) // FNV-1a
-	for _, b := range s.appendPairs(buf[:0]) {
-		h = (h ^ uint32(b)) * 16777619
-	}
-	return max(1, h)
-}
-
 func (s *state) value(dim uint32) (value uint32, ok bool) {
 	i, ok := slices.BinarySearchFunc(s.pairs, dim, func(p pair, d uint32) int { return int(p.dim) - int(d) })
 	if !ok {

@@ -18,6 +18,8 @@ type Answers interface {
 	Versions(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Versions, error)
 	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
 	Issues(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Issues, error)
+	Survival(ctx context.Context, app collector.AppNum, top int, v collector.View) (collector.Survival, error)
+	Quality(ctx context.Context, app collector.AppNum, r collector.Range) (collector.Quality, error)
 }
 
 var _ Answers = (*collector.Collector)(nil)
@@ -40,11 +42,11 @@ type comparer struct {
 }
 
 // Compare asks a collector for every figure of a range and compares it with the truth: the series of each day, all splits
-// on the last day and some days before, pairs of values, retention by day, week and month, versions, moves, the floor, and
-// issues. The truth is the whole of what the app was told, and the range all its days. The error is one of the collector.
+// on the last day and some days before, pairs of values, retention by day, week and month, survival, versions, moves, the floor,
+// issues, and clones. The truth is the whole of what the app was told, and the range all its days. The error is one of the collector.
 func Compare(ctx context.Context, from Answers, app collector.AppNum, truth *Truth, r collector.Range) (Comparison, error) {
 	c := &comparer{ctx: ctx, from: from, app: app, truth: truth, r: r}
-	for _, step := range []func() error{c.series, c.splits, c.pairs, c.retention, c.versions, c.floor, c.issues} {
+	for _, step := range []func() error{c.series, c.splits, c.pairs, c.retention, c.survival, c.versions, c.floor, c.issues, c.clones} {
 		if err := step(); err != nil {
 			return c.Comparison, err
 		}
@@ -197,6 +199,39 @@ func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []Cohort) e
 			c.figure(cohort.Cells[age].Active, n, "retention by %s, %s, age %d", g, want.From, age)
 		}
 	}
+	return nil
+}
+
+func (c *comparer) survival() error {
+	got, err := c.from.Survival(c.ctx, c.app, collector.MaxTop, collector.View{})
+	if err != nil {
+		return err
+	}
+	want := c.truth.Survival(c.r.To)
+	for _, v := range got.Versions {
+		curve := want[v.Version]
+		if curve == nil || len(curve.Of) != len(v.Cells) {
+			c.wrong("got %d cells, want %+v", []any{len(v.Cells), curve}, "survival of %s", v.Version)
+			continue
+		}
+		c.figure(v.Size, curve.Size, "survival of %s, size", v.Version)
+		for age, cell := range v.Cells {
+			c.figure(cell.Active, curve.Active[age], "survival of %s, week %d", v.Version, age)
+			c.figure(cell.Of, curve.Of[age], "survival of %s, of week %d", v.Version, age)
+		}
+	}
+	if n := min(len(want), collector.MaxTop); len(got.Versions) != n {
+		c.wrong("got %d, want %d", []any{len(got.Versions), n}, "versions with a curve")
+	}
+	return nil
+}
+
+func (c *comparer) clones() error {
+	got, err := c.from.Quality(c.ctx, c.app, collector.Range{From: c.r.To, To: c.r.To})
+	if err != nil {
+		return err
+	}
+	c.figure(got.Clones, uint64(c.truth.Clones()), "clones")
 	return nil
 }
 

@@ -68,8 +68,15 @@ func (d *Day) add(p *person) {
 	}
 }
 
-// Clones gives how many IDs two machines use.
-func (t *Truth) Clones() int { return len(t.clones) }
+// Clones gives how many IDs are probably used more than once.
+func (t *Truth) Clones() (n int) {
+	for _, p := range t.people {
+		if p.clone {
+			n++
+		}
+	}
+	return n
+}
 
 // MedianAge gives the median of the days since first sight of the installations active in the 28 days to day, the lower one
 // of two.
@@ -219,6 +226,43 @@ func (t *Truth) Retention(g collector.Grain, r collector.Range) []Cohort {
 	return cohorts
 }
 
+// A Curve is the installations that began with one version. Active counts those active in each week since that of their first
+// sight, and Of those that could have been: the ones whose week of that age is over.
+type Curve struct {
+	Size   uint64   `json:"size"`
+	Active []uint64 `json:"active"`
+	Of     []uint64 `json:"of"`
+}
+
+// Survival gives a curve for each first version, over the weeks that are over on a day.
+func (t *Truth) Survival(day collector.Day) map[string]*Curve {
+	curves := make(map[string]*Curve)
+	end := periodStart(collector.GrainWeek, day)
+	for _, p := range t.people {
+		born := periodStart(collector.GrainWeek, p.days[0])
+		if born >= end {
+			continue
+		}
+		curve := curves[p.first]
+		if curve == nil {
+			curve = &Curve{}
+			curves[p.first] = curve
+		}
+		curve.Size++
+		for week := born; week < end; week += 7 {
+			age := int(week-born) / 7
+			if age == len(curve.Of) {
+				curve.Of, curve.Active = append(curve.Of, 0), append(curve.Active, 0)
+			}
+			curve.Of[age]++
+			if p.between(week, week+6) {
+				curve.Active[age]++
+			}
+		}
+	}
+	return curves
+}
+
 // periodStart gives the first day of the period in which a day lies.
 func periodStart(g collector.Grain, day collector.Day) collector.Day {
 	at := day.Time()
@@ -300,6 +344,7 @@ type Figures struct {
 	Upgrades   uint64                       `json:"upgrades"`
 	Downgrades uint64                       `json:"downgrades"`
 	Retention  map[collector.Grain][]Cohort `json:"retention"`
+	Survival   map[string]*Curve            `json:"survival"`
 	Issues     []Issue                      `json:"issues"`
 	Clones     int                          `json:"clones"`
 	MedianAge  uint64                       `json:"median_age_days"`
@@ -315,7 +360,7 @@ type MoveCount struct {
 func (t *Truth) Figures(r collector.Range) Figures {
 	f := Figures{
 		Days: t.Series(r), Dimensions: make(map[string]Split), Floor: t.Floor(r.To), Issues: t.Issues(r), Clones: t.Clones(),
-		MedianAge: t.MedianAge(r.To), Retention: make(map[collector.Grain][]Cohort), Moves: []MoveCount{},
+		MedianAge: t.MedianAge(r.To), Survival: t.Survival(r.To), Retention: make(map[collector.Grain][]Cohort), Moves: []MoveCount{},
 	}
 	for _, dimension := range t.Dimensions() {
 		f.Dimensions[dimension] = t.Split(dimension, 28, r.To)

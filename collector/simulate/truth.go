@@ -18,7 +18,6 @@ type Truth struct {
 	memory, excluded   map[collector.Day]map[string]bool
 	moves              map[collector.Day]map[Move]uint64
 	issues             map[report.GroupKey]*affliction
-	clones             map[string]bool
 }
 
 // A Move is a change of version.
@@ -33,7 +32,20 @@ type person struct {
 	states []past
 	first  string // version
 	counts map[report.GroupKey]cumulative
+	// before is the values before the last ones. turns is how often they came back, each time within cloneDays of the time
+	// before, which was on turned.
+	before map[string]string
+	turns  int
+	turned collector.Day
+	clone  bool
 }
+
+// An ID that goes back to the values before cloneTurns times, with at most cloneDays from one to the next, is used more than
+// once, should these differ in more than facts.
+const (
+	cloneTurns = 3
+	cloneDays  = 28
+)
 
 // A past state is the values from the end of a day on.
 type past struct {
@@ -59,21 +71,9 @@ func (f *Fleet) Truth() *Truth {
 		for _, sent := range visit {
 			t.Add(day, sent)
 		}
-		if heartbeats := visit.heartbeats(); len(heartbeats) > 1 && heartbeats[0].Platform != heartbeats[1].Platform {
-			t.clones[heartbeats[0].InstallationID] = true
-		}
 	}
 	t.last = f.config.Last
 	return t
-}
-
-func (v Visit) heartbeats() (all []*report.Heartbeat) {
-	for _, sent := range v {
-		if sent.Heartbeat != nil {
-			all = append(all, sent.Heartbeat)
-		}
-	}
-	return all
 }
 
 // NewTruth makes a truth without any report. ExcludeDevelopment is as in [collector.App].
@@ -85,7 +85,6 @@ func NewTruth(excludeDevelopment bool) *Truth {
 		excluded:           make(map[collector.Day]map[string]bool),
 		moves:              make(map[collector.Day]map[Move]uint64),
 		issues:             make(map[report.GroupKey]*affliction),
-		clones:             make(map[string]bool),
 	}
 }
 
@@ -169,12 +168,38 @@ func (p *person) at(day collector.Day) map[string]string {
 }
 
 func (p *person) become(day collector.Day, values map[string]string) {
-	if n := len(p.states); n > 0 && sameValues(p.states[n-1].values, values) {
-		return
-	} else if n > 0 && p.states[n-1].day == day {
-		p.states = p.states[:n-1]
+	if n := len(p.states); n > 0 {
+		now := p.states[n-1].values
+		if sameValues(now, values) {
+			return
+		}
+		if sameValues(p.before, values) && !sameBuild(now, values) {
+			p.turn(day)
+		}
+		p.before = now
+		if p.states[n-1].day == day {
+			p.states = p.states[:n-1]
+		}
 	}
 	p.states = append(p.states, past{day, values})
+}
+
+func (p *person) turn(day collector.Day) {
+	if day-p.turned > cloneDays {
+		p.turns = 0
+	}
+	p.turns++
+	p.turned = day
+	p.clone = p.clone || p.turns == cloneTurns
+}
+
+func sameBuild(a, b map[string]string) bool {
+	for _, name := range []string{collector.DimVersion, collector.DimSystem, collector.DimMachine, collector.DimDeployment} {
+		if a[name] != b[name] {
+			return false
+		}
+	}
+	return true
 }
 
 func sameValues(a, b map[string]string) bool {
