@@ -68,14 +68,10 @@ func New(c Collector, log *slog.Logger) *Watcher {
 	return &Watcher{c: c, log: log, send: newSender()}
 }
 
-// Config gives the configuration of an app as JSON, with Kept in the place of secrets.
-func (w *Watcher) Config(ctx context.Context, app collector.AppNum) (string, error) {
+// Config gives the configuration of an app, with Kept in the place of secrets.
+func (w *Watcher) Config(ctx context.Context, app collector.AppNum) (Config, error) {
 	config, err := w.config(ctx, app)
-	if err != nil {
-		return "", err
-	}
-	config = config.masked()
-	return encode(config, "  ")
+	return config.masked(), err
 }
 
 func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, error) {
@@ -87,13 +83,12 @@ func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, err
 	return config, json.Unmarshal(data, &config)
 }
 
-// SetConfig checks a configuration in JSON and stores it. Fields that are not known are an error. A secret that is Kept
-// stays what it is.
-func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, text string) error {
-	config, err := parseConfig(text)
-	if err != nil {
+// SetConfig checks a configuration and stores it. A secret that is Kept stays what it is.
+func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, config Config) error {
+	if err := config.Validate(); err != nil {
 		return err
 	}
+	config = config.copied()
 	stored, err := w.config(ctx, app)
 	if err != nil {
 		return err
@@ -101,21 +96,11 @@ func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, text stri
 	if err := config.keep(stored); err != nil {
 		return err
 	}
-	data, err := encode(config, "")
+	data, err := json.Marshal(config)
 	if err != nil {
 		return err
 	}
-	return w.c.PutSetting(ctx, app, settingConfig, []byte(data))
-}
-
-// encode gives JSON in which <, > and & are themselves.
-func encode(value any, indent string) (string, error) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
-	err := e.Encode(value)
-	return strings.TrimSpace(b.String()), err
+	return w.c.PutSetting(ctx, app, settingConfig, data)
 }
 
 // Test sends a message to all targets of an app, once and now. The error names each one that failed.
@@ -227,7 +212,7 @@ func (w *Watcher) look(
 	j := judge{c: w.c, app: app, started: started}
 	fires := make(map[string]firing)
 	for _, rule := range config.Rules {
-		prefix := rule.key() + "\x00"
+		prefix := rule.Key() + "\x00"
 		before := s.of(prefix)
 		found, known, e := j.judge(ctx, rule, before)
 		if e != nil {

@@ -2,10 +2,9 @@ package alert
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"net/mail"
 	"net/url"
@@ -45,31 +44,35 @@ const (
 	NewBurst Kind = "new_burst"
 )
 
+// Kinds are all kinds of rules.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
+
 // kinds says which fields a kind of rule has.
 var kinds = map[Kind]struct {
 	fields     []string
 	maxPercent float64
 }{
 	ActiveDrop: {[]string{"percent", "least"}, 100},
-	IssueRate:  {[]string{"percent", "least"}, maxPercent},
+	IssueRate:  {[]string{"percent", "least"}, MaxPercent},
 	Adoption:   {[]string{"percent", "version"}, 100},
 	Silence:    {[]string{"hours"}, 0},
-	NewBurst:   {[]string{"percent", "least"}, maxPercent},
+	NewBurst:   {[]string{"percent", "least"}, MaxPercent},
 }
 
+// The limits of the fields of a [Rule].
 const (
-	maxPercent = 100_000
-	maxHours   = 720
-	maxLeast   = 1_000_000_000
+	MaxPercent = 100_000
+	MaxHours   = 720
+	MaxLeast   = 1_000_000_000
 )
 
 // A Rule is one condition. Its kind says which fields it has.
 type Rule struct {
 	Kind    Kind    `json:"kind"`
-	Percent float64 `json:"percent,omitzero"` // 1 to 100,000; of ActiveDrop and Adoption to 100
-	Hours   float64 `json:"hours,omitzero"`   // 1 to 720
+	Percent float64 `json:"percent,omitzero"` // 1 to MaxPercent; of ActiveDrop and Adoption to 100
+	Hours   float64 `json:"hours,omitzero"`   // 1 to MaxHours
 	Version string  `json:"version,omitzero"` // as report.NormalizeVersion gives it
-	Least   int     `json:"least,omitzero"`   // 0 is DefaultLeast
+	Least   int     `json:"least,omitzero"`   // 1 to MaxLeast; 0 is DefaultLeast
 }
 
 // DefaultLeast is Rule.Least when that is 0: smaller groups change a lot by chance.
@@ -77,8 +80,8 @@ const DefaultLeast = 30
 
 func (r *Rule) least() uint64 { return uint64(cmp.Or(r.Least, DefaultLeast)) }
 
-// key tells rules apart.
-func (r *Rule) key() string {
+// Key tells the rules of an app apart.
+func (r *Rule) Key() string {
 	return fmt.Sprintf("%s %g %g %s %d", r.Kind, r.Percent, r.Hours, r.Version, r.Least)
 }
 
@@ -103,35 +106,16 @@ type Email struct {
 	To       []string `json:"to"` // 1 to MaxTargets
 }
 
-// The limits of a [Config].
+// The limits of a [Config]. MaxTextLen bounds each text in it, in bytes.
 const (
 	MaxRules   = 20
 	MaxTargets = 10
-	// MaxConfigBytes bounds its JSON, and MaxTextLen each text in it, in bytes.
-	MaxConfigBytes = 64 << 10
-	MaxTextLen     = 1000
+	MaxTextLen = 1000
 )
 
 // Kept stands for a secret that is stored and not shown. A webhook's is kept while its URL stays, and the password of mail
 // while server, TLS and user do: so nobody can have a secret sent elsewhere without knowing it.
 const Kept = "(kept)"
-
-// parseConfig reads a configuration and checks it.
-func parseConfig(text string) (Config, error) {
-	config := Config{Rules: []Rule{}, Webhooks: []Webhook{}}
-	if len(text) > MaxConfigBytes {
-		return config, fmt.Errorf("alerts are longer than %d bytes", MaxConfigBytes)
-	}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&config); err != nil {
-		return config, fmt.Errorf("alerts are not the JSON that they have to be: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return config, errors.New("alerts are more than one JSON object")
-	}
-	return config, config.Validate()
-}
 
 // Validate tells what is wrong, naming the field.
 func (c *Config) Validate() error {
@@ -183,12 +167,12 @@ func (r *Rule) validate() error {
 	switch {
 	case has("percent") && !(r.Percent >= 1 && r.Percent <= k.maxPercent):
 		return fmt.Errorf("percent is not 1 to %.0f", k.maxPercent)
-	case has("hours") && !(r.Hours >= 1 && r.Hours <= maxHours):
-		return fmt.Errorf("hours is not 1 to %d", maxHours)
+	case has("hours") && !(r.Hours >= 1 && r.Hours <= MaxHours):
+		return fmt.Errorf("hours is not 1 to %d", MaxHours)
 	case has("version") && (r.Version == "" || report.NormalizeVersion(r.Version) != r.Version):
 		return errors.New("version is not a version")
-	case has("least") && (r.Least < 0 || r.Least > maxLeast):
-		return fmt.Errorf("least is not 0 to %d", maxLeast)
+	case has("least") && (r.Least < 0 || r.Least > MaxLeast):
+		return fmt.Errorf("least is not 0 to %d", MaxLeast)
 	}
 	return nil
 }
@@ -229,20 +213,26 @@ func validAddress(text string) error {
 	return nil
 }
 
+// copied gives a configuration that shares nothing with c that is changed here.
+func (c Config) copied() Config {
+	c.Webhooks = slices.Clone(c.Webhooks)
+	if c.Email != nil {
+		e := *c.Email
+		c.Email = &e
+	}
+	return c
+}
+
 // masked gives the configuration without its secrets.
 func (c Config) masked() Config {
-	c.Webhooks = slices.Clone(c.Webhooks)
+	c = c.copied()
 	for i := range c.Webhooks {
 		if c.Webhooks[i].Secret != "" {
 			c.Webhooks[i].Secret = Kept
 		}
 	}
-	if c.Email != nil {
-		e := *c.Email
-		if e.Password != "" {
-			e.Password = Kept
-		}
-		c.Email = &e
+	if c.Email != nil && c.Email.Password != "" {
+		c.Email.Password = Kept
 	}
 	return c
 }

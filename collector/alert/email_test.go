@@ -139,7 +139,7 @@ func mailing(t *testing.T, server, more string, pool *x509.CertPool) *alert.Watc
 	w := alert.New(newFake(), nil)
 	w.SetRoots(pool)
 	config := fmt.Sprintf(`{"email":{"server":%q,"from":"\"Röllcall, the\" <from@test.example>","to":["to@test.example","Two <two@test.example>"]%s}}`, server, more)
-	if err := w.SetConfig(t.Context(), 1, config); err != nil {
+	if err := w.SetJSON(t.Context(), 1, config); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -33,7 +33,7 @@ func TestFleet(t *testing.T) {
 		b := &inbox{}
 		w := alert.New(c, nil)
 		w.SetTransport(http.RoundTripper(b))
-		if err := w.SetConfig(t.Context(), app.Num, `{"webhooks":[{"url":"https://hook.example/in"}],"rules":[
+		if err := w.SetJSON(t.Context(), app.Num, `{"webhooks":[{"url":"https://hook.example/in"}],"rules":[
 			{"kind":"active_drop","percent":30},
 			{"kind":"issue_rate","percent":50},
 			{"kind":"adoption","percent":50,"version":"2.0"},

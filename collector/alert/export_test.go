@@ -1,9 +1,13 @@
 package alert
 
 import (
+	"context"
 	"crypto/x509"
+	"encoding/json"
 	"net/http"
 	"net/mail"
+
+	"github.com/rollcall-dev/rollcall/collector"
 )
 
 // SetTransport sets what webhooks are delivered by.
@@ -11,6 +15,15 @@ func (w *Watcher) SetTransport(t http.RoundTripper) { w.send.client.Transport = 
 
 // SetRoots sets the authorities that mail servers are checked against.
 func (w *Watcher) SetRoots(pool *x509.CertPool) { w.send.roots = pool }
+
+// SetJSON is SetConfig with what a configuration is stored as.
+func (w *Watcher) SetJSON(ctx context.Context, app collector.AppNum, text string) error {
+	var config Config
+	if err := json.Unmarshal([]byte(text), &config); err != nil {
+		return err
+	}
+	return w.SetConfig(ctx, app, config)
+}
 
 // MailOf gives a mail.
 func MailOf(from string, to []string, m Message) string {

@@ -187,7 +187,7 @@ func newRig(t *testing.T, rules string) *rig {
 
 func (r *rig) set(rules, hooks string) {
 	r.t.Helper()
-	if err := r.w.SetConfig(r.t.Context(), 1, `{"rules":[`+rules+`],"webhooks":[`+hooks+`]}`); err != nil {
+	if err := r.w.SetJSON(r.t.Context(), 1, `{"rules":[`+rules+`],"webhooks":[`+hooks+`]}`); err != nil {
 		r.t.Fatal(err)
 	}
 }

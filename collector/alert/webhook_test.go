@@ -21,7 +21,7 @@ import (
 func hooked(t *testing.T, url, secret string) *alert.Watcher {
 	t.Helper()
 	w := alert.New(newFake(), nil)
-	if err := w.SetConfig(t.Context(), 1, fmt.Sprintf(`{"webhooks":[{"url":%q,"secret":%q}]}`, url, secret)); err != nil {
+	if err := w.SetJSON(t.Context(), 1, fmt.Sprintf(`{"webhooks":[{"url":%q,"secret":%q}]}`, url, secret)); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -110,6 +110,7 @@ func New(opts Options) (http.Handler, error) {
 	mux.HandleFunc("POST /a/{app}/health", d.postIssue)
 	mux.HandleFunc("POST /a/{app}/versions", d.postRelease)
 	mux.HandleFunc("POST /a/{app}/settings", d.postSettings)
+	mux.HandleFunc("POST /apps", d.postApp)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, r, http.StatusNotFound, "There is no such page.")
 	})
@@ -297,11 +298,18 @@ func (d *dashboard) home(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, f.Apps[0].URL, http.StatusFound)
 	case f.SignedIn != "":
 		f.Title = "No app yet"
-		f.Problem = "There is no app yet. Make one with: rollcall collector app add NAME"
-		d.render(w, r, http.StatusOK, "problem.html", struct{ frame }{f})
+		grant, _ := d.opts.Access.Grant(r)
+		d.render(w, r, http.StatusOK, "noapp.html", noAppData{f, grant.May("", access.Admin), collector.MaxAppNameLen})
 	default:
 		http.Redirect(w, r, "/signin", http.StatusFound)
 	}
+}
+
+// noAppData is the page of a collector without an app.
+type noAppData struct {
+	frame
+	MayAdd  bool
+	MaxName int
 }
 
 // viewer finds the app of a request and what its reader may see.

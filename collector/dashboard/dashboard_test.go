@@ -17,6 +17,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/alert"
 	"github.com/rollcall-dev/rollcall/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/collector/simulate"
 	"github.com/rollcall-dev/rollcall/collector/storetest"
@@ -28,23 +29,31 @@ type site struct {
 	t      *testing.T
 	c      *collector.Collector
 	access *access.Keeper
+	alerts *alert.Watcher
 	url    string
 	app    collector.App
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	s := newEmptySite(t)
+	var err error
+	if s.app, err = s.c.AddApp(t.Context(), collector.App{Key: "app", Name: "<b>App</b>"}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// newEmptySite makes one without an app.
+func newEmptySite(t *testing.T) *site {
+	t.Helper()
 	c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
-	app, err := c.AddApp(t.Context(), collector.App{Key: "app", Name: "<b>App</b>"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, c: c, access: access.New(c), app: app}
-	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: s.access, Version: "1"})
+	s := &site{t: t, c: c, access: access.New(c), alerts: alert.New(c, nil)}
+	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: s.access, Alerts: s.alerts, Version: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,28 +2,14 @@ package dashboard
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
 )
-
-// Alerts is what the settings page shows and changes of alerts: their configuration is JSON, which the implementation
-// checks.
-type Alerts interface {
-	// Config gives the configuration of an app, and SetConfig checks and stores one.
-	Config(ctx context.Context, app collector.AppNum) (string, error)
-	SetConfig(ctx context.Context, app collector.AppNum, config string) error
-	// Test sends a test to all targets of an app.
-	Test(ctx context.Context, app collector.AppNum) error
-	// Status says in lines what fired last and what failed.
-	Status(ctx context.Context, app collector.AppNum) ([]string, error)
-}
 
 // settingsData is the settings page.
 type settingsData struct {
@@ -31,11 +17,9 @@ type settingsData struct {
 	Settings                  collector.App
 	KValue, Retention, MaxNew int
 	Tokens                    []access.Token
-	NewToken                  string // shown once
-	Alerts                    string
-	HasAlerts                 bool
-	All                       bool // the token is for all apps
-	AlertStatus               []string
+	NewToken                  string      // shown once
+	Alerts                    *alertsData // nil without alerts
+	All                       bool        // the token is for all apps
 	Limits                    map[string]int
 }
 
@@ -64,12 +48,7 @@ func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, v viewe
 				s.Tokens = append(s.Tokens, t)
 			}
 		}
-		if d.opts.Alerts != nil {
-			s.HasAlerts = true
-			if s.Alerts, err = d.opts.Alerts.Config(r.Context(), v.app.Num); err == nil {
-				s.AlertStatus, err = d.opts.Alerts.Status(r.Context(), v.app.Num)
-			}
-		}
+		s.Alerts, err = d.alerts(r.Context(), v.app.Num)
 	}
 	if err != nil {
 		d.explain(w, r, err)
@@ -85,20 +64,9 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var err error
-	switch r.PostFormValue("do") {
+	switch do := r.PostFormValue("do"); do {
 	case "app":
 		err = d.changeApp(r, v.app)
-	case "add":
-		grant, _ := d.opts.Access.Grant(r)
-		if !grant.May("", access.Admin) {
-			err = errors.New("your token is for one app, so it cannot add another")
-			break
-		}
-		var added collector.App
-		if added, err = d.c.AddApp(r.Context(), collector.App{Key: strings.TrimSpace(r.PostFormValue("key")), Name: strings.TrimSpace(r.PostFormValue("name"))}); err == nil {
-			http.Redirect(w, r, "/a/"+added.Key+"/overview", http.StatusSeeOther)
-			return
-		}
 	case "token":
 		var token string
 		if token, err = d.addToken(r, v); err == nil {
@@ -107,16 +75,11 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 		}
 	case "revoke":
 		err = d.revoke(r, v)
-	case "alerts":
-		if d.opts.Alerts != nil {
-			err = d.opts.Alerts.SetConfig(r.Context(), v.app.Num, r.PostFormValue("alerts"))
-		}
-	case "test":
-		if d.opts.Alerts != nil {
-			err = d.opts.Alerts.Test(r.Context(), v.app.Num)
-		}
 	default:
-		err = errors.New("nothing to do was named")
+		var known bool
+		if known, err = d.postAlerts(r, do, v.app.Num); !known {
+			err = errors.New("nothing to do was named")
+		}
 	}
 	if err != nil {
 		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
@@ -125,8 +88,22 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/a/"+v.app.Key+"/settings?saved=1", http.StatusSeeOther)
 }
 
+// postApp adds an app, and leads to its page.
+func (d *dashboard) postApp(w http.ResponseWriter, r *http.Request) {
+	if grant, _ := d.opts.Access.Grant(r); !grant.May("", access.Admin) {
+		d.problem(w, r, http.StatusForbidden, "Only an admin token for all apps can add one.")
+		return
+	}
+	added, err := d.c.AddApp(r.Context(), collector.App{Key: formText(r, "key"), Name: formText(r, "name")})
+	if err != nil {
+		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
+		return
+	}
+	http.Redirect(w, r, "/a/"+added.Key+"/overview", http.StatusSeeOther)
+}
+
 func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
-	app.Name = strings.TrimSpace(r.PostFormValue("name"))
+	app.Name = formText(r, "name")
 	app.Public = r.PostFormValue("public") != ""
 	app.Gone = r.PostFormValue("gone") != ""
 	app.ExcludeDevelopment = r.PostFormValue("exclude_development") != ""
@@ -153,7 +130,7 @@ func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
 		}
 		app = ""
 	}
-	return d.opts.Access.Add(r.Context(), strings.TrimSpace(r.PostFormValue("name")), scope, app)
+	return d.opts.Access.Add(r.Context(), formText(r, "name"), scope, app)
 }
 
 func (d *dashboard) revoke(r *http.Request, v viewer) error {

@@ -239,6 +239,30 @@ export async function dashboardPanels({ url, token, floor, cohorts, issues, day,
   tab.clean();
 }
 
+// The settings page: rules of alerts are made and removed by forms, and a token is shown once.
+export async function dashboardSettings({ url, token, open }) {
+  const tab = await signedIn(open, url, token);
+  const { page } = tab;
+  await page.goto(`${url}a/fleet/settings`);
+  const rule = page.locator('form').filter({ hasText: 'Reports stop' });
+  await rule.getByLabel('for hours').fill('36');
+  await rule.getByRole('button', { name: 'Add' }).click();
+  await page.getByText('No report was counted for 36 hours', { exact: true }).waitFor();
+  assert.ok(!(await page.locator('form').filter({ hasText: 'Reports stop' }).isVisible()), 'the forms are not folded');
+  await page.getByLabel('URL').fill('http://127.0.0.1:9/nobody');
+  await page.getByLabel('secret to sign with').fill('s3cret');
+  await page.getByRole('button', { name: 'Add the webhook' }).click();
+  await page.getByText('http://127.0.0.1:9/nobody, signed', { exact: true }).waitFor();
+  await tab.accessible('settings with alerts');
+  await tab.screenshot('dashboard-alerts');
+  assert.ok(!(await page.content()).includes('s3cret'), 'the secret is shown');
+  await page.getByRole('button', { name: 'Remove the rule No report was counted' }).click();
+  await page.getByText('None yet.').waitFor();
+  await page.getByRole('button', { name: 'Remove http' }).click();
+  await page.getByRole('button', { name: 'Send a test' }).waitFor({ state: 'detached' });
+  tab.clean();
+}
+
 // The public switch: everyone sees the five pages, with small groups hidden, and no more than these.
 export async function dashboardPublic({ url, token, open }) {
   const maintainer = await signedIn(open, url, token);

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/collector"
 	"github.com/rollcall-dev/rollcall/collector/access"
+	"github.com/rollcall-dev/rollcall/collector/alert"
 	"github.com/rollcall-dev/rollcall/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/collector/server"
 	"github.com/rollcall-dev/rollcall/collector/simulate"
@@ -37,7 +38,7 @@ func newCounted(t *testing.T) counted {
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
 	keeper := access.New(c)
-	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: keeper, Version: "1.0"})
+	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: keeper, Alerts: alert.New(c, nil), Version: "1.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +108,13 @@ func TestDashboardPanels(t *testing.T) {
 		"url": c.URL, "token": c.Token, "floor": c.Truth.Floor(c.Range.To), "cohorts": c.Truth.Retention(collector.GrainWeek, month),
 		"issues": c.Truth.Issues(month), "day": c.Range.To,
 	})
+}
+
+// Alerts are set up without JSON.
+func TestDashboardSettings(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	drive(t, browser, "dashboardSettings", map[string]any{"url": c.URL, "token": c.Token})
 }
 
 func TestDashboardPublic(t *testing.T) {
