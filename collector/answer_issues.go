@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/collector/internal/bits"
@@ -15,68 +14,6 @@ import (
 
 // ErrIssue says that there is no issue of that ID.
 var ErrIssue = errors.New("unknown issue")
-
-// activeIn gives the installations that were active in a range.
-func (c *Collector) activeIn(ctx context.Context, f *fleet, r Range) (*bits.Set, error) {
-	f.mu.RLock()
-	u, since := &bits.Set{}, f.today-longestWindow
-	for day := max(r.From, since); day <= min(r.To, f.today); day++ {
-		u.Or(f.days[day])
-	}
-	f.mu.RUnlock()
-	older := Range{From: r.From, To: min(r.To, since-1)}
-	if older.To < older.From {
-		return u, nil
-	}
-	set, forgets := f.olderActive(older)
-	if set == nil {
-		set = &bits.Set{}
-		for rec, err := range c.store.Records(ctx, kindActive, f.app.Num, older.From, older.To) {
-			if err != nil {
-				return nil, err
-			}
-			chunk := &bits.Set{}
-			if err := readChunk(chunk, rec, ""); err != nil {
-				return nil, fmt.Errorf("bits of %s: %w", rec.Day, err)
-			}
-			set.Or(chunk)
-		}
-		f.keepOlder(older, set, forgets)
-	}
-	u.Or(set)
-	return u, nil
-}
-
-// olderIssues reads what is kept of issues in days that are not in memory any more: which installations reported them,
-// and how often they happened.
-func (c *Collector) olderIssues(ctx context.Context, f *fleet, r Range) (map[string]*bits.Set, map[string]uint64, error) {
-	sets, counts := make(map[string]*bits.Set), make(map[string]uint64)
-	for rec, err := range c.store.Records(ctx, kindIssueBits, f.app.Num, r.From, r.To) {
-		if err != nil {
-			return nil, nil, err
-		}
-		id, _, _ := strings.Cut(rec.Name, "/")
-		chunk := &bits.Set{}
-		if err := readChunk(chunk, rec, id+"/"); err != nil {
-			return nil, nil, fmt.Errorf("bits of %s: %w", rec.Day, err)
-		}
-		if sets[id] == nil {
-			sets[id] = &bits.Set{}
-		}
-		sets[id].Or(chunk)
-	}
-	for rec, err := range c.store.Records(ctx, kindIssueDay, f.app.Num, r.From, r.To) {
-		if err != nil {
-			return nil, nil, err
-		}
-		var day issueDay
-		if err := decodeRecord(rec, &day); err != nil {
-			return nil, nil, err
-		}
-		counts[rec.Name] += day.Occurrences
-	}
-	return sets, counts, nil
-}
 
 // Issues gives the faults that were reported in the range; for the public in the longest of the windows 1, 7, 28 and 30
 // days that ends with it. Versions are those that the installations run now. Of days that are purged nothing is known.
@@ -89,27 +26,31 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 		return Issues{}, err
 	}
 	f.mu.RLock()
-	r = v.span(r, f.today)
-	since, held := f.today-longestWindow, f.today-f.retentionDays()
+	today := f.today
+	asked := r
+	r = v.span(r, today)
 	f.mu.RUnlock()
-	active, err := c.activeIn(ctx, f, r)
+	older, err := c.older(ctx, f, r)
 	if err != nil {
 		return Issues{}, err
 	}
-	older, happened := map[string]*bits.Set{}, map[string]uint64{}
-	if r.From < since {
-		if older, happened, err = c.olderIssues(ctx, f, Range{From: r.From, To: min(r.To, since-1)}); err != nil {
-			return Issues{}, err
-		}
-	}
 	f.mu.RLock()
+	if f.today != today { // what was read does not reach what is in memory now
+		f.mu.RUnlock()
+		return c.Issues(ctx, app, asked, v)
+	}
 	defer f.mu.RUnlock()
+	since, held := today-longestWindow, today-f.retentionDays()
 	s := v.seal()
+	active := older.active.Clone()
+	for day := max(r.From, since); day <= min(r.To, f.today); day++ {
+		active.Or(f.days[day])
+	}
 	running := f.running(active)
 	answer := Issues{Range: r, Issues: []Issue{}}
 	for id, is := range f.issues.byID {
-		affected, count := &bits.Set{}, happened[id]
-		affected.Or(older[id])
+		affected, count := &bits.Set{}, older.happened[id]
+		affected.Or(older.issues[id])
 		for day := max(r.From, since); day <= min(r.To, f.today); day++ {
 			affected.Or(is.days[day])
 			count += is.counts[day]

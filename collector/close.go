@@ -31,8 +31,10 @@ func (c *Collector) turn(ctx context.Context, now time.Time) error {
 		if err := c.purge(ctx, f); err != nil {
 			return err
 		}
+		f.past.drop()
 	}
 	c.day = day
+	c.askReady()
 	return nil
 }
 
@@ -257,10 +259,10 @@ func (c *Collector) subtractActive(ctx context.Context, f *fleet, away *bits.Set
 // dropInstallations deletes installations: their identities, rows and faults, and further records. Scrub is as in Batch.
 func (c *Collector) dropInstallations(ctx context.Context, f *fleet, gone []Identity, records []Record, scrub bool) error {
 	b := &Batch{Records: records, Scrub: scrub}
-	keys := make([]Key, 0, len(gone))
+	keys, nums := make([]Key, 0, len(gone)), make([]uint32, 0, len(gone))
 	f.mu.Lock()
 	for _, id := range gone {
-		keys = append(keys, id.Key)
+		keys, nums = append(keys, id.Key), append(nums, uint32(id.Num))
 		b.DropInstallations = append(b.DropInstallations, Installation{App: id.App, Num: id.Num})
 		b.Records = append(b.Records, Record{RecordKey: faultsKey(id.App, id.Num)})
 		f.established.Remove(uint32(id.Num))
@@ -279,7 +281,7 @@ func (c *Collector) dropInstallations(ctx context.Context, f *fleet, gone []Iden
 	c.index.drop(keys...)
 	f.mu.Lock()
 	f.held -= uint64(len(keys))
-	f.past.forget() // it may have been read again before the commit
+	f.past.forget(nums...) // it may have been read again before the commit
 	f.mu.Unlock()
 	return nil
 }

@@ -47,6 +47,8 @@ type Collector struct {
 	stop                sync.Once
 	stopping, stopped   chan struct{}
 	warmed              chan struct{} // closed when all rows are read
+	turned              chan struct{} // has a value when a day has begun
+	prepared            chan struct{} // closed when nothing is prepared any more
 
 	refusedMu sync.Mutex
 	refused   map[AppNum]map[string]uint64
@@ -85,7 +87,7 @@ func Open(ctx context.Context, store Store, opts Options) (*Collector, error) {
 		store: store, keys: newKeyring(opts.Secret), index: newIndex(), log: log,
 		fleets: make(map[AppNum]*fleet), byKey: make(map[string]*fleet),
 		known: make(chan *job, queue), fresh: make(chan *job, max(1, queue/4)), tasks: make(chan *job),
-		stopping: make(chan struct{}), stopped: make(chan struct{}), warmed: make(chan struct{}),
+		stopping: make(chan struct{}), stopped: make(chan struct{}), warmed: make(chan struct{}), turned: make(chan struct{}, 1), prepared: make(chan struct{}),
 		refused: make(map[AppNum]map[string]uint64), checkpointed: time.Now(),
 	}
 	if err := c.checkSecret(ctx); err != nil {
@@ -99,6 +101,7 @@ func Open(ctx context.Context, store Store, opts Options) (*Collector, error) {
 	}
 	go c.write()
 	go c.warm()
+	go c.keepReady()
 	timer := time.NewTimer(warmWait)
 	defer timer.Stop()
 	select {
@@ -137,7 +140,7 @@ func (c *Collector) Close(ctx context.Context) error {
 		return ctx.Err()
 	}
 	select {
-	case <-c.warmed: // it reads from the store
+	case <-c.prepared: // it reads from the store, after that which warmed it
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -123,5 +123,6 @@ func (c *Collector) Cold(app AppNum) {
 	c.shelf.mu.Unlock()
 	if f, err := c.fleet(app); err == nil {
 		f.past.forget()
+		f.past.drop()
 	}
 }

@@ -202,7 +202,7 @@ func (c *Collector) forget(ctx context.Context, f *fleet, key Key) (bool, error)
 	for day, set := range f.days {
 		take(set, RecordKey{Kind: kindActive, App: f.app.Num, Day: day}, "")
 	}
-	f.past.forget()
+	f.past.forget(uint32(num))
 	for id, is := range f.issues.byID {
 		for day, set := range is.days {
 			take(set, RecordKey{Kind: kindIssueBits, App: f.app.Num, Day: day}, id+"/")

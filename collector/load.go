@@ -234,6 +234,7 @@ func (l *Loader) Close(ctx context.Context) error {
 		if err := l.c.checkpoint(ctx); err != nil {
 			return err
 		}
+		l.c.askReady()
 		return l.c.purge(ctx, l.f)
 	})
 }

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/rollcall-dev/rollcall/collector/internal/bits"
@@ -17,19 +18,59 @@ type past struct {
 	// windows are those of windowDays that end with day, without it, and before the lostAfter days before it.
 	windows [4]*bits.Set
 	before  *bits.Set
-	// older are the installations active in some days before those in memory.
-	older   *bits.Set
-	olderOf Range
-	// forgets is how often installations were taken out.
+	// older is of ranges before the days in memory, the one that was kept last at the end. Who has a place in reading reads one.
+	older   []*olderDays
+	reading chan struct{}
+	// forgets is how often something was taken out.
 	forgets int
 }
 
-// forget drops everything, since an installation was taken out of the days.
-func (p *past) forget() {
+// forget takes installations out that are taken out of the days.
+func (p *past) forget(nums ...uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.day, p.windows, p.before, p.older = 0, [4]*bits.Set{}, nil, nil
+	p.day, p.windows, p.before = 0, [4]*bits.Set{}, nil
+	for i, o := range p.older {
+		p.older[i] = o.without(nums)
+	}
 	p.forgets++
+}
+
+// drop drops the ranges, when another day is counted: they were those of the day before, and what is purged is in them.
+func (p *past) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.older = nil
+	p.forgets++
+}
+
+func (p *past) forgotten() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.forgets
+}
+
+// olderOf gives what is kept of a range, nil if nothing is, and how often installations were taken out till now.
+func (p *past) olderOf(r Range) (kept *olderDays, forgets int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.IndexFunc(p.older, func(o *olderDays) bool { return o.of == r }); i >= 0 {
+		kept = p.older[i]
+	}
+	return kept, p.forgets
+}
+
+// keepOlder keeps a range that was read, unless installations were taken out meanwhile; forgets is what there were before.
+func (p *past) keepOlder(o *olderDays, forgets int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.forgets != forgets {
+		return
+	}
+	p.older = slices.DeleteFunc(p.older, func(other *olderDays) bool { return other.of == o.of })
+	if p.older = append(p.older, o); len(p.older) > keptOlder {
+		p.older = slices.Delete(p.older, 0, 1)
+	}
 }
 
 // before gives what past has of a day, which is one of those in memory.
@@ -66,26 +107,4 @@ func (f *fleet) windows(day Day) (sets [4]*bits.Set) {
 func (f *fleet) windowNow(day Day, window int) *bits.Set {
 	before, _ := f.before(day)
 	return bits.Union(before[window], f.days[day])
-}
-
-// olderActive gives what is kept of a range of days before those in memory, and how many installations were taken out till
-// now.
-func (f *fleet) olderActive(r Range) (set *bits.Set, forgets int) {
-	p := &f.past
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.older != nil && p.olderOf == r {
-		return p.older, p.forgets
-	}
-	return nil, p.forgets
-}
-
-// keepOlder keeps a set for olderActive, which must not change any more; forgets is what that gave before it was read.
-func (f *fleet) keepOlder(r Range, set *bits.Set, forgets int) {
-	p := &f.past
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.forgets == forgets {
-		p.older, p.olderOf = set, r
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -66,7 +67,11 @@ func scaleOf(t *testing.T, installations, days int) {
 			t.Fatal(err)
 		}
 		crowd := &simulate.Crowd{Seed: 1, Installations: installations, Days: days, Last: today}
-		if truth, err = crowd.Load(t.Context(), l, nil); err != nil {
+		some := &faulty{Loader: l, ctx: t.Context(), random: rand.New(rand.NewPCG(1, 1))}
+		if truth, err = crowd.Load(t.Context(), some, nil); err == nil {
+			err = some.err
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Close(t.Context()); err != nil {
@@ -95,6 +100,7 @@ func scaleOf(t *testing.T, installations, days int) {
 	t.Logf("start: %v until it serves (bar: 2 s), %v until all rows are read; memory %d MB of heap, %d MB resident (bar: 2048 MB)",
 		opened.Round(time.Millisecond), warm.Round(time.Millisecond), heap()>>20, resident()>>20)
 	answers(t, c, app.Num, days, truth)
+	pages(t, c)
 	if err := closeAll(); err != nil {
 		t.Fatal(err)
 	}
