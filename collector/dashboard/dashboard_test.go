@@ -217,6 +217,11 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s for the public: %d", page, resp.StatusCode)
 		}
 	}
+	for page, want := range map[string]bool{"versions?days=90": true, "health?days=90": true, "versions?days=28": false, "health?days=28": false} {
+		if got := strings.Contains(s.get("/a/app/"+page, "", http.StatusOK), "whatever the range"); got != want {
+			t.Errorf("%s says that its range is shorter: %v, want %v", page, got, want)
+		}
+	}
 	data := s.get("/a/app/overview/active.csv", "", http.StatusOK)
 	rows, err := csv.NewReader(strings.NewReader(data)).ReadAll()
 	if err != nil || len(rows) < 50 {

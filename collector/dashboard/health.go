@@ -26,6 +26,7 @@ func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
 		return err
 	}
 	p.asOf(answer.Meta)
+	v.sayShorter(p, "Faults", answer.Range)
 	issues := v.filter(p, answer.Issues)
 	p.Panels = []panel{
 		faultsPanel(issues, answer), ratesPanel(v, issues, answer.Meta),

@@ -309,6 +309,13 @@ func (d *dashboard) build(w http.ResponseWriter, r *http.Request) (*pageData, vi
 	return p, v, true
 }
 
+// sayShorter says where figures are of fewer days than were asked for: the public gets no longer range than a month.
+func (v view) sayShorter(p *pageData, what string, r collector.Range) {
+	if r.From > v.span.From {
+		p.Notice = fmt.Sprintf("%s of the public figures are those from %s to %s (UTC), whatever the range.", what, r.From, r.To)
+	}
+}
+
 // fill sets what pages have in common.
 func (d *dashboard) fill(p *pageData, v view, k kind) {
 	for _, other := range kinds {

@@ -37,6 +37,7 @@ func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 		return err
 	}
 	p.asOf(answer.Meta)
+	v.sayShorter(p, "Upgrades and downgrades", answer.Range)
 	if v.admin {
 		for _, release := range answer.Releases {
 			p.Release = append(p.Release, release.Version)
