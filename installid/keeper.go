@@ -30,7 +30,7 @@ type Keeper struct {
 	store Store
 	opts  Options
 
-	id atomic.Pointer[ID] // what ID reads; always the same as status.ID
+	id atomic.Pointer[ID] // what ID reads, never nil; always the same as status.ID
 
 	// turn holds one token while the store is used. What a store says and what is put into use because of it are one
 	// step, so that a look which began before a reset cannot undo it.
@@ -61,22 +61,21 @@ func NewKeeper(store Store, opts Options) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keeper{
+	k := &Keeper{
 		store:   store,
 		opts:    opts,
 		turn:    make(chan struct{}, 1),
 		settled: make(chan struct{}),
 		done:    make(chan struct{}),
-	}, nil
+	}
+	k.id.Store(new(ID))
+	return k, nil
 }
 
 // ID is the ID in use. It is the zero ID before Start and while Options.MayCreate says no. It takes no lock and does
 // not allocate.
 func (k *Keeper) ID() ID {
-	if id := k.id.Load(); id != nil {
-		return *id
-	}
-	return ID{}
+	return *k.id.Load()
 }
 
 // Settled is closed when the first decision about the ID has been taken: it was found, made and saved, or serves from
