@@ -243,15 +243,23 @@ func (c *Collector) subtractActive(ctx context.Context, f *fleet, away *bits.Set
 	if away.Count() == 0 {
 		return nil
 	}
-	for r, err := range c.store.Records(ctx, kindActive, f.app.Num, since, f.today) {
-		if err != nil {
-			return err
+	// The writer waits for this, and a year of a large fleet takes seconds to read: mostly all of it but a day is kept.
+	unread := []Range{{From: since, To: f.today}}
+	if kept := f.past.keptIn(unread[0]); kept != nil {
+		away.AndNot(kept.active)
+		unread = []Range{{From: since, To: kept.of.From - 1}, {From: kept.of.To + 1, To: f.today}}
+	}
+	for _, days := range unread {
+		for r, err := range c.store.Records(ctx, kindActive, f.app.Num, days.From, days.To) {
+			if err != nil {
+				return err
+			}
+			day := &bits.Set{}
+			if err := readChunk(day, r, ""); err != nil {
+				return err
+			}
+			away.AndNot(day)
 		}
-		day := &bits.Set{}
-		if err := readChunk(day, r, ""); err != nil {
-			return err
-		}
-		away.AndNot(day)
 	}
 	return nil
 }

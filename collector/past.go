@@ -60,6 +60,18 @@ func (p *past) olderOf(r Range) (kept *olderDays, forgets int) {
 	return kept, p.forgets
 }
 
+// keptIn gives the longest range that is kept and lies in another one; nil if none does.
+func (p *past) keptIn(r Range) (longest *olderDays) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.older {
+		if o.of.From >= r.From && o.of.To <= r.To && (longest == nil || o.of.To-o.of.From > longest.of.To-longest.of.From) {
+			longest = o
+		}
+	}
+	return longest
+}
+
 // keepOlder keeps a range that was read, unless installations were taken out meanwhile; forgets is what there were before.
 func (p *past) keepOlder(o *olderDays, forgets int) {
 	p.mu.Lock()
