@@ -61,5 +61,11 @@ func TestOlderDays(t *testing.T) {
 		}
 		wants("400 days, what was reported purged", today()-399, 0, 3)
 		wants("own range, what was reported purged", first, 0, 3)
+		for n, held := range []int{0, 0, 1, 1, 1} { // 2 was away for all but one day that is kept
+			got, err := r.c.Describe(r.t.Context(), id(n))
+			if err != nil || len(got) != held {
+				t.Errorf("installation %d: got %+v, %v", n, got, err)
+			}
+		}
 	})
 }
