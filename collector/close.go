@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector/internal/bits"
@@ -201,19 +202,12 @@ func (c *Collector) purge(ctx context.Context, f *fleet) error {
 	keep := f.today - f.retentionDays()
 	var dropped []Record
 	away := &bits.Set{}
-	for r, err := range c.store.Records(ctx, kindActive, f.app.Num, firstEver, keep-1) {
-		if err != nil {
-			return err
-		}
-		day := &bits.Set{}
-		if err := readChunk(day, r, ""); err != nil {
-			return err
-		}
-		away.Or(day)
-		dropped = append(dropped, Record{RecordKey: r.RecordKey})
-	}
-	if len(dropped) == 0 {
-		return nil
+	err := c.eachActive(ctx, f, Range{From: firstEver, To: keep - 1}, func(key RecordKey, set *bits.Set) {
+		away.Or(set)
+		dropped = append(dropped, Record{RecordKey: key})
+	})
+	if err != nil || len(dropped) == 0 {
+		return err
 	}
 	for r, err := range c.store.Records(ctx, kindIssueBits, f.app.Num, firstEver, keep-1) {
 		if err != nil {
@@ -250,16 +244,25 @@ func (c *Collector) subtractActive(ctx context.Context, f *fleet, away *bits.Set
 		unread = []Range{{From: since, To: kept.of.From - 1}, {From: kept.of.To + 1, To: f.today}}
 	}
 	for _, days := range unread {
-		for r, err := range c.store.Records(ctx, kindActive, f.app.Num, days.From, days.To) {
-			if err != nil {
-				return err
-			}
-			day := &bits.Set{}
-			if err := readChunk(day, r, ""); err != nil {
-				return err
-			}
-			away.AndNot(day)
+		err := c.eachActive(ctx, f, days, func(_ RecordKey, set *bits.Set) { away.AndNot(set) })
+		if err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// eachActive reads the bits of activity of a range of days from the store, a chunk of a day at a time.
+func (c *Collector) eachActive(ctx context.Context, f *fleet, r Range, take func(RecordKey, *bits.Set)) error {
+	for rec, err := range c.store.Records(ctx, kindActive, f.app.Num, r.From, r.To) {
+		if err != nil {
+			return err
+		}
+		set := &bits.Set{}
+		if err := readChunk(set, rec, ""); err != nil {
+			return fmt.Errorf("bits of %s: %w", rec.Day, err)
+		}
+		take(rec.RecordKey, set)
 	}
 	return nil
 }

@@ -157,15 +157,8 @@ func (c *Collector) askReady() {
 // keepReady prepares once all rows are read, and whenever a day has begun, until the collector stops.
 func (c *Collector) keepReady() {
 	defer close(c.prepared)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := c.untilStop()
 	defer cancel()
-	go func() {
-		select {
-		case <-c.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	<-c.warmed
 	for ctx.Err() == nil {
 		c.prepare(ctx)

@@ -145,15 +145,8 @@ const warmChunk = 8192
 func (c *Collector) warm() {
 	defer close(c.warmed)
 	began := time.Now()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := c.untilStop()
 	defer cancel()
-	go func() {
-		select {
-		case <-c.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	err := c.warmIdentities(ctx)
 	if err == nil {
 		err = c.warmInstallations(ctx)
@@ -165,6 +158,19 @@ func (c *Collector) warm() {
 		return
 	}
 	c.log.Debug("All rows are read", "duration", time.Since(began))
+}
+
+// untilStop gives a context for what runs beside the writer.
+func (c *Collector) untilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-c.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 func (c *Collector) warmIdentities(ctx context.Context) error {
