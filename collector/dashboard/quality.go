@@ -53,7 +53,7 @@ func qualityTiles(q collector.Quality, sums collector.QualityPoint) []tile {
 		{Name: "Repeated", Explain: "Of these, reports that changed nothing", Value: number(sums.Repeated)},
 		{Name: "Refused", Explain: "Reports that are not counted", Value: number(total(sums.Refused))},
 		{Name: "Clock off", Explain: "Reports whose sender's clock was an hour off or more", Value: number(sums.Skewed)},
-		{Name: "Probable clones", Explain: "IDs that alternate between states which one installation does not have", Value: number(clones)},
+		{Name: "Probable clones", Explain: "IDs that went back to the version, system, machine or deployment before three times within weeks: two installations with one ID", Value: number(clones)},
 		{Name: "Held", Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
 		{Name: "Journal", Explain: "Entries that wait to be worked into the rest", Value: number(uint64(max(0, q.Stored.Journal)))},
 		{Name: "Database", Explain: "On disk, over all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, //nolint:gosec // a number
