@@ -1,0 +1,185 @@
+package bits
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// edge is numbers at the ends of chunks, and the largest one.
+var edge = []uint32{0, 1, 1<<ChunkBits - 1, 1 << ChunkBits, 1<<ChunkBits + 1, 3 << ChunkBits, 1<<32 - 1<<ChunkBits, 1<<32 - 1}
+
+func number(t *rapid.T) uint32 {
+	if rapid.IntRange(0, 3).Draw(t, "edge") == 0 {
+		return rapid.SampledFrom(edge[:6]).Draw(t, "number")
+	}
+	return rapid.Uint32Range(0, 4<<ChunkBits).Draw(t, "number")
+}
+
+type model map[uint32]bool
+
+func (m model) check(t *rapid.T, s *Set, what string) {
+	want := slices.Sorted(maps.Keys(m))
+	if got := slices.Collect(s.All()); !slices.Equal(got, want) {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+	if s.Count() != uint64(len(m)) {
+		t.Fatalf("%s: count %d, want %d", what, s.Count(), len(m))
+	}
+}
+
+// The sets do what maps do.
+func TestSet(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		sets, models := [2]*Set{{}, {}}, [2]model{{}, {}}
+		written := map[uint32][]byte{} // what the chunks of the first were when they were clean
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				i, n := rapid.IntRange(0, 1).Draw(t, "set"), number(t)
+				if sets[i].Add(n) == models[i][n] {
+					t.Fatalf("add %d says whether it was there wrongly", n)
+				}
+				models[i][n] = true
+			},
+			"add range": func(t *rapid.T) {
+				i, lo, length := rapid.IntRange(0, 1).Draw(t, "set"), number(t), rapid.Uint32Range(0, 40).Draw(t, "length")
+				sets[i].AddRange(lo, lo+length)
+				for n := lo; n < lo+length; n++ {
+					models[i][n] = true
+				}
+			},
+			"remove": func(t *rapid.T) {
+				i, n := rapid.IntRange(0, 1).Draw(t, "set"), number(t)
+				if sets[i].Remove(n) != models[i][n] {
+					t.Fatalf("remove %d says whether it was there wrongly", n)
+				}
+				delete(models[i], n)
+			},
+			"or": func(*rapid.T) { sets[0].Or(sets[1]); maps.Copy(models[0], models[1]) },
+			"and not": func(*rapid.T) {
+				sets[0].AndNot(sets[1])
+				maps.DeleteFunc(models[0], func(n uint32, _ bool) bool { return models[1][n] })
+			},
+			"write": func(*rapid.T) {
+				for _, chunk := range sets[0].Dirty() {
+					written[chunk] = sets[0].Encode(chunk)
+				}
+				sets[0].Clean()
+			},
+			"": func(t *rapid.T) {
+				for i := range sets {
+					models[i].check(t, sets[i], "set")
+					models[i].check(t, sets[i].Clone(), "clone")
+				}
+				lo, hi := number(t), number(t)
+				var inRange, both uint64
+				common, all := model{}, maps.Clone(models[0])
+				for n := range models[0] {
+					if lo <= n && n < hi {
+						inRange++
+					}
+					if models[1][n] {
+						both++
+						common[n] = true
+					}
+				}
+				maps.Copy(all, models[1])
+				if got := sets[0].CountRange(lo, hi); got != inRange {
+					t.Fatalf("%d from %d to %d, want %d", got, lo, hi, inRange)
+				}
+				if got := CountBoth(sets[0], sets[1]); got != both {
+					t.Fatalf("%d in both, want %d", got, both)
+				}
+				if got := CountWithout(sets[0], sets[1]); got != uint64(len(models[0]))-both {
+					t.Fatalf("%d in the first only, want %d", got, uint64(len(models[0]))-both)
+				}
+				common.check(t, Intersection(sets[0], sets[1]), "intersection")
+				all.check(t, Union(sets[0], sets[1]), "union")
+				// What is dirty and what was written are the whole set.
+				read := &Set{}
+				for chunk, data := range written {
+					if err := read.Decode(chunk, data); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, chunk := range sets[0].Dirty() {
+					if err := read.Decode(chunk, sets[0].Encode(chunk)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				models[0].check(t, read, "written")
+			},
+		})
+	})
+}
+
+func TestEdges(t *testing.T) {
+	t.Parallel()
+	s := &Set{}
+	s.AddRange(1<<32-3, 1<<32-1)
+	for _, n := range edge {
+		s.Add(n)
+	}
+	if got, want := s.CountRange(0, 1<<32-1), uint64(len(edge)+2-1); got != want {
+		t.Errorf("got %d but the largest, want %d", got, want)
+	}
+	if !s.Has(1<<32-1) || !s.Has(1<<32-3) || s.Has(1<<32-4) {
+		t.Error("the largest numbers are wrong")
+	}
+	var none *Set
+	if none.Has(1) || none.Count() != 0 || none.CountRange(0, 5) != 0 || none.Dirty() != nil || none.Chunks() != nil || none.Encode(0) != nil {
+		t.Error("a nil set is not empty")
+	}
+	if Union(none, s).Count() != s.Count() || Intersection(none, s).Count() != 0 || Intersection(s, none).Count() != 0 || CountBoth(s, none) != 0 {
+		t.Error("a nil set is not empty beside another")
+	}
+}
+
+// Names of chunks are in the chunks' order, and nothing else is one.
+func TestChunkNames(t *testing.T) {
+	t.Parallel()
+	last := ""
+	for chunk := range uint32(1 << 16) {
+		name := ChunkName(chunk)
+		if got, err := ChunkOf(name); err != nil || got != chunk || name <= last {
+			t.Fatalf("chunk %d is %q after %q, which reads as %d, %v", chunk, name, last, got, err)
+		}
+		last = name
+	}
+	for _, bad := range []string{"", "1", "00001", "xyz1", "00 1", "ABCD", "-001"} {
+		if got, err := ChunkOf(bad); err == nil {
+			t.Errorf("%q reads as %d", bad, got)
+		}
+	}
+}
+
+// Whatever is in a store, decoding it gives an error or a chunk that can be used and written again.
+func FuzzDecode(f *testing.F) {
+	s := &Set{}
+	s.AddRange(100, 40_000)
+	s.Add(65_000)
+	f.Add(s.Encode(0))
+	s.Add(7)
+	f.Add(s.Encode(0))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set := &Set{}
+		if err := set.Decode(1, data); err != nil {
+			return
+		}
+		again := &Set{}
+		encoded := set.Encode(1)
+		if err := again.Decode(1, encoded); err != nil || again.Count() != set.Count() || !bytes.Equal(again.Encode(1), encoded) {
+			t.Errorf("%x: %d numbers, written again %d, %v", data, set.Count(), again.Count(), err)
+		}
+		for n := range set.All() {
+			if n>>ChunkBits != 1 || !set.Has(n) {
+				t.Fatalf("%x holds %d", data, n)
+			}
+		}
+	})
+}
