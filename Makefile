@@ -39,8 +39,8 @@ bench: bin/benchstat ## Measure figures against baselines, size, and the benchma
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bench.txt
 	bin/benchstat bench.txt
 
-soak: ## Run all tests with long storms and nothing skipped; needs root, and most of an hour
-	ROLLCALL_SOAK=1 ROLLCALL_REQUIRE_ALL=1 $(GO) test -count=1 -timeout 90m -p 1 ./...
+soak: ## Run all tests with long storms and nothing skipped; needs root, 20 GB of memory, and three hours
+	ROLLCALL_SOAK=1 ROLLCALL_REQUIRE_ALL=1 $(GO) test -count=1 -timeout 4h -p 1 ./...
 
 fuzz: ## Run each fuzzer for FUZZTIME (1m)
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | \

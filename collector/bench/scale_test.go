@@ -49,7 +49,13 @@ func scale(t *testing.T) {
 	}
 }
 
+// loadBytes is the memory that loading takes for each installation, measured with a hundred million of them.
+const loadBytes = 160
+
 func scaleOf(t *testing.T, installations, days int) {
+	if need, has := uint64(installations)*loadBytes, memory(); has > 0 && has < need {
+		t.Fatalf("loading %d installations takes %d GB of memory, and there are %d", installations, need>>30, has>>30)
+	}
 	dir := t.TempDir()
 	var truth simulate.CrowdTruth
 	begin := time.Now()
@@ -189,6 +195,19 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// memory is how much this machine has; 0 where that cannot be told.
+func memory() uint64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	var kilobytes uint64
+	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kilobytes); err != nil {
+		return 0
+	}
+	return kilobytes << 10
 }
 
 // resident is how much memory of this process is in use, as the kernel sees it; 0 where that cannot be told.
