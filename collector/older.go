@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -86,9 +87,7 @@ func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *old
 		for id, set := range known.issues {
 			o.issues[id] = set.Clone()
 		}
-		for id, n := range known.happened {
-			o.happened[id] = n
-		}
+		maps.Copy(o.happened, known.happened)
 	}
 	into := func(set *bits.Set, rec Record, prefix string) error {
 		chunk := &bits.Set{}
