@@ -42,10 +42,7 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	defer f.mu.RUnlock()
 	since, held := today-longestWindow, today-f.retentionDays()
 	s := v.seal()
-	active := older.active.Clone()
-	for day := max(r.From, since); day <= min(r.To, f.today); day++ {
-		active.Or(f.days[day])
-	}
+	active := bits.Union(older.active, f.recent(Range{From: max(r.From, since), To: r.To}))
 	running := f.running(active)
 	answer := Issues{Range: r, Issues: []Issue{}}
 	for id, is := range f.issues.byID {

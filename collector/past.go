@@ -50,6 +50,27 @@ func (p *past) forgotten() int {
 	return p.forgets
 }
 
+// recent gives the installations active in a range of days that are in memory. One that ends today is mostly a window.
+func (f *fleet) recent(r Range) *bits.Set {
+	u := &bits.Set{}
+	r.To = min(r.To, f.today)
+	if r.To == f.today {
+		before, _ := f.before(f.today)
+		for i, days := range slices.Backward(windowDays) {
+			if from := f.today - Day(days) + 1; from >= r.From {
+				u.Or(before[i])
+				u.Or(f.days[f.today])
+				r.To = from - 1
+				break
+			}
+		}
+	}
+	for day := r.From; day <= r.To; day++ {
+		u.Or(f.days[day])
+	}
+	return u
+}
+
 // olderOf gives what is kept of a range, nil if nothing is, and how often installations were taken out till now.
 func (p *past) olderOf(r Range) (kept *olderDays, forgets int) {
 	p.mu.Lock()
