@@ -30,7 +30,7 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	asked := r
 	r = v.span(r, today)
 	f.mu.RUnlock()
-	older, err := c.older(ctx, f, r)
+	older, err := c.older(ctx, f, r, nil)
 	if err != nil {
 		return Issues{}, err
 	}

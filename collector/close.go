@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector/internal/bits"
@@ -202,7 +203,7 @@ func (c *Collector) purge(ctx context.Context, f *fleet) error {
 	keep := f.today - f.retentionDays()
 	var dropped []Record
 	away := &bits.Set{}
-	err := c.eachActive(ctx, f, Range{From: firstEver, To: keep - 1}, func(key RecordKey, set *bits.Set) {
+	err := c.eachBits(ctx, f, kindActive, Range{From: firstEver, To: keep - 1}, func(key RecordKey, set *bits.Set) {
 		away.Or(set)
 		dropped = append(dropped, Record{RecordKey: key})
 	})
@@ -244,7 +245,7 @@ func (c *Collector) subtractActive(ctx context.Context, f *fleet, away *bits.Set
 		unread = []Range{{From: since, To: kept.of.From - 1}, {From: kept.of.To + 1, To: f.today}}
 	}
 	for _, days := range unread {
-		err := c.eachActive(ctx, f, days, func(_ RecordKey, set *bits.Set) { away.AndNot(set) })
+		err := c.eachBits(ctx, f, kindActive, days, func(_ RecordKey, set *bits.Set) { away.AndNot(set) })
 		if err != nil {
 			return err
 		}
@@ -252,14 +253,14 @@ func (c *Collector) subtractActive(ctx context.Context, f *fleet, away *bits.Set
 	return nil
 }
 
-// eachActive reads the bits of activity of a range of days from the store, a chunk of a day at a time.
-func (c *Collector) eachActive(ctx context.Context, f *fleet, r Range, take func(RecordKey, *bits.Set)) error {
-	for rec, err := range c.store.Records(ctx, kindActive, f.app.Num, r.From, r.To) {
+// eachBits reads the bits of a kind of a range of days from the store, a chunk of a day at a time.
+func (c *Collector) eachBits(ctx context.Context, f *fleet, kind string, r Range, take func(RecordKey, *bits.Set)) error {
+	for rec, err := range c.store.Records(ctx, kind, f.app.Num, r.From, r.To) {
 		if err != nil {
 			return err
 		}
 		set := &bits.Set{}
-		if err := readChunk(set, rec, ""); err != nil {
+		if err := readChunk(set, rec, rec.Name[:strings.LastIndexByte(rec.Name, '/')+1]); err != nil {
 			return fmt.Errorf("bits of %s: %w", rec.Day, err)
 		}
 		take(rec.RecordKey, set)

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -52,8 +51,9 @@ func (f *fleet) olderIn(r Range) Range {
 	return Range{From: r.From, To: min(r.To, f.today-longestWindow-1)}
 }
 
-// older gives what the days of a range say that are not in memory. Whoever comes while they are read waits for that.
-func (c *Collector) older(ctx context.Context, f *fleet, r Range) (*olderDays, error) {
+// older gives what the days of a range say that are not in memory. Of those that known has, if there is one, it takes them from
+// there. Whoever comes while they are read waits for that.
+func (c *Collector) older(ctx context.Context, f *fleet, r Range, known *olderDays) (*olderDays, error) {
 	r = f.olderIn(r)
 	if r.To < r.From {
 		return &olderDays{of: r, active: &bits.Set{}}, nil
@@ -71,17 +71,17 @@ func (c *Collector) older(ctx context.Context, f *fleet, r Range) (*olderDays, e
 	if kept != nil {
 		return kept, nil
 	}
-	read, err := c.readOlder(ctx, f, r, nil)
+	read, err := c.readOlder(ctx, f, r, known)
 	if err == nil {
 		f.past.keepOlder(read, forgets)
 	}
 	return read, err
 }
 
-// readOlder reads the days of a range from the store. Of those that known has it takes them from there: the last ones.
+// readOlder reads the days of a range from the store, the last of them from known if that ends with the same day.
 func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *olderDays) (*olderDays, error) {
 	o := &olderDays{of: r, active: &bits.Set{}, issues: make(map[string]*bits.Set), happened: make(map[string]uint64)}
-	if known != nil {
+	if known != nil && known.of.To == r.To && known.of.From >= r.From {
 		r.To = known.of.From - 1
 		o.active = known.active.Clone()
 		for id, set := range known.issues {
@@ -89,38 +89,29 @@ func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *old
 		}
 		maps.Copy(o.happened, known.happened)
 	}
-	into := func(set *bits.Set, rec Record, prefix string) error {
-		chunk := &bits.Set{}
-		if err := readChunk(chunk, rec, prefix); err != nil {
-			return fmt.Errorf("bits of %s: %w", rec.Day, err)
-		}
-		set.Or(chunk)
-		return nil
+	err := c.eachBits(ctx, f, kindActive, r, func(_ RecordKey, set *bits.Set) { o.active.Or(set) })
+	if err != nil {
+		return nil, err
 	}
-	for kind, take := range map[string]func(Record) error{
-		kindActive: func(rec Record) error { return into(o.active, rec, "") },
-		kindIssueBits: func(rec Record) error {
-			id, _, _ := strings.Cut(rec.Name, "/")
-			if o.issues[id] == nil {
-				o.issues[id] = &bits.Set{}
-			}
-			return into(o.issues[id], rec, id+"/")
-		},
-		kindIssueDay: func(rec Record) error {
-			var day issueDay
-			err := decodeRecord(rec, &day)
-			o.happened[rec.Name] += day.Occurrences
-			return err
-		},
-	} {
-		for rec, err := range c.store.Records(ctx, kind, f.app.Num, r.From, r.To) {
-			if err == nil {
-				err = take(rec)
-			}
-			if err != nil {
-				return nil, err
-			}
+	err = c.eachBits(ctx, f, kindIssueBits, r, func(key RecordKey, set *bits.Set) {
+		id, _, _ := strings.Cut(key.Name, "/")
+		if o.issues[id] == nil {
+			o.issues[id] = &bits.Set{}
 		}
+		o.issues[id].Or(set)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for rec, err := range c.store.Records(ctx, kindIssueDay, f.app.Num, r.From, r.To) {
+		if err != nil {
+			return nil, err
+		}
+		var day issueDay
+		if err := decodeRecord(rec, &day); err != nil {
+			return nil, err
+		}
+		o.happened[rec.Name] += day.Occurrences
 	}
 	return o, nil
 }
@@ -133,14 +124,10 @@ func (c *Collector) prepare(ctx context.Context) {
 		f.mu.RUnlock()
 		var known *olderDays
 		for _, days := range readyDays() {
-			r := f.olderIn(Range{From: today - Day(days) + 1, To: today})
-			forgets := f.past.forgotten()
-			read, err := c.readOlder(ctx, f, r, known)
-			if err != nil {
+			var err error
+			if known, err = c.older(ctx, f, Range{From: today - Day(days) + 1, To: today}, known); err != nil {
 				break
 			}
-			f.past.keepOlder(read, forgets)
-			known = read
 		}
 	}
 }

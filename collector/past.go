@@ -44,12 +44,6 @@ func (p *past) drop() {
 	p.forgets++
 }
 
-func (p *past) forgotten() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.forgets
-}
-
 // recent gives the installations active in a range of days that are in memory. One that ends today is mostly a window.
 func (f *fleet) recent(r Range) *bits.Set {
 	u := &bits.Set{}

@@ -74,8 +74,8 @@ func decodeState(data []byte) (s state, err error) {
 	case err != nil:
 		return state{}, err
 	case len(data) == 0:
-	case len(data) == 5 && data[0] == 0:
-		s.before = binary.BigEndian.Uint32(data[1:])
+	case len(data) == 5: // without a flip, or of a version that did not keep its day
+		s.flips, s.before = data[0], binary.BigEndian.Uint32(data[1:])
 	case len(data) == 9 && data[0] != 0:
 		s.flips, s.before = data[0], binary.BigEndian.Uint32(data[1:])
 		s.flipped = Day(int32(binary.BigEndian.Uint32(data[5:])))
