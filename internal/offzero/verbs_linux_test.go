@@ -1,6 +1,7 @@
 package offzero
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -56,6 +57,7 @@ func testVerbs(t *testing.T, network *network, program string) {
 			}
 		})
 	}
+	t.Run("control: up, granted", func(t *testing.T) { testUp(t, network, program) })
 	t.Run("control: verbs, granted", func(t *testing.T) {
 		before := network.count(t)
 		scenario{config: granted}.runVerb(t, program, "send")
@@ -65,8 +67,27 @@ func testVerbs(t *testing.T, network *network, program string) {
 	})
 }
 
+// testUp holds that up would be noticed, had it sent something: granted, it sends as soon as it runs. How soon that is depends
+// on the machine.
+func testUp(t *testing.T, network *network, program string) {
+	before := network.count(t)
+	for lasts := running["up"]; lasts < time.Minute; lasts *= 2 {
+		scenario{config: granted}.runFor(t, program, "up", lasts)
+		if made := network.count(t).since(before); made.packets > 0 && made.opens > 0 {
+			return
+		}
+	}
+	t.Error("got nothing of up, granted: nothing of it would be noticed")
+}
+
 // runVerb runs the program in a folder of its own. What it says, and that some verbs fail, is not looked at here.
 func (sc scenario) runVerb(t *testing.T, program, verb string) {
+	t.Helper()
+	sc.runFor(t, program, verb, cmp.Or(running[verb], 20*time.Second))
+}
+
+// runFor is runVerb for a time.
+func (sc scenario) runFor(t *testing.T, program, verb string, lasts time.Duration) {
 	t.Helper()
 	dir := t.TempDir()
 	config, policy := filepath.Join(dir, "config.json"), filepath.Join(dir, "policy.json")
@@ -75,12 +96,8 @@ func (sc scenario) runVerb(t *testing.T, program, verb string) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
-	if lasts, ok := running[verb]; ok {
-		ctx, cancel = context.WithTimeout(ctx, lasts)
-		defer cancel()
-	}
 	cmd := exec.CommandContext(ctx, program, strings.Fields(verb)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
