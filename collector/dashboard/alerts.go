@@ -34,7 +34,7 @@ type alertsData struct {
 	Email    alert.Email
 	To       string // the recipients in one line
 	HasEmail bool
-	Limits   map[string]int
+	MaxText  int
 }
 
 // A ruleLine is a rule that there is.
@@ -99,10 +99,7 @@ func (d *dashboard) alerts(ctx context.Context, app collector.AppNum) (*alertsDa
 	if err != nil {
 		return nil, err
 	}
-	a := &alertsData{
-		Forms: ruleForms(), Webhooks: config.Webhooks,
-		Limits: map[string]int{"Rules": alert.MaxRules, "Targets": alert.MaxTargets, "Text": alert.MaxTextLen},
-	}
+	a := &alertsData{Forms: ruleForms(), Webhooks: config.Webhooks, MaxText: alert.MaxTextLen}
 	for _, rule := range config.Rules {
 		a.Rules = append(a.Rules, ruleLine{rule.Key(), ruleText(rule)})
 	}
