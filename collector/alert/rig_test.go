@@ -28,6 +28,7 @@ type fake struct {
 	steps    []collector.FloorStep
 	versions []collector.Value
 	issues   []collector.Issue
+	turns    bool // the day ends after each look at which day it is
 	broken   bool // no figures can be read
 	full     bool // no settings can be stored
 }
@@ -48,11 +49,18 @@ func (f *fake) err() error {
 func (f *fake) Apps() []collector.App { return f.apps }
 
 func (f *fake) Today(collector.AppNum) (today, since collector.Day, err error) {
-	return collector.DayOf(time.Now()), 0, nil
+	today = collector.DayOf(time.Now())
+	if f.turns {
+		today--
+	}
+	return today, 0, nil
 }
 
 func (f *fake) Series(_ context.Context, _ collector.AppNum, r collector.Range, _ collector.View) (collector.Series, error) {
 	s := collector.Series{Meta: collector.Meta{AsOf: f.asOf}}
+	if r.To < collector.DayOf(time.Now()) {
+		s.AsOf = (r.To + 1).Time()
+	}
 	for _, p := range f.points {
 		if r.From <= p.Day && p.Day <= r.To {
 			s.Points = append(s.Points, p)

@@ -168,7 +168,9 @@ func (j judge) adoption(ctx context.Context, r Rule, today collector.Day, mark f
 // silence looks for how long no report was counted. The time in which the collector did not run does not count, and a
 // silence is over only when a report comes.
 func (j judge) silence(ctx context.Context, r Rule, today collector.Day, fires bool) (findings, bool, error) {
-	points, asOf, err := j.points(ctx, today-1, today)
+	// Figures of closed days are as of the end of the last one, which is no report: should today end meanwhile, tomorrow
+	// keeps the range open.
+	points, asOf, err := j.points(ctx, today-1, today+1)
 	if err != nil {
 		return nil, false, err
 	}

@@ -253,6 +253,10 @@ func TestSilence(t *testing.T) {
 		r.f.asOf = time.Now().Add(-time.Minute) // what a collector says that has counted nothing since it started
 		r.run(3 * time.Hour)
 		r.wants("silent after a restart", "")
+		r.f.turns = true
+		r.run(25 * time.Hour)
+		r.wants("the day ends during a look", "")
+		r.f.turns = false
 		r.f.apps[0].Gone = true
 		r.run(6 * time.Minute)
 		if got := r.status(); len(lines(got)) != 1 {
