@@ -110,7 +110,14 @@ func halfOf(release collector.Release) template.HTML {
 	if release.HalfAfter == nil {
 		return say("%s is not on half of the installations yet.", release.Version)
 	}
-	return say("Half of the installations ran %s or newer after %s days.", release.Version, *release.HalfAfter)
+	return say("Half of the installations ran %s or newer after %s.", release.Version, inDays(*release.HalfAfter))
+}
+
+func inDays(n int) string {
+	if n == 1 {
+		return "1 day"
+	}
+	return strconv.Itoa(n) + " days"
 }
 
 // share gives a share as a cell; that of a hidden figure is hidden.
@@ -157,7 +164,7 @@ func releasesPanel(answer collector.Versions) panel {
 		}
 		half, released := "not yet", any("–")
 		if release.HalfAfter != nil {
-			half = strconv.Itoa(*release.HalfAfter) + " days"
+			half = inDays(*release.HalfAfter)
 		}
 		if release.Released != 0 {
 			released = release.Released
