@@ -43,15 +43,23 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	since, held := today-longestWindow, today-f.retentionDays()
 	s := v.seal()
 	active := bits.Union(older.active, f.recent(Range{From: max(r.From, since), To: r.To}))
-	running := f.running(active)
 	answer := Issues{Range: r, Issues: []Issue{}}
+	type named struct {
+		*issue
+		affected *bits.Set
+		figure   Figure
+		count    uint64
+	}
+	var all []named
+	var faulty []*bits.Set
 	for id, is := range f.issues.byID {
-		affected, count := &bits.Set{}, older.happened[id]
-		affected.Or(older.issues[id])
+		var sets []*bits.Set
+		count := older.happened[id]
 		for day := max(r.From, since); day <= min(r.To, f.today); day++ {
-			affected.Or(is.days[day])
+			sets = append(sets, is.days[day])
 			count += is.counts[day]
 		}
+		affected := bits.Union(append(sets, older.issues[id])...) // the large one last: the others are joined without it
 		n := affected.Count()
 		if n == 0 && count == 0 {
 			continue
@@ -60,7 +68,11 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 		if figure == nil {
 			continue // an issue of few is not named
 		}
-		answer.Issues = append(answer.Issues, s.issue(f, is, affected, figure, count, running))
+		all, faulty = append(all, named{is, affected, figure, count}), append(faulty, affected)
+	}
+	running := f.running(active, bits.Union(faulty...))
+	for _, of := range all {
+		answer.Issues = append(answer.Issues, s.issue(f, of.issue, of.affected, of.figure, of.count, running))
 	}
 	slices.SortFunc(answer.Issues, func(a, b Issue) int {
 		return cmp.Or(cmp.Compare(*b.Affected, *a.Affected), cmp.Compare(a.ID, b.ID))
@@ -70,26 +82,28 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	return answer, nil
 }
 
-// A versionSet is the active installations that run a version.
+// A versionSet is the active installations that run a version: how many, and the faulty ones of them.
 type versionSet struct {
 	version string
-	set     *bits.Set
 	count   uint64
+	faulty  *bits.Set
 }
 
-// running splits installations by version, the newest first.
-func (f *fleet) running(active *bits.Set) []versionSet {
+// running splits the active installations by version, the newest first. Few have faults as a rule, and are then cheap to split
+// once more by fault.
+func (f *fleet) running(active, faulty *bits.Set) []versionSet {
 	d := f.dims.get(DimVersion)
 	if d == nil {
 		return nil
 	}
+	faulty = bits.Intersection(active, faulty)
 	var sets []versionSet
 	for i, text := range d.values {
 		if text == "" {
 			continue
 		}
-		if set := bits.Intersection(active, d.sets[i]); set.Count() > 0 {
-			sets = append(sets, versionSet{text, set, set.Count()})
+		if n := bits.CountBoth(active, d.sets[i]); n > 0 {
+			sets = append(sets, versionSet{text, n, bits.Intersection(faulty, d.sets[i])})
 		}
 	}
 	slices.SortFunc(sets, func(a, b versionSet) int { return compareNewest(a.version, b.version) })
@@ -107,7 +121,7 @@ func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, cou
 	}
 	newIn := f.newIn(is)
 	for _, v := range running {
-		n := bits.CountBoth(affected, v.set)
+		n := bits.CountBoth(affected, v.faulty)
 		if n == 0 {
 			continue
 		}
