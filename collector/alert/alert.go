@@ -15,6 +15,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector"
@@ -55,9 +56,10 @@ const (
 
 // A Watcher looks at the rules of all apps. Make it with [New]. It is safe for concurrent use.
 type Watcher struct {
-	c    Collector
-	log  *slog.Logger
-	send sender
+	c        Collector
+	log      *slog.Logger
+	send     sender
+	changing sync.Mutex // held while a configuration is read, changed and stored
 }
 
 // New makes a watcher; it does nothing before Run. A nil logger discards.
@@ -83,16 +85,24 @@ func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, err
 	return config, json.Unmarshal(data, &config)
 }
 
-// SetConfig checks a configuration and stores it. A secret that is Kept stays what it is.
-func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, config Config) error {
-	if err := config.Validate(); err != nil {
-		return err
-	}
-	config = config.copied()
+// Change lets a function change the configuration of an app, with Kept in the place of secrets, checks what comes out, and
+// stores it. A secret that is still Kept stays what it is. When the function fails nothing changes. Changes wait for each other,
+// so that none is lost.
+func (w *Watcher) Change(ctx context.Context, app collector.AppNum, change func(*Config) error) error {
+	w.changing.Lock()
+	defer w.changing.Unlock()
 	stored, err := w.config(ctx, app)
 	if err != nil {
 		return err
 	}
+	config := stored.masked()
+	if err := change(&config); err != nil {
+		return err
+	}
+	if err := config.Validate(); err != nil {
+		return err
+	}
+	config = config.copied() // secrets are put into it
 	if err := config.keep(stored); err != nil {
 		return err
 	}

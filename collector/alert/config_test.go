@@ -2,8 +2,11 @@ package alert_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/collector/alert"
@@ -79,6 +82,33 @@ func TestBadConfigs(t *testing.T) {
 	}
 	if err := w.Test(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "no target") {
 		t.Errorf("a test without a target: got %v", err)
+	}
+}
+
+// Several who change a configuration at once change all of it, and one who fails changes nothing.
+func TestChange(t *testing.T) {
+	f := newFake()
+	w := alert.New(f, nil)
+	var wg sync.WaitGroup
+	for i := range alert.MaxTargets {
+		wg.Go(func() {
+			err := w.Change(t.Context(), 1, func(c *alert.Config) error {
+				runtime.Gosched() // the others shall come in between, if they can
+				c.Webhooks = append(c.Webhooks, alert.Webhook{URL: fmt.Sprintf("https://%d.example/", i)})
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	gone := errors.New("gone")
+	if err := w.Change(t.Context(), 1, func(c *alert.Config) error { c.Webhooks = nil; return gone }); !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
+	}
+	if c, err := w.Config(t.Context(), 1); err != nil || len(c.Webhooks) != alert.MaxTargets {
+		t.Errorf("got %d webhooks, %v, want %d", len(c.Webhooks), err, alert.MaxTargets)
 	}
 }
 

@@ -16,6 +16,11 @@ func (w *Watcher) SetTransport(t http.RoundTripper) { w.send.client.Transport = 
 // SetRoots sets the authorities that mail servers are checked against.
 func (w *Watcher) SetRoots(pool *x509.CertPool) { w.send.roots = pool }
 
+// SetConfig replaces a configuration.
+func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, config Config) error {
+	return w.Change(ctx, app, func(c *Config) error { *c = config; return nil })
+}
+
 // SetJSON is SetConfig with what a configuration is stored as.
 func (w *Watcher) SetJSON(ctx context.Context, app collector.AppNum, text string) error {
 	var config Config

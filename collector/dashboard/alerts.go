@@ -16,9 +16,9 @@ import (
 
 // Alerts is what the settings page shows and changes of alerts; a [alert.Watcher] is one.
 type Alerts interface {
-	// Config gives the configuration of an app without its secrets, and SetConfig checks and stores one.
+	// Config gives the configuration of an app without its secrets. Change lets a function change it, checks and stores it.
 	Config(ctx context.Context, app collector.AppNum) (alert.Config, error)
-	SetConfig(ctx context.Context, app collector.AppNum, config alert.Config) error
+	Change(ctx context.Context, app collector.AppNum, change func(*alert.Config) error) error
 	// Test sends a test to all targets of an app.
 	Test(ctx context.Context, app collector.AppNum) error
 	// Status says in lines what fired last and what failed.
@@ -121,14 +121,7 @@ func (d *dashboard) postAlerts(r *http.Request, do string, app collector.AppNum)
 	case !known:
 		return false, nil
 	}
-	config, err := d.opts.Alerts.Config(r.Context(), app)
-	if err != nil {
-		return true, err
-	}
-	if err := change(r, &config); err != nil {
-		return true, err
-	}
-	return true, d.opts.Alerts.SetConfig(r.Context(), app, config)
+	return true, d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error { return change(r, c) })
 }
 
 // alertChanges are by the name of their form.
