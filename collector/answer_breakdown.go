@@ -199,7 +199,7 @@ func (c *Collector) Trend(ctx context.Context, app AppNum, dimension string, win
 
 // splitsOf gives the days of a range, and the splits of those that have one, in a window by its index.
 func (c *Collector) splitsOf(ctx context.Context, f *fleet, dimension string, r Range, window int) ([]dayOf, map[Day]splitOf, error) {
-	days, err := c.days(ctx, f, r)
+	days, err := c.days(ctx, f, r, f.tally)
 	if err != nil || len(days) == 0 {
 		return nil, nil, err
 	}

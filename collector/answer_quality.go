@@ -15,7 +15,7 @@ func (c *Collector) Quality(ctx context.Context, app AppNum, r Range) (Quality, 
 	if err := r.check(); err != nil {
 		return Quality{}, err
 	}
-	days, err := c.days(ctx, f, r)
+	days, err := c.days(ctx, f, r, f.tally)
 	if err != nil {
 		return Quality{}, err
 	}

@@ -52,14 +52,15 @@ func (f *fleet) began() Day {
 }
 
 // days gives the totals of the days in a range, from the first day of the app to today. The day that is counted now is in
-// it as it is at this moment; a closed day without a total is a gap.
-func (c *Collector) days(ctx context.Context, f *fleet, r Range) ([]dayOf, error) {
+// it as it is at this moment, with what now gives of it, which is total or tally of the fleet; a closed day without a total is a
+// gap.
+func (c *Collector) days(ctx context.Context, f *fleet, r Range, now func(Day) dayTotal) ([]dayOf, error) {
 	// The day may end meanwhile: what is open is looked at first, and its total then is as good.
 	f.mu.RLock()
 	today, first := f.today, f.began()
 	var open *dayTotal
 	if r.From <= today && today <= r.To {
-		t := f.total(today)
+		t := now(today)
 		open = &t
 	}
 	f.mu.RUnlock()
@@ -105,7 +106,7 @@ func (c *Collector) Series(ctx context.Context, app AppNum, r Range, v View) (Se
 	if err := r.check(); err != nil {
 		return Series{}, err
 	}
-	days, err := c.days(ctx, f, r)
+	days, err := c.days(ctx, f, r, f.total)
 	if err != nil {
 		return Series{}, err
 	}

@@ -43,7 +43,7 @@ func (c *Collector) Versions(ctx context.Context, app AppNum, r Range, v View) (
 	f.mu.RUnlock()
 	s := v.seal()
 	answer := Versions{Range: r, Releases: []Release{}, Moves: []Move{}}
-	days, err := c.days(ctx, f, r)
+	days, err := c.days(ctx, f, r, f.tally)
 	if err != nil {
 		return Versions{}, err
 	}

@@ -28,6 +28,9 @@ func (f *fleet) total(day Day) dayTotal {
 	return t
 }
 
+// tally gives those of the figures of a day that cost nothing: what was counted on it.
+func (f *fleet) tally(Day) dayTotal { return dayTotal{Counters: f.counters()} }
+
 // counters gives what was counted on the day, with the IDs that are no installations.
 func (f *fleet) counters() dayCounters {
 	var c dayCounters

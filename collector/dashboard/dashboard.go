@@ -73,6 +73,13 @@ type asset struct {
 	data, zipped []byte
 }
 
+// parse reads the templates.
+func (d *dashboard) parse() (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{
+		"asset": d.asset, "figure": figure, "rows": rows, "patterns": func() template.HTML { return chart.Patterns }, "shown": shown,
+	}).ParseFS(templateFiles, "templates/*.html")
+}
+
 // New makes the handler of all pages.
 func New(opts Options) (http.Handler, error) {
 	if opts.Collector == nil || opts.Access == nil {
@@ -87,9 +94,7 @@ func New(opts Options) (http.Handler, error) {
 		return nil, err
 	}
 	var err error
-	d.templates, err = template.New("").Funcs(template.FuncMap{
-		"asset": d.asset, "figure": figure, "patterns": func() template.HTML { return chart.Patterns }, "shown": shown,
-	}).ParseFS(templateFiles, "templates/*.html")
+	d.templates, err = d.parse()
 	if err != nil {
 		return nil, err
 	}

@@ -549,6 +549,23 @@ func figure(cell any, k int) template.HTML {
 	return template.HTML(template.HTMLEscapeString(visible(fmt.Sprint(cell)))) //nolint:gosec // escaped
 }
 
+// rows gives the body of a table. A year of days has thousands of cells, for which a template takes long.
+func rows(rows [][]any, k int) template.HTML {
+	var b strings.Builder
+	for _, row := range rows {
+		b.WriteString("<tr>")
+		for i, cell := range row {
+			if i == 0 {
+				b.WriteString(`<th scope="row">` + string(figure(cell, k)) + "</th>")
+			} else {
+				b.WriteString("<td>" + string(figure(cell, k)) + "</td>")
+			}
+		}
+		b.WriteString("</tr>\n")
+	}
+	return template.HTML(b.String()) //nolint:gosec // figure escapes
+}
+
 // visible replaces control characters, which neither a page nor a spreadsheet can show.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"html/template"
 	"math"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/collector"
-	"github.com/rollcall-dev/rollcall/collector/dashboard/chart"
 )
 
 func fig(n uint64) collector.Figure { return &n }
@@ -33,9 +31,7 @@ func states(n uint64) []collector.SeriesPoint {
 func draw(t *testing.T, p *pageData) string {
 	t.Helper()
 	d := &dashboard{names: map[string]string{"icon.svg": "i", "style.css": "s", "dashboard.js": "j"}}
-	templates, err := template.New("").Funcs(template.FuncMap{
-		"asset": d.asset, "figure": figure, "patterns": func() template.HTML { return chart.Patterns }, "shown": shown,
-	}).ParseFS(templateFiles, "templates/*.html")
+	templates, err := d.parse()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -159,13 +159,14 @@ func (s *Set) All() iter.Seq[uint32] {
 // Clone gives a copy, of which no chunk is dirty.
 func (s *Set) Clone() *Set {
 	c := &Set{}
-	c.Or(s)
-	c.dirty = nil
+	c.or(s, func(uint32) {})
 	return c
 }
 
 // Or adds all of other.
-func (s *Set) Or(other *Set) {
+func (s *Set) Or(other *Set) { s.or(other, s.touch) }
+
+func (s *Set) or(other *Set, touch func(chunk uint32)) {
 	if other == nil {
 		return
 	}
@@ -174,7 +175,7 @@ func (s *Set) Or(other *Set) {
 			continue
 		}
 		s.grow(uint32(i)).Or(o)
-		s.touch(uint32(i))
+		touch(uint32(i))
 	}
 }
 
@@ -188,13 +189,12 @@ func (s *Set) AndNot(other *Set) {
 	}
 }
 
-// Union gives a new set with all numbers of the sets.
+// Union gives a new set with all numbers of the sets, of which no chunk is dirty.
 func Union(sets ...*Set) *Set {
 	u := &Set{}
 	for _, s := range sets {
-		u.Or(s)
+		u.or(s, func(uint32) {})
 	}
-	u.dirty = nil
 	return u
 }
 
