@@ -53,13 +53,11 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	var all []named
 	var faulty []*bits.Set
 	for id, is := range f.issues.byID {
-		var sets []*bits.Set
 		count := older.happened[id]
 		for day := max(r.From, since); day <= min(r.To, f.today); day++ {
-			sets = append(sets, is.days[day])
 			count += is.counts[day]
 		}
-		affected := bits.Union(append(sets, older.issues[id])...) // the large one last: the others are joined without it
+		affected := bits.Union(older.issues[id], f.reported(is, Range{From: max(r.From, since), To: r.To}))
 		n := affected.Count()
 		if n == 0 && count == 0 {
 			continue

@@ -20,9 +20,8 @@ func (f *fleet) total(day Day) dayTotal {
 	}
 	lo, hi := f.newOn(day, day)
 	t.New = uint64(hi - lo)
-	_, before := f.before(day)
 	active := f.days[day]
-	t.Returning = bits.CountWithout(active, before) - active.CountRange(lo, hi)
+	t.Returning = bits.CountWithout(active, f.before(day)) - active.CountRange(lo, hi)
 	t.Lost = bits.CountWithout(f.days[day-lostAfter], windows[2])
 	t.MedianAge = f.medianAge(day, windows[2])
 	return t

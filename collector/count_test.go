@@ -384,11 +384,13 @@ func TestForgetKept(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		first := today()
 		r.sends(0, 6, "1.0")
+		r.reports(r.health(2, 1, time.Now(), "disk-full"))
 		for range 50 {
 			r.nextDay()
 			r.sends(5, 6, "1.0")
+			r.reports(r.health(5, 1, time.Now(), "disk-full"))
 		}
-		wants := func(what string, since collector.Day, want uint64) {
+		wants := func(what string, since collector.Day, want, faulty uint64) {
 			t.Helper()
 			issues, err := r.c.Issues(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, collector.View{})
 			if err != nil {
@@ -397,20 +399,27 @@ func TestForgetKept(t *testing.T) {
 			if issues.Denominator != want {
 				t.Errorf("%s: active since %s: got %d, want %d", what, since, issues.Denominator, want)
 			}
+			var affected uint64
+			for _, is := range issues.Issues {
+				affected += *is.Affected
+			}
+			if affected != faulty {
+				t.Errorf("%s: with a fault since %s: got %d, want %d", what, since, affected, faulty)
+			}
 		}
 		for range 2 {
-			wants("before", first, 6)
-			wants("before", first+1, 1)
+			wants("before", first, 6, 2)
+			wants("before", first+1, 1, 1)
 		}
 		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
 			t.Fatal(err)
 		}
-		wants("after", first, 5)
+		wants("after", first, 5, 1)
 		r.wants("28 days", r.point(today()).Active.Days28, 1)
 		if _, err := r.c.Forget(t.Context(), id(5)); err != nil {
 			t.Fatal(err)
 		}
-		wants("after another", first, 4)
+		wants("after another", first, 4, 0)
 		r.wants("28 days", r.point(today()).Active.Days28, 0)
 		r.nextDay()
 		r.sends(0, 1, "1.0")

@@ -15,8 +15,9 @@ const lostAfter = 28
 type past struct {
 	mu  sync.Mutex
 	day Day // that all of it is before; 0 is none
-	// windows are those of windowDays that end with day, without it, and before the lostAfter days before it.
-	windows [4]*bits.Set
+	// windows are those of windowDays that end with day, without it: of the installations that reported an issue, by its ID,
+	// and of the active ones by allActive. They are kept once they are asked for. before is the lostAfter days before day.
+	windows map[string][4]*bits.Set
 	before  *bits.Set
 	// older is of ranges before the days in memory, the one that was kept last at the end. Who has a place in reading reads one.
 	older   []*olderDays
@@ -25,15 +26,25 @@ type past struct {
 	forgets int
 }
 
+// allActive stands for the active installations among IDs of issues.
+const allActive = ""
+
 // forget takes installations out that are taken out of the days.
 func (p *past) forget(nums ...uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.day, p.windows, p.before = 0, [4]*bits.Set{}, nil
+	p.turn(0)
 	for i, o := range p.older {
 		p.older[i] = o.without(nums)
 	}
 	p.forgets++
+}
+
+// turn drops what is kept of a day, unless it is that day.
+func (p *past) turn(day Day) {
+	if p.day != day || day == 0 {
+		p.day, p.windows, p.before = day, make(map[string][4]*bits.Set), nil
+	}
 }
 
 // drop drops the ranges, when another day is counted: they were those of the day before, and what is purged is in them.
@@ -44,23 +55,28 @@ func (p *past) drop() {
 	p.forgets++
 }
 
-// recent gives the installations active in a range of days that are in memory. One that ends today is mostly a window.
-func (f *fleet) recent(r Range) *bits.Set {
+// recent gives the installations active in a range of days that are in memory.
+func (f *fleet) recent(r Range) *bits.Set { return f.union(allActive, f.days, r) }
+
+// reported gives the installations that reported an issue in a range of days that are in memory.
+func (f *fleet) reported(is *issue, r Range) *bits.Set { return f.union(is.ID, is.days, r) }
+
+// union joins the sets of a range of days. One that ends today is mostly a window.
+func (f *fleet) union(id string, sets map[Day]*bits.Set, r Range) *bits.Set {
 	u := &bits.Set{}
 	r.To = min(r.To, f.today)
 	if r.To == f.today {
-		before, _ := f.before(f.today)
+		kept := f.kept(id, sets, f.today)
 		for i, days := range slices.Backward(windowDays) {
 			if from := f.today - Day(days) + 1; from >= r.From {
-				u.Or(before[i])
-				u.Or(f.days[f.today])
+				u = bits.Union(kept[i], sets[f.today])
 				r.To = from - 1
 				break
 			}
 		}
 	}
 	for day := r.From; day <= r.To; day++ {
-		u.Or(f.days[day])
+		u.Or(sets[day])
 	}
 	return u
 }
@@ -100,31 +116,42 @@ func (p *past) keepOlder(o *olderDays, forgets int) {
 	}
 }
 
-// before gives what past has of a day, which is one of those in memory.
-func (f *fleet) before(day Day) (windows [4]*bits.Set, before *bits.Set) {
+// kept gives the windows that end with a day, which is one of those in memory, without that day.
+func (f *fleet) kept(id string, sets map[Day]*bits.Set, day Day) [4]*bits.Set {
 	p := &f.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.day != day {
+	p.turn(day)
+	windows, ok := p.windows[id]
+	if !ok {
 		u, from := &bits.Set{}, day-1
 		for i, days := range windowDays {
 			for ; from > day-Day(days); from-- {
-				u.Or(f.days[from])
+				u.Or(sets[from])
 			}
-			p.windows[i] = u.Clone()
-			if days == lostAfter {
-				p.before = bits.Union(u, f.days[day-lostAfter])
-			}
+			windows[i] = u.Clone()
 		}
-		p.day = day
+		p.windows[id] = windows
 	}
-	return p.windows, p.before
+	return windows
+}
+
+// before gives the installations active in the lostAfter days before a day.
+func (f *fleet) before(day Day) *bits.Set {
+	window := f.kept(allActive, f.days, day)[in28]
+	p := &f.past
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn(day)
+	if p.before == nil {
+		p.before = bits.Union(window, f.days[day-lostAfter])
+	}
+	return p.before
 }
 
 // windows gives the installations that were active in each of windowDays, up to and with day. They are not to be changed.
 func (f *fleet) windows(day Day) (sets [4]*bits.Set) {
-	before, _ := f.before(day)
-	for i, set := range before {
+	for i, set := range f.kept(allActive, f.days, day) {
 		sets[i] = bits.Union(set, f.days[day])
 	}
 	return sets
@@ -132,6 +159,5 @@ func (f *fleet) windows(day Day) (sets [4]*bits.Set) {
 
 // windowNow gives one of the windows, by its index in windowDays.
 func (f *fleet) windowNow(day Day, window int) *bits.Set {
-	before, _ := f.before(day)
-	return bits.Union(before[window], f.days[day])
+	return bits.Union(f.kept(allActive, f.days, day)[window], f.days[day])
 }
