@@ -42,7 +42,8 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	defer f.mu.RUnlock()
 	since, held := today-longestWindow, today-f.retentionDays()
 	s := v.seal()
-	active := bits.Union(older.active, f.recent(Range{From: max(r.From, since), To: r.To}))
+	inMemory := Range{From: max(r.From, since), To: min(r.To, f.today)}
+	active := bits.Union(older.active, f.recent(inMemory))
 	answer := Issues{Range: r, Issues: []Issue{}}
 	type named struct {
 		*issue
@@ -54,10 +55,10 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	var faulty []*bits.Set
 	for id, is := range f.issues.byID {
 		count := older.happened[id]
-		for day := max(r.From, since); day <= min(r.To, f.today); day++ {
+		for day := inMemory.From; day <= inMemory.To; day++ {
 			count += is.counts[day]
 		}
-		affected := bits.Union(older.issues[id], f.reported(is, Range{From: max(r.From, since), To: r.To}))
+		affected := bits.Union(older.issues[id], f.reported(is, inMemory))
 		n := affected.Count()
 		if n == 0 && count == 0 {
 			continue

@@ -13,12 +13,11 @@ const lostAfter = 28
 // A past keeps unions of the days before the one that is counted, which do not change while it is: so the figures of a day
 // cost few set operations however many days a window has. It locks itself, since answers share it.
 type past struct {
-	mu  sync.Mutex
-	day Day // that all of it is before; 0 is none
+	mu sync.Mutex
 	// windows are those of windowDays that end with day, without it: of the installations that reported an issue, by its ID,
-	// and of the active ones by allActive. They are kept once they are asked for. before is the lostAfter days before day.
+	// and of the active ones by allActive. They are kept once they are asked for.
+	day     Day
 	windows map[string][4]*bits.Set
-	before  *bits.Set
 	// older is of ranges before the days in memory, the one that was kept last at the end. Who has a place in reading reads one.
 	older   []*olderDays
 	reading chan struct{}
@@ -33,18 +32,11 @@ const allActive = ""
 func (p *past) forget(nums ...uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.turn(0)
+	p.windows = nil
 	for i, o := range p.older {
 		p.older[i] = o.without(nums)
 	}
 	p.forgets++
-}
-
-// turn drops what is kept of a day, unless it is that day.
-func (p *past) turn(day Day) {
-	if p.day != day || day == 0 {
-		p.day, p.windows, p.before = day, make(map[string][4]*bits.Set), nil
-	}
 }
 
 // drop drops the ranges, when another day is counted: they were those of the day before, and what is purged is in them.
@@ -64,7 +56,6 @@ func (f *fleet) reported(is *issue, r Range) *bits.Set { return f.union(is.ID, i
 // union joins the sets of a range of days. One that ends today is mostly a window.
 func (f *fleet) union(id string, sets map[Day]*bits.Set, r Range) *bits.Set {
 	u := &bits.Set{}
-	r.To = min(r.To, f.today)
 	if r.To == f.today {
 		kept := f.kept(id, sets, f.today)
 		for i, days := range slices.Backward(windowDays) {
@@ -121,7 +112,9 @@ func (f *fleet) kept(id string, sets map[Day]*bits.Set, day Day) [4]*bits.Set {
 	p := &f.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.turn(day)
+	if p.day != day || p.windows == nil {
+		p.day, p.windows = day, make(map[string][4]*bits.Set)
+	}
 	windows, ok := p.windows[id]
 	if !ok {
 		u, from := &bits.Set{}, day-1
@@ -138,15 +131,7 @@ func (f *fleet) kept(id string, sets map[Day]*bits.Set, day Day) [4]*bits.Set {
 
 // before gives the installations active in the lostAfter days before a day.
 func (f *fleet) before(day Day) *bits.Set {
-	window := f.kept(allActive, f.days, day)[in28]
-	p := &f.past
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.turn(day)
-	if p.before == nil {
-		p.before = bits.Union(window, f.days[day-lostAfter])
-	}
-	return p.before
+	return bits.Union(f.kept(allActive, f.days, day)[in28], f.days[day-lostAfter])
 }
 
 // windows gives the installations that were active in each of windowDays, up to and with day. They are not to be changed.

@@ -102,7 +102,7 @@ func (w *Watcher) Change(ctx context.Context, app collector.AppNum, change func(
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	config = config.copied() // secrets are put into it
+	config = config.copied() // what the function may hold on to gets no secrets
 	if err := config.keep(stored); err != nil {
 		return err
 	}

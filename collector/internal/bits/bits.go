@@ -159,14 +159,13 @@ func (s *Set) All() iter.Seq[uint32] {
 // Clone gives a copy, of which no chunk is dirty.
 func (s *Set) Clone() *Set {
 	c := &Set{}
-	c.or(s, func(uint32) {})
+	c.Or(s)
+	c.dirty = nil
 	return c
 }
 
 // Or adds all of other.
-func (s *Set) Or(other *Set) { s.or(other, s.touch) }
-
-func (s *Set) or(other *Set, touch func(chunk uint32)) {
+func (s *Set) Or(other *Set) {
 	if other == nil {
 		return
 	}
@@ -175,7 +174,7 @@ func (s *Set) or(other *Set, touch func(chunk uint32)) {
 			continue
 		}
 		s.grow(uint32(i)).Or(o)
-		touch(uint32(i))
+		s.touch(uint32(i))
 	}
 }
 
@@ -193,8 +192,9 @@ func (s *Set) AndNot(other *Set) {
 func Union(sets ...*Set) *Set {
 	u := &Set{}
 	for _, s := range sets {
-		u.or(s, func(uint32) {})
+		u.Or(s)
 	}
+	u.dirty = nil
 	return u
 }
 
