@@ -90,7 +90,7 @@ func (c *Collector) Survival(ctx context.Context, app AppNum, top int, v View) (
 	}
 	byVersion := make(map[string]map[Day]retentionRow)
 	var last Day
-	for r, err := range c.store.Records(ctx, kindSurvival, f.app.Num, firstEver, lastEver) {
+	for r, err := range c.store.Records(ctx, kindSurvival, f.num, firstEver, lastEver) {
 		if err != nil {
 			return Survival{}, err
 		}

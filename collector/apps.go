@@ -25,7 +25,7 @@ func newFleet(app App, today Day) *fleet {
 	return &fleet{
 		// It goes on growing after a restart.
 		revision: uint64(time.Now().UnixMicro()),
-		app:      app, key: app.Key, today: today, days: make(map[Day]*bits.Set),
+		app:      app, key: app.Key, num: app.Num, today: today, days: make(map[Day]*bits.Set),
 		established: &bits.Set{}, clones: &bits.Set{},
 		memory: make(map[Key]struct{}), excluded: make(map[Key]struct{}), touched: make(map[Num]struct{}),
 		releases: make(map[string]releaseRecord),
@@ -55,7 +55,7 @@ func (c *Collector) AddApp(ctx context.Context, app App) (App, error) {
 			if f.key == a.Key {
 				return fmt.Errorf("%w: %s", ErrAppExists, a.Key)
 			}
-			a.Num = max(a.Num, f.app.Num)
+			a.Num = max(a.Num, f.num)
 		}
 		a.Num++
 		b := &Batch{Records: []Record{
@@ -103,7 +103,7 @@ func (c *Collector) onlyLegacy(but *fleet) {
 func (c *Collector) adopt(f *fleet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fleets[f.app.Num] = f
+	c.fleets[f.num] = f
 	c.byKey[f.key] = f
 }
 
@@ -120,7 +120,7 @@ func (c *Collector) UpdateApp(ctx context.Context, app App) error {
 			return fmt.Errorf("%w: %s", ErrUnknownApp, app.Key)
 		}
 		a := app
-		a.Num, a.Created = f.app.Num, f.app.Created
+		a.Num, a.Created = f.num, f.app.Created
 		b := &Batch{Records: []Record{jsonRecord(RecordKey{Kind: kindApp, Name: a.Key}, a)}}
 		for _, other := range c.sorted() {
 			if a.Legacy && other != f && other.app.Legacy {

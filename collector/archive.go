@@ -138,7 +138,7 @@ func (c *Collector) mayImport(ctx context.Context, f *fleet) error {
 	if !empty {
 		return ErrNotEmpty
 	}
-	for _, err := range c.store.Records(ctx, kindTotal, f.app.Num, created, lastEver) {
+	for _, err := range c.store.Records(ctx, kindTotal, f.num, created, lastEver) {
 		if err == nil {
 			err = ErrNotEmpty
 		}
@@ -199,7 +199,7 @@ func (c *Collector) show(ctx context.Context, f *fleet, from Day, last []Record)
 
 // readArchived reads what a fleet has in memory of imported records.
 func (f *fleet) readArchived(ctx context.Context, store Store) error {
-	for r, err := range store.Records(ctx, kindIssue, f.app.Num, firstEver, lastEver) {
+	for r, err := range store.Records(ctx, kindIssue, f.num, firstEver, lastEver) {
 		if err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (f *fleet) readArchived(ctx context.Context, store Store) error {
 			return err
 		}
 	}
-	for r, err := range store.Records(ctx, kindRelease, f.app.Num, firstEver, lastEver) {
+	for r, err := range store.Records(ctx, kindRelease, f.num, firstEver, lastEver) {
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (c *Collector) checkpoint(ctx context.Context) error {
 
 // addRecords adds what changed of the bits and of what else is only in the journal.
 func (f *fleet) addRecords(b *Batch) {
-	app := f.app.Num
+	app := f.num
 	b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindOpen, App: app},
 		openDay{Today: f.today, Next: f.next, Counters: f.open}))
 	if n := len(f.first); n > 0 && f.first[n-1].Day == f.today {

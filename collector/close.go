@@ -52,7 +52,7 @@ func (c *Collector) closeDay(ctx context.Context, f *fleet, gap bool) error {
 
 // closing gives all that is written when the day is over.
 func (f *fleet) closing(gap bool) *Batch {
-	app, day := f.app.Num, f.today
+	app, day := f.num, f.today
 	b := &Batch{}
 	total := f.total(day)
 	total.Gap = gap
@@ -81,7 +81,7 @@ func (f *fleet) closing(gap bool) *Batch {
 func (f *fleet) splitRecords(day Day) []Record {
 	var records []Record
 	for name, s := range f.splits(day) {
-		records = append(records, jsonRecord(RecordKey{Kind: kindSplit, App: f.app.Num, Day: day, Name: name}, s))
+		records = append(records, jsonRecord(RecordKey{Kind: kindSplit, App: f.num, Day: day, Name: name}, s))
 	}
 	return records
 }
@@ -91,7 +91,7 @@ func (f *fleet) periodRecords(day Day, gap bool) []Record {
 	var records []Record
 	add := func(kind, name string, from Day, row retentionRow) {
 		row.Gap = gap && from == day || row.Gap
-		records = append(records, jsonRecord(RecordKey{Kind: kind, App: f.app.Num, Day: from, Name: name}, row))
+		records = append(records, jsonRecord(RecordKey{Kind: kind, App: f.num, Day: from, Name: name}, row))
 	}
 	for _, grain := range []Grain{GrainDay, GrainWeek, GrainMonth} {
 		if from, ends := grain.ends(day); ends {
@@ -183,7 +183,7 @@ func (c *Collector) reclaim(ctx context.Context, f *fleet) error {
 	b := &Batch{}
 	for _, i := range changed {
 		d := f.dims.dims[i]
-		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindDims, App: f.app.Num, Name: d.name}, d.record(i)))
+		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindDims, App: f.num, Name: d.name}, d.record(i)))
 	}
 	return c.commit(ctx, b)
 }
@@ -210,7 +210,7 @@ func (c *Collector) purge(ctx context.Context, f *fleet) error {
 	if err != nil || len(dropped) == 0 {
 		return err
 	}
-	for r, err := range c.store.Records(ctx, kindIssueBits, f.app.Num, firstEver, keep-1) {
+	for r, err := range c.store.Records(ctx, kindIssueBits, f.num, firstEver, keep-1) {
 		if err != nil {
 			return err
 		}
@@ -219,7 +219,7 @@ func (c *Collector) purge(ctx context.Context, f *fleet) error {
 	if err := c.subtractActive(ctx, f, away, keep); err != nil {
 		return err
 	}
-	gone := c.index.keysOf(f.app.Num, func(num Num) bool { return away.Has(uint32(num)) })
+	gone := c.index.keysOf(f.num, func(num Num) bool { return away.Has(uint32(num)) })
 	for len(gone) > 0 {
 		n := min(len(gone), maxPurge)
 		if err := c.dropInstallations(ctx, f, gone[:n], nil, false); err != nil {
@@ -255,7 +255,7 @@ func (c *Collector) subtractActive(ctx context.Context, f *fleet, away *bits.Set
 
 // eachBits reads the bits of a kind of a range of days from the store, a chunk of a day at a time.
 func (c *Collector) eachBits(ctx context.Context, f *fleet, kind string, r Range, take func(RecordKey, *bits.Set)) error {
-	for rec, err := range c.store.Records(ctx, kind, f.app.Num, r.From, r.To) {
+	for rec, err := range c.store.Records(ctx, kind, f.num, r.From, r.To) {
 		if err != nil {
 			return err
 		}
@@ -284,8 +284,8 @@ func (c *Collector) dropInstallations(ctx context.Context, f *fleet, gone []Iden
 	f.revision++
 	f.mu.Unlock()
 	b.DropIdentities = keys
-	addChunks(b, RecordKey{Kind: kindEver, App: f.app.Num, Name: "established/"}, f.established)
-	addChunks(b, RecordKey{Kind: kindEver, App: f.app.Num, Name: "clones/"}, f.clones)
+	addChunks(b, RecordKey{Kind: kindEver, App: f.num, Name: "established/"}, f.established)
+	addChunks(b, RecordKey{Kind: kindEver, App: f.num, Name: "clones/"}, f.clones)
 	if err := c.commit(ctx, b); err != nil {
 		// The sets are ahead of the store until this is done again: an installation that is going is not counted.
 		return err

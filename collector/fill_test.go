@@ -89,7 +89,7 @@ func (c *Collector) fillRecords(ctx context.Context, f *fleet, began Day) error 
 	}
 	splits := f.splitRecords(f.today)
 	for day := began; day < f.today; day++ {
-		b := &Batch{Records: []Record{jsonRecord(RecordKey{Kind: kindTotal, App: f.app.Num, Day: day}, total)}}
+		b := &Batch{Records: []Record{jsonRecord(RecordKey{Kind: kindTotal, App: f.num, Day: day}, total)}}
 		for _, r := range splits {
 			r.Day = day
 			b.Records = append(b.Records, r)

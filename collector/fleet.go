@@ -26,8 +26,9 @@ type fleet struct {
 	// mu is held for writing only while a commit that is durable already is applied, and while a day is closed.
 	mu  sync.RWMutex
 	app App
-	// key is the app's, which does not change.
+	// key and num are the app's, which do not change: they are read without mu.
 	key string
+	num AppNum
 	// revision grows with each change, for caches.
 	revision uint64
 

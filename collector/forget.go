@@ -50,7 +50,7 @@ func (f *fleet) heldToday(key Key) (Held, bool) {
 }
 
 func (c *Collector) held(ctx context.Context, f *fleet, num Num) (Held, error) {
-	row, _, err := c.store.Installation(ctx, f.app.Num, num)
+	row, _, err := c.store.Installation(ctx, f.num, num)
 	if err != nil {
 		return Held{}, err
 	}
@@ -92,7 +92,7 @@ func (c *Collector) held(ctx context.Context, f *fleet, num Num) (Held, error) {
 }
 
 func (c *Collector) faults(ctx context.Context, f *fleet, num Num) ([]fault, error) {
-	data, ok, err := c.store.Record(ctx, faultsKey(f.app.Num, num))
+	data, ok, err := c.store.Record(ctx, faultsKey(f.num, num))
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (c *Collector) olderChunks(ctx context.Context, f *fleet, kind, prefix stri
 ) error {
 	chunk := uint32(num) >> bits.ChunkBits
 	for day := first; day < end; day++ {
-		key := RecordKey{Kind: kind, App: f.app.Num, Day: day, Name: prefix + bits.ChunkName(chunk)}
+		key := RecordKey{Kind: kind, App: f.num, Day: day, Name: prefix + bits.ChunkName(chunk)}
 		data, ok, err := c.store.Record(ctx, key)
 		if err != nil {
 			return err
@@ -200,12 +200,12 @@ func (c *Collector) forget(ctx context.Context, f *fleet, key Key) (bool, error)
 		}
 	}
 	for day, set := range f.days {
-		take(set, RecordKey{Kind: kindActive, App: f.app.Num, Day: day}, "")
+		take(set, RecordKey{Kind: kindActive, App: f.num, Day: day}, "")
 	}
 	f.past.forget(uint32(num))
 	for id, is := range f.issues.byID {
 		for day, set := range is.days {
-			take(set, RecordKey{Kind: kindIssueBits, App: f.app.Num, Day: day}, id+"/")
+			take(set, RecordKey{Kind: kindIssueBits, App: f.num, Day: day}, id+"/")
 		}
 	}
 	if wasActive {
@@ -213,8 +213,8 @@ func (c *Collector) forget(ctx context.Context, f *fleet, key Key) (bool, error)
 	}
 	open := openDay{Today: f.today, Next: f.next, Counters: f.open}
 	f.mu.Unlock()
-	records = append(records, jsonRecord(RecordKey{Kind: kindOpen, App: f.app.Num}, open))
-	err = c.dropInstallations(ctx, f, []Identity{{Key: key, App: f.app.Num, Num: num}}, records, true)
+	records = append(records, jsonRecord(RecordKey{Kind: kindOpen, App: f.num}, open))
+	err = c.dropInstallations(ctx, f, []Identity{{Key: key, App: f.num, Num: num}}, records, true)
 	if err != nil {
 		return false, err
 	}

@@ -23,7 +23,7 @@ var errJournal = errors.New("entry of the journal cannot be read")
 
 func (fs *fleetStage) appendJournal(dst []byte) []byte {
 	dst = append(dst, journalVersion)
-	dst = binary.AppendUvarint(dst, uint64(fs.f.app.Num))
+	dst = binary.AppendUvarint(dst, uint64(fs.f.num))
 	dst = binary.AppendVarint(dst, int64(fs.f.today))
 	dst = binary.AppendUvarint(dst, uint64(len(fs.identities)))
 	dst = appendNums(dst, slices.Sorted(maps.Keys(fs.active)))

@@ -198,7 +198,7 @@ func (l *Loader) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	l.s.fleets[l.f.app.Num] = l.fs
+	l.s.fleets[l.f.num] = l.fs
 	l.s.apply()
 	for _, row := range b.PutInstallations {
 		l.keep(row)

@@ -103,7 +103,7 @@ func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *old
 	if err != nil {
 		return nil, err
 	}
-	for rec, err := range c.store.Records(ctx, kindIssueDay, f.app.Num, r.From, r.To) {
+	for rec, err := range c.store.Records(ctx, kindIssueDay, f.num, r.From, r.To) {
 		if err != nil {
 			return nil, err
 		}

@@ -69,3 +69,40 @@ func TestOlderDays(t *testing.T) {
 		}
 	})
 }
+
+// The settings of an app can be changed while its days are read from the store; the race detector looks on.
+func TestSettingsChangeDuringAnswers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		first := today()
+		for range 50 {
+			r.sends(0, 1, "1.0")
+			r.nextDay()
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n := range 20 {
+				app := r.app
+				app.Retention = 400 + n
+				if err := r.c.UpdateApp(t.Context(), app); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for n := range collector.Day(20) {
+			// Each is another range, of which nothing is kept.
+			asked := collector.Range{From: first, To: first + n}
+			if _, err := r.c.Issues(t.Context(), r.app.Num, asked, collector.View{}); err != nil {
+				t.Error(err)
+			}
+			if _, err := r.c.Retention(t.Context(), r.app.Num, collector.GrainWeek, asked, collector.View{}); err != nil {
+				t.Error(err)
+			}
+			if _, err := r.c.Trend(t.Context(), r.app.Num, collector.DimVersion, 28, asked, 3, collector.View{}); err != nil {
+				t.Error(err)
+			}
+		}
+		<-done
+	})
+}

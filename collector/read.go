@@ -52,14 +52,14 @@ func (c *Collector) read(ctx context.Context) error {
 
 func (f *fleet) read(ctx context.Context, store Store) error {
 	var open openDay
-	data, ok, err := store.Record(ctx, RecordKey{Kind: kindOpen, App: f.app.Num})
+	data, ok, err := store.Record(ctx, RecordKey{Kind: kindOpen, App: f.num})
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return fmt.Errorf("app %s has no day", f.key)
 	}
-	if err := decodeRecord(Record{RecordKey{Kind: kindOpen, App: f.app.Num}, data}, &open); err != nil {
+	if err := decodeRecord(Record{RecordKey{Kind: kindOpen, App: f.num}, data}, &open); err != nil {
 		return err
 	}
 	f.today, f.next, f.open = open.Today, open.Next, open.Counters
@@ -68,7 +68,7 @@ func (f *fleet) read(ctx context.Context, store Store) error {
 		if err != nil {
 			return
 		}
-		for r, failed := range store.Records(ctx, kind, f.app.Num, from, to) {
+		for r, failed := range store.Records(ctx, kind, f.num, from, to) {
 			if err = failed; err != nil {
 				return
 			}

@@ -45,7 +45,7 @@ func closed[T any](ctx context.Context, c *Collector, f *fleet, kind, name strin
 	if r.To < r.From {
 		return found, nil
 	}
-	key := shelfKey{f.app.Num, kind, name}
+	key := shelfKey{f.num, kind, name}
 	from := c.shelf.take(key, f, created, r, func(day Day, value any) { found[day] = value.(T) })
 	fresh, sizes := make(map[Day]any), make(map[Day]int)
 	read := func(record Record) error {
@@ -59,7 +59,7 @@ func closed[T any](ctx context.Context, c *Collector, f *fleet, kind, name strin
 		}
 		return nil
 	}
-	if err := c.each(ctx, RecordKey{Kind: kind, App: f.app.Num, Name: name}, Range{From: from, To: r.To}, read); err != nil {
+	if err := c.each(ctx, RecordKey{Kind: kind, App: f.num, Name: name}, Range{From: from, To: r.To}, read); err != nil {
 		return nil, err
 	}
 	c.shelf.put(key, f, created, from, r.To, today-settled, fresh, sizes)

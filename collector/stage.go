@@ -168,9 +168,9 @@ func (fs *fleetStage) add(s *stage, key Key, st state, version string) error {
 		return ErrNewLimit
 	}
 	st.first = fs.terms.firstVersion(version)
-	fs.identities = append(fs.identities, Identity{Key: key, App: f.app.Num, Num: num})
+	fs.identities = append(fs.identities, Identity{Key: key, App: f.num, Num: num})
 	fs.states[num] = &stagedState{state: st}
-	s.refs[key] = ref{f.app.Num, num}
+	s.refs[key] = ref{f.num, num}
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (fs *fleetStage) change(ctx context.Context, from rows, num Num, st state) 
 	if staged != nil {
 		old = &staged.state
 	} else {
-		row, ok, err := from.Installation(ctx, fs.f.app.Num, num)
+		row, ok, err := from.Installation(ctx, fs.f.num, num)
 		if err != nil {
 			return false, err
 		}
@@ -324,7 +324,7 @@ func (s *stage) batch() *Batch {
 
 // addRows adds all to the batch but the journal.
 func (fs *fleetStage) addRows(b *Batch) {
-	app := fs.f.app.Num
+	app := fs.f.num
 	b.PutIdentities = append(b.PutIdentities, fs.identities...)
 	for num, st := range fs.states {
 		b.PutInstallations = append(b.PutInstallations, Installation{App: app, Num: num, State: st.encode(nil)})

@@ -181,7 +181,7 @@ func TestResetKilledReal(t *testing.T) {
 	s.write(filepath.Base(s.anchor), otherID+"\n")
 	h := s.host()
 	h.start()
-	h.await("the anchor follows", func(installid.Status) bool { return s.anchorNow() == knownID })
+	h.await("the anchor follows", func(st installid.Status) bool { return s.anchorNow() == knownID && atRest(st) })
 	h.exit()
 	h.wantLog(lineStarted(true))
 	s.wantConfig(s.before)
