@@ -41,42 +41,44 @@ export async function otherMedia({ url, open }) {
 
 // Telemetry is granted and denied by buttons alone.
 export async function withoutJavaScript({ url, open }) {
-  const { page, ...tab } = await open(url, { javaScriptEnabled: false });
+  const tab = await open(url, { javaScriptEnabled: false });
+  const { page } = tab;
   await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
   assert.ok(!(await page.getByText('Copy').isVisible()), 'the copy button can do nothing');
-  await page.getByRole('button', { name: 'Grant telemetry' }).click();
+  await tab.follow(page.getByRole('button', { name: 'Grant telemetry' }));
   await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
   await page.getByRole('heading', { name: 'A heartbeat is sent once a day' }).waitFor();
-  await page.getByRole('button', { name: 'Grant health reports' }).click();
+  await tab.follow(page.getByRole('button', { name: 'Grant health reports' }));
   await page.getByRole('status').filter({ hasText: 'health reports are granted' }).waitFor();
-  await page.getByRole('button', { name: 'Send a heartbeat now' }).click();
+  await tab.follow(page.getByRole('button', { name: 'Send a heartbeat now' }));
   await page.getByRole('status').filter({ hasText: 'has accepted the heartbeat' }).waitFor();
   await page.getByText('Byte for byte').first().click();
   assert.ok(await page.getByText('"schema":1').first().isVisible());
-  await page.getByRole('button', { name: 'Deny telemetry' }).click();
+  await tab.follow(page.getByRole('button', { name: 'Deny telemetry' }));
   await page.getByRole('status').filter({ hasText: 'telemetry is denied' }).waitFor();
-  assert.deepEqual(tab.wrong, []);
+  tab.clean();
 }
 
 // A new ID, and to be forgotten, each after a question.
 export async function confirmed({ url, open }) {
-  const { page, ...tab } = await open(url, { javaScriptEnabled: false });
+  const tab = await open(url, { javaScriptEnabled: false });
+  const { page } = tab;
   const id = page.locator('#installation-id');
   const first = await id.textContent();
-  await page.getByRole('link', { name: 'Make a new ID' }).click();
-  await page.getByRole('link', { name: 'Cancel' }).click();
+  await tab.follow(page.getByRole('link', { name: 'Make a new ID' }));
+  await tab.follow(page.getByRole('link', { name: 'Cancel' }));
   assert.equal(await id.textContent(), first);
-  await page.getByRole('link', { name: 'Make a new ID' }).click();
-  await page.getByRole('button', { name: 'Make a new ID' }).click();
+  await tab.follow(page.getByRole('link', { name: 'Make a new ID' }));
+  await tab.follow(page.getByRole('button', { name: 'Make a new ID' }));
   await page.getByRole('status').filter({ hasText: 'A new installation ID' }).waitFor();
   const second = await id.textContent();
   assert.notEqual(second, first);
-  await page.getByRole('link', { name: 'Have this installation forgotten' }).click();
-  await page.getByRole('button', { name: 'Forget this installation' }).click();
+  await tab.follow(page.getByRole('link', { name: 'Have this installation forgotten' }));
+  await tab.follow(page.getByRole('button', { name: 'Forget this installation' }));
   await page.getByRole('status').filter({ hasText: 'has deleted this installation' }).waitFor();
   assert.notEqual(await id.textContent(), second);
   await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
-  assert.deepEqual(tab.wrong, []);
+  tab.clean();
 }
 
 // The switch without a mouse, with its focus in sight.
@@ -87,17 +89,17 @@ export async function keyboard({ url, open }) {
   const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
   assert.equal(outline, 'solid', 'the focus cannot be seen');
   await tab.screenshot('focus');
-  await page.keyboard.press('Enter');
+  await tab.follow('Enter');
   await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
   assert.match(await page.title(), /^✓ Granted – Telemetry/);
   assert.equal(new URL(page.url()).search, '', 'the outcome stays in the address');
   await tabTo(page, 'Deny telemetry');
-  await page.keyboard.press('Space');
+  await tab.follow('Space');
   await page.getByRole('status').filter({ hasText: 'telemetry is denied' }).waitFor();
   await page.reload();
   assert.equal(await page.title(), 'Telemetry – Example Server', 'a reload shows the outcome again');
   await tabTo(page, 'Grant telemetry');
-  await page.keyboard.press('Enter');
+  await tab.follow('Enter');
   await page.getByRole('heading', { name: 'A heartbeat is sent once a day' }).waitFor();
   tab.clean();
 }
@@ -131,7 +133,7 @@ export async function overTheNetwork({ url, lanName, open }) {
   assert.equal(await page.evaluate(() => window.isSecureContext), false);
   await page.getByRole('button', { name: 'Copy the installation ID' }).click();
   await page.getByRole('status').filter({ hasText: 'Copied.' }).waitFor();
-  await page.getByRole('button', { name: 'Grant telemetry' }).click();
+  await tab.follow(page.getByRole('button', { name: 'Grant telemetry' }));
   await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
   tab.clean();
 }
@@ -139,7 +141,8 @@ export async function overTheNetwork({ url, lanName, open }) {
 // A page of another origin can neither read nor change anything, nor show the page as its own; a link on it leads to the
 // page after one more click.
 export async function otherSites({ url, foreign, open }) {
-  const { page } = await open(foreign);
+  const tab = await open(foreign);
+  const { page } = tab;
   const read = await page.evaluate((target) => fetch(target).then((r) => r.text(), () => 'refused'), url);
   assert.equal(read, 'refused');
   const blind = await page.evaluate((target) => fetch(`${target}consent`, {
@@ -154,8 +157,8 @@ export async function otherSites({ url, foreign, open }) {
   assert.equal((await answer).status(), 403);
 
   await page.goto(foreign);
-  await page.getByRole('link', { name: 'The page' }).click();
+  await tab.follow(page.getByRole('link', { name: 'The page' }));
   await page.getByRole('heading', { name: 'Opened from another site' }).waitFor();
-  await page.getByRole('link', { name: 'Open the page' }).click();
+  await tab.follow(page.getByRole('link', { name: 'Open the page' }));
   await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
 }

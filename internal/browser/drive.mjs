@@ -55,6 +55,15 @@ class Tab {
     assert.deepEqual(this.wrong, []);
   }
 
+  // follow clicks on what leads to another page, or presses the key that does, and waits until the whole page is there:
+  // one that is left while it loads is a failed request, and what is counted on it is a part of it.
+  async follow(target) {
+    await Promise.all([
+      this.page.waitForEvent('load'),
+      typeof target === 'string' ? this.page.keyboard.press(target) : target.click(),
+    ]);
+  }
+
   // accessible checks the page with axe: by all of its rules, or by some.
   async accessible(what, rules) {
     if (await this.page.evaluate(() => !window.axe)) await this.page.evaluate(axe);
