@@ -43,6 +43,18 @@ func (c *Collector) Today(app AppNum) (today, since Day, err error) {
 	return f.today, f.began(), nil
 }
 
+// Reported tells whether an app has ever counted an installation, even if it is forgotten by now. IDs that are not
+// persisted, development versions, and totals that were imported are no installations.
+func (c *Collector) Reported(app AppNum) (bool, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return false, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return len(f.first) > 0, nil
+}
+
 // began gives the first day of which there are figures: that on which the app was added, or the first one loaded.
 func (f *fleet) began() Day {
 	if len(f.first) > 0 {

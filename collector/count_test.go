@@ -136,6 +136,35 @@ func TestInMemory(t *testing.T) {
 	})
 }
 
+// Whether anything was ever counted outlives restarts and deletions.
+func TestReported(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		wants := func(what string, want bool) {
+			t.Helper()
+			if got, err := r.c.Reported(r.app.Num); err != nil || got != want {
+				t.Errorf("%s: got %v, %v, want %v", what, got, err, want)
+			}
+		}
+		h := r.heartbeat(1, "1.0")
+		h.Heartbeat.IDPersistence = report.InMemory
+		r.send(h)
+		wants("in memory", false)
+		r.sends(2, 3, "1.0")
+		wants("counted", true)
+		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
+			t.Fatal(err)
+		}
+		wants("forgotten", true)
+		r.nextDay()
+		r.crash()
+		wants("after a crash", true)
+		if _, err := r.c.Reported(r.app.Num + 1); err == nil {
+			t.Error("no error for an app that does not exist")
+		}
+	})
+}
+
 func TestDevelopmentExcluded(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {

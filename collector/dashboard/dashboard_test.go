@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/collector"
@@ -170,12 +171,65 @@ func TestPages(t *testing.T) {
 					}
 				}
 			}
-			overview := s.get("/a/app/overview", token, http.StatusOK)
-			if has := strings.Contains(overview, "No installation has reported yet"); has == filled {
-				t.Errorf("the command for the first heartbeat: %v", has)
+			for _, page := range []string{"overview", "versions", "retention", "features", "health"} {
+				body := s.get("/a/app/"+page, token, http.StatusOK)
+				if has := strings.Contains(body, "No installation has reported yet"); has == filled {
+					t.Errorf("%s has the command for the first heartbeat: %v", page, has)
+				}
+				if has := strings.Contains(body, "<table"); has != filled {
+					t.Errorf("%s has figures: %v", page, has)
+				}
 			}
 		})
 	}
+}
+
+// The command for the first heartbeat stays until one was counted, however long that takes, and in whatever way.
+func TestFirstHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		app, err := c.AddApp(t.Context(), collector.App{Key: "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keeper := access.New(c)
+		token, err := keeper.Add(t.Context(), "reader", access.Read, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, err := dashboard.New(dashboard.Options{Collector: c, Access: keeper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wants := func(what string, want bool) {
+			t.Helper()
+			for _, page := range []string{"overview", "health"} {
+				r := httptest.NewRequest("GET", "/a/app/"+page, nil)
+				r.Header.Set("Authorization", "Bearer "+token)
+				w := httptest.NewRecorder()
+				pages.ServeHTTP(w, r)
+				if has := strings.Contains(w.Body.String(), "curl --json"); w.Code != http.StatusOK || has != want {
+					t.Errorf("%s, %s: status %d, has the command: %v, want %v", what, page, w.Code, has, want)
+				}
+			}
+		}
+		wants("on the first day", true)
+		time.Sleep(100 * time.Hour)
+		wants("days later", true)
+		if _, err := c.Heartbeat(t.Context(), collector.Received{App: app.Num, Heartbeat: report.Heartbeat{
+			Schema: 1, App: "app", InstallationID: "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a", IDPersistence: report.InMemory,
+			SentAt: time.Now(), Version: "1.0",
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		wants("with an ID that is not persisted", false)
+		time.Sleep(24 * time.Hour)
+		wants("a day after that", false)
+	})
 }
 
 // What is wrong in an address is said, and is no server error.

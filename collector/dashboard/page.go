@@ -407,9 +407,54 @@ func (d *dashboard) page(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	if p, _, ok := d.build(w, r); ok {
-		d.render(w, r, http.StatusOK, "page.html", p)
+	p, v, ok := d.build(w, r)
+	if !ok {
+		return
 	}
+	if err := d.begin(r, v, p); err != nil {
+		d.explain(w, r, err)
+		return
+	}
+	d.render(w, r, http.StatusOK, "page.html", p)
+}
+
+// begin replaces the empty panels of an app of which nothing was ever counted by what sends the first heartbeat. The
+// quality of the data stays: it says why heartbeats are refused.
+func (d *dashboard) begin(r *http.Request, v view, p *pageData) error {
+	if reported, err := d.c.Reported(v.app.Num); err != nil || reported || v.page == "quality" {
+		return err
+	}
+	ctx, cancel := withTimeout(r)
+	defer cancel()
+	all, err := d.c.Series(ctx, v.app.Num, clamp(collector.Range{From: v.since, To: v.today}), v.view)
+	if err != nil || !empty(all.Points) {
+		return err
+	}
+	p.Start = &start{d.command(r, v)}
+	p.Tiles, p.Choices, p.Panels, p.Ranges = nil, nil, nil, nil
+	return nil
+}
+
+func empty(points []collector.SeriesPoint) bool {
+	for _, point := range points {
+		for _, f := range []collector.Figure{point.Active.Day, point.Active.Days28, point.InMemory, point.Excluded} {
+			if f == nil || *f > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// command is what sends a heartbeat to an app.
+func (d *dashboard) command(r *http.Request, v view) string {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return fmt.Sprintf(`curl --json '{"schema":1,"app":"%s","installation_id":"'$(cat /proc/sys/kernel/random/uuid)'",`+
+		`"id_persistence":"persisted","sent_at":"'$(date -u +%%Y-%%m-%%dT%%H:%%M:%%SZ)'","version":"1.0.0"}' %s://%s/v1/heartbeat`,
+		v.app.Key, scheme, r.Host)
 }
 
 // download gives the table of one panel.
