@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a script waits for what has to come, on the slowest of days.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // script is what the commands of one script share.
 type script struct {

@@ -136,7 +136,7 @@ func (b *lockedBuffer) String() string {
 // await waits until enough holds.
 func await(t *testing.T, what string, enough func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !enough(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !enough(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

@@ -14,7 +14,7 @@ import (
 
 const (
 	// patience is how long anything is waited for that should happen at some time.
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 	// startBound is within what a start with scaled limits returns, which by itself takes about a second, or ten with the
 	// race detector.
 	startBound = 20 * time.Second

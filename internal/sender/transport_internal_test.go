@@ -102,8 +102,8 @@ func (r *rig) succeeds(s *Sender) {
 }
 
 const (
-	// patience is for a machine that has much to do.
-	patience = 3 * time.Second
+	// patience is for a machine that has much to do. It is less than connectTimeout, so what waits for that is found out.
+	patience = 8 * time.Second
 	accepted = "HTTP/1.1 202 Accepted\r\n"
 	// second stands for one, as the limits are scaled.
 	second = 10 * time.Millisecond
