@@ -104,7 +104,11 @@ func (s *send) print(cmd *cobra.Command, err error) error {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "accepted by the collector")
 		return err
 	case errors.Is(err, rollcall.ErrWithheld):
-		return withHint(err, "rollcall preview shows what would be sent; rollcall enable grants it")
+		hint := "rollcall preview shows what would be sent; rollcall enable grants it"
+		if s.reporting.hostVersion == "" {
+			hint += ", and --host-version names the version to count"
+		}
+		return withHint(err, "%s", hint)
 	case errors.Is(err, rollcall.ErrNoEndpoint):
 		return withHint(err, "name one with --endpoint, and the host with --app")
 	case errors.Is(err, rollcall.ErrNoID):
