@@ -227,7 +227,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) send(ctx context.Context, due time.Time, health bool, body []byte) {
 	for attempt := 1; ; attempt++ {
 		answer, err := w.conn.Send(ctx, health, body)
-		if errors.Is(err, errNotSent) && ctx.Err() != nil {
+		if errors.Is(err, errNotSent) && over(ctx) {
 			return // the end came before the report
 		}
 		again := err != nil || answer.Status == 503 || answer.Status == 429
@@ -251,6 +251,13 @@ func (w *worker) send(ctx context.Context, due time.Time, health bool, body []by
 		w.result.Retried++
 		due = time.Now()
 	}
+}
+
+// over tells whether a context has ended, or is about to: a connection that is being opened ends by the same deadline, and
+// may do so a moment before.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 func (w *worker) gaveUp(answer Answer, err error) {

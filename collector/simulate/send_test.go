@@ -142,14 +142,15 @@ func TestSendTriesAgain(t *testing.T) {
 	}
 }
 
+func endless(int) simulate.Source {
+	return func(buf []byte) (bool, []byte, bool) { return false, append(buf, "{}"...), true }
+}
+
 // TestSendEnds holds that rate, duration and context end the sending.
 func TestSendEnds(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer web.Close()
-	endless := func(int) simulate.Source {
-		return func(buf []byte) (bool, []byte, bool) { return false, append(buf, "{}"...), true }
-	}
 	began := time.Now()
 	result, err := simulate.Sending{Endpoint: web.URL, Connections: 2, Rate: 50, Duration: 300 * time.Millisecond}.Run(t.Context(), endless)
 	if err != nil {
