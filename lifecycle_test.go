@@ -224,7 +224,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestRunEnds while all of the disk hangs: at once.
+// TestRunEnds while all of the disk hangs: at once, but for the moment in which an operation that has just begun could end.
 func TestRunEnds(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestRunEnds(t *testing.T) {
 			if err := r.make().Run(ctx); err != nil {
 				t.Error(err)
 			}
-			if d := time.Since(r.log.begin); d != after {
+			if d := time.Since(r.log.begin); d < after || d > after+100*time.Millisecond {
 				t.Errorf("Run took %v, want %v", d, after)
 			}
 		})
