@@ -488,9 +488,9 @@ func TestReportingWithdrawn(t *testing.T) {
 			begun, gone := s.hang("/v1/heartbeat")
 			result := make(chan error, 1)
 			go func() { result <- service.SendNow(t.Context()) }()
-			within(t, "the request", begun)
+			within(t, someTime, "the request", begun)
 			withdraw(t, s, service)
-			within(t, "the end of the request", gone)
+			within(t, atOnce, "the end of the request", gone)
 			if err := <-result; !errors.Is(err, rollcall.ErrWithheld) {
 				t.Errorf("SendNow: got %v, want %v", err, rollcall.ErrWithheld)
 			}
@@ -586,9 +586,9 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 			begun, gone := s.hang("/v1/health")
 			result := make(chan error, 1)
 			go func() { result <- service.SendNow(t.Context()) }()
-			within(t, "the health report", begun)
+			within(t, someTime, "the health report", begun)
 			withdraw(t, s, service)
-			within(t, "its end", gone)
+			within(t, atOnce, "its end", gone)
 			if err := <-result; err != nil {
 				t.Errorf("got %v, want none: the heartbeat was accepted", err)
 			}
@@ -610,7 +610,7 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 		})
 		result := make(chan error, 1)
 		go func() { result <- service.SendNow(t.Context()) }()
-		within(t, "the heartbeat", begun)
+		within(t, someTime, "the heartbeat", begun)
 		if err := service.SetHealthConsent(t.Context(), false); err != nil {
 			t.Error(err)
 		}
@@ -671,13 +671,13 @@ func TestReportingDenialWhileDiskHangs(t *testing.T) {
 	service := s.start(func(c *rollcall.Config) { *c = c.On(disk); c.ConfigPath = configPath })
 	begun, gone := s.hang("/v1/heartbeat")
 	go service.SendNow(t.Context())
-	within(t, "the request", begun)
+	within(t, someTime, "the request", begun)
 	disk.Inject(faultfs.Rule{Hang: true, Name: configPath})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	denying := make(chan error, 1)
 	go func() { denying <- service.SetConsent(ctx, false) }()
-	within(t, "the end of the request", gone)
+	within(t, atOnce, "the end of the request", gone)
 	cancel()
 	if err := <-denying; err == nil {
 		t.Error("saved to a disk that hangs")

@@ -102,7 +102,7 @@ func (s *site) start(change ...func(*rollcall.Config)) *rollcall.Service {
 
 func (s *site) stop(service *rollcall.Service) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), atOnce)
 	defer cancel()
 	if err := service.Stop(ctx); err != nil {
 		s.t.Errorf("Stop: %v", err)
@@ -264,17 +264,21 @@ func mutations(disk *faultfs.FS) []string {
 	return found
 }
 
-// patience is how long is waited for what should happen at once, on a machine that has much to do. An attempt to report
-// takes half as long again, so what waits for the end of one is found out.
-const patience = 20 * time.Second
+const (
+	// someTime is how long is waited for what has to come, on the slowest of days.
+	someTime = 2 * time.Minute
+	// atOnce is how long is waited for what should happen at once, on a machine that has much to do. An attempt to report
+	// takes half as long again, so what waits for the end of one is found out.
+	atOnce = 20 * time.Second
+)
 
 // within fails the test unless something happens soon.
-func within(t *testing.T, what string, happens <-chan struct{}) {
+func within(t *testing.T, limit time.Duration, what string, happens <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-happens:
-	case <-time.After(patience):
-		t.Fatalf("not within %v: %s", patience, what)
+	case <-time.After(limit):
+		t.Fatalf("not within %v: %s", limit, what)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestSendIfDueBudget(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	err := service.SendIfDue(ctx)
-	if d := time.Since(begin); d > patience {
+	if d := time.Since(begin); d > atOnce {
 		t.Errorf("took %v", d)
 	}
 	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != 0 {
@@ -372,13 +372,13 @@ func TestSendStop(t *testing.T) {
 		"request": func(t *testing.T, s *site, service *rollcall.Service) {
 			begun, _ := s.hang("/v1/heartbeat")
 			go service.SendNow(t.Context())
-			within(t, "the request", begun)
+			within(t, someTime, "the request", begun)
 		},
 		"health report": func(t *testing.T, s *site, service *rollcall.Service) {
 			service.ReportIssue(diskFull)
 			begun, _ := s.hang("/v1/health")
 			go service.SendNow(t.Context())
-			within(t, "the request", begun)
+			within(t, someTime, "the request", begun)
 		},
 		"waiting for the next attempt": func(t *testing.T, s *site, service *rollcall.Service) {
 			s.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true })
@@ -490,7 +490,7 @@ func TestForgetEndsReports(t *testing.T) {
 		if r.Method == http.MethodDelete {
 			select {
 			case <-gone:
-			case <-time.After(patience):
+			case <-time.After(atOnce):
 				t.Error("the heartbeat is still under way")
 			}
 			return false
@@ -501,7 +501,7 @@ func TestForgetEndsReports(t *testing.T) {
 		return true
 	})
 	go service.SendNow(t.Context())
-	within(t, "the heartbeat", begun)
+	within(t, someTime, "the heartbeat", begun)
 	if err := service.Forget(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -658,11 +658,11 @@ func testIsolated(t *testing.T, isolated func(*rollcall.Config), place func(*sit
 
 	begun, gone := s.hang("/v1/heartbeat")
 	go service.SendNow(t.Context())
-	within(t, "the request", begun)
+	within(t, someTime, "the request", begun)
 	if err := service.SetConsent(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "the end of the request", gone)
+	within(t, atOnce, "the end of the request", gone)
 	s.collector.Answer(nil)
 	id := service.ID()
 	if err := service.Forget(t.Context()); err != nil {

@@ -142,15 +142,14 @@ func TestSendTriesAgain(t *testing.T) {
 	}
 }
 
-func endless(int) simulate.Source {
-	return func(buf []byte) (bool, []byte, bool) { return false, append(buf, "{}"...), true }
-}
-
 // TestSendEnds holds that rate, duration and context end the sending.
 func TestSendEnds(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer web.Close()
+	endless := func(int) simulate.Source {
+		return func(buf []byte) (bool, []byte, bool) { return false, append(buf, "{}"...), true }
+	}
 	began := time.Now()
 	result, err := simulate.Sending{Endpoint: web.URL, Connections: 2, Rate: 50, Duration: 300 * time.Millisecond}.Run(t.Context(), endless)
 	if err != nil {
@@ -180,6 +179,28 @@ func TestSendEnds(t *testing.T) {
 		t.Error("nobody listens: got no error")
 	}
 }
+
+// A connection that is still being opened at the end has not failed, and ends by the same deadline a moment before its
+// context can say so.
+func TestSendEndsWhileConnecting(t *testing.T) {
+	t.Parallel()
+	once := func(int) simulate.Source {
+		given := false
+		return func(buf []byte) (bool, []byte, bool) {
+			defer func() { given = true }()
+			return false, append(buf, "{}"...), !given
+		}
+	}
+	result, err := simulate.Sending{Endpoint: "http://127.0.0.1:9", Connections: 1, Attempts: 1}.Run(ending{t.Context()}, once)
+	if err != nil || result.Failed > 0 {
+		t.Errorf("got %d failed (%s), %v, want none", result.Failed, result.Error, err)
+	}
+}
+
+// An ending context has no time left, but has not ended yet.
+type ending struct{ context.Context }
+
+func (ending) Deadline() (time.Time, bool) { return time.Now(), true }
 
 func TestHistogram(t *testing.T) {
 	t.Parallel()
