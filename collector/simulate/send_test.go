@@ -142,6 +142,12 @@ func TestSendTriesAgain(t *testing.T) {
 	}
 }
 
+// one gives one report, without a body.
+func one(int) simulate.Source {
+	sent := false
+	return func(buf []byte) (bool, []byte, bool) { defer func() { sent = true }(); return false, buf, !sent }
+}
+
 // TestSendEnds holds that rate, duration and context end the sending.
 func TestSendEnds(t *testing.T) {
 	t.Parallel()
@@ -171,10 +177,6 @@ func TestSendEnds(t *testing.T) {
 	}
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	one := func(int) simulate.Source {
-		sent := false
-		return func(buf []byte) (bool, []byte, bool) { defer func() { sent = true }(); return false, buf, !sent }
-	}
 	if _, err := (simulate.Sending{Endpoint: gone.URL, Connections: 1, Attempts: 1}).Run(t.Context(), one); err == nil {
 		t.Error("nobody listens: got no error")
 	}
@@ -184,14 +186,7 @@ func TestSendEnds(t *testing.T) {
 // context can say so.
 func TestSendEndsWhileConnecting(t *testing.T) {
 	t.Parallel()
-	once := func(int) simulate.Source {
-		given := false
-		return func(buf []byte) (bool, []byte, bool) {
-			defer func() { given = true }()
-			return false, append(buf, "{}"...), !given
-		}
-	}
-	result, err := simulate.Sending{Endpoint: "http://127.0.0.1:9", Connections: 1, Attempts: 1}.Run(ending{t.Context()}, once)
+	result, err := simulate.Sending{Endpoint: "http://127.0.0.1:9", Connections: 1, Attempts: 1}.Run(ending{t.Context()}, one)
 	if err != nil || result.Failed > 0 {
 		t.Errorf("got %d failed (%s), %v, want none", result.Failed, result.Error, err)
 	}
