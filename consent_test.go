@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 func afterConsent(c *rollcall.Config) { c.AfterConsent = true }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // TestRefusedConfig is C1, C4 and C9: never written, a warning, in-memory at once or after the attempts.

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // TestTransientFaults is D6: three attempts, the old config whole, nothing left behind, and the background carries on.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // callAll calls every method of a service with an ended context and otherwise zero arguments: none panics.

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 	"github.com/rollcall-dev/rollcall/report"
 	"github.com/rollcall-dev/rollcall/rollcalltest"
 )

@@ -16,7 +16,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 const (

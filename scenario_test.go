@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // The five scenarios of the original, with its log lines.

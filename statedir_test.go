@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 func useApp(c *rollcall.Config) { c.ConfigPath, c.App = "", "my-app2" }

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/faultfs"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // TestStatusJSON: what agents and operators' tools parse.

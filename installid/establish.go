@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 )
 

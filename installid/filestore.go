@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
 // DefaultKey is where the ID lives in a config.

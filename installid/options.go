@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
 // The defaults of [Options].

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
 // The log lines. Operators grep for them: neither the texts nor the keys change.

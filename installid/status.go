@@ -3,7 +3,7 @@ package installid
 import (
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
 // Status is what a [Keeper] knows about the ID it keeps.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
 // A Store keeps one installation ID.

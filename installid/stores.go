@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )

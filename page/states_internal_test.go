@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/report"
 )
 

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/rollcall-dev/rollcall/collector"
-	"github.com/rollcall-dev/rollcall/collector/access"
-	"github.com/rollcall-dev/rollcall/collector/process"
-	"github.com/rollcall-dev/rollcall/collector/sqlite"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/spf13/cobra"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
-	"github.com/rollcall-dev/rollcall/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/spf13/cobra"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/collector/process"
-	"github.com/rollcall-dev/rollcall/collector/server"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/spf13/cobra"
 )
 

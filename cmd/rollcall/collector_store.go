@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/rollcall-dev/rollcall/collector/process"
-	"github.com/rollcall-dev/rollcall/collector/sqlite"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/spf13/cobra"
 )
 

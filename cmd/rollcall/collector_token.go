@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"text/tabwriter"
 
-	"github.com/rollcall-dev/rollcall/collector/access"
-	"github.com/rollcall-dev/rollcall/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
 	"github.com/spf13/cobra"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/rollcall-dev/rollcall/collector"
-	"github.com/rollcall-dev/rollcall/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
 	"github.com/spf13/cobra"
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/rollcall-dev/rollcall/internal/lab"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
 // The commands of scripts for a disk that fails; see script.commands.

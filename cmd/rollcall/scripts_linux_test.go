@@ -9,7 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/lab"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
 var update = flag.Bool("update", false, "write what the scripts got into the files that they compare with")

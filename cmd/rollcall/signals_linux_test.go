@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/lab"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"golang.org/x/sys/unix"
 )
 

@@ -15,9 +15,9 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"github.com/rollcall-dev/rollcall/collector"
-	"github.com/rollcall-dev/rollcall/collector/process"
-	"github.com/rollcall-dev/rollcall/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/internal/terminal"
 )
 

@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/agent"
 	"github.com/spf13/cobra"
 )
 

@@ -7,8 +7,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/collector"
-	"github.com/rollcall-dev/rollcall/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 )
 
 // The fleet of a demo: enough for each chart to have something to show, and few enough to be there within seconds.

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
 )

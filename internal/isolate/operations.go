@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/configfile"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 

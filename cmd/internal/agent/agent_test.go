@@ -1,0 +1,227 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
+	"github.com/rollcall-dev/rollcall/installid"
+)
+
+// stopLimit is what the end of an agent takes at most; see stopTimeout and drainTimeout.
+const stopLimit = 700 * time.Millisecond
+
+func TestRunEndsWhileTheServiceHangs(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		hang func(s *fakeService, until <-chan struct{})
+	}{
+		{"start", func(s *fakeService, until <-chan struct{}) {
+			s.start = func(context.Context) error { <-until; return nil }
+		}},
+		{"stop", func(s *fakeService, until <-chan struct{}) {
+			s.stop = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				service := newFakeService()
+				until := make(chan struct{})
+				defer close(until)
+				tt.hang(service, until)
+				a, err := agent.New(service, agent.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begin := time.Now()
+				if err := a.Run(ctx); err != nil {
+					t.Errorf("got %v", err)
+				}
+				if took := time.Since(begin) - time.Hour; took > stopLimit {
+					t.Errorf("ended after %v, want at most %v", took, stopLimit)
+				}
+			})
+		})
+	}
+}
+
+func TestRunStartsAndStopsTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService()
+		var events []string
+		service.start = func(context.Context) error { events = append(events, "start"); return nil }
+		service.stop = func(context.Context) error { events = append(events, "stop"); return nil }
+		a, err := agent.New(service, agent.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := a.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Join(events, " "); got != "start stop" {
+			t.Errorf("got %q, want start and stop", got)
+		}
+	})
+}
+
+func TestRunFailsWithTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService()
+		failure := errors.New("no")
+		service.start = func(context.Context) error { return failure }
+		a, err := agent.New(service, agent.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Run(t.Context()); !errors.Is(err, failure) {
+			t.Errorf("got %v, want %v", err, failure)
+		}
+	})
+}
+
+func TestPortInUse(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	service := newFakeService()
+	service.start = func(context.Context) error { t.Error("the service was started"); return nil }
+	a, err := agent.New(service, agent.Options{Listen: listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = a.Run(t.Context())
+	if !errors.Is(err, agent.ErrListen) || !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("got %v, want that the address is in use", err)
+	}
+	if want := "listen on " + listener.Addr().String() + ": "; !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "listen") != 1 {
+		t.Errorf("got %q, want %q and the cause", err, want)
+	}
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// await waits until enough holds.
+func await(t *testing.T, what string, enough func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !enough(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// run starts an agent and gives the address that it listens on.
+func run(t *testing.T, service agent.Service, opts agent.Options) (address string, log *lockedBuffer, stop func() error) {
+	t.Helper()
+	log = &lockedBuffer{}
+	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
+	a, err := agent.New(service, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { stop() })
+	await(t, "an address", func() bool {
+		_, line, ok := strings.Cut(log.String(), "msg=Listening address=")
+		address, _, _ = strings.Cut(line, "\n")
+		return ok
+	})
+	return address, log, stop
+}
+
+func TestServesWhileTheServiceStarts(t *testing.T) {
+	service := newFakeService()
+	service.start = func(ctx context.Context) error { <-ctx.Done(); return nil } // as on a hung disk
+	address, log, stop := run(t, service, agent.Options{Listen: "127.0.0.1:0"})
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, agent.PathInstallation: 503, agent.PathStatus: 200} {
+		response, err := http.Get("http://" + address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("got %d from %s, want %d", response.StatusCode, path, want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("warned on loopback: %s", log)
+	}
+}
+
+func TestStopEndsWaitingRequests(t *testing.T) {
+	service := newFakeService()
+	address, _, stop := run(t, service, agent.Options{Listen: "127.0.0.1:0"})
+	code := make(chan int, 1)
+	go func() {
+		response, err := http.Get("http://" + address + agent.PathInstallation + "?wait=30s")
+		if err != nil {
+			code <- 0
+			return
+		}
+		response.Body.Close()
+		code <- response.StatusCode
+	}()
+	await(t, "the request to wait", func() bool {
+		service.mu.Lock()
+		defer service.mu.Unlock()
+		return service.asked == 2 // the agent itself asks once
+	})
+	begin := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if got := <-code; got != http.StatusServiceUnavailable {
+		t.Errorf("got %d, want 503", got)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("took %v: the request was waited for", took)
+	}
+}
+
+func TestWarnsBeyondLoopback(t *testing.T) {
+	service := newFakeService()
+	service.settle(func(st *rollcall.Status) { st.ID = installid.New() })
+	_, log, _ := run(t, service, agent.Options{Listen: "0.0.0.0:0"})
+	if !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("got no warning: %s", log)
+	}
+}

@@ -1,0 +1,381 @@
+package access_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+)
+
+// settings are in memory. They can fail.
+type settings struct {
+	mu   sync.Mutex
+	data map[string][]byte
+	fail error
+}
+
+func newSettings() *settings { return &settings{data: map[string][]byte{}} }
+
+func (s *settings) Setting(_ context.Context, _ collector.AppNum, name string) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, ok := s.data[name]
+	return bytes.Clone(data), ok, s.fail
+}
+
+func (s *settings) PutSetting(_ context.Context, _ collector.AppNum, name string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail == nil {
+		s.data[name] = bytes.Clone(data)
+	}
+	return s.fail
+}
+
+func (s *settings) failWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
+
+func (s *settings) all() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("%s", s.data)
+}
+
+func add(t *testing.T, k *access.Keeper, name string, scope access.Scope, app string) string {
+	t.Helper()
+	token, err := k.Add(t.Context(), name, scope, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func request(from string) *http.Request {
+	r := httptest.NewRequest("POST", "/sign-in", nil)
+	r.RemoteAddr = from
+	return r
+}
+
+// signIn gives a request of the browser that signed in.
+func signIn(t *testing.T, k *access.Keeper, token string) *http.Request {
+	t.Helper()
+	w := httptest.NewRecorder()
+	if err := k.SignIn(w, request("192.0.2.1:1"), token); err != nil {
+		t.Fatal(err)
+	}
+	r := request("192.0.2.1:1")
+	for _, c := range w.Result().Cookies() {
+		r.AddCookie(c)
+	}
+	return r
+}
+
+func TestMay(t *testing.T) {
+	for _, test := range []struct {
+		grant access.Grant
+		app   string
+		need  access.Scope
+		want  bool
+	}{
+		{access.Grant{}, "", access.Read, false},
+		{access.Grant{}, "a", access.Read, false},
+		{access.Grant{Scope: access.Read, App: "a"}, "a", access.Read, true},
+		{access.Grant{Scope: access.Read, App: "a"}, "a", access.Admin, false},
+		{access.Grant{Scope: access.Read, App: "a"}, "b", access.Read, false},
+		{access.Grant{Scope: access.Admin, App: "a"}, "", access.Read, false},
+		{access.Grant{Scope: access.Admin, App: "a"}, "a", access.Admin, true},
+		{access.Grant{Scope: access.Admin, App: "a"}, "a", access.Read, true},
+		{access.Grant{Scope: access.Read}, "", access.Read, true},
+		{access.Grant{Scope: access.Read}, "a", access.Read, true},
+		{access.Grant{Scope: access.Read}, "", access.Admin, false},
+		{access.Grant{Scope: access.Admin}, "", access.Admin, true},
+	} {
+		if got := test.grant.May(test.app, test.need); got != test.want {
+			t.Errorf("%+v for %q and %s: got %v, want %v", test.grant, test.app, test.need, got, test.want)
+		}
+	}
+}
+
+func TestTokens(t *testing.T) {
+	s := newSettings()
+	k := access.New(s)
+	token := add(t, k, "reader", access.Read, "app")
+	admin := add(t, k, "boss", access.Admin, "")
+	if !strings.HasPrefix(token, "rct_") || len(token) != 36 || token == admin {
+		t.Errorf("got %q and %q, want two tokens of the form rct_ and 32 characters", token, admin)
+	}
+	if strings.Contains(s.all(), token[4:]) {
+		t.Error("the token itself is stored")
+	}
+	for _, keeper := range []*access.Keeper{k, access.New(s)} { // and one after a restart
+		if got, ok := keeper.Check(token); !ok || got != (access.Grant{Name: "reader", Scope: access.Read, App: "app"}) {
+			t.Errorf("got %+v, %v", got, ok)
+		}
+		for _, wrong := range []string{"", "rct_", token[4:], token + "x", token[:35], strings.ToUpper(token)} {
+			if _, ok := keeper.Check(wrong); ok {
+				t.Errorf("%q is taken for a token", wrong)
+			}
+		}
+	}
+	list, err := k.List(t.Context())
+	if err != nil || len(list) != 2 || list[0].Name != "reader" || list[1].Scope != access.Admin {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if err := k.Revoke(t.Context(), "reader"); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := k.Check(token); ok {
+		t.Error("a revoked token is taken")
+	}
+	if err := k.Revoke(t.Context(), "reader"); !errors.Is(err, access.ErrNoToken) {
+		t.Errorf("got %v, want ErrNoToken", err)
+	}
+}
+
+func TestAddRefuses(t *testing.T) {
+	k := access.New(newSettings())
+	for _, test := range []struct {
+		name  string
+		scope access.Scope
+		app   string
+	}{
+		{"", access.Read, ""}, {strings.Repeat("n", access.MaxNameLen+1), access.Read, ""}, {"a\nb", access.Read, ""},
+		{"a", "write", ""}, {"a", "", ""}, {"a", access.Read, "Not An App"},
+	} {
+		if _, err := k.Add(t.Context(), test.name, test.scope, test.app); err == nil {
+			t.Errorf("%q, %q, %q is taken", test.name, test.scope, test.app)
+		}
+	}
+	for i := range access.MaxTokens {
+		add(t, k, fmt.Sprint("n", i), access.Read, "")
+	}
+	if _, err := k.Add(t.Context(), "n1", access.Read, ""); !errors.Is(err, access.ErrExists) {
+		t.Errorf("got %v, want ErrExists", err)
+	}
+	if _, err := k.Add(t.Context(), "more", access.Read, ""); !errors.Is(err, access.ErrTooMany) {
+		t.Errorf("got %v, want ErrTooMany", err)
+	}
+}
+
+func TestBearer(t *testing.T) {
+	k := access.New(newSettings())
+	token := add(t, k, "reader", access.Read, "")
+	session := signIn(t, k, token)
+	for header, want := range map[string]bool{
+		"Bearer " + token: true, "bearer  " + token: true, "Basic " + token: false, token: false, "Bearer": false, "Bearer x": false,
+	} {
+		r := session.Clone(t.Context())
+		r.Header.Set("Authorization", header)
+		if _, ok := k.Grant(r); ok != want {
+			t.Errorf("%q: got %v, want %v; a session does not stand in for a wrong token", header, ok, want)
+		}
+	}
+}
+
+func TestSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSettings()
+		k := access.New(s)
+		r := signIn(t, k, add(t, k, "reader", access.Read, "app"))
+		if cookie := r.Cookies()[0]; strings.Contains(s.all(), cookie.Value) {
+			t.Error("the session's secret itself is stored")
+		}
+		k = access.New(s) // a restart
+		if got, ok := k.Grant(r); !ok || got.Name != "reader" || got.App != "app" {
+			t.Errorf("after a restart: got %+v, %v", got, ok)
+		}
+		time.Sleep(access.SessionTime - time.Second)
+		if _, ok := k.Grant(r); !ok {
+			t.Error("the session ended before its time")
+		}
+		time.Sleep(time.Second)
+		if _, ok := k.Grant(r); ok {
+			t.Error("the session outlives its time")
+		}
+	})
+}
+
+func TestSessionEndsWithItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSettings()
+		k, other := access.New(s), access.New(s)
+		r := signIn(t, k, add(t, k, "reader", access.Read, ""))
+		if _, ok := other.Grant(r); !ok {
+			t.Fatal("another process does not know the session")
+		}
+		if err := k.Revoke(t.Context(), "reader"); err != nil {
+			t.Fatal(err)
+		}
+		add(t, k, "reader", access.Admin, "") // the same name again
+		if _, ok := k.Grant(r); ok {
+			t.Error("the session outlives its token")
+		}
+		time.Sleep(access.RefreshAfter)
+		if _, ok := other.Grant(r); ok {
+			t.Error("another process still takes the session after RefreshAfter")
+		}
+	})
+}
+
+func TestSignOut(t *testing.T) {
+	s := newSettings()
+	k := access.New(s)
+	token := add(t, k, "reader", access.Read, "")
+	r, other := signIn(t, k, token), signIn(t, k, token)
+	w := httptest.NewRecorder()
+	if err := k.SignOut(w, r); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.Result().Cookies(); len(c) != 1 || c[0].MaxAge >= 0 {
+		t.Errorf("got %v, want a cookie that ends", c)
+	}
+	if _, ok := k.Grant(r); ok {
+		t.Error("a copy of the cookie still works")
+	}
+	if _, ok := access.New(s).Grant(r); ok {
+		t.Error("a copy of the cookie works again after a restart")
+	}
+	if _, ok := k.Grant(other); !ok {
+		t.Error("the other session ended too")
+	}
+}
+
+func TestCookie(t *testing.T) {
+	k := access.New(newSettings())
+	token := add(t, k, "reader", access.Read, "")
+	proxied := request("192.0.2.1:1")
+	proxied.URL.Scheme = "https"
+	direct := request("192.0.2.1:1")
+	direct.TLS = &tls.ConnectionState{}
+	for name, test := range map[string]struct {
+		r      *http.Request
+		secure bool
+	}{"plain": {request("192.0.2.1:1"), false}, "TLS": {direct, true}, "TLS at a proxy": {proxied, true}} {
+		w := httptest.NewRecorder()
+		if err := k.SignIn(w, test.r, token); err != nil {
+			t.Fatal(err)
+		}
+		c := w.Result().Cookies()[0]
+		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.Secure != test.secure ||
+			strings.HasPrefix(c.Name, "__Host-") != test.secure || c.MaxAge != 30*24*60*60 {
+			t.Errorf("%s: got %s", name, c)
+		}
+		if test.secure { // what another server set without TLS is not taken
+			test.r.AddCookie(&http.Cookie{Name: "rollcall_session", Value: c.Value})
+			if _, ok := k.Grant(test.r); ok {
+				t.Errorf("%s: a cookie that was set without TLS is taken", name)
+			}
+		}
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	k := access.New(newSettings())
+	token := add(t, k, "reader", access.Read, "")
+	var browsers []*http.Request
+	for range access.MaxSessions + 1 {
+		browsers = append(browsers, signIn(t, k, token))
+	}
+	for i, r := range browsers {
+		if _, ok := k.Grant(r); ok != (i > 0) {
+			t.Errorf("session %d of %d: got %v, want only the oldest to have ended", i, len(browsers), ok)
+		}
+	}
+}
+
+func TestAttemptsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := access.New(newSettings())
+		token := add(t, k, "reader", access.Read, "")
+		try := func(from, token string) error { return k.SignIn(httptest.NewRecorder(), request(from), token) }
+		for i := range access.MaxWrong {
+			from := fmt.Sprintf("[2001:db8::%x]:1", i) // one /64
+			if err := try(from, "rct_wrong"); !errors.Is(err, access.ErrWrongToken) {
+				t.Fatalf("attempt %d: got %v, want ErrWrongToken", i+1, err)
+			}
+		}
+		wait, ok := errors.AsType[*access.WaitError](try("[2001:db8::ffff]:1", token))
+		if !ok || wait.Wait != access.WrongEvery {
+			t.Errorf("got %v, want to wait %v, whatever the token is", wait, access.WrongEvery)
+		}
+		if err := try("192.0.2.1:1", token); err != nil {
+			t.Errorf("another network: got %v", err)
+		}
+		time.Sleep(access.WrongEvery)
+		if err := try("[2001:db8::1]:1", token); err != nil {
+			t.Errorf("after the wait: got %v", err)
+		}
+	})
+}
+
+// What was known stays in use while the settings cannot be read; nothing is granted before they could be.
+func TestSettingsFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, broken := newSettings(), errors.New("broken")
+		k := access.New(s)
+		token := add(t, k, "reader", access.Read, "")
+		r := signIn(t, k, token)
+		s.failWith(broken)
+		time.Sleep(access.RefreshAfter)
+		if _, ok := k.Grant(r); !ok {
+			t.Error("the session ended with the settings")
+		}
+		fresh := access.New(s)
+		if _, ok := fresh.Check(token); ok {
+			t.Error("a token is granted that could not be read")
+		}
+		if err := k.SignIn(httptest.NewRecorder(), request("192.0.2.1:1"), token); !errors.Is(err, broken) {
+			t.Errorf("sign in: got %v", err)
+		}
+		if _, err := k.Add(t.Context(), "more", access.Read, ""); !errors.Is(err, broken) {
+			t.Errorf("add: got %v", err)
+		}
+		if err := k.Revoke(t.Context(), "reader"); !errors.Is(err, broken) {
+			t.Errorf("revoke: got %v", err)
+		}
+		s.failWith(nil)
+		if _, ok := fresh.Check(token); !ok {
+			t.Error("the token is not known when the settings can be read again")
+		}
+	})
+}
+
+func TestConcurrent(t *testing.T) {
+	k := access.New(newSettings())
+	token := add(t, k, "reader", access.Read, "")
+	r := signIn(t, k, token)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 50 {
+				if _, ok := k.Grant(r); !ok {
+					t.Error("the session is not known")
+				}
+				if i == 0 && j%10 == 0 {
+					name := fmt.Sprint("t", j)
+					if _, err := k.Add(t.Context(), name, access.Read, ""); err != nil {
+						t.Error(err)
+					}
+					if err := k.Revoke(t.Context(), name); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

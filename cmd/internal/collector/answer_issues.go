@@ -1,0 +1,191 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// ErrIssue says that there is no issue of that ID.
+var ErrIssue = errors.New("unknown issue")
+
+// Issues gives the faults that were reported in the range; for the public in the longest of the windows 1, 7, 28 and 30
+// days that ends with it. Versions are those that the installations run now. Of days that are purged nothing is known.
+func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Issues, error) {
+	f, err := c.fleet(app)
+	if err != nil {
+		return Issues{}, err
+	}
+	if err := r.check(); err != nil {
+		return Issues{}, err
+	}
+	f.mu.RLock()
+	today := f.today
+	asked := r
+	r = v.span(r, today)
+	f.mu.RUnlock()
+	older, err := c.older(ctx, f, r, nil)
+	if err != nil {
+		return Issues{}, err
+	}
+	f.mu.RLock()
+	if f.today != today { // what was read does not reach what is in memory now
+		f.mu.RUnlock()
+		return c.Issues(ctx, app, asked, v)
+	}
+	defer f.mu.RUnlock()
+	since, held := today-longestWindow, today-f.retentionDays()
+	s := v.seal()
+	inMemory := Range{From: max(r.From, since), To: min(r.To, f.today)}
+	active := bits.Union(older.active, f.recent(inMemory))
+	answer := Issues{Range: r, Issues: []Issue{}}
+	type named struct {
+		*issue
+		affected *bits.Set
+		figure   Figure
+		count    uint64
+	}
+	var all []named
+	var faulty []*bits.Set
+	for id, is := range f.issues.byID {
+		count := older.happened[id]
+		for day := inMemory.From; day <= inMemory.To; day++ {
+			count += is.counts[day]
+		}
+		affected := bits.Union(older.issues[id], f.reported(is, inMemory))
+		n := affected.Count()
+		if n == 0 && count == 0 {
+			continue
+		}
+		figure := s.count(n)
+		if figure == nil {
+			continue // an issue of few is not named
+		}
+		all, faulty = append(all, named{is, affected, figure, count}), append(faulty, affected)
+	}
+	running := f.running(active, bits.Union(faulty...))
+	for _, of := range all {
+		answer.Issues = append(answer.Issues, s.issue(f, of.issue, of.affected, of.figure, of.count, running))
+	}
+	slices.SortFunc(answer.Issues, func(a, b Issue) int {
+		return cmp.Or(cmp.Compare(*b.Affected, *a.Affected), cmp.Compare(a.ID, b.ID))
+	})
+	answer.Meta = f.meta(r.To, s, active.Count(), fmt.Sprintf("installations active from %s to %s", r.From, min(r.To, f.today)))
+	answer.Complete = answer.Complete && f.warm && max(r.From, f.began()) >= held
+	return answer, nil
+}
+
+// A versionSet is the active installations that run a version: how many, and the faulty ones of them.
+type versionSet struct {
+	version string
+	count   uint64
+	faulty  *bits.Set
+}
+
+// running splits the active installations by version, the newest first. Few have faults as a rule, and are then cheap to split
+// once more by fault.
+func (f *fleet) running(active, faulty *bits.Set) []versionSet {
+	d := f.dims.get(DimVersion)
+	if d == nil {
+		return nil
+	}
+	faulty = bits.Intersection(active, faulty)
+	var sets []versionSet
+	for i, text := range d.values {
+		if text == "" {
+			continue
+		}
+		if n := bits.CountBoth(active, d.sets[i]); n > 0 {
+			sets = append(sets, versionSet{text, n, bits.Intersection(faulty, d.sets[i])})
+		}
+	}
+	slices.SortFunc(sets, func(a, b versionSet) int { return compareNewest(a.version, b.version) })
+	return sets
+}
+
+func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, count uint64, running []versionSet) Issue {
+	shown := Issue{
+		ID: is.ID, Source: is.Source, Component: is.Component, Reason: is.Reason, Stage: is.Stage, Severity: is.Severity,
+		FirstSeen: is.FirstSeen, LastSeen: is.LastSeen, Affected: figure, Occurrences: s.count(count),
+		Versions: []IssueVersion{}, Status: cmp.Or(is.Status, IssueOpen), FixedIn: is.FixedIn,
+	}
+	if s.k == 0 {
+		shown.Note = is.Note // it is for the maintainer
+	}
+	newIn := f.newIn(is)
+	for _, v := range running {
+		n := bits.CountBoth(affected, v.faulty)
+		if n == 0 {
+			continue
+		}
+		version := IssueVersion{Version: v.version, Affected: s.count(n), Active: s.countQuietly(v.count)}
+		if version.Affected == nil {
+			continue
+		}
+		version.PerThousand = 1000 * share(version.Affected, version.Active)
+		shown.Versions = append(shown.Versions, version)
+		if version.Version == newIn {
+			shown.NewIn = newIn
+		}
+	}
+	if s.k == 0 {
+		shown.NewIn = newIn // for the public a version of few has no name
+	}
+	return shown
+}
+
+// newIn gives the version that brought an issue: the oldest that reported it, if the issue came no earlier than the
+// version, and there were older ones that could have had it.
+func (f *fleet) newIn(is *issue) string {
+	release, ok := f.releases[is.OldestVersion]
+	if !ok || is.FirstSeen < release.FirstSeen {
+		return ""
+	}
+	for version, other := range f.releases {
+		if other.FirstSeen < release.FirstSeen && report.CompareVersions(version, is.OldestVersion) < 0 {
+			return is.OldestVersion
+		}
+	}
+	return ""
+}
+
+// SetIssue sets what the maintainer says of an issue. FixedIn goes with IssueFixed and is empty otherwise.
+func (c *Collector) SetIssue(ctx context.Context, app AppNum, id string, status IssueStatus, fixedIn, note string) error {
+	switch {
+	case status != IssueOpen && status != IssueIgnored && status != IssueFixed:
+		return fmt.Errorf("status %q is not open, ignored or fixed", status)
+	case len(fixedIn) > report.MaxVersionLen || report.NormalizeVersion(fixedIn) != fixedIn:
+		return fmt.Errorf("%q is not a version", fixedIn)
+	case fixedIn != "" && status != IssueFixed:
+		return fmt.Errorf("the version %s is for the status fixed", fixedIn)
+	case !utf8.ValidString(note) || utf8.RuneCountInString(note) > MaxNoteLen:
+		return fmt.Errorf("the note has more than %d characters", MaxNoteLen)
+	}
+	return c.exec(ctx, func(ctx context.Context) error {
+		f, err := c.fleet(app)
+		if err != nil {
+			return err
+		}
+		is := f.issues.byID[id]
+		if is == nil {
+			return ErrIssue
+		}
+		record := is.issueRecord
+		record.Status, record.FixedIn, record.Note = status, fixedIn, note
+		key := RecordKey{Kind: kindIssue, App: app, Name: id}
+		if err := c.commit(ctx, &Batch{Records: []Record{jsonRecord(key, record)}}); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		is.issueRecord = record
+		f.revision++
+		return nil
+	})
+}

@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+)
+
+// TestFleetIsTheTruth loads a fleet into SQLite but for its last day, sends that over HTTP to another process, and compares
+// every figure, also after the start that follows. The fleet has 1,500 installations, and 50,000 with ROLLCALL_SOAK.
+func TestFleetIsTheTruth(t *testing.T) {
+	installations := 1500
+	if os.Getenv(soakVariable) != "" {
+		installations = 50_000
+	}
+	dir := t.TempDir()
+	today := collector.DayOf(time.Now())
+	f, err := simulate.New(simulate.Config{
+		Seed: 11, App: appKey, Installations: installations, Days: 60, Last: today, Forged: installations / 10,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inStore(t, dir, func(c *collector.Collector, app collector.App) {
+		l, err := c.Load(t.Context(), app.Num)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Load(t.Context(), l, today-1, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	server := startChild(t, counting, dir)
+	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: server.endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int(result.Accepted) != f.LastReports() {
+		t.Fatalf("got %d accepted, %v refused, %d failed, want all %d", result.Accepted, result.Refused, result.Failed, f.LastReports())
+	}
+	server.stop()
+	sameDay(t, today)
+	inStore(t, dir, func(c *collector.Collector, app collector.App) {
+		diffs, err := simulate.Compare(t.Context(), c, app.Num, f.Truth(), f.Range())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range diffs.Wrong[:min(20, len(diffs.Wrong))] {
+			t.Error(wrong)
+		}
+		t.Logf("%d installations over 60 days: %d of %d figures are wrong", installations, len(diffs.Wrong), diffs.Compared)
+	})
+}
+
+// TestForged is S4: somebody at one address sends forged IDs, 20,000 or a million with ROLLCALL_SOAK, to a collector with its
+// default limits, and then the same ones again. Known installations at the same address are served meanwhile, and the
+// established ones are the same within 1 %.
+func TestForged(t *testing.T) {
+	forged := 20_000
+	if os.Getenv(soakVariable) != "" {
+		forged = 1_000_000
+	}
+	const known = 5000 // who was seen on two days
+	const serve = 200  // of these who report meanwhile: less than what the limits leave for known ones
+	dir := t.TempDir()
+	today := collector.DayOf(time.Now())
+	loadKnown(t, dir, known)
+	established := func() (n uint64) {
+		inStore(t, dir, func(c *collector.Collector, app collector.App) {
+			n = *figuresOf(t, c, app.Num, today).Established.Days28
+		})
+		return n
+	}
+	before := established()
+	server := startChild(t, limited, dir)
+	attack := make(chan simulate.Result, 1)
+	go func() {
+		result, err := simulate.Sending{Endpoint: server.endpoint, Connections: 8, Attempts: 1}.Run(t.Context(), func(i int) simulate.Source {
+			body, n := newTemplate("6.6.6"), i-8
+			return func([]byte) (bool, []byte, bool) {
+				n += 8
+				return false, body.with(1<<24 + n), n < forged
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		attack <- result
+	}()
+	served, err := simulate.Sending{Endpoint: server.endpoint, Connections: 1, Attempts: 1}.Run(t.Context(), func(int) simulate.Source {
+		body, n := newTemplate("1.0.0"), -1
+		return func([]byte) (bool, []byte, bool) {
+			n++
+			return false, body.with(n), n < serve
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := <-attack
+	server.stop()
+	sameDay(t, today)
+	after := established()
+	t.Logf("%d forged IDs, %d of them taken, %v refused; %d of %d known installations served; established %d before, %d after",
+		forged, result.Accepted, result.Refused, served.Accepted, serve, before, after)
+	if served.Accepted != serve {
+		t.Errorf("%d known installations are served under attack, want all %d; refused: %v", served.Accepted, serve, served.Refused)
+	}
+	if before != known || after*100 < before*99 || after*100 > before*101 {
+		t.Errorf("got %d established after the attack, want the %d of before within 1 %%", after, before)
+	}
+}

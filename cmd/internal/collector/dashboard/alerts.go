@@ -1,0 +1,193 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// Alerts is what the settings page shows and changes of alerts; a [alert.Watcher] is one.
+type Alerts interface {
+	// Config gives the configuration of an app without its secrets. Change lets a function change it, checks and stores it.
+	Config(ctx context.Context, app collector.AppNum) (alert.Config, error)
+	Change(ctx context.Context, app collector.AppNum, change func(*alert.Config) error) error
+	// Test sends a test to all targets of an app.
+	Test(ctx context.Context, app collector.AppNum) error
+	// Status says in lines what fired last and what failed.
+	Status(ctx context.Context, app collector.AppNum) ([]string, error)
+}
+
+// alertsData is the alerts of the settings page.
+type alertsData struct {
+	Status   []string
+	Rules    []ruleLine
+	Forms    []ruleForm
+	Webhooks []alert.Webhook
+	Email    alert.Email
+	To       string // the recipients in one line
+	HasEmail bool
+	MaxText  int
+}
+
+// A ruleLine is a rule that there is.
+type ruleLine struct{ Key, Text string }
+
+// A ruleForm adds a rule of one kind.
+type ruleForm struct {
+	Kind   alert.Kind
+	Title  string
+	Fields []ruleField
+}
+
+type ruleField struct {
+	Name, Label, Value string
+	Min, Max           int // of a number; no Max for a text
+}
+
+// ruleForms are in the order of the page.
+func ruleForms() []ruleForm {
+	percent := func(label, value string, most int) ruleField {
+		return ruleField{Name: "percent", Label: label, Value: value, Min: 1, Max: most}
+	}
+	least := ruleField{Name: "least", Label: "installations at least", Value: strconv.Itoa(alert.DefaultLeast), Min: 1, Max: alert.MaxLeast}
+	return []ruleForm{
+		{alert.ActiveDrop, "Active installations drop", []ruleField{percent("by percent", "30", 100), least}},
+		{alert.IssueRate, "The newest release has more of a fault than the one before", []ruleField{percent("percent more", "50", alert.MaxPercent), least}},
+		{alert.Adoption, "A version, or newer ones, are taken up", []ruleField{{Name: "version", Label: "version"}, percent("by percent", "50", 100)}},
+		{alert.Silence, "Reports stop", []ruleField{{Name: "hours", Label: "for hours", Value: "12", Min: 1, Max: alert.MaxHours}}},
+		{alert.NewBurst, "More installations are new than usual", []ruleField{percent("percent more", "300", alert.MaxPercent), least}},
+	}
+}
+
+// ruleText says when a rule fires.
+func ruleText(r alert.Rule) string {
+	var text string
+	switch r.Kind {
+	case alert.ActiveDrop:
+		text = fmt.Sprintf("Active installations are %g %% fewer than on that weekday in the four weeks before", r.Percent)
+	case alert.IssueRate:
+		text = fmt.Sprintf("A fault affects %g %% more of the newest release's installations than of the release's before", r.Percent)
+	case alert.Adoption:
+		text = fmt.Sprintf("%g %% of the installations run %s or a newer version", r.Percent, r.Version)
+	case alert.Silence:
+		text = fmt.Sprintf("No report was counted for %g hours", r.Hours)
+	case alert.NewBurst:
+		text = fmt.Sprintf("New installations are %g %% more than in the 14 days before", r.Percent)
+	default:
+		text = string(r.Kind)
+	}
+	if r.Least > 0 && r.Least != alert.DefaultLeast {
+		text += fmt.Sprintf(", from %d installations on", r.Least)
+	}
+	return text
+}
+
+// alerts gives what the page shows; nil where there are no alerts.
+func (d *dashboard) alerts(ctx context.Context, app collector.AppNum) (*alertsData, error) {
+	if d.opts.Alerts == nil {
+		return nil, nil
+	}
+	config, err := d.opts.Alerts.Config(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	a := &alertsData{Forms: ruleForms(), Webhooks: config.Webhooks, MaxText: alert.MaxTextLen}
+	for _, rule := range config.Rules {
+		a.Rules = append(a.Rules, ruleLine{rule.Key(), ruleText(rule)})
+	}
+	if config.Email != nil {
+		a.Email, a.To, a.HasEmail = *config.Email, strings.Join(config.Email.To, ", "), true
+	}
+	a.Status, err = d.opts.Alerts.Status(ctx, app)
+	return a, err
+}
+
+// postAlerts changes one thing about the alerts of an app, or sends a test. known is false when do names none of them.
+func (d *dashboard) postAlerts(r *http.Request, do string, app collector.AppNum) (known bool, err error) {
+	change, known := alertChanges()[do]
+	switch {
+	case d.opts.Alerts == nil:
+		return false, nil
+	case do == "test":
+		return true, d.opts.Alerts.Test(r.Context(), app)
+	case !known:
+		return false, nil
+	}
+	return true, d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error { return change(r, c) })
+}
+
+// alertChanges are by the name of their form.
+func alertChanges() map[string]func(*http.Request, *alert.Config) error {
+	return map[string]func(*http.Request, *alert.Config) error{
+		"rule": addRule,
+		"rule-remove": func(r *http.Request, c *alert.Config) error {
+			c.Rules = slices.DeleteFunc(c.Rules, func(rule alert.Rule) bool { return rule.Key() == r.PostFormValue("rule") })
+			return nil
+		},
+		"webhook": func(r *http.Request, c *alert.Config) error {
+			c.Webhooks = append(c.Webhooks, alert.Webhook{URL: formText(r, "url"), Secret: r.PostFormValue("secret")})
+			return nil
+		},
+		"webhook-remove": func(r *http.Request, c *alert.Config) error {
+			c.Webhooks = slices.DeleteFunc(c.Webhooks, func(w alert.Webhook) bool { return w.URL == r.PostFormValue("url") })
+			return nil
+		},
+		"email": func(r *http.Request, c *alert.Config) error {
+			c.Email = emailOf(r, c.Email)
+			return nil
+		},
+		"email-remove": func(_ *http.Request, c *alert.Config) error {
+			c.Email = nil
+			return nil
+		},
+	}
+}
+
+func addRule(r *http.Request, c *alert.Config) error {
+	rule := alert.Rule{Kind: alert.Kind(r.PostFormValue("kind")), Version: report.NormalizeVersion(formText(r, "version"))}
+	for name, field := range map[string]*float64{"percent": &rule.Percent, "hours": &rule.Hours} {
+		if text := formText(r, name); text != "" {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				return fmt.Errorf("%s is not a number", name)
+			}
+			*field = n
+		}
+	}
+	if text := formText(r, "least"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("least is not a whole number")
+		}
+		rule.Least = n
+	}
+	c.Rules = append(c.Rules, rule)
+	return nil
+}
+
+// emailOf reads the form of mail. Without a password the one that is stored is kept, if there is one and a user.
+func emailOf(r *http.Request, stored *alert.Email) *alert.Email {
+	e := &alert.Email{
+		Server: formText(r, "server"), TLS: r.PostFormValue("tls") != "", User: formText(r, "user"), Password: r.PostFormValue("password"),
+		From: formText(r, "from"), To: []string{},
+	}
+	for to := range strings.SplitSeq(r.PostFormValue("to"), ",") {
+		if to = strings.TrimSpace(to); to != "" {
+			e.To = append(e.To, to)
+		}
+	}
+	if e.Password == "" && e.User != "" && stored != nil {
+		e.Password = stored.Password
+	}
+	return e
+}
+
+func formText(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }

@@ -1,0 +1,198 @@
+package dashboard_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+)
+
+var (
+	formOf  = regexp.MustCompile(`(?s)<form [^>]*>.*?</form>`)
+	inputOf = regexp.MustCompile(`<input [^>]*>`)
+	attr    = regexp.MustCompile(`(name|value)="([^"]*)"`)
+)
+
+// forms gives what the forms of a page send as they stand, by what they do.
+func forms(page string) (all []url.Values) {
+	for _, form := range formOf.FindAllString(page, -1) {
+		values := url.Values{}
+		for _, input := range inputOf.FindAllString(form, -1) {
+			var name, value string
+			for _, m := range attr.FindAllStringSubmatch(input, -1) {
+				if m[1] == "name" {
+					name = m[2]
+				} else {
+					value = m[2]
+				}
+			}
+			values.Set(name, value)
+		}
+		all = append(all, values)
+	}
+	return all
+}
+
+func (s *site) settings(token string) string {
+	return s.get("/a/app/settings", token, http.StatusOK)
+}
+
+// post sends a form of the settings page, and wants a status.
+func (s *site) post(token string, want int, form url.Values) (body string) {
+	s.t.Helper()
+	resp, body := s.do("POST", "/a/app/settings", token, form)
+	if resp.StatusCode != want {
+		s.t.Errorf("%v: got %d, want %d: %s", form, resp.StatusCode, want, body)
+	}
+	return body
+}
+
+func (s *site) config() alert.Config {
+	s.t.Helper()
+	config, err := s.alerts.Config(s.t.Context(), s.app.Num)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return config
+}
+
+// There is a form for each kind of rule, which works as it stands, and one that removes each rule.
+func TestRuleForms(t *testing.T) {
+	s := newSite(t)
+	admin := s.token(access.Admin, "app")
+	var kinds []alert.Kind
+	for _, form := range forms(s.settings(admin)) {
+		if form.Get("do") != "rule" {
+			continue
+		}
+		kinds = append(kinds, alert.Kind(form.Get("kind")))
+		if form.Has("version") {
+			form.Set("version", " v1.2.3 ")
+		}
+		s.post(admin, http.StatusSeeOther, form)
+		s.post(admin, http.StatusBadRequest, form) // there already
+	}
+	slices.Sort(kinds)
+	if want := alert.Kinds(); !slices.Equal(kinds, want) {
+		t.Errorf("there are forms for %v, want %v", kinds, want)
+	}
+	if rules := s.config().Rules; len(rules) != len(kinds) || rules[2].Version != "1.2.3" || rules[3].Hours != 12 {
+		t.Errorf("got %+v", rules)
+	}
+	for _, bad := range []url.Values{
+		{"kind": {"what"}, "percent": {"5"}}, {"kind": {"silence"}, "hours": {"x"}}, {"kind": {"silence"}, "hours": {"0"}},
+		{"kind": {"active_drop"}, "percent": {"30"}, "least": {"1.5"}}, {"kind": {"adoption"}, "percent": {"50"}, "version": {""}},
+	} {
+		bad.Set("do", "rule")
+		s.post(admin, http.StatusBadRequest, bad)
+	}
+	body := s.settings(admin)
+	for _, want := range []string{"30 % fewer", "50 % more of the newest", "run 1.2.3 or a newer", "for 12 hours", "300 % more than"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	removed := 0
+	for _, form := range forms(body) {
+		if form.Get("do") == "rule-remove" {
+			s.post(admin, http.StatusSeeOther, form)
+			removed++
+		}
+	}
+	if left := s.config().Rules; removed != len(kinds) || len(left) > 0 {
+		t.Errorf("removed %d, and %+v are left", removed, left)
+	}
+	s.post(s.token(access.Read, "app"), http.StatusNotFound, url.Values{"do": {"rule"}, "kind": {"silence"}, "hours": {"5"}})
+}
+
+// Webhooks and mail are set by forms, secrets are not shown, and the test goes to all.
+func TestTargetForms(t *testing.T) {
+	s := newSite(t)
+	admin := s.token(access.Admin, "app")
+	var got alert.Message
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil || r.Header.Get("X-Rollcall-Signature") == "" {
+			t.Errorf("%v, header %v", err, r.Header)
+		}
+	}))
+	defer hook.Close()
+	if strings.Contains(s.settings(admin), "Send a test") {
+		t.Error("a test is offered, and there is no target")
+	}
+	s.post(admin, http.StatusBadRequest, url.Values{"do": {"test"}})
+	webhook := url.Values{"do": {"webhook"}, "url": {hook.URL}, "secret": {"s3cret"}}
+	s.post(admin, http.StatusSeeOther, webhook)
+	s.post(admin, http.StatusBadRequest, webhook)
+	s.post(admin, http.StatusBadRequest, url.Values{"do": {"webhook"}, "url": {"ftp://x"}})
+	s.post(admin, http.StatusSeeOther, url.Values{"do": {"test"}})
+	if got.State != alert.Test || got.App != "app" {
+		t.Errorf("got %+v", got)
+	}
+	mail := url.Values{
+		"do": {"email"}, "server": {"mail.example:587"}, "user": {"u"}, "password": {"pa55"}, "from": {"a@b.example"}, "to": {"c@d.example, e@f.example"},
+	}
+	s.post(admin, http.StatusSeeOther, mail)
+	body := s.settings(admin)
+	if strings.Contains(body, "s3cret") || strings.Contains(body, "pa55") || !strings.Contains(body, "c@d.example, e@f.example") {
+		t.Errorf("got %s", body)
+	}
+	for _, form := range forms(body) {
+		if form.Get("do") == "email" {
+			form.Del("tls")
+			s.post(admin, http.StatusSeeOther, form) // the password is kept
+			form.Set("server", "elsewhere.example:587")
+			s.post(admin, http.StatusBadRequest, form)
+		}
+	}
+	if c := s.config(); c.Email.Password != alert.Kept || c.Email.Server != "mail.example:587" || len(c.Email.To) != 2 || c.Webhooks[0].Secret != alert.Kept {
+		t.Errorf("got %+v, %+v", c, c.Email)
+	}
+	mail.Set("user", "")
+	mail.Set("password", "")
+	s.post(admin, http.StatusSeeOther, mail)
+	if c := s.config(); c.Email.Password != "" {
+		t.Errorf("without a user: %+v", c.Email)
+	}
+	for _, form := range forms(s.settings(admin)) {
+		if strings.HasSuffix(form.Get("do"), "-remove") {
+			s.post(admin, http.StatusSeeOther, form)
+		}
+	}
+	if c := s.config(); len(c.Webhooks) > 0 || c.Email != nil {
+		t.Errorf("left: %+v", c)
+	}
+}
+
+// Whoever may add the first app is asked for it, and others are told who may.
+func TestFirstApp(t *testing.T) {
+	s := newEmptySite(t)
+	all, reader := s.token(access.Admin, ""), s.token(access.Read, "")
+	if body := s.get("/", reader, http.StatusOK); strings.Contains(body, `action="/apps"`) || !strings.Contains(body, "rollcall collector app add") {
+		t.Errorf("got %s", body)
+	}
+	if resp, _ := s.do("POST", "/apps", reader, url.Values{"key": {"mine"}}); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a reader adds an app: %d", resp.StatusCode)
+	}
+	if body := s.get("/", all, http.StatusOK); !strings.Contains(body, `action="/apps"`) {
+		t.Errorf("got %s", body)
+	}
+	for _, bad := range []string{"", "No Good", strings.Repeat("x", 65)} {
+		if resp, _ := s.do("POST", "/apps", all, url.Values{"key": {bad}}); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("key %q: %d", bad, resp.StatusCode)
+		}
+	}
+	resp, _ := s.do("POST", "/apps", all, url.Values{"key": {" mine "}, "name": {"Mine"}})
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/a/mine/overview" {
+		t.Errorf("got %d, %v", resp.StatusCode, resp.Header)
+	}
+	if app, ok := s.c.App("mine"); !ok || app.Name != "Mine" {
+		t.Errorf("got %+v", app)
+	}
+}

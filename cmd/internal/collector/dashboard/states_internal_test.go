@@ -1,0 +1,144 @@
+package dashboard
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"math"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
+
+func fig(n uint64) collector.Figure { return &n }
+
+const evil = "=HYPERLINK(\"x\")<script>\x00\x1b'; DROP TABLE record; --"
+
+// states are days as they can be: closed, a gap, hidden from the public, and not over, with small and with huge figures.
+func states(n uint64) []collector.SeriesPoint {
+	full := collector.Active{Day: fig(n), Week: fig(n), Days28: fig(n), Days30: fig(n)}
+	point := collector.SeriesPoint{
+		Day: 20000, Active: full, Established: full, New: fig(n), Returning: fig(n), Lost: fig(n), Forgotten: fig(n), InMemory: fig(n), Excluded: fig(n),
+	}
+	closed, open := point, point
+	open.Day, open.Open = 20003, true
+	return []collector.SeriesPoint{closed, {Day: 20001, Gap: true}, {Day: 20002}, open}
+}
+
+// draw executes the page with some panels and tiles.
+func draw(t *testing.T, p *pageData) string {
+	t.Helper()
+	d := &dashboard{names: map[string]string{"icon.svg": "i", "style.css": "s", "dashboard.js": "j"}}
+	templates, err := d.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body bytes.Buffer
+	if err := templates.ExecuteTemplate(&body, "page.html", p); err != nil {
+		t.Fatal(err)
+	}
+	return body.String()
+}
+
+func TestStates(t *testing.T) {
+	for _, n := range []uint64{0, 1, 1234567, math.MaxInt64 / 8} {
+		points := states(n)
+		meta := collector.Meta{Suppressed: 3}
+		p := &pageData{K: 10, Panels: []panel{
+			activePanel(points, meta), growthPanel(points, meta), asidePanel(points, meta), activePanel(nil, meta), growthPanel(nil, meta),
+		}}
+		p.Tiles = tiles(tileRow{now: points, before: points, k: 10, age: fig(n)})
+		p.Tiles = append(p.Tiles, tiles(tileRow{now: points[2:3], k: 10})...)
+		body := draw(t, p)
+		for _, want := range []string{"&lt;&nbsp;10", string(missing), "not over", "gap", "url(#gap)", "≥&nbsp;"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%d: the page lacks %q", n, want)
+			}
+		}
+		for _, bad := range []string{"NaN", "Inf", "%!", "ZgotmplZ"} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%d: the page has %q", n, bad)
+			}
+		}
+		if n == 1234567 && !strings.Contains(body, `<data value="1234567">1,234,567</data>`) {
+			t.Error("digits are not in groups")
+		}
+	}
+}
+
+// Texts of clients in every place of every panel.
+func TestStatesHostile(t *testing.T) {
+	values := []collector.Value{{Value: evil, Count: fig(3), Share: .5}, {Value: evil + "2", Count: nil}}
+	trend := collector.Trend{Dimension: collector.DimVersion, Window: 28, Values: []string{evil, "1.0", "1.0-rc.1"}, Points: []collector.TrendPoint{
+		{Day: 20000, Active: fig(6), Counts: []collector.Figure{fig(1), fig(2), fig(3)}}, {Day: 20001, Gap: true, Counts: make([]collector.Figure, 3)},
+	}}
+	half := 3
+	versions := collector.Versions{Releases: []collector.Release{
+		{Version: evil, Active: fig(1), Adoption: []collector.AdoptionPoint{{Days: 0, Active: fig(1), Of: fig(2), Share: .5}, {Days: 2}}, HalfAfter: &half},
+		{Version: "0.9", Adoption: []collector.AdoptionPoint{{Days: -1}, {Days: 100000}}}, {Version: "0.8-rc.1", Pre: true},
+	}, Moves: []collector.Move{{From: evil, To: evil, Count: fig(2)}}}
+	issues := []collector.Issue{{
+		ID: "i1", Source: evil, Component: evil, Reason: evil, Stage: evil, Severity: evil, Affected: fig(4), Occurrences: nil, NewIn: evil, Note: evil, FixedIn: evil,
+		Versions: []collector.IssueVersion{{Version: evil, Affected: fig(1), Active: fig(2), PerThousand: 500}},
+	}}
+	v := view{values: url.Values{"status": {"all"}, "x": {"y"}}}
+	p := &pageData{Notice: visible(evil), Panels: []panel{
+		breakdownPanel("b", "B", collector.Breakdown{Dimension: "fact." + evil, Values: values, Meta: collector.Meta{Suppressed: 1}}, 8),
+		trendPanel("t", "T", trend), adoptionPanel(versions), floorPanel(collector.Floor{Steps: []collector.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
+		releasesPanel(versions), movesPanel(versions), newestPanel(versions, collector.Issues{Issues: issues}),
+		faultsPanel(issues, collector.Issues{}), ratesPanel(v, issues, collector.Meta{}), grouping("g", "severity", issues, collector.Meta{}, faultName),
+		trianglePanel(collector.Retention{Grain: collector.GrainWeek, Cohorts: []collector.Cohort{{From: 20000, Size: fig(2), Cells: []collector.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
+		survivalPanel(collector.Survival{Versions: []collector.VersionSurvival{{Version: evil, Size: fig(1), Cells: []collector.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
+		refusedPanel(map[string]uint64{evil: 3}, collector.Meta{}),
+	}}
+	p.Hidden = v.hidden()
+	v.filter(p, issues)
+	body := draw(t, p)
+	for _, bad := range []string{"<script>\ufffd", "\x00", "\x1b", "NaN", "%!", "ZgotmplZ"} {
+		if strings.Contains(body, bad) {
+			i := strings.Index(body, bad)
+			t.Errorf("the page has %q: %q", bad, body[max(0, i-200):i+50])
+		}
+	}
+	for _, one := range p.Panels {
+		var file bytes.Buffer
+		if err := one.Table.csv(&file); err != nil {
+			t.Error(err)
+		}
+		rows, err := csv.NewReader(&file).ReadAll()
+		if err != nil || len(rows) != len(one.Table.Rows)+1 {
+			t.Errorf("%s: %d rows, %v", one.ID, len(rows), err)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if strings.HasPrefix(cell, "=") {
+					t.Errorf("%s has the formula %q", one.ID, cell)
+				}
+			}
+		}
+		file.Reset()
+		if err := one.json(&file, v); err != nil || !json.Valid(file.Bytes()) || bytes.ContainsAny(file.Bytes(), "<>\x00\x1b") {
+			t.Errorf("%s: %v %s", one.ID, err, file.Bytes())
+		}
+	}
+}
+
+// Nothing at all is said in words.
+func TestStatesEmpty(t *testing.T) {
+	v := view{values: url.Values{}}
+	p := &pageData{Panels: []panel{
+		breakdownPanel("b", "B", collector.Breakdown{}, 8), trendPanel("t", "T", collector.Trend{}), adoptionPanel(collector.Versions{}),
+		floorPanel(collector.Floor{}), releasesPanel(collector.Versions{}), movesPanel(collector.Versions{}),
+		newestPanel(collector.Versions{}, collector.Issues{}), faultsPanel(nil, collector.Issues{}), ratesPanel(v, nil, collector.Meta{}),
+		grouping("g", "severity", nil, collector.Meta{}, faultName), trianglePanel(collector.Retention{}), survivalPanel(collector.Survival{}),
+		reportsPanel(collector.Quality{}), droppedPanel(collector.Quality{}), refusedPanel(nil, collector.Meta{}),
+	}}
+	for _, one := range p.Panels {
+		if one.Empty == "" {
+			t.Errorf("%s does not say that there is nothing", one.ID)
+		}
+	}
+	draw(t, p)
+}

@@ -1,0 +1,274 @@
+package collector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
+)
+
+// Describe gives all that is held about an installation ID, in canonical form, for each app that knows it.
+func (c *Collector) Describe(ctx context.Context, id string) ([]Held, error) {
+	all := []Held{}
+	for _, f := range c.sorted() {
+		key := c.keys.key(f.key, id)
+		found, ok, err := c.lookup(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			if held, ok := f.heldToday(key); ok {
+				all = append(all, held)
+			}
+			continue
+		}
+		held, err := c.held(ctx, f, found.num)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, held)
+	}
+	return all, nil
+}
+
+// heldToday says what is held of an ID that is no installation.
+func (f *fleet) heldToday(key Key) (Held, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	_, memory := f.memory[key]
+	_, excluded := f.excluded[key]
+	if !memory && !excluded {
+		return Held{}, false
+	}
+	return Held{
+		App: f.key, FirstSeen: f.today, LastSeen: f.today, Days: []Day{f.today}, InMemory: memory, Excluded: excluded,
+		Values: map[string]string{}, Issues: []HeldIssue{},
+	}, true
+}
+
+func (c *Collector) held(ctx context.Context, f *fleet, num Num) (Held, error) {
+	row, _, err := c.store.Installation(ctx, f.num, num)
+	if err != nil {
+		return Held{}, err
+	}
+	held := Held{App: f.key, Values: map[string]string{}, Issues: []HeldIssue{}}
+	if held.Days, err = c.daysOf(ctx, f, num); err != nil {
+		return Held{}, err
+	}
+	f.mu.RLock()
+	held.FirstSeen, held.LastSeen = f.firstDay(num), f.firstDay(num)
+	held.Established = f.established.Has(uint32(num))
+	if len(row.State) > 0 {
+		st, err := decodeState(row.State)
+		if err != nil {
+			f.mu.RUnlock()
+			return Held{}, err
+		}
+		held.Values = f.dims.texts(&st)
+	}
+	f.mu.RUnlock()
+	if n := len(held.Days); n > 0 {
+		held.LastSeen = held.Days[n-1]
+	}
+	faults, err := c.faults(ctx, f, num)
+	if err != nil {
+		return Held{}, err
+	}
+	for _, fault := range faults {
+		f.mu.RLock()
+		is := f.issues.byID[fault.Issue]
+		issue := HeldIssue{Count: fault.Total, Since: fault.Since, Last: fault.Last}
+		if is != nil {
+			issue.Source, issue.Component, issue.Reason = is.Source, is.Component, is.Reason
+			issue.Stage, issue.Severity = is.Stage, is.Severity
+		}
+		f.mu.RUnlock()
+		held.Issues = append(held.Issues, issue)
+	}
+	return held, nil
+}
+
+func (c *Collector) faults(ctx context.Context, f *fleet, num Num) ([]fault, error) {
+	data, ok, err := c.store.Record(ctx, faultsKey(f.num, num))
+	if err != nil || !ok {
+		return nil, err
+	}
+	var faults []fault
+	if err := json.Unmarshal(data, &faults); err != nil {
+		return nil, fmt.Errorf("read faults of an installation: %w", err)
+	}
+	return faults, nil
+}
+
+// daysOf gives the days on which an installation was active, as far as they are kept.
+func (c *Collector) daysOf(ctx context.Context, f *fleet, num Num) ([]Day, error) {
+	f.mu.RLock()
+	var days []Day
+	for d, set := range f.days {
+		if set.Has(uint32(num)) {
+			days = append(days, d)
+		}
+	}
+	first, inMemory := f.firstDay(num), f.today-longestWindow
+	f.mu.RUnlock()
+	err := c.olderChunks(ctx, f, kindActive, "", num, first, inMemory, func(day Day, _ RecordKey, _ *bits.Set) {
+		days = append(days, day)
+	})
+	slices.Sort(days)
+	return days, err
+}
+
+// olderChunks finds the chunks of days from first up to and without end in which an installation's bit is set.
+func (c *Collector) olderChunks(ctx context.Context, f *fleet, kind, prefix string, num Num, first, end Day,
+	found func(Day, RecordKey, *bits.Set),
+) error {
+	chunk := uint32(num) >> bits.ChunkBits
+	for day := first; day < end; day++ {
+		key := RecordKey{Kind: kind, App: f.num, Day: day, Name: prefix + bits.ChunkName(chunk)}
+		data, ok, err := c.store.Record(ctx, key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		set := &bits.Set{}
+		if err := set.Decode(chunk, data); err != nil {
+			return fmt.Errorf("bits of %s: %w", day, err)
+		}
+		if set.Has(uint32(num)) {
+			found(day, key, set)
+		}
+	}
+	return nil
+}
+
+// Forget deletes all that is held about an installation ID, in canonical form. Totals stay. When it returns, nothing of
+// it can be found in the store's files.
+func (c *Collector) Forget(ctx context.Context, id string) (Deletion, error) {
+	var receipt Deletion
+	err := c.exec(ctx, func(ctx context.Context) error {
+		now := time.Now()
+		if err := c.turn(ctx, now); err != nil {
+			return err
+		}
+		deletion := Deletion{At: now.UTC().Truncate(time.Second)}
+		for _, f := range c.sorted() {
+			deleted, err := c.forget(ctx, f, c.keys.key(f.key, id))
+			if err != nil {
+				return err
+			}
+			if deleted {
+				deletion.Deleted++
+			}
+		}
+		receipt = deletion
+		return nil
+	})
+	return receipt, err
+}
+
+func (c *Collector) forget(ctx context.Context, f *fleet, key Key) (bool, error) {
+	found, ok, err := c.lookup(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		return c.forgetToday(ctx, f, key)
+	}
+	// The journal must not bring back what goes.
+	if err := c.checkpoint(ctx); err != nil {
+		return false, err
+	}
+	num := found.num
+	records, err := c.withoutBits(ctx, f, num)
+	if err != nil {
+		return false, err
+	}
+	f.mu.Lock()
+	wasActive := f.window(f.today-1, 28).Has(uint32(num)) || f.firstDay(num) == f.today
+	var sets []*bits.Set
+	take := func(set *bits.Set, key RecordKey, prefix string) {
+		if set.Remove(uint32(num)) {
+			sets = append(sets, set)
+			chunk := uint32(num) >> bits.ChunkBits
+			key.Name = prefix + bits.ChunkName(chunk)
+			records = append(records, Record{key, set.Encode(chunk)})
+		}
+	}
+	for day, set := range f.days {
+		take(set, RecordKey{Kind: kindActive, App: f.num, Day: day}, "")
+	}
+	f.past.forget(uint32(num))
+	for id, is := range f.issues.byID {
+		for day, set := range is.days {
+			take(set, RecordKey{Kind: kindIssueBits, App: f.num, Day: day}, id+"/")
+		}
+	}
+	if wasActive {
+		f.open.Forgotten++
+	}
+	open := openDay{Today: f.today, Next: f.next, Counters: f.open}
+	f.mu.Unlock()
+	records = append(records, jsonRecord(RecordKey{Kind: kindOpen, App: f.num}, open))
+	err = c.dropInstallations(ctx, f, []Identity{{Key: key, App: f.num, Num: num}}, records, true)
+	if err != nil {
+		return false, err
+	}
+	for _, set := range sets {
+		set.Clean() // the checkpoint before left nothing else to write
+	}
+	f.established.Clean()
+	f.clones.Clean()
+	return true, nil
+}
+
+// withoutBits gives the records of days that are not in memory, without the installation's bits.
+func (c *Collector) withoutBits(ctx context.Context, f *fleet, num Num) ([]Record, error) {
+	var records []Record
+	without := func(_ Day, key RecordKey, set *bits.Set) {
+		set.Remove(uint32(num))
+		records = append(records, Record{key, set.Encode(uint32(num) >> bits.ChunkBits)})
+	}
+	first, inMemory := f.firstDay(num), f.today-longestWindow
+	if err := c.olderChunks(ctx, f, kindActive, "", num, first, inMemory, without); err != nil {
+		return nil, err
+	}
+	faults, err := c.faults(ctx, f, num)
+	if err != nil {
+		return nil, err
+	}
+	for _, fault := range faults {
+		if err := c.olderChunks(ctx, f, kindIssueBits, fault.Issue+"/", num, first, inMemory, without); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// forgetToday deletes an ID that is no installation. What was counted of it stays in the day's total.
+func (c *Collector) forgetToday(ctx context.Context, f *fleet, key Key) (bool, error) {
+	_, memory := f.memory[key]
+	_, excluded := f.excluded[key]
+	if !memory && !excluded {
+		return false, nil
+	}
+	f.mu.Lock()
+	if memory {
+		delete(f.memory, key)
+		f.open.InMemory++
+	}
+	if excluded {
+		delete(f.excluded, key)
+		f.open.Excluded++
+	}
+	f.revision++
+	f.mu.Unlock()
+	if err := c.checkpoint(ctx); err != nil {
+		return false, err
+	}
+	return true, c.commit(ctx, &Batch{Scrub: true})
+}

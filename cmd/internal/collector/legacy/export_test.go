@@ -1,0 +1,64 @@
+package legacy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
+
+// FieldTable is the rows of docs/legacy.md that say how the groups of a heartbeat are counted.
+func FieldTable() string {
+	type row struct{ group, keys, counted string }
+	var rows []row
+	for _, f := range fields {
+		key, counted := "`"+f.key+"`", f.kind.text
+		if f.older != "" {
+			counted += "; older clients have it in `" + f.older + "`"
+		}
+		i := slices.IndexFunc(rows, func(r row) bool { return r.group == f.group && r.counted == counted })
+		if i < 0 {
+			rows = append(rows, row{f.group, key, counted})
+		} else {
+			rows[i].keys += ", " + key
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		b.WriteString("| `" + r.group + "` | " + r.keys + " | " + r.counted + " |\n")
+	}
+	return b.String()
+}
+
+// FactNames are the names of all facts.
+func FactNames() (names []string) {
+	for _, f := range fields {
+		names = append(names, f.name())
+	}
+	return names
+}
+
+// CheckReports tells whether what is made of an object are valid reports.
+func CheckReports(o map[string]any) error {
+	id := InstallationID(object(o).text("installation_id"))
+	if id == "" {
+		return nil
+	}
+	h, _ := heartbeatOf(o, "app", id, time.Now())
+	if err := h.Validate(); err != nil {
+		return err
+	}
+	list, _ := o["issues"].([]any)
+	r, n := healthOf(o, list, collector.App{Key: "app"}, id, time.Now())
+	if n == 0 {
+		return nil
+	}
+	for _, events := range r.Events {
+		if len(events) > collector.MaxEvents {
+			return fmt.Errorf("%d events", len(events))
+		}
+	}
+	return r.Report.Validate()
+}

@@ -1,0 +1,160 @@
+package legacy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// docs/legacy.md has the table of the fields.
+func TestDocumentedFields(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/legacy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := legacy.FieldTable(); !strings.Contains(string(doc), table) {
+		t.Errorf("docs/legacy.md has not these rows:\n%s", table)
+	}
+}
+
+// The fields are facts that a heartbeat can hold.
+func TestFieldNames(t *testing.T) {
+	names := legacy.FactNames()
+	if len(names) > report.MaxFacts || len(names) > collector.MaxFacts {
+		t.Errorf("there are %d fields, and can be %d facts", len(names), report.MaxFacts)
+	}
+	slices.Sort(names)
+	if len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Error("a field is there twice")
+	}
+	for _, name := range names {
+		if !report.ValidName(name) {
+			t.Errorf("%q cannot name a fact", name)
+		}
+	}
+}
+
+// Each value is counted as documented, and nothing that is no field is.
+func TestFacts(t *testing.T) {
+	r := newRig(t)
+	for i, tt := range []struct {
+		field string // group.key
+		value string // JSON
+		want  string
+	}{
+		{"configuration.llm_enabled", `true`, "true"},
+		{"configuration.llm_enabled", `false`, "false"},
+		{"configuration.llm_enabled", `null`, ""},
+		{"configuration.llm_enabled", `"true"`, ""},
+		{"configuration.llm_enabled", `1`, ""},
+		{"configuration.model_type", `"MobileNet V2"`, "mobilenet-v2"},
+		{"configuration.model_type", `" a.b_c-D "`, "a.b_c-d"},
+		{"configuration.model_type", `"<b>x</b>"`, "b-x--b-"},
+		{"configuration.model_type", `"=1+1"`, "1-1"},
+		{"configuration.model_type", `"ümlaut"`, "mlaut"},
+		{"configuration.model_type", `"` + strings.Repeat("m", 100) + `"`, strings.Repeat("m", report.MaxFactValueLen)},
+		{"configuration.model_type", `"---"`, ""},
+		{"configuration.model_type", `["a"]`, ""},
+		{"runtime.inference_health_status", `"Degraded"`, "degraded"},
+		{"runtime.inference_health_status", `"on fire"`, ""},
+		{"runtime.last_recovery_status", `"recovered"`, "recovered"},
+		{"runtime.last_recovery_reason", `"GPU_UNHEALTHY_FALLBACK"`, "gpu_unhealthy_fallback"},
+		{"runtime.inference_health_total_runtimes", `-5`, "<1"},
+		{"runtime.inference_health_total_runtimes", `0`, "<1"},
+		{"runtime.inference_health_total_runtimes", `1`, "1-1"},
+		{"runtime.inference_health_total_runtimes", `2.9`, "2-9"},
+		{"runtime.inference_health_total_runtimes", `9`, "2-9"},
+		{"runtime.inference_health_total_runtimes", `10`, "10-99"},
+		{"runtime.inference_health_total_runtimes", `99`, "10-99"},
+		{"runtime.inference_health_total_runtimes", `1e300`, ">=100"},
+		{"runtime.inference_health_total_runtimes", `" 3 "`, "2-9"},
+		{"runtime.inference_health_total_runtimes", `"NaN"`, ""},
+		{"runtime.inference_health_total_runtimes", `"x"`, ""},
+		{"integrations.birdnet_enabled", `true`, "true"},
+		{"deployment.git_hash", `"0123abc"`, ""},
+		{"deployment.host_name", `"somebody"`, ""},
+		{"invented.by_sender", `true`, ""},
+	} {
+		group, key, _ := strings.Cut(tt.field, ".")
+		id := fmt.Sprint("facts-", i)
+		r.wants(tt.field, "POST", "/heartbeat", fmt.Sprintf(`{"installation_id":%q,"%s":{"%s":%s}}`, id, group, key, tt.value), 200, `{"status":"ok"}`)
+		values := r.held(id).Values
+		if got := values["fact."+tt.field]; got != tt.want {
+			t.Errorf("%s of %s: got %q, want %q", tt.field, tt.value, got, tt.want)
+		}
+		for dimension := range values {
+			if name, ok := strings.CutPrefix(dimension, "fact."); ok && (name != tt.field || tt.want == "") {
+				t.Errorf("%s of %s: %s is counted", tt.field, tt.value, dimension)
+			}
+		}
+	}
+}
+
+// Older clients have two fields in another group; the newer place wins.
+func TestOlderPlace(t *testing.T) {
+	r := newRig(t)
+	for id, tt := range map[string][2]string{
+		"older": {`"configuration":{"birdnet_enabled":true}`, "true"},
+		"both":  {`"configuration":{"birdnet_enabled":true},"integrations":{"birdnet_enabled":false}`, "false"},
+		"null":  {`"configuration":{"birdnet_enabled":true},"integrations":{"birdnet_enabled":null}`, "true"},
+	} {
+		r.wants(id, "POST", "/heartbeat", `{"installation_id":"`+id+`",`+tt[0]+`}`, 200, `{"status":"ok"}`)
+		if got := r.held(id).Values["fact.integrations.birdnet_enabled"]; got != tt[1] {
+			t.Errorf("%s: got %q, want %q", id, got, tt[1])
+		}
+	}
+}
+
+// IDs that are no UUID stay apart, however long they are, and one ID stays one.
+func TestInstallationIDs(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	seen := map[string]string{}
+	for _, text := range []string{
+		"not-a-uuid", "not-a-uuid2", "NOT-A-UUID", long + "1", long + "2", "8f14e45fceea467f95755a2b5d1f3c11",
+		"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "\x00", "8f14e45f-ceea-467f-9575-5a2b5d1f3c11",
+	} {
+		id := legacy.InstallationID(text)
+		if other, ok := seen[id]; ok {
+			t.Errorf("%.40q and %.40q are the same", text, other)
+		}
+		seen[id] = text
+		h := report.Heartbeat{
+			Schema: report.SchemaVersion, App: "a", InstallationID: id, IDPersistence: report.Persisted, SentAt: collector.Day(1).Time(),
+		}
+		if err := h.Validate(); err != nil {
+			t.Errorf("%.40q gives %q: %v", text, id, err)
+		}
+		if again := legacy.InstallationID(text); again != id {
+			t.Errorf("%.40q gives %q and %q", text, id, again)
+		}
+	}
+	if got := legacy.InstallationID("8F14E45F-CEEA-467F-9575-5A2B5D1F3C11"); got != "8f14e45f-ceea-467f-9575-5a2b5d1f3c11" {
+		t.Errorf("got %q for a UUID in upper case", got)
+	}
+	if got := legacy.InstallationID(""); got != "" {
+		t.Errorf("got %q for nothing", got)
+	}
+}
+
+// Whatever a client writes, what is handed to the collector is what a report can be.
+func FuzzReports(f *testing.F) {
+	f.Add(fmt.Sprintf(beat, "x"))
+	f.Add(`{"installation_id":"x","report_id":"` + hex + `","issues":[` + issue(`"count":3`) + `]}`)
+	f.Add(`{"installation_id":1e308,"timestamp":"9999-12-31T23:59:59-23:00","issues":[{"fingerprint":true,"first_seen_at":"0001-01-01T00:00:00Z"}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var o map[string]any
+		if json.Unmarshal([]byte(text), &o) != nil {
+			t.Skip()
+		}
+		if err := legacy.CheckReports(o); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	})
+}

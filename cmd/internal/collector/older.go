@@ -1,0 +1,156 @@
+package collector
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
+)
+
+// readyDays are the ranges of days for which what is in the store is read before anybody asks: those that the dashboard offers
+// beyond the days in memory. Reading a year of ten million installations takes seconds.
+func readyDays() []int { return []int{90, 400} }
+
+// keptOlder is how many ranges are kept.
+const keptOlder = 4
+
+// olderDays is what days that are not in memory any more say together. It does not change.
+type olderDays struct {
+	of     Range
+	active *bits.Set
+	// issues are the installations that reported each, and happened is how often each did.
+	issues   map[string]*bits.Set
+	happened map[string]uint64
+}
+
+// without gives the same without some installations.
+func (o *olderDays) without(nums []uint32) *olderDays {
+	less := func(set *bits.Set) *bits.Set {
+		if !slices.ContainsFunc(nums, set.Has) {
+			return set
+		}
+		set = set.Clone()
+		for _, n := range nums {
+			set.Remove(n)
+		}
+		return set
+	}
+	left := &olderDays{of: o.of, active: less(o.active), issues: make(map[string]*bits.Set), happened: o.happened}
+	for id, set := range o.issues {
+		left.issues[id] = less(set)
+	}
+	return left
+}
+
+// olderIn gives the part of a range that is not in memory.
+func (f *fleet) olderIn(r Range) Range {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return Range{From: r.From, To: min(r.To, f.today-longestWindow-1)}
+}
+
+// older gives what the days of a range say that are not in memory. Of those that known has, if there is one, it takes them from
+// there. Whoever comes while they are read waits for that.
+func (c *Collector) older(ctx context.Context, f *fleet, r Range, known *olderDays) (*olderDays, error) {
+	r = f.olderIn(r)
+	if r.To < r.From {
+		return &olderDays{of: r, active: &bits.Set{}}, nil
+	}
+	if kept, _ := f.past.olderOf(r); kept != nil {
+		return kept, nil
+	}
+	select {
+	case f.past.reading <- struct{}{}:
+		defer func() { <-f.past.reading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	kept, forgets := f.past.olderOf(r)
+	if kept != nil {
+		return kept, nil
+	}
+	read, err := c.readOlder(ctx, f, r, known)
+	if err == nil {
+		f.past.keepOlder(read, forgets)
+	}
+	return read, err
+}
+
+// readOlder reads the days of a range from the store, the last of them from known if that ends with the same day.
+func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *olderDays) (*olderDays, error) {
+	o := &olderDays{of: r, active: &bits.Set{}, issues: make(map[string]*bits.Set), happened: make(map[string]uint64)}
+	if known != nil && known.of.To == r.To && known.of.From >= r.From {
+		r.To = known.of.From - 1
+		o.active = known.active.Clone()
+		for id, set := range known.issues {
+			o.issues[id] = set.Clone()
+		}
+		maps.Copy(o.happened, known.happened)
+	}
+	err := c.eachBits(ctx, f, kindActive, r, func(_ RecordKey, set *bits.Set) { o.active.Or(set) })
+	if err != nil {
+		return nil, err
+	}
+	err = c.eachBits(ctx, f, kindIssueBits, r, func(key RecordKey, set *bits.Set) {
+		id, _, _ := strings.Cut(key.Name, "/")
+		if o.issues[id] == nil {
+			o.issues[id] = &bits.Set{}
+		}
+		o.issues[id].Or(set)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for rec, err := range c.store.Records(ctx, kindIssueDay, f.num, r.From, r.To) {
+		if err != nil {
+			return nil, err
+		}
+		var day issueDay
+		if err := decodeRecord(rec, &day); err != nil {
+			return nil, err
+		}
+		o.happened[rec.Name] += day.Occurrences
+	}
+	return o, nil
+}
+
+// prepare reads, for each app, the ranges of readyDays that end today. What goes wrong is found again by whoever asks.
+func (c *Collector) prepare(ctx context.Context) {
+	for _, f := range c.sorted() {
+		f.mu.RLock()
+		today := f.today
+		f.mu.RUnlock()
+		var known *olderDays
+		for _, days := range readyDays() {
+			var err error
+			if known, err = c.older(ctx, f, Range{From: today - Day(days) + 1, To: today}, known); err != nil {
+				break
+			}
+		}
+	}
+}
+
+// askReady has the ranges be prepared soon.
+func (c *Collector) askReady() {
+	select {
+	case c.turned <- struct{}{}:
+	default: // that is asked for already
+	}
+}
+
+// keepReady prepares once all rows are read, and whenever a day has begun, until the collector stops.
+func (c *Collector) keepReady() {
+	defer close(c.prepared)
+	ctx, cancel := c.untilStop()
+	defer cancel()
+	<-c.warmed
+	for ctx.Err() == nil {
+		c.prepare(ctx)
+		select {
+		case <-c.turned:
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"html/template"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
+
+// badgeTemplate draws two boxes with text; html/template makes text of what is put into it.
+var badgeTemplate = template.Must(template.New("badge").Parse(
+	`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="20" role="img" aria-label="{{.Label}}: {{.Value}}">` +
+		`<title>{{.Label}}: {{.Value}}</title>` +
+		`<rect width="{{.Width}}" height="20" rx="3" fill="#3d4450"/><path d="M{{.Left}} 0h{{.Inner}}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3H{{.Left}}z" fill="#0b6e99"/>` +
+		`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">` +
+		`<text x="{{.LabelAt}}" y="14">{{.Label}}</text><text x="{{.ValueAt}}" y="14">{{.Value}}</text></g></svg>` + "\n"))
+
+// badge draws a small picture with one figure of a public app, for a README.
+func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
+	app, ok := s.c.App(r.PathValue("app"))
+	if !ok || !app.Public {
+		refuse(w, http.StatusNotFound, "not_found", "there is no public app of that name")
+		return
+	}
+	view := collector.View{Public: true, K: app.K}
+	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
+	defer cancel()
+	today, _, err := s.c.Today(app.Num)
+	if err != nil {
+		s.failed(w, err)
+		return
+	}
+	var label, value string
+	switch r.PathValue("badge") {
+	case "active.svg":
+		label = "active installations"
+		var series collector.Series
+		if series, err = s.c.Series(ctx, app.Num, collector.Range{From: today, To: today}, view); err == nil && len(series.Points) == 1 {
+			value = shown(series.Points[0].Established.Days28, app.K)
+		}
+	case "version.svg":
+		label = "most used version"
+		var versions collector.Breakdown
+		if versions, err = s.c.Breakdown(ctx, app.Num, collector.DimVersion, 28, today, view); err == nil {
+			value = mostUsed(versions)
+		}
+	default:
+		refuse(w, http.StatusNotFound, "not_found", "badges are active.svg and version.svg")
+		return
+	}
+	if err != nil {
+		s.explain(w, err)
+		return
+	}
+	var body bytes.Buffer
+	if err := drawBadge(&body, label, value); err != nil {
+		s.failed(w, err)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "image/svg+xml")
+	header.Set("Cache-Control", "public, max-age=3600")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Write(body.Bytes())
+}
+
+func shown(figure collector.Figure, k int) string {
+	if figure != nil {
+		return strconv.FormatUint(*figure, 10)
+	}
+	if k == 0 {
+		k = collector.DefaultK
+	}
+	return "under " + strconv.Itoa(k)
+}
+
+func mostUsed(b collector.Breakdown) string {
+	most, value := uint64(0), "none yet"
+	for _, v := range b.Values {
+		if v.Count != nil && *v.Count > most && v.Value != collector.Other {
+			most, value = *v.Count, v.Value
+		}
+	}
+	return value
+}
+
+func drawBadge(body *bytes.Buffer, label, value string) error {
+	width := func(text string) int { return 12 + 7*utf8.RuneCountInString(text) }
+	left, right := width(label), width(value)
+	return badgeTemplate.Execute(body, map[string]any{
+		"Label": label, "Value": value, "Width": left + right, "Left": left, "Inner": right - 3,
+		"LabelAt": left / 2, "ValueAt": left + right/2,
+	})
+}

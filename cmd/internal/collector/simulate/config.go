@@ -1,0 +1,162 @@
+package simulate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A Growth is the curve along which installations are born.
+type Growth string
+
+// The curves.
+const (
+	// Logistic is slow, fast in the middle, and slow again.
+	Logistic Growth = "logistic"
+	// Linear is the same number each day.
+	Linear Growth = "linear"
+)
+
+// A Config says what a fleet is like.
+type Config struct {
+	// Seed makes the fleet: the same configuration has the same reports.
+	Seed uint64
+	// App is the key of the app that reports. Empty is "demo".
+	App string
+	// Installations is how many are born over all days, the special ones below included and forgeries not. 0 is 1,000.
+	Installations int
+	// Days is how many days the fleet lives; 0 is 90. Last is the last of them; 0 is today in UTC.
+	Days int
+	Last collector.Day
+	// Growth is the curve of births; empty is Logistic.
+	Growth Growth
+	// Releases are the versions in the order of their days. Nil is one about each 20 days, with pre-releases before the
+	// larger ones.
+	Releases []Release
+	// Shares are how many of the installations are special; nil is DefaultShares.
+	Shares *Shares
+	// Forged is how many IDs somebody makes up: each reports once, in the last quarter of the days.
+	Forged int
+	// ExcludeDevelopment has to be the app's own; the truth follows it.
+	ExcludeDevelopment bool
+}
+
+// Shares are parts of the installations, each from 0 to 1, together at most 1.
+type Shares struct {
+	// Once are IDs that are seen on one day only, as those of build servers.
+	Once float64
+	// Memory are installations whose ID is never persisted, and another one after each restart. Late are those whose ID
+	// is persisted only after some days.
+	Memory, Late float64
+	// Clones are IDs that two different machines use.
+	Clones float64
+	// Development are installations that run development versions.
+	Development float64
+}
+
+// DefaultShares is what Config.Shares is when that is nil.
+func DefaultShares() Shares {
+	return Shares{Once: 0.08, Memory: 0.02, Late: 0.01, Clones: 0.005, Development: 0.02}
+}
+
+// A Release is one version.
+type Release struct {
+	Version string
+	// Day is counted from the fleet's first day, and negative before it.
+	Day int
+	// Pre says that only those who want pre-releases take it up.
+	Pre bool
+	// Launch says that it brings many new installations.
+	Launch bool
+}
+
+// The bounds of a [Config].
+const (
+	MaxInstallations = 10_000_000 // one takes about 200 bytes; a Crowd can be larger
+	MaxDays          = 3660
+	MaxForged        = 10_000_000
+)
+
+func (c Config) complete() (Config, error) {
+	c.App = cmp.Or(c.App, "demo")
+	c.Installations = cmp.Or(c.Installations, 1000)
+	c.Days = cmp.Or(c.Days, 90)
+	c.Last = cmp.Or(c.Last, collector.DayOf(time.Now()))
+	c.Growth = cmp.Or(c.Growth, Logistic)
+	if c.Shares == nil {
+		shares := DefaultShares()
+		c.Shares = &shares
+	}
+	switch {
+	case !report.ValidApp(c.App):
+		return c, fmt.Errorf("app %q is not a key", c.App)
+	case c.Installations < 0 || c.Installations > MaxInstallations:
+		return c, fmt.Errorf("%d installations are not 1 to %d", c.Installations, MaxInstallations)
+	case c.Days < 0 || c.Days > MaxDays:
+		return c, fmt.Errorf("%d days are not 1 to %d", c.Days, MaxDays)
+	case c.Forged < 0 || c.Forged > MaxForged:
+		return c, fmt.Errorf("%d forged IDs are not 0 to %d", c.Forged, MaxForged)
+	case c.Growth != Logistic && c.Growth != Linear:
+		return c, fmt.Errorf("growth %q is not %s or %s", c.Growth, Logistic, Linear)
+	}
+	if c.Releases == nil {
+		c.Releases = defaultReleases(c.Days)
+	}
+	return c, errors.Join(c.Shares.check(), checkReleases(c.Releases))
+}
+
+func (s *Shares) check() error {
+	sum := 0.0
+	for _, share := range []float64{s.Once, s.Memory, s.Late, s.Clones, s.Development} {
+		if !(share >= 0) {
+			return fmt.Errorf("share %v is negative", share)
+		}
+		sum += share
+	}
+	if sum > 1 {
+		return fmt.Errorf("the shares of special installations add up to %v", sum)
+	}
+	return nil
+}
+
+func checkReleases(releases []Release) error {
+	stable := false
+	for i, r := range releases {
+		switch {
+		case r.Version == "" || report.NormalizeVersion(r.Version) != r.Version:
+			return fmt.Errorf("version %q is not in the form that is sent", r.Version)
+		case i > 0 && r.Day < releases[i-1].Day:
+			return fmt.Errorf("version %s comes before the one listed before it", r.Version)
+		case !stable && r.Pre:
+			return errors.New("the first release is a pre-release")
+		}
+		stable = true
+	}
+	if !stable {
+		return errors.New("there is no release")
+	}
+	return nil
+}
+
+// defaultReleases begins before the first day, so that the first installations differ. Each third release is a larger one:
+// it comes a week after its pre-release and brings a wave of new installations.
+func defaultReleases(days int) []Release {
+	releases := []Release{{Version: "1.0.0", Day: -60}, {Version: "1.0.1", Day: -30}}
+	minor, patch := 1, 0
+	for n, day := 0, 5; day < days; n, day = n+1, day+20 {
+		if n%3 != 0 {
+			patch++
+			releases = append(releases, Release{Version: fmt.Sprintf("1.%d.%d", minor-1, patch), Day: day})
+			continue
+		}
+		version := fmt.Sprintf("1.%d.0", minor)
+		releases = append(releases,
+			Release{Version: version + "-rc.1", Day: day - 7, Pre: true}, Release{Version: version, Day: day, Launch: true})
+		minor, patch = minor+1, 0
+	}
+	return releases
+}

@@ -1,0 +1,199 @@
+package simulate
+
+import (
+	"iter"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A Fleet is installations of one app and what they report. It does not change and is safe for concurrent use.
+type Fleet struct {
+	config Config
+	first  collector.Day
+	births births
+	// newestOf is the newest release of each day, and newestPre the same with pre-releases.
+	newestOf, newestPre []int
+}
+
+// New makes a fleet. It works nothing out yet. The error says what is wrong with the configuration.
+func New(config Config) (*Fleet, error) {
+	c, err := config.complete()
+	if err != nil {
+		return nil, err
+	}
+	f := &Fleet{config: c, first: c.Last - collector.Day(c.Days) + 1, births: newBirths(&c)}
+	for day := range c.Days {
+		stable, pre := 0, 0
+		for i, r := range c.Releases {
+			if i > 0 && r.Day > day {
+				break
+			}
+			pre = i
+			if !r.Pre {
+				stable = i
+			}
+		}
+		f.newestOf, f.newestPre = append(f.newestOf, stable), append(f.newestPre, pre)
+	}
+	return f, nil
+}
+
+// Config gives the configuration, with all defaults filled in.
+func (f *Fleet) Config() Config { return f.config }
+
+// First and Last are the days of the fleet.
+func (f *Fleet) First() collector.Day { return f.first }
+
+// Last is the last day.
+func (f *Fleet) Last() collector.Day { return f.config.Last }
+
+// Range is all days of the fleet.
+func (f *Fleet) Range() collector.Range { return collector.Range{From: f.first, To: f.config.Last} }
+
+func (f *Fleet) newest(day int, pre bool) int {
+	if pre {
+		return f.newestPre[day]
+	}
+	return f.newestOf[day]
+}
+
+// before gives the stable release before one, or the first.
+func (f *Fleet) before(release int) int {
+	for release--; release > 0 && f.config.Releases[release].Pre; release-- {
+	}
+	return max(release, 0)
+}
+
+func (f *Fleet) weekend(day int) bool {
+	weekday := (f.first + collector.Day(day)).Time().Weekday()
+	return weekday == time.Saturday || weekday == time.Sunday
+}
+
+// A Sent report is a heartbeat or a health report: one of the two is nil.
+type Sent struct {
+	Heartbeat *report.Heartbeat
+	Health    *report.HealthReport
+}
+
+// A Visit is what one installation sends on a day, in the order in which it does.
+type Visit []Sent
+
+// Visits gives all visits of all days up to and with the last, day by day. What is yielded belongs to the caller.
+func (f *Fleet) Visits() iter.Seq2[collector.Day, Visit] {
+	return func(yield func(collector.Day, Visit) bool) {
+		born := f.born()
+		var alive []*installation
+		for day := range f.config.Days {
+			for _, i := range born[day] {
+				random := stream(f.config.Seed, streamInstallation, int(i))
+				random.Float64() // the day of birth
+				alive = append(alive, newInstallation(f, int(i), day, random))
+			}
+			kept := alive[:0]
+			for _, in := range alive {
+				in.update(f, day)
+				if in.reports(f, day) && !yield(f.first+collector.Day(day), f.visit(in, day)) {
+					return
+				}
+				if !in.ends(day) {
+					kept = append(kept, in)
+				}
+			}
+			clear(alive[len(kept):])
+			alive = kept
+			for i := range f.forgedOn(day) {
+				if !yield(f.first+collector.Day(day), f.forge(i, day)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// born gives the installations that are born on each day, by their numbers.
+func (f *Fleet) born() [][]int32 {
+	born := make([][]int32, f.config.Days)
+	for i := range f.config.Installations {
+		day := f.births.day(stream(f.config.Seed, streamInstallation, i).Float64())
+		born[day] = append(born[day], int32(i))
+	}
+	return born
+}
+
+// visit gives what an installation sends.
+func (f *Fleet) visit(in *installation, day int) Visit {
+	at := f.first + collector.Day(day)
+	if in.kind == memory && in.random.Float64() < 0.3 {
+		in.id = newID(in.random) // it was started again
+	}
+	heartbeat := f.heartbeat(in, at)
+	visit := Visit{{Heartbeat: heartbeat}}
+	switch in.kind {
+	case memory:
+		heartbeat.IDPersistence = report.InMemory
+	case late:
+		if day < in.born+in.persist {
+			heartbeat.IDPersistence = report.InMemory
+		}
+	case clone:
+		in.twin.running, in.twin.users = in.running, in.users
+		visit = append(visit, Sent{Heartbeat: f.heartbeat(in.twin, at)})
+	case usual:
+		if health := f.health(in, at); health != nil {
+			visit = append(visit, Sent{Health: health})
+		}
+		if in.random.Float64() < 0.03 {
+			visit = append(visit, Sent{Heartbeat: heartbeat}) // sent again, since the answer was lost
+		}
+	}
+	return visit
+}
+
+func (f *Fleet) heartbeat(in *installation, at collector.Day) *report.Heartbeat {
+	h := &report.Heartbeat{
+		Schema: report.SchemaVersion, App: f.config.App, InstallationID: in.id, IDPersistence: report.Persisted,
+		SentAt:  noon(at),
+		Version: f.config.Releases[in.running].Version,
+		Platform: report.Platform{
+			System: in.system, Release: in.release, Machine: in.machine,
+		},
+		Deployment: in.deployment,
+		Client:     report.Client{Name: "rollcall-go", Version: "0.1.0"},
+		Facts: report.Facts{
+			{Name: "store.kind", Value: in.store}, {Name: "tls", Value: "false"}, {Name: "users", Value: usersBuckets[in.users]},
+		},
+	}
+	if in.tls {
+		h.Facts[1].Value = "true"
+	}
+	if in.kind == development {
+		h.Version += "-dev"
+	}
+	return h
+}
+
+// noon is when all reports of a day are made, so that no clock is off.
+func noon(day collector.Day) time.Time { return day.Time().Add(12 * time.Hour) }
+
+// forgedOn gives the numbers of the IDs that are made up on a day: evenly over the last quarter of the days.
+func (f *Fleet) forgedOn(day int) iter.Seq[int] {
+	from := f.config.Days - (f.config.Days+3)/4
+	n := f.config.Days - from
+	return func(yield func(int) bool) {
+		for i := day - from; day >= from && i < f.config.Forged; i += n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func (f *Fleet) forge(i, day int) Visit {
+	random := stream(f.config.Seed, streamForged, i)
+	in := &installation{random: random, kind: forged, id: newID(random), born: day}
+	in.shape(day)
+	in.running = random.IntN(f.newest(day, true) + 1)
+	return Visit{{Heartbeat: f.heartbeat(in, f.first+collector.Day(day))}}
+}

@@ -1,0 +1,64 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
+
+// A Loader takes the past; a [collector.Loader] is one.
+type Loader interface {
+	Day(ctx context.Context, day collector.Day) error
+	Heartbeat(ctx context.Context, r collector.Received) error
+	Health(ctx context.Context, r collector.ReceivedHealth) error
+}
+
+var _ Loader = (*collector.Loader)(nil)
+
+// Progress is told how many of how many steps are done. It is called often and has to be quick. Nil is none.
+type Progress func(done, of int)
+
+// Load loads all reports up to and with the day to, or all for 0. It does not close the loader.
+func (f *Fleet) Load(ctx context.Context, l Loader, to collector.Day, progress Progress) error {
+	if to == 0 {
+		to = f.config.Last
+	}
+	began := collector.Day(0)
+	next := f.first
+	begin := func(day collector.Day) error {
+		for ; next <= day; next++ {
+			if err := l.Day(ctx, next); err != nil {
+				return fmt.Errorf("load %s: %w", next, err)
+			}
+			if progress != nil {
+				progress(int(next-f.first), int(to-f.first)+1)
+			}
+		}
+		began = day
+		return ctx.Err()
+	}
+	for day, visit := range f.Visits() {
+		if day > to {
+			break
+		}
+		if day != began {
+			if err := begin(day); err != nil {
+				return err
+			}
+		}
+		for _, sent := range visit {
+			if err := load(ctx, l, sent); err != nil {
+				return fmt.Errorf("load %s: %w", day, err)
+			}
+		}
+	}
+	return begin(to)
+}
+
+func load(ctx context.Context, l Loader, sent Sent) error {
+	if sent.Health != nil {
+		return l.Health(ctx, collector.ReceivedHealth{Report: *sent.Health})
+	}
+	return l.Heartbeat(ctx, collector.Received{Heartbeat: *sent.Heartbeat})
+}

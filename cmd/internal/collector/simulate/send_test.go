@@ -1,0 +1,222 @@
+package simulate_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// TestSendIsTheTruth loads all days but the last, sends that over HTTP, and compares every figure.
+func TestSendIsTheTruth(t *testing.T) {
+	t.Parallel()
+	c, app := open(t, false)
+	s, err := server.New(server.Options{Collector: c, Access: access.New(c),
+		Limits: server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(s.Handler())
+	defer web.Close()
+	today, _, err := c.Today(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := simulate.New(simulate.Config{Seed: 5, Installations: 400, Days: 40, Last: today, Shares: &rare, Forged: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.Load(t.Context(), app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Load(t.Context(), l, f.Last()-1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var told atomic.Int64
+	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: web.URL, Connections: 4, Progress: func() { told.Add(1) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := f.LastReports(); int(result.Accepted) != want || len(result.Refused) != 0 || int(told.Load()) != want {
+		t.Errorf("got %d accepted, %v refused, told %d times, want all %d", result.Accepted, result.Refused, told.Load(), want)
+	}
+	if collector.DayOf(time.Now()) != today {
+		t.Skip("midnight has come meanwhile") // the reports are of two days then
+	}
+	compare(t, c, app, f)
+}
+
+// TestSendTriesAgain holds what is done about each kind of answer.
+func TestSendTriesAgain(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	var early atomic.Int64
+	var last sync.Map
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		h, _, err := report.ParseHeartbeat(body)
+		if err != nil {
+			w.WriteHeader(400)
+			return
+		}
+		mu.Lock()
+		seen[h.InstallationID]++
+		n := seen[h.InstallationID]
+		mu.Unlock()
+		if at, ok := last.Load(h.InstallationID); ok && time.Since(at.(time.Time)) < time.Second {
+			early.Add(1)
+		}
+		last.Store(h.InstallationID, time.Now())
+		switch {
+		case h.InstallationID[0] < '2' && n == 1:
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(503)
+		case h.InstallationID[0] == '2' && n == 1:
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(202)
+		case h.InstallationID[0] == '3':
+			w.WriteHeader(400)
+			fmt.Fprint(w, `{"error":"no"}`)
+		case h.InstallationID[0] == '4':
+			fmt.Fprint(w, "one ")
+			w.(http.Flusher).Flush() // in chunks
+			fmt.Fprint(w, "two")
+		case h.InstallationID[0] == '5' && n == 1:
+			panic(http.ErrAbortHandler) // no answer
+		}
+	}))
+	defer web.Close()
+	none := simulate.Shares{}
+	f, err := simulate.New(simulate.Config{Seed: 6, Installations: 60, Days: 1, Shares: &none})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, refused, retried := 0, 0, 0
+	ids := make(map[string]bool)
+	for _, visit := range f.Visits() {
+		for _, sent := range visit {
+			if sent.Health != nil {
+				refused++ // the handler takes heartbeats only
+				continue
+			}
+			id := sent.Heartbeat.InstallationID
+			if id[0] == '3' {
+				refused++
+				continue
+			}
+			want++
+			if id[0] < '2' || id[0] == '5' {
+				if !ids[id] {
+					retried++
+				}
+				ids[id] = true
+			}
+		}
+	}
+	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: web.URL, Connections: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int(result.Accepted) != want || result.Refused[400] != uint64(refused) || int(result.Retried) != retried || result.Failed != 0 {
+		t.Errorf("got %d accepted, %v refused, %d failed, %d tried again; want %d, %d, 0, %d",
+			result.Accepted, result.Refused, result.Failed, result.Retried, want, refused, retried)
+	}
+	if result.Latency.Count() != result.Accepted {
+		t.Errorf("got %d latencies of %d reports", result.Latency.Count(), result.Accepted)
+	}
+}
+
+// one gives one report, without a body.
+func one(int) simulate.Source {
+	sent := false
+	return func(buf []byte) (bool, []byte, bool) { defer func() { sent = true }(); return false, buf, !sent }
+}
+
+// TestSendEnds holds that rate, duration and context end the sending.
+func TestSendEnds(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer web.Close()
+	endless := func(int) simulate.Source {
+		return func(buf []byte) (bool, []byte, bool) { return false, append(buf, "{}"...), true }
+	}
+	began := time.Now()
+	result, err := simulate.Sending{Endpoint: web.URL, Connections: 2, Rate: 50, Duration: 300 * time.Millisecond}.Run(t.Context(), endless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := uint64(time.Since(began).Seconds()*50) + 2
+	if result.Accepted == 0 || result.Accepted > most {
+		t.Errorf("got %d reports, want 1 to %d", result.Accepted, most)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if result, err = (simulate.Sending{Endpoint: web.URL}).Run(ctx, endless); err != nil || result.Accepted > 0 {
+		t.Errorf("got %d reports and %v, want none", result.Accepted, err)
+	}
+	for _, s := range []simulate.Sending{{Endpoint: "ftp://x"}, {Endpoint: "http://"}, {Endpoint: web.URL, Rate: -1}, {Endpoint: web.URL, Connections: -1}} {
+		if _, err := s.Run(t.Context(), endless); err == nil {
+			t.Errorf("%+v: got no error", s)
+		}
+	}
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	if _, err := (simulate.Sending{Endpoint: gone.URL, Connections: 1, Attempts: 1}).Run(t.Context(), one); err == nil {
+		t.Error("nobody listens: got no error")
+	}
+}
+
+// A connection that is still being opened at the end has not failed, and ends by the same deadline a moment before its
+// context can say so.
+func TestSendEndsWhileConnecting(t *testing.T) {
+	t.Parallel()
+	result, err := simulate.Sending{Endpoint: "http://127.0.0.1:9", Connections: 1, Attempts: 1}.Run(ending{t.Context()}, one)
+	if err != nil || result.Failed > 0 {
+		t.Errorf("got %d failed (%s), %v, want none", result.Failed, result.Error, err)
+	}
+}
+
+// An ending context has no time left, but has not ended yet.
+type ending struct{ context.Context }
+
+func (ending) Deadline() (time.Time, bool) { return time.Now(), true }
+
+func TestHistogram(t *testing.T) {
+	t.Parallel()
+	var all, half simulate.Histogram
+	if all.Quantile(0.5) != 0 {
+		t.Error("an empty histogram has a median")
+	}
+	for i := range 50_000 {
+		all.Add(time.Duration(i) * time.Microsecond)
+		half.Add(time.Duration(i+50_000) * time.Microsecond)
+	}
+	all.Add(-1)
+	all.Merge(&half)
+	for q, want := range map[float64]time.Duration{0.01: 1000, 0.5: 50_000, 0.99: 99_000, 1: 99_999} {
+		got := all.Quantile(q)
+		if want *= time.Microsecond; got < want*98/100 || got > want*102/100 {
+			t.Errorf("quantile %v: got %v, want %v", q, got, want)
+		}
+	}
+	all.Add(1 << 62) // the longest there can be
+	if all.Max() != 1<<62 || all.Count() != 100_002 {
+		t.Errorf("got %v of %d", all.Max(), all.Count())
+	}
+}

@@ -1,0 +1,249 @@
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// A Truth is what is true of the installations that sent some reports. The definitions are those of the answers of package
+// collector; the way in which they are worked out is the most direct one. It takes about a kilobyte for each installation
+// that was seen. It is not safe for concurrent use.
+type Truth struct {
+	excludeDevelopment bool
+	last               collector.Day
+	people             map[string]*person
+	memory, excluded   map[collector.Day]map[string]bool
+	moves              map[collector.Day]map[Move]uint64
+	issues             map[report.GroupKey]*affliction
+}
+
+// A Move is a change of version.
+type Move struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// A person is one ID that counts as an installation.
+type person struct {
+	days   []collector.Day // on which it was seen, each once, in order
+	states []past
+	first  string // version
+	counts map[report.GroupKey]cumulative
+	// before is the values before the last ones. turns is how often they came back, each time within cloneDays of the time
+	// before, which was on turned.
+	before map[string]string
+	turns  int
+	turned collector.Day
+	clone  bool
+}
+
+// An ID that goes back to the values before cloneTurns times, with at most cloneDays from one to the next, is used more than
+// once, should these differ in more than facts.
+const (
+	cloneTurns = 3
+	cloneDays  = 28
+)
+
+// A past state is the values from the end of a day on.
+type past struct {
+	day    collector.Day
+	values map[string]string
+}
+
+type cumulative struct {
+	since time.Time
+	count int
+}
+
+// An affliction is a fault: who had it on which days, and how often it happened.
+type affliction struct {
+	affected    map[collector.Day]map[string]bool
+	occurrences map[collector.Day]uint64
+}
+
+// Truth works out what is true of all reports of the fleet.
+func (f *Fleet) Truth() *Truth {
+	t := NewTruth(f.config.ExcludeDevelopment)
+	for day, visit := range f.Visits() {
+		for _, sent := range visit {
+			t.Add(day, sent)
+		}
+	}
+	t.last = f.config.Last
+	return t
+}
+
+// NewTruth makes a truth without any report. ExcludeDevelopment is as in [collector.App].
+func NewTruth(excludeDevelopment bool) *Truth {
+	return &Truth{
+		excludeDevelopment: excludeDevelopment,
+		people:             make(map[string]*person),
+		memory:             make(map[collector.Day]map[string]bool),
+		excluded:           make(map[collector.Day]map[string]bool),
+		moves:              make(map[collector.Day]map[Move]uint64),
+		issues:             make(map[report.GroupKey]*affliction),
+	}
+}
+
+// Add takes a report that was accepted on a day. Days do not go back.
+func (t *Truth) Add(day collector.Day, sent Sent) {
+	t.last = max(t.last, day)
+	if sent.Heartbeat != nil {
+		t.heartbeat(day, sent.Heartbeat)
+	}
+	if sent.Health != nil {
+		t.health(day, sent.Health)
+	}
+}
+
+func (t *Truth) heartbeat(day collector.Day, h *report.Heartbeat) {
+	p := t.seen(day, h.InstallationID, h.Version, h.IDPersistence)
+	if p == nil {
+		return
+	}
+	values := valuesOf(h)
+	before := p.at(day)
+	if from, to := before[collector.DimVersion], h.Version; from != to && from != "" && to != "" {
+		if t.moves[day] == nil {
+			t.moves[day] = make(map[Move]uint64)
+		}
+		t.moves[day][Move{from, to}]++
+	}
+	p.become(day, values)
+}
+
+// seen notes that an ID was seen, and gives nil when it does not count as an installation.
+func (t *Truth) seen(day collector.Day, id, version string, persistence report.Persistence) *person {
+	p := t.people[id]
+	switch {
+	case t.excludeDevelopment && report.IsDevelopment(version):
+		put(t.excluded, day, id)
+		return nil
+	case p == nil && persistence == report.InMemory:
+		put(t.memory, day, id)
+		return nil
+	case p == nil:
+		p = &person{first: version}
+		t.people[id] = p
+	}
+	if len(p.days) == 0 || p.days[len(p.days)-1] != day {
+		p.days = append(p.days, day)
+	}
+	return p
+}
+
+func put(sets map[collector.Day]map[string]bool, day collector.Day, id string) {
+	if sets[day] == nil {
+		sets[day] = make(map[string]bool)
+	}
+	sets[day][id] = true
+}
+
+// valuesOf gives the values by dimension that a heartbeat reports.
+func valuesOf(h *report.Heartbeat) map[string]string {
+	values := map[string]string{
+		collector.DimVersion: h.Version, collector.DimSystem: h.Platform.System, collector.DimRelease: h.Platform.Release,
+		collector.DimMachine: h.Platform.Machine, collector.DimClient: h.Client.Name + " " + h.Client.Version,
+	}
+	if h.Deployment != report.DeploymentUnknown {
+		values[collector.DimDeployment] = string(h.Deployment)
+	}
+	for _, fact := range h.Facts {
+		values[collector.FactDimension+fact.Name] = fact.Value
+	}
+	return values
+}
+
+// at gives the values at the end of a day, as far as it was seen by now.
+func (p *person) at(day collector.Day) map[string]string {
+	for _, state := range slices.Backward(p.states) {
+		if state.day <= day {
+			return state.values
+		}
+	}
+	return nil
+}
+
+func (p *person) become(day collector.Day, values map[string]string) {
+	if n := len(p.states); n > 0 {
+		now := p.states[n-1].values
+		if sameValues(now, values) {
+			return
+		}
+		if sameValues(p.before, values) && !sameBuild(now, values) {
+			p.turn(day)
+		}
+		p.before = now
+		if p.states[n-1].day == day {
+			p.states = p.states[:n-1]
+		}
+	}
+	p.states = append(p.states, past{day, values})
+}
+
+func (p *person) turn(day collector.Day) {
+	if day-p.turned > cloneDays {
+		p.turns = 0
+	}
+	p.turns++
+	p.turned = day
+	p.clone = p.clone || p.turns == cloneTurns
+}
+
+func sameBuild(a, b map[string]string) bool {
+	for _, name := range []string{collector.DimVersion, collector.DimSystem, collector.DimMachine, collector.DimDeployment} {
+		if a[name] != b[name] {
+			return false
+		}
+	}
+	return true
+}
+
+func sameValues(a, b map[string]string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, value := range a {
+		if b[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Truth) health(day collector.Day, h *report.HealthReport) {
+	p := t.seen(day, h.InstallationID, h.Version, h.IDPersistence)
+	if p == nil {
+		return
+	}
+	if len(p.states) == 0 {
+		p.become(day, map[string]string{collector.DimVersion: h.Version})
+	}
+	if p.counts == nil {
+		p.counts = make(map[report.GroupKey]cumulative)
+	}
+	for i := range h.Groups {
+		g := &h.Groups[i]
+		known, more := p.counts[g.Key()], 0
+		switch {
+		case g.Since.After(known.since):
+			more = g.Count
+		case g.Since.Equal(known.since):
+			more = g.Count - known.count
+		}
+		if more <= 0 {
+			continue
+		}
+		p.counts[g.Key()] = cumulative{g.Since, g.Count}
+		issue := t.issues[g.Key()]
+		if issue == nil {
+			issue = &affliction{make(map[collector.Day]map[string]bool), make(map[collector.Day]uint64)}
+			t.issues[g.Key()] = issue
+		}
+		put(issue.affected, day, h.InstallationID)
+		issue.occurrences[day] += uint64(more)
+	}
+}

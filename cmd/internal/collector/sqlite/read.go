@@ -1,0 +1,212 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
+
+// lookupKeys is how many keys one statement finds.
+const lookupKeys = 64
+
+func lookupSQL(n int) string {
+	return "SELECT key, app, num FROM identity WHERE key IN (?" + strings.Repeat(", ?", n-1) + ")"
+}
+
+// Lookup implements [collector.Store].
+func (s *Store) Lookup(ctx context.Context, keys []collector.Key) ([]collector.Identity, error) {
+	var found []collector.Identity
+	args := make([]any, 0, lookupKeys)
+	for len(keys) > 0 {
+		stmt, n := s.lookup[0], 1
+		if len(keys) > 1 {
+			stmt, n = s.lookup[1], lookupKeys
+		}
+		some := keys[:min(n, len(keys))]
+		keys = keys[len(some):]
+		args = args[:0]
+		for i := range n {
+			args = append(args, some[min(i, len(some)-1)][:]) // the last one again where there are fewer
+		}
+		rows, err := collect(ctx, stmt, scanIdentity, args...)
+		if err != nil {
+			return nil, fmt.Errorf("look up: %w", err)
+		}
+		found = append(found, rows...)
+	}
+	return found, nil
+}
+
+// Installation implements [collector.Store].
+func (s *Store) Installation(ctx context.Context, app collector.AppNum, num collector.Num) (collector.Installation, bool, error) {
+	row := collector.Installation{App: app, Num: num}
+	err := s.reads.QueryRowContext(ctx, "SELECT state FROM installation WHERE id = ?", rowID(app, num)).Scan(&row.State)
+	if errors.Is(err, sql.ErrNoRows) {
+		return collector.Installation{}, false, nil
+	} else if err != nil {
+		return collector.Installation{}, false, fmt.Errorf("read installation: %w", explain(ctx, err))
+	}
+	return row, true, nil
+}
+
+// Record implements [collector.Store].
+func (s *Store) Record(ctx context.Context, key collector.RecordKey) (data []byte, ok bool, err error) {
+	err = s.reads.QueryRowContext(ctx, "SELECT data FROM record WHERE kind = ? AND app = ? AND day = ? AND name = ?",
+		key.Kind, int64(key.App), int64(key.Day), key.Name).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	} else if err != nil {
+		return nil, false, fmt.Errorf("read record: %w", explain(ctx, err))
+	}
+	return notNil(data), true, nil
+}
+
+// notNil makes an empty value one that is not nil, which stands for none.
+func notNil(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+// How many rows are read at once. Between, no snapshot of the database is held, which would keep the log from being
+// emptied.
+const (
+	rowsAtOnce    = 2000
+	recordsAtOnce = 100 // they can be large
+)
+
+// Identities implements [collector.Store].
+func (s *Store) Identities(ctx context.Context) iter.Seq2[collector.Identity, error] {
+	return pages(func(last *collector.Identity) ([]collector.Identity, error) {
+		after := []byte{}
+		if last != nil {
+			after = last.Key[:]
+		}
+		return query(ctx, s, rowsAtOnce, scanIdentity,
+			"SELECT key, app, num FROM identity WHERE key > ? ORDER BY key LIMIT ?", after)
+	}, rowsAtOnce)
+}
+
+// Installations implements [collector.Store].
+func (s *Store) Installations(ctx context.Context) iter.Seq2[collector.Installation, error] {
+	return pages(func(last *collector.Installation) ([]collector.Installation, error) {
+		after := int64(-1)
+		if last != nil {
+			after = rowID(last.App, last.Num)
+		}
+		return query(ctx, s, rowsAtOnce, scanInstallation,
+			"SELECT id, state FROM installation WHERE id > ? ORDER BY id LIMIT ?", after)
+	}, rowsAtOnce)
+}
+
+// Journal implements [collector.Store].
+func (s *Store) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, error] {
+	return pages(func(last *collector.JournalEntry) ([]collector.JournalEntry, error) {
+		var after int64
+		if last != nil {
+			after = last.Number
+		}
+		return query(ctx, s, recordsAtOnce, scanEntry,
+			"SELECT number, data FROM journal WHERE number > ? ORDER BY number LIMIT ?", after)
+	}, recordsAtOnce)
+}
+
+// Records implements [collector.Store].
+func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, from, to collector.Day) iter.Seq2[collector.Record, error] {
+	return pages(func(last *collector.Record) ([]collector.Record, error) {
+		scan := func(rows *sql.Rows) (r collector.Record, err error) {
+			r.Kind, r.App = kind, app
+			err = rows.Scan(&r.Day, &r.Name, &r.Data)
+			r.Data = notNil(r.Data)
+			return r, err
+		}
+		if last == nil {
+			return query(ctx, s, recordsAtOnce, scan, `SELECT day, name, data FROM record
+				WHERE kind = ? AND app = ? AND day BETWEEN ? AND ? ORDER BY day, name LIMIT ?`,
+				kind, int64(app), int64(from), int64(to))
+		}
+		return query(ctx, s, recordsAtOnce, scan, `SELECT day, name, data FROM record
+			WHERE kind = ? AND app = ? AND (day, name) > (?, ?) AND day <= ? ORDER BY day, name LIMIT ?`,
+			kind, int64(app), int64(last.Day), last.Name, int64(to))
+	}, recordsAtOnce)
+}
+
+// pages yields the rows that next gives after the last one, until they are fewer than full.
+func pages[T any](next func(last *T) ([]T, error), full int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var last *T
+		for {
+			rows, err := next(last)
+			if err != nil {
+				var zero T
+				yield(zero, fmt.Errorf("read: %w", err))
+				return
+			}
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if len(rows) < full {
+				return
+			}
+			last = &rows[len(rows)-1]
+		}
+	}
+}
+
+// query reads a page of rows. The limit is the last argument of the statement.
+func query[T any](ctx context.Context, s *Store, limit int, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
+	stmt, err := s.reads.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	defer stmt.Close()
+	return collect(ctx, stmt, scan, append(args, int64(limit))...)
+}
+
+func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		row, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, row)
+	}
+	return all, explain(ctx, rows.Err())
+}
+
+func scanIdentity(rows *sql.Rows) (row collector.Identity, err error) {
+	var key sql.RawBytes
+	if err := rows.Scan(&key, &row.App, &row.Num); err != nil {
+		return row, err
+	}
+	if copy(row.Key[:], key) != len(row.Key) || len(key) != len(row.Key) {
+		return row, fmt.Errorf("identity has a key of %d bytes", len(key))
+	}
+	return row, nil
+}
+
+func scanInstallation(rows *sql.Rows) (row collector.Installation, err error) {
+	var id int64
+	err = rows.Scan(&id, &row.State)
+	row.App, row.Num = collector.AppNum(id>>32), collector.Num(id)
+	return row, err
+}
+
+func scanEntry(rows *sql.Rows) (row collector.JournalEntry, err error) {
+	err = rows.Scan(&row.Number, &row.Data)
+	return row, err
+}

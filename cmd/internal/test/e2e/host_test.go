@@ -1,0 +1,415 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
+	"github.com/rollcall-dev/rollcall/installid"
+)
+
+// hostChild is a process that embeds the library and does what it is told on its standard input, a word a line.
+const hostChild = "host"
+
+// A setup is what a host is started with.
+type setup struct {
+	ConfigPath     string
+	StateDir       string
+	Attempts       int
+	AttemptTimeout time.Duration
+	StartTimeout   time.Duration
+	Backoff        time.Duration
+	Lazy           bool
+	Isolate        bool
+	Umask          int
+
+	uid int
+}
+
+func (s setup) config() rollcall.Config {
+	return rollcall.Config{
+		ConfigPath: s.ConfigPath, StateDir: s.StateDir, Attempts: s.Attempts, AttemptTimeout: s.AttemptTimeout,
+		StartTimeout: s.StartTimeout, Backoff: s.Backoff, Lazy: s.Lazy, Isolate: s.Isolate,
+	}
+}
+
+// scaled are limits for a disk that hangs.
+func scaled(s *setup) {
+	s.AttemptTimeout, s.Backoff, s.StartTimeout = 300*time.Millisecond, 50*time.Millisecond, 3*time.Second
+	if raceDetector { // with which each child process takes a second
+		s.AttemptTimeout, s.StartTimeout = 3*time.Second, 15*time.Second
+	}
+}
+
+// isolated comes after scaled: a child process takes its time to start when much else goes on.
+func isolated(s *setup) {
+	s.Isolate = true
+	if s.AttemptTimeout != 0 {
+		s.AttemptTimeout, s.StartTimeout = max(s.AttemptTimeout, 3*time.Second), max(s.StartTimeout, 15*time.Second)
+	}
+}
+
+func lazily(s *setup) { s.Lazy = true }
+
+func asUser(uid int) func(*setup) { return func(s *setup) { s.uid = uid } }
+
+// The words.
+const (
+	doStart  = "start"
+	doHurry  = "hurry" // gives up waiting for the start
+	doStatus = "status"
+	doReset  = "reset"
+	doMemory = "memory"
+	doExit   = "exit"
+)
+
+// A reply is a line of what a host says: a log line, or what came of a word.
+type reply struct {
+	Log    string           `json:",omitempty"`
+	Did    string           `json:",omitempty"`
+	Took   time.Duration    `json:",omitempty"`
+	Status installid.Status `json:",omitzero"`
+	ID     installid.ID     `json:",omitzero"`
+	Err    string           `json:",omitempty"`
+	Memory int              `json:",omitempty"` // the most that it ever used, in bytes
+}
+
+func runHost() {
+	var s setup
+	if err := json.Unmarshal([]byte(os.Args[1]), &s); err != nil {
+		panic(err)
+	}
+	unix.Umask(s.Umask)
+	out := &lines{to: json.NewEncoder(os.Stdout)}
+	config := s.config()
+	config.Logger = slog.New(out)
+	service, err := rollcall.New(config)
+	if err != nil {
+		panic(err)
+	}
+	ctx, hurry := context.WithCancel(context.Background())
+	defer hurry()
+	for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() != doExit; {
+		switch in.Text() {
+		case doStart:
+			go func() { out.say(perform(ctx, service, doStart)) }()
+		case doHurry:
+			hurry()
+		default:
+			out.say(perform(context.Background(), service, in.Text()))
+		}
+	}
+}
+
+func perform(ctx context.Context, service *rollcall.Service, word string) reply {
+	r, begin := reply{Did: word}, time.Now()
+	var err error
+	switch word {
+	case doStart:
+		err = service.Start(ctx)
+	case doReset:
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		r.ID, err = service.Reset(ctx)
+	case doMemory:
+		r.Memory = peakMemory()
+	}
+	r.Took, r.Status = time.Since(begin), service.Status().Status
+	if r.ID.IsZero() {
+		r.ID = service.ID()
+	}
+	if err != nil {
+		r.Err = err.Error()
+	}
+	return r
+}
+
+// peakMemory is the most physical memory that this process has used.
+func peakMemory() int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		panic(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int
+	fmt.Sscan(rest, &kilobytes)
+	return kilobytes << 10
+}
+
+// lines says replies, and is a slog.Handler that says log lines.
+type lines struct {
+	mu sync.Mutex
+	to *json.Encoder
+}
+
+func (l *lines) say(r reply) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.to.Encode(r) != nil {
+		os.Exit(3) // nobody listens any more
+	}
+}
+
+func (l *lines) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *lines) WithAttrs([]slog.Attr) slog.Handler               { panic("not used") }
+func (l *lines) WithGroup(string) slog.Handler                    { panic("not used") }
+
+func (l *lines) Handle(_ context.Context, rec slog.Record) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %s", rec.Level, rec.Message)
+	rec.Attrs(func(a slog.Attr) bool {
+		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
+		return true
+	})
+	l.say(reply{Log: b.String()})
+	return nil
+}
+
+// A host is such a process, as the test sees it.
+type host struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	replies chan reply
+	exited  chan struct{} // closed when the process is no more
+
+	mu  sync.Mutex
+	log []string
+}
+
+// host starts a host on the site. Its service is not started yet.
+func (s *site) host(change ...func(*setup)) *host {
+	s.t.Helper()
+	todo := setup{ConfigPath: s.config, Umask: 0o022}
+	for _, c := range change {
+		c(&todo)
+	}
+	args, err := json.Marshal(todo)
+	must(s.t, err)
+	cmd := lab.Command(s.t, hostChild, string(args))
+	if todo.uid != 0 {
+		lab.AsUser(cmd, todo.uid)
+	}
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	must(s.t, err)
+	out, err := cmd.StdoutPipe()
+	must(s.t, err)
+	must(s.t, cmd.Start())
+	h := &host{t: s.t, cmd: cmd, in: in, replies: make(chan reply, 100), exited: make(chan struct{})}
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		h.listen(out)
+	}()
+	go func() {
+		defer close(h.exited)
+		cmd.Process.Wait() // unlike cmd.Wait it does not close out, from which there may be more to read
+		<-heard
+		cmd.Wait()
+	}()
+	s.processes = append(s.processes, h.exited)
+	s.t.Cleanup(func() { cmd.Process.Kill() })
+	return h
+}
+
+func (h *host) listen(out io.Reader) {
+	for decoder := json.NewDecoder(out); ; {
+		var r reply
+		if decoder.Decode(&r) != nil {
+			close(h.replies)
+			return
+		}
+		if r.Log == "" {
+			h.replies <- r
+			continue
+		}
+		h.mu.Lock()
+		h.log = append(h.log, r.Log)
+		h.mu.Unlock()
+	}
+}
+
+// tell says a word and does not wait for what comes of it.
+func (h *host) tell(word string) {
+	h.t.Helper()
+	if _, err := fmt.Fprintln(h.in, word); err != nil {
+		h.t.Fatalf("tell the host to %s: %v", word, err)
+	}
+}
+
+// hear waits for what came of a word.
+func (h *host) hear() reply {
+	h.t.Helper()
+	select {
+	case r, ok := <-h.replies:
+		if !ok {
+			h.t.Fatal("the host has ended")
+		}
+		if r.Err != "" {
+			h.t.Errorf("%s: %s", r.Did, r.Err)
+		}
+		return r
+	case <-time.After(patience):
+		h.t.Fatalf("the host does not answer within %v", patience)
+	}
+	panic("not reached")
+}
+
+func (h *host) ask(word string) reply {
+	h.t.Helper()
+	h.tell(word)
+	return h.hear()
+}
+
+func (h *host) start() reply { h.t.Helper(); return h.ask(doStart) }
+
+func (h *host) status() installid.Status { h.t.Helper(); return h.ask(doStatus).Status }
+
+// await waits until the status is as it should be.
+func (h *host) await(what string, ok func(installid.Status) bool) (st installid.Status) {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(h.status()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("waited %v in vain: %s; got %+v, log %q", patience, what, h.status(), h.lines())
+		}
+	}
+	return h.status()
+}
+
+// awaitPersisted waits until the ID is in all places, and nothing is left to do.
+func (h *host) awaitPersisted() installid.Status {
+	h.t.Helper()
+	return h.await("the ID is persisted in all places", func(st installid.Status) bool {
+		return st.Persisted && !st.Incomplete && atRest(st)
+	})
+}
+
+// atRest tells whether nothing is under way.
+func atRest(st installid.Status) bool { return st.Stuck == "" && !st.NextTry.IsZero() }
+
+// exit lets the host's main return, and tells how long it takes until the process is no more.
+func (h *host) exit() time.Duration {
+	h.t.Helper()
+	begin := time.Now()
+	h.tell(doExit)
+	h.awaitExit()
+	return time.Since(begin)
+}
+
+func (h *host) awaitExit() {
+	h.t.Helper()
+	select {
+	case <-h.exited:
+	case <-time.After(patience):
+		h.t.Fatalf("the host does not end within %v", patience)
+	}
+}
+
+// kill kills the host and waits until it is no more.
+func (h *host) kill() {
+	h.t.Helper()
+	h.cmd.Process.Kill()
+	h.awaitExit()
+}
+
+var wholeID = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// lines gives the log up to now, which must not hold a whole ID.
+func (h *host) lines() []string {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, line := range h.log {
+		if wholeID.MatchString(line) {
+			h.t.Errorf("a whole ID was logged: %s", line)
+		}
+	}
+	return slices.Clone(h.log)
+}
+
+// wantLog checks the whole log. A * in a wanted line stands for any text.
+func (h *host) wantLog(want ...string) {
+	h.t.Helper()
+	if got := h.lines(); !slices.EqualFunc(got, want, matches) {
+		h.t.Errorf("got log\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// logged counts the lines that match.
+func (h *host) logged(pattern string) (n int) {
+	h.t.Helper()
+	for _, line := range h.lines() {
+		if matches(line, pattern) {
+			n++
+		}
+	}
+	return n
+}
+
+func matches(line, pattern string) bool {
+	parts := strings.Split(pattern, "*")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	return regexp.MustCompile("^(?s:" + strings.Join(parts, ".*") + ")$").MatchString(line)
+}
+
+// The log lines.
+const (
+	lineGenerated = "INFO Generated new anonymous installation ID id=*..."
+	lineTimedOut  = "WARN Config save timed out, will retry attempt=*"
+	lineAdopted   = "INFO Stored installation ID adopted id=*..."
+)
+
+func linePersisted(attempt int) string {
+	return fmt.Sprintf("INFO Installation ID persisted to config attempt=%d", attempt)
+}
+
+func lineFailed(why string, attempt int) string {
+	return fmt.Sprintf("WARN Failed to save installation ID to config error=*%s* attempt=%d max_retries=3", why, attempt)
+}
+
+func lineInMemory(why string) string {
+	return "WARN Using in-memory installation ID (config save failed) id=*... error=*" + why + "* note=*"
+}
+
+func lineStarted(persisted bool) string {
+	return fmt.Sprintf("INFO Telemetry service started enabled=false has_persistent_id=%v", persisted)
+}
+
+// startAll starts the services of all hosts at once.
+func startAll(hosts []*host) []reply {
+	for _, h := range hosts {
+		h.t.Helper()
+		h.tell(doStart)
+	}
+	replies := make([]reply, len(hosts))
+	for i, h := range hosts {
+		replies[i] = h.hear()
+	}
+	return replies
+}
+
+// slowest gives the reply that took longest.
+func slowest(replies []reply) time.Duration {
+	return slices.MaxFunc(replies, func(a, b reply) int { return cmp.Compare(a.Took, b.Took) }).Took
+}

@@ -1,0 +1,444 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+)
+
+// A scenario is a save that is cut off somewhere.
+type scenario struct {
+	name    string
+	config  string
+	anchor  string
+	prepare func(t *testing.T, s *site)
+	reset   bool   // the ID is replaced
+	lacks   string // what the file system lacks
+}
+
+var scenarios = []scenario{
+	{name: "insert", config: plainConfig},
+	{name: "create"},
+	{name: "reset", config: withID(plainConfig, knownID), anchor: knownID, reset: true},
+	{name: "copy", config: plainConfig, anchor: knownID},
+	{name: "in place", config: plainConfig, prepare: func(t *testing.T, s *site) { lab.BindFile(t, s.config) }},
+	{name: "no exchange", config: plainConfig, lacks: "exchange"},
+	{name: "no links", config: plainConfig, lacks: "links"},
+}
+
+func (c scenario) inPlace() bool { return c.prepare != nil }
+
+func (c scenario) site(t *testing.T) *site {
+	t.Helper()
+	s := siteIn(t, t.TempDir(), c.config)
+	if c.prepare != nil {
+		c.prepare(t, s)
+	}
+	c.begin(s)
+	return s
+}
+
+// begin makes the site as it was before the save.
+func (c scenario) begin(s *site) {
+	s.t.Helper()
+	for _, name := range s.names() {
+		if name != "config.json" || c.config == "" {
+			must(s.t, os.Remove(filepath.Join(s.dir, name)))
+		}
+	}
+	if c.config != "" {
+		s.write("config.json", c.config)
+	}
+	if c.anchor != "" {
+		s.write(filepath.Base(s.anchor), c.anchor+"\n")
+	}
+}
+
+// check looks at what a killed save has left, lets the next start mend it, and looks again. The temporary files are made
+// old by their names, since no young ones are swept.
+func (c scenario) check(s *site, killedAt string) {
+	s.t.Helper()
+	now := s.configNow()
+	stored := idIn(s.t, now)
+	if c.inPlace() {
+		now = strings.TrimRight(now, " ") // a save in place that is cut off leaves spaces
+	}
+	switch {
+	case now == c.config:
+	case c.config == "" && isFresh(now, stored):
+	case c.config != "" && stored != "" && now == withID(plainConfig, stored):
+	default:
+		s.t.Errorf("killed at %s: got config\n%s", killedAt, now)
+	}
+	if stored == "" {
+		stored = s.anchorNow()
+	}
+	if _, err := installid.Parse(stored); stored != "" && err != nil {
+		s.t.Errorf("killed at %s: got ID %q", killedAt, stored)
+	}
+	temps := s.temps()
+	for _, temp := range temps {
+		s.age(temp, 11*time.Minute)
+	}
+
+	id := s.restart()
+	if stored != "" && stored != id.String() {
+		s.t.Errorf("killed at %s: got ID %q after a restart, want %q, which was stored", killedAt, id, stored)
+	}
+	if c.anchor != "" && !c.reset && id.String() != c.anchor {
+		s.t.Errorf("killed at %s: got ID %q after a restart, want %q, which was there from the beginning", killedAt, id, c.anchor)
+	}
+	switch now := s.configNow(); {
+	case c.config == "" && isFresh(now, id.String()), now == withID(plainConfig, id.String()):
+	case c.inPlace() && strings.TrimRight(now, " ") == withID(plainConfig, id.String()):
+	default:
+		s.t.Errorf("killed at %s: got config after a restart\n%s", killedAt, now)
+	}
+	// When a reset is cut off between the two, the config's ID counts, and the anchor follows with the next look.
+	if got := s.anchorNow(); got != id.String() && !(c.reset && got == knownID) {
+		s.t.Errorf("killed at %s: got ID %q in the anchor after a restart, want %q", killedAt, got, id)
+	}
+	if left := s.temps(); len(left) > 0 {
+		s.t.Errorf("killed at %s: left behind %q, and after a restart %q", killedAt, temps, left)
+	}
+}
+
+// age makes a temporary file one that was made so long ago.
+func (s *site) age(temp string, by time.Duration) {
+	s.t.Helper()
+	m := tempName.FindStringSubmatchIndex(temp)
+	old := temp[:m[4]] + strconv.FormatInt(time.Now().Add(-by).Unix(), 10) + temp[m[5]:]
+	must(s.t, os.Rename(filepath.Join(s.dir, temp), filepath.Join(s.dir, old)))
+}
+
+// onceChild starts a keeper of the ID, waits until it is at rest, and stops it: what a process does whose save is to be
+// cut off. Its arguments are the config's path, whether to reset the ID, and what the file system lacks. All that it does
+// with files it does in its first thread, since strace counts system calls by thread.
+const onceChild = "once"
+
+func runOnce() {
+	runtime.LockOSThread()
+	calls, done := make(chan func()), make(chan struct{})
+	disk := &hookFS{lacks: os.Args[3], around: func(_ string, do func()) {
+		over := make(chan struct{})
+		calls <- func() { do(); close(over) }
+		<-over
+	}}
+	go func() {
+		defer close(done)
+		keepOnce(disk, os.Args[1], os.Args[2] == "true")
+	}()
+	for {
+		select {
+		case do := <-calls:
+			do()
+		case <-done:
+			return
+		}
+	}
+}
+
+// steppedChild is the same, but kills itself before the operation whose number is its last argument, 0 for none. It says
+// how many operations it took.
+const steppedChild = "stepped"
+
+func runStepped() {
+	last, err := strconv.ParseInt(os.Args[4], 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	var steps atomic.Int64
+	disk := &hookFS{lacks: os.Args[3], around: func(op string, do func()) {
+		if op != "" && steps.Add(1) == last {
+			fmt.Println(op)
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		do()
+	}}
+	keepOnce(disk, os.Args[1], os.Args[2] == "true")
+	fmt.Println(steps.Load())
+}
+
+func keepOnce(disk fsys.FS, path string, reset bool) {
+	key, _ := configfile.ParseKey(rollcall.DefaultConfigKey)
+	enabled, _ := configfile.ParseKey(rollcall.DefaultEnabledKey)
+	store, err := installid.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.OpenFS(disk)
+	if err != nil {
+		panic(err)
+	}
+	keeper, err := installid.NewKeeper(store, installid.Options{})
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err = keeper.Start(ctx)
+	for err == nil && !atRest(keeper.Status()) && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err == nil && reset {
+		_, err = keeper.Reset(ctx)
+	}
+	if err == nil {
+		err = keeper.Stop(ctx)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// TestD11KilledAtEachStepReal kills a process before each of the file operations of a save.
+func TestD11KilledAtEachStepReal(t *testing.T) {
+	t.Parallel()
+	for i, c := range scenarios {
+		if !chosen(i) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := c.site(t)
+			steps, killed := c.runStepped(s, 0)
+			total, err := strconv.Atoi(steps)
+			if err != nil || killed || total < 10 {
+				t.Fatalf("got %q without being killed", steps)
+			}
+			t.Logf("%d steps", total)
+			s.wantNoTemps()
+			for n := 1; ; n++ {
+				c.begin(s)
+				at, killed := c.runStepped(s, n)
+				if !killed {
+					if n < total {
+						t.Errorf("not killed at step %d", n)
+					}
+					break
+				}
+				c.check(s, fmt.Sprintf("step %d, %s", n, at))
+			}
+		})
+	}
+}
+
+func (c scenario) runStepped(s *site, n int) (said string, killed bool) {
+	s.t.Helper()
+	cmd := lab.Command(s.t, steppedChild, s.config, strconv.FormatBool(c.reset), c.lacks, strconv.Itoa(n))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), wasKilled(s.t, err)
+}
+
+// wasKilled tells whether a process was killed. That it failed in another way ends the test.
+func wasKilled(t *testing.T, err error) bool {
+	t.Helper()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if status := exit.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL {
+			return true
+		}
+	}
+	must(t, err)
+	return false
+}
+
+// TestD11KilledAtEachCallReal kills a process at the system calls of a save, in the kernel's own order: at those that
+// change something and the ones that follow them, or at all when soaking.
+func TestD11KilledAtEachCallReal(t *testing.T) {
+	t.Parallel()
+	lab.Need(t, lab.Tool("strace"))
+	for _, c := range scenarios {
+		if !soaking() && (c.lacks != "" || c.name == "copy") || testing.Short() && c.name != "insert" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := c.site(t)
+			calls, killed := c.trace(s, "")
+			if killed || len(calls) < 10 {
+				t.Fatalf("got %d calls without being killed: %v", len(calls), calls)
+			}
+			s.wantNoTemps()
+			kills := make(map[string]int) // by the call
+			for i, call := range calls {
+				if soaking() || call.changes() || i > 0 && calls[i-1].changes() {
+					kills[c.killAt(s, calls, i)]++
+				}
+			}
+			t.Logf("%d calls; killed at %v", len(calls), kills)
+			for _, call := range calls {
+				if call.changes() && kills[call.name] == 0 {
+					t.Errorf("never killed at %s", call.name)
+				}
+			}
+		})
+	}
+}
+
+// killAt kills a save at the call that is number i of those given, or, should the runtime have made other calls than
+// before in that thread, at another one, and tells at which.
+func (c scenario) killAt(s *site, calls []call, i int) (name string) {
+	s.t.Helper()
+	want := calls[i]
+	for range 10 {
+		c.begin(s)
+		done, killed := c.trace(s, fmt.Sprintf("%s:signal=KILL:when=%d", want.name, want.number))
+		if killed {
+			last := call{name: "nothing"}
+			if len(done) > 0 {
+				last = done[len(done)-1]
+			}
+			c.check(s, last.line)
+			if name = last.name; name == want.name && last.changes() == want.changes() {
+				return name
+			}
+		}
+		c.begin(s)
+		if again, _ := c.trace(s, ""); i < len(again) && again[i].name == want.name {
+			want = again[i]
+		}
+	}
+	return name
+}
+
+// A call is a system call on something in the folder.
+type call struct {
+	name   string
+	number int // how many of this name the thread has made, with this one
+	line   string
+}
+
+func (c call) changes() bool {
+	switch c.name {
+	case "openat":
+		return strings.Contains(c.line, "O_CREAT")
+	case "write", "pwrite64", "fsync", "fchmod", "linkat", "renameat", "renameat2", "unlinkat", "mkdirat":
+		return true
+	}
+	return false
+}
+
+var tracedCall = regexp.MustCompile(`^([0-9]+) +([a-z0-9_]+)\(.*`)
+
+// trace runs the save under strace, which injects what is said, and gives the calls on something in the folder.
+func (c scenario) trace(s *site, inject string) (calls []call, killed bool) {
+	s.t.Helper()
+	cmd := lab.Command(s.t, onceChild, s.config, strconv.FormatBool(c.reset), c.lacks)
+	strace, err := exec.LookPath("strace")
+	must(s.t, err)
+	trace := filepath.Join(s.t.TempDir(), "trace")
+	args := []string{"strace", "-f", "-y", "-qq", "-o", trace, "-e", "trace=%file,%desc"}
+	if inject != "" {
+		args = append(args, "-e", "inject="+inject)
+	}
+	cmd.Args = slices.Concat(args, []string{cmd.Path}, cmd.Args[1:])
+	cmd.Path = strace
+	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1") // no signals of the runtime
+	cmd.Stderr = os.Stderr
+	killed = wasKilled(s.t, cmd.Run())
+
+	text, err := os.ReadFile(trace)
+	must(s.t, err)
+	counts := make(map[[2]string]int)
+	for line := range strings.Lines(string(text)) {
+		m := tracedCall.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		thread, name := m[1], m[2]
+		counts[[2]string{thread, name}]++
+		if strings.Contains(line, s.dir+"/") || strings.Contains(line, s.dir+">") || strings.Contains(line, s.dir+`"`) {
+			calls = append(calls, call{name, counts[[2]string{thread, name}], strings.TrimSpace(line)})
+		}
+	}
+	return calls, killed
+}
+
+// resetterChild starts a service and then replaces the ID, again and again, until that fails. It says each ID when it is
+// durable, a line each. Its argument is the config's path.
+const resetterChild = "resetter"
+
+func runResetter() {
+	service, err := rollcall.New(rollcall.Config{ConfigPath: os.Args[1]})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := service.Start(ctx); err != nil {
+		panic(err)
+	}
+	id := service.ID()
+	if !service.Status().Persisted {
+		os.Exit(1)
+	}
+	for err == nil {
+		fmt.Println(id)
+		id, err = service.Reset(ctx)
+	}
+}
+
+// A resetter is such a process.
+type resetter struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	heard sync.WaitGroup
+
+	mu    sync.Mutex
+	acked []string // the IDs that were called durable, as far as heard
+}
+
+func (s *site) resetter() *resetter {
+	s.t.Helper()
+	r := &resetter{t: s.t, cmd: lab.Command(s.t, resetterChild, s.config)}
+	r.cmd.Stderr = os.Stderr
+	out, err := r.cmd.StdoutPipe()
+	must(s.t, err)
+	must(s.t, r.cmd.Start())
+	r.heard.Go(func() {
+		for in := bufio.NewScanner(out); in.Scan(); {
+			r.mu.Lock()
+			r.acked = append(r.acked, in.Text())
+			r.mu.Unlock()
+		}
+	})
+	return r
+}
+
+// first waits for the first ID.
+func (r *resetter) first() {
+	r.t.Helper()
+	eventually(r.t, "an ID is durable", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.acked) > 0
+	})
+}
+
+// kill kills the process, if it has not ended, and gives all that it has said.
+func (r *resetter) kill() (acked []string) {
+	r.t.Helper()
+	r.cmd.Process.Kill()
+	r.heard.Wait()
+	r.cmd.Wait()
+	return r.acked
+}

@@ -1,0 +1,266 @@
+package offzero
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+const (
+	// insideVariable makes a test process the one in the namespace. Its value is the folder for its files.
+	insideVariable = "ROLLCALL_OFFZERO_DIR"
+	// denyVariable is the host's own.
+	denyVariable = "MY_APP_TELEMETRY"
+	// endpoint has to be looked up before anything can be sent to it.
+	endpoint = "https://telemetry.example.test"
+
+	granted   = `{"telemetry": {"enabled": true, "health_enabled": true}}`
+	denied    = `{"telemetry": {"enabled": false, "health_enabled": true}}`
+	undecided = `{"telemetry": {"health_enabled": true}}`
+
+	weeks = 14 * 24 * time.Hour
+)
+
+func TestMain(m *testing.M) {
+	rollcall.RunChild()
+	os.Exit(m.Run())
+}
+
+// TestOffIsZero runs TestInNamespace in a process with a network of its own: a loopback device, and no route to anywhere.
+func TestOffIsZero(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates weeks, for nearly a minute under the race detector")
+	}
+	lab.Need(t, lab.Root)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestInNamespace$", "-test.v", "-test.timeout=5m")
+	dir := t.TempDir()
+	program := buildProgram(t) // which needs the module cache, and so is done out here
+	cmd.Env = []string{
+		insideVariable + "=" + dir, programVariable + "=" + program, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"),
+		"GODEBUG=netdns=go", // the resolver that a static host has too
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, os.ErrPermission) {
+		lab.Skip(t, "no network namespace: "+err.Error())
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestInNamespace") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+// A scenario is a way in which telemetry is not granted.
+type scenario struct {
+	name   string
+	config string // "" is none, and "/" a folder in its place
+	policy string
+	env    map[string]string
+	change func(*rollcall.Config)
+}
+
+func scenarios() []scenario {
+	none := func(*rollcall.Config) {}
+	host := func(decide func(context.Context) (rollcall.Consent, error)) func(*rollcall.Config) {
+		return func(c *rollcall.Config) {
+			c.StateDir = filepath.Dir(c.ConfigPath)
+			c.ConfigPath = ""
+			c.Load = func(context.Context) (string, error) { return "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a", nil }
+			c.Save = func(context.Context, string) error { return nil }
+			c.Consent = func(ctx context.Context) (rollcall.Consent, rollcall.Consent, error) {
+				state, err := decide(ctx)
+				return state, rollcall.Granted, err
+			}
+		}
+	}
+	return []scenario{
+		{"unset: no config", "", "", nil, none},
+		{"unset: no key", undecided, "", nil, none},
+		{"denied by the config", denied, "", nil, none},
+		{"denied by DO_NOT_TRACK", granted, "", map[string]string{"DO_NOT_TRACK": "1"}, none},
+		{"denied by the host's variable", granted, "", map[string]string{denyVariable: "off"}, none},
+		{"denied by ROLLCALL_TELEMETRY", granted, "", map[string]string{"ROLLCALL_TELEMETRY": "0"}, none},
+		{"denied by the policy", granted, denied, nil, none},
+		{"unreadable: torn config", granted[:20], "", nil, none},
+		{"unreadable: empty config", " ", "", nil, none},
+		{"unreadable: config is a folder", "/", "", nil, none},
+		{"unreadable: neither true nor false", strings.Replace(granted, "true", `"true"`, 1), "", nil, none},
+		{"unreadable: torn policy", granted, granted[:20], nil, none},
+		{"unreadable: policy is a folder", granted, "/", nil, none},
+		{"unreadable: what was granted", strings.Replace(granted, "true", `true, "granted_schema": "1"`, 1), "", nil, none},
+		{"the host says no", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Denied, nil })},
+		{"the host fails", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Granted, errors.New("no") })},
+		{"the host panics", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { panic("host") })},
+		{"the host hangs", "", "", nil, host(func(ctx context.Context) (rollcall.Consent, error) { <-ctx.Done(); return rollcall.Granted, nil })},
+		{"unset: no ID before consent", undecided, "", nil, func(c *rollcall.Config) { c.AfterConsent = true }},
+		{"unset: state file", "", "", nil, func(c *rollcall.Config) { c.StateDir, c.ConfigPath = filepath.Dir(c.ConfigPath), "" }},
+		{"granted, and a test binary", granted, "", nil, func(c *rollcall.Config) { c.ReportDevelopment = false }},
+		{"granted, and no endpoint", granted, "", nil, func(c *rollcall.Config) { c.Endpoint = "" }},
+	}
+}
+
+// TestInNamespace is not a test of its own: TestOffIsZero runs it.
+func TestInNamespace(t *testing.T) {
+	dir := os.Getenv(insideVariable)
+	if dir == "" {
+		return
+	}
+	network := setUp(t, dir)
+	for _, sc := range scenarios() {
+		t.Run(sc.name, func(t *testing.T) {
+			before := network.count(t)
+			sc.run(t)
+			if made := network.count(t).since(before); made != (traffic{}) {
+				t.Errorf("got %+v, want nothing at all", made)
+			}
+		})
+	}
+	testVerbs(t, network, os.Getenv(programVariable))
+	t.Run("isolated", func(t *testing.T) {
+		before := network.count(t)
+		sc := scenario{"denied", denied, "", nil, func(c *rollcall.Config) { c.Isolate = true }}
+		everything(t, sc.service(t, slog.LevelDebug))
+		if made := network.count(t).since(before); made != (traffic{}) {
+			t.Errorf("got %+v, want nothing at all", made)
+		}
+	})
+
+	// All of this can fail: granted, the same calls are seen.
+	t.Run("control: granted", func(t *testing.T) {
+		before := network.count(t)
+		scenario{"granted", granted, "", nil, func(*rollcall.Config) {}}.run(t)
+		made := network.count(t).since(before)
+		if made.queries == 0 || made.packets == 0 || made.datagrams == 0 {
+			t.Errorf("got %+v, want some of each: nothing here would be noticed", made)
+		}
+		t.Logf("granted: %+v", made)
+	})
+	t.Run("control: granted, send now", func(t *testing.T) {
+		before := network.count(t)
+		everything(t, scenario{"granted", granted, "", nil, func(*rollcall.Config) {}}.service(t, slog.LevelDebug))
+		if made := network.count(t).since(before); made.queries == 0 || made.packets == 0 {
+			t.Errorf("got %+v, want some: nothing here would be noticed", made)
+		}
+	})
+}
+
+// run lets two weeks pass: of a service that runs all the while, of those that are started once a day, and of calls to
+// services that are not running.
+func (sc scenario) run(t *testing.T) {
+	t.Helper()
+	for name, value := range sc.env {
+		t.Setenv(name, value)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))) // a clock that the sender believes
+		long := sc.service(t, slog.LevelInfo)
+		if err := long.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for begin := time.Now(); time.Since(begin) < weeks; time.Sleep(23 * time.Hour) {
+			everything(t, sc.service(t, slog.LevelInfo))
+			look(t, long)
+		}
+		if err := long.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// everything is all that a host and its operator can call, but for asking the collector to forget.
+func everything(t *testing.T, service *rollcall.Service) {
+	t.Helper()
+	look(t, service)
+	if err := service.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	look(t, service)
+	service.Reset(t.Context()) // some of them cannot
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := service.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	look(t, service)
+}
+
+// look calls what changes nothing, or is refused.
+func look(t *testing.T, service *rollcall.Service) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	service.Status()
+	service.Decisions(ctx)
+	service.ReportIssue(rollcall.Issue{Source: "test", Component: "disk", Reason: "full"})
+	slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{Source: "log", Component: "main"})).Error("no")
+	service.Preview(ctx)
+	service.SendIfDue(ctx)
+	service.SendNow(ctx)
+	service.ID()
+}
+
+// service gives a service of the scenario, in a folder of its own.
+func (sc scenario) service(t *testing.T, level slog.Level) *rollcall.Service {
+	t.Helper()
+	dir := t.TempDir()
+	c := rollcall.Config{
+		App: "my-app", Version: "1.2.3", Endpoint: endpoint, ReportDevelopment: true, DenyVariable: denyVariable,
+		ConfigPath: filepath.Join(dir, "config", "config.json"),
+		PolicyPath: filepath.Join(dir, "etc", "policy.json"),
+		Facts: []rollcall.Fact{{
+			Declaration: report.BoolFact("tls", "Shows whether it is in use."),
+			Value:       func(context.Context) (any, error) { return true, nil },
+		}},
+		Logger: slog.New(slog.NewTextHandler(writer{t}, &slog.HandlerOptions{Level: level})),
+	}
+	for path, text := range map[string]string{c.ConfigPath: sc.config, c.PolicyPath: sc.policy} {
+		if err := put(path, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sc.change(&c)
+	service, err := rollcall.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+func put(path, text string) error {
+	switch text {
+	case "":
+		return nil
+	case "/":
+		return os.MkdirAll(path, 0o755)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("put: %w", err)
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// A writer discards, but for what nothing should say.
+type writer struct{ t *testing.T }
+
+func (w writer) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "panic") {
+		w.t.Errorf("logged: %s", line)
+	}
+	return len(line), nil
+}

@@ -1,0 +1,190 @@
+package configfile_test
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
+)
+
+// TestSyncFailsOnce has fsync fail once and then say that all is well. What failed is never trusted: a new temporary file
+// is written, and nothing that a power cut can leave is torn.
+func TestSyncFailsOnce(t *testing.T) {
+	for _, s := range scenes() {
+		if s.inPlace {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+				disk.Inject(faultfs.Rule{Op: faultfs.OpSync, Proc: "p", Err: syscall.EIO, Times: 1})
+				if _, err := save(t.Context()); err == nil {
+					t.Error("no error")
+				}
+				for state := range disk.CrashStates() {
+					s.requireOldOrNew(t, state)
+				}
+				disk.ResetLog()
+				requireWorks(t, s, disk, save)
+				made := slices.ContainsFunc(disk.Log(), func(e faultfs.Entry) bool {
+					return e.Op == faultfs.OpOpen && e.Mutates() && tempName.MatchString(e.Name[len("/etc/app/"):])
+				})
+				if !made {
+					t.Error("no new temporary file")
+				}
+			})
+		})
+	}
+}
+
+// TestSyncInPlaceFailsOnce writes the pages once more that the failed sync has lost.
+func TestSyncInPlaceFailsOnce(t *testing.T) {
+	for _, s := range scenes() {
+		if !s.inPlace {
+			continue
+		}
+		for _, at := range s.steps(t) {
+			if at.op != faultfs.OpSync {
+				continue
+			}
+			t.Run(s.name+", "+at.String(), func(t *testing.T) {
+				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+					disk.Inject(at.rule(faultfs.Rule{Err: syscall.EIO}))
+					save(t.Context())
+					requireWorks(t, s, disk, save)
+				})
+			})
+		}
+	}
+}
+
+// TestFolderSyncFails is about a commit whose name is not durable: it is not called so, nor is it when it is found again
+// by the next save, which writes it once more.
+func TestFolderSyncFails(t *testing.T) {
+	for _, s := range scenes() {
+		if s.inPlace {
+			continue // needs none
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+				fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Name: "app", Proc: "p", Err: syscall.EIO})
+				for range 2 {
+					if _, err := save(t.Context()); err == nil || configfile.Permanent(err) {
+						t.Errorf("got %v, want an error that passes", err)
+					}
+				}
+				fault.Release()
+				disk.ResetLog()
+				requireWorks(t, s, disk, save)
+				written := slices.ContainsFunc(disk.Log(), func(e faultfs.Entry) bool { return e.Op == faultfs.OpSync && e.Name != s.path })
+				if !written {
+					t.Error("was trusted")
+				}
+			})
+		})
+	}
+}
+
+// TestUnsynced tells what is not to be trusted, and nothing else.
+func TestUnsynced(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		f := open(t, disk)
+		a := f.Anchor("", isID)
+		ours, others := configfile.Value{Kind: configfile.String, Text: id}, configfile.Value{Kind: configfile.String, Text: otherID}
+		require := func(when string, want bool) {
+			t.Helper()
+			if f.Unsynced(key, ours) != want || a.Unsynced(id) != want {
+				t.Errorf("%s: got %v, %v, want %v", when, f.Unsynced(key, ours), a.Unsynced(id), want)
+			}
+			if f.Unsynced(key, others) || f.Unsynced(configfile.Key{"a"}, ours) || f.Unsynced(key, configfile.Value{}) {
+				t.Errorf("%s: others are not trusted", when)
+			}
+			if a.Unsynced(otherID) || a.Unsynced("") {
+				t.Errorf("%s: other anchors are not trusted", when)
+			}
+		}
+		require("at first", false)
+		fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Name: "app", Err: syscall.EIO})
+		set(t.Context(), f, id)
+		a.Publish(t.Context(), id)
+		require("after a sync that failed", true)
+		fault.Remove()
+		set(t.Context(), f, id)
+		a.Publish(t.Context(), id)
+		require("after the next one", false)
+	})
+}
+
+// TestDoubtIsAboutOneValue leaves alone what the operator has put there after a save that failed.
+func TestDoubtIsAboutOneValue(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		f := open(t, disk)
+		fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO})
+		if _, err := set(t.Context(), f, id); err == nil {
+			t.Error("no error")
+		}
+		fault.Remove()
+		disk.WriteFile(configPath, []byte(withID(config, otherID)), 0o444)
+		now, wrote, err := f.Set(t.Context(), key, id, keepID)
+		if now.Text != otherID || wrote || err != nil {
+			t.Errorf("got %v, %v, %v", now, wrote, err)
+		}
+	})
+}
+
+// TestFoundIsMadeDurable is about what another process has put there a moment before, and not synced yet.
+func TestFoundIsMadeDurable(t *testing.T) {
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for _, at := range s.steps(t) {
+				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+					first := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
+					go save(t.Context())
+					waitForHang(t, disk)
+					stored, err := s.open(t, disk.As("second"))(t.Context())
+					switch {
+					case err == nil && stored == id:
+						s.requireDurableInAny(t, disk)
+					case !s.inPlace || !errors.Is(err, configfile.ErrChanging): // the first has it open for writing
+						t.Errorf("%v: got %q, %v", at, stored, err)
+					}
+					first.Release()
+					waitIdle(t, disk)
+					s.requireOldOrNew(t, disk)
+					s.requireDurableInAny(t, disk)
+				})
+			}
+		})
+	}
+}
+
+// TestFoundCannotBeSynced is no error where nothing new can be there.
+func TestFoundCannotBeSynced(t *testing.T) {
+	for _, tt := range []struct {
+		rule faultfs.Rule
+		ok   bool
+	}{
+		{faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EACCES}, true}, // as for a file opened read-only on Windows
+		{faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EACCES}, true},
+		{faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EROFS}, true},
+		{faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO}, false},
+		{faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO}, false},
+	} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			disk.WriteFile(configPath, []byte(withID(config, id)), 0o644)
+			f := open(t, disk)
+			fault := disk.Inject(tt.rule)
+			if _, err := set(t.Context(), f, otherID); (err == nil) != tt.ok {
+				t.Errorf("%v: got %v", tt.rule.Op, err)
+			}
+			fault.Remove()
+			mustSet(t, f, id)
+			requireContent(t, disk, configPath, withID(config, id))
+		})
+	}
+}

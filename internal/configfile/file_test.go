@@ -1,0 +1,423 @@
+package configfile_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
+)
+
+func TestOpen(t *testing.T) {
+	disk := faultfs.New()
+	if _, err := configfile.OpenFS(disk, "config.json", configfile.Options{}); err == nil {
+		t.Error("a relative path: no error")
+	}
+	if _, err := configfile.OpenAnchorFS(disk, "anchor", isID); err == nil {
+		t.Error("a relative path of an anchor: no error")
+	}
+	f := openAt(t, disk, "/etc//app/./config.json")
+	if f.Path() != configPath {
+		t.Errorf("got %s, want %s", f.Path(), configPath)
+	}
+	if a := f.Anchor("", isID); a.Path() != anchorPath {
+		t.Errorf("got %s, want %s", a.Path(), anchorPath)
+	}
+	if a, want := f.Anchor("/var/lib/app", isID), "/var/lib/app/.config.json.installation-id"; a.Path() != want {
+		t.Errorf("got %s, want %s", a.Path(), want)
+	}
+	if log := disk.Log(); len(log) != 0 {
+		t.Errorf("opening touched the disk: %v", log)
+	}
+}
+
+// TestRealDisk is the one test here of what hosts get: the file system of the operating system.
+func TestRealDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "config.json")
+	f, err := configfile.Open(path, configfile.Options{New: []byte(config)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{id, otherID} {
+		now, wrote, err := f.Set(t.Context(), key, id, func(configfile.Value) bool { return false })
+		if now.Text != id || !wrote || err != nil {
+			t.Errorf("got %v, %v, %v", now, wrote, err)
+		}
+		if data, err := os.ReadFile(path); string(data) != withID(config, id) || err != nil {
+			t.Errorf("got %q, %v", data, err)
+		}
+	}
+	a, err := configfile.OpenAnchor(f.Anchor("", isID).Path(), isID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, a, id, id)
+	mustPublish(t, f.Anchor("", isID), otherID, id)
+	if err := a.Replace(t.Context(), otherID); err != nil {
+		t.Error(err)
+	}
+	mustPublish(t, a, id, otherID)
+	if err := errors.Join(f.Sweep(t.Context()), a.Sweep(t.Context())); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if len(entries) != 2 || err != nil {
+		t.Errorf("got %v, %v, want the config and the anchor", entries, err)
+	}
+}
+
+func TestRead(t *testing.T) {
+	enabled := configfile.Key{"telemetry", "enabled"}
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.WriteFile(configPath, []byte(`{"telemetry": {"enabled": true, "installation_id": "`+id+`"}}`), 0o644)
+		got, err := open(t, disk).Read(t.Context(), key, enabled, configfile.Key{"none"})
+		want := []configfile.Value{{Kind: configfile.String, Text: id}, {Kind: configfile.Bool, Text: "true"}, {}}
+		if err != nil || len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+		for _, e := range disk.Log() {
+			if e.Mutates() {
+				t.Errorf("reading did %v", e)
+			}
+		}
+	})
+}
+
+// TestRefused is about what is found at the path and not read, or read and not changed. Nothing is written, and nothing
+// waits, but for another look at what may be a moment in someone else's write.
+func TestRefused(t *testing.T) {
+	const looks = 75 * time.Millisecond
+	put := func(text string) func(*faultfs.FS) {
+		return func(disk *faultfs.FS) { disk.WriteFile(configPath, []byte(text), 0o644) }
+	}
+	node := func(mode fs.FileMode) func(*faultfs.FS) {
+		return func(disk *faultfs.FS) {
+			disk.Delete(configPath)
+			disk.Mknod(configPath, mode|0o644)
+		}
+	}
+	for _, tt := range []struct {
+		name      string
+		prepare   func(*faultfs.FS)
+		want      string
+		is        error // nil for a *SyntaxError
+		permanent bool
+		takes     time.Duration
+		reads     bool // whether reading works
+	}{
+		{"empty", put(""), "empty", configfile.ErrEmpty, false, looks, false},
+		{"blank", put(" \r\n\t"), "empty", configfile.ErrEmpty, false, looks, false},
+		{"only a byte order mark", put("\xef\xbb\xbf"), "empty", configfile.ErrEmpty, false, looks, false},
+		{"cut off", put("{\n  \"a\": "), "line 2, column 8: ", nil, false, looks, false},
+		{"garbage", put("{\n  a: 1}"), "line 2, column 3: ", nil, true, looks, false},
+		{"UTF-16", put("\xff\xfe{\x00}\x00"), "line 1, column 1: looks like UTF-16", nil, true, looks, false},
+		{"not an object", put("[]"), "top level: not an object", configfile.ErrNotObject, true, 0, false},
+		{"telemetry is not an object", put(`{"telemetry": 1}`), "telemetry: not an object", configfile.ErrNotObject, true, 0, false},
+		{"too large", put(strings.Repeat(" ", configfile.MaxSize) + "{}"), "larger than", configfile.ErrTooLarge, true, 0, false},
+		{"too deep", put(strings.Repeat("[", 100_000)), "nested deeper", configfile.ErrTooDeep, true, 0, false},
+		{
+			"folder", func(disk *faultfs.FS) { disk.Delete(configPath); disk.MkdirAll(configPath, 0o755) },
+			"not a regular file but a folder", configfile.ErrNotRegular, true, 0, false,
+		},
+		{"FIFO", node(fs.ModeNamedPipe), "not a regular file but a FIFO", configfile.ErrNotRegular, true, 0, false},
+		{"socket", node(fs.ModeSocket), "not a regular file but a socket", configfile.ErrNotRegular, true, 0, false},
+		{"device", node(fs.ModeDevice), "not a regular file but a device", configfile.ErrNotRegular, true, 0, false},
+		{
+			"folder is a file", func(disk *faultfs.FS) { disk.Delete("/etc/app"); disk.WriteFile("/etc/app", nil, 0o644) },
+			"not a directory", nil, true, 0, false,
+		},
+		{"mode 0444", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o444) }, "read-only: mode 0444", configfile.ErrReadOnly, true, 0, true},
+		{"mode 0400", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o400) }, "read-only: mode 0400", configfile.ErrReadOnly, true, 0, true},
+		{"read-only mount", func(disk *faultfs.FS) { disk.MarkReadOnly("/") }, "read-only file system", nil, true, 0, true},
+		{"immutable", func(disk *faultfs.FS) { disk.MarkImmutable(configPath) }, "operation not permitted", fs.ErrPermission, true, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, disk *faultfs.FS) {
+				tt.prepare(disk)
+				f := open(t, disk)
+				before := disk.Files()
+				for _, op := range []struct {
+					name string
+					do   func() error
+				}{
+					{"check", func() error { return f.Check(t.Context(), key, id) }},
+					{"set", func() error { _, err := set(t.Context(), f, id); return err }},
+					{"read", func() error { _, err := f.Read(t.Context(), key); return err }},
+				} {
+					begin := time.Now()
+					err := op.do()
+					took := time.Since(begin)
+					if op.name == "read" && tt.reads {
+						if err != nil {
+							t.Errorf("read: %v", err)
+						}
+						continue
+					}
+					if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
+						t.Errorf("%s: got %v, want %q", op.name, err, tt.want)
+					}
+					if !strings.Contains(err.Error(), configPath) {
+						t.Errorf("%s: does not name the file: %v", op.name, err)
+					}
+					if got := configfile.Permanent(err); got != tt.permanent {
+						t.Errorf("%s: permanent: got %v, want %v: %v", op.name, got, tt.permanent, err)
+					}
+					if took != tt.takes {
+						t.Errorf("%s: took %v, want %v", op.name, took, tt.takes)
+					}
+				}
+				for _, e := range disk.Log() {
+					if e.Mutates() {
+						t.Errorf("wrote: %v", e)
+					}
+				}
+				if after := disk.Files(); strings.Join(after, " ") != strings.Join(before, " ") {
+					t.Errorf("files: got %q, want %q", after, before)
+				}
+			})
+		})
+	}
+}
+
+// TestTornForAMoment reads again what another program is just writing.
+func TestTornForAMoment(t *testing.T) {
+	for _, torn := range []string{"", "{\n  \"li"} {
+		for _, d := range []time.Duration{4 * time.Millisecond, 20 * time.Millisecond, 74 * time.Millisecond, 76 * time.Millisecond} {
+			bubble(t, func(t *testing.T, disk *faultfs.FS) {
+				disk.WriteFile(configPath, []byte(torn), 0o644)
+				f := open(t, disk)
+				time.AfterFunc(d, func() { disk.WriteFile(configPath, []byte(config), 0o644) })
+				begin := time.Now()
+				stored, err := set(t.Context(), f, id)
+				if d < 75*time.Millisecond {
+					if stored != id || err != nil {
+						t.Errorf("%q for %v: got %q, %v", torn, d, stored, err)
+					}
+				} else if err == nil || configfile.Permanent(err) {
+					t.Errorf("%q for %v: got %q, %v, want an error that passes", torn, d, stored, err)
+				}
+				if took := time.Since(begin); took > 75*time.Millisecond {
+					t.Errorf("%q for %v: took %v", torn, d, took)
+				}
+				time.Sleep(time.Second)
+			})
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	for _, tt := range []struct {
+		name, before, after string
+		wrote               bool
+	}{
+		{"absent", config, withID(config, id), true},
+		{"there", withID(config, id), withID(config, id), false},
+		{"another", withID(config, otherID), withID(config, otherID), false},
+		{"invalid", withID(config, "x"), withID(config, id), true},
+		{"null", `{"telemetry": {"installation_id": null}}`, `{"telemetry": {"installation_id": "` + id + `"}}`, true},
+		{"number", `{"telemetry": {"installation_id": 1e9}}`, `{"telemetry": {"installation_id": "` + id + `"}}`, true},
+		{"object", `{"telemetry": {"installation_id": {"a": []}}}`, `{"telemetry": {"installation_id": "` + id + `"}}`, true},
+		{
+			"one megabyte", withID(config, strings.Repeat("x", 1<<20)),
+			withID(config, id), true,
+		},
+		{
+			"byte order mark, CRLF, comment, trailing comma, big number, no final newline",
+			"\xef\xbb\xbf{\r\n\t// c\r\n\t\"n\": 123456789012345678901234567890,\r\n}",
+			"\xef\xbb\xbf{\r\n\t// c\r\n\t\"n\": 123456789012345678901234567890,\r\n\t\"telemetry\": {\r\n\t\t\"installation_id\": \"" + id + "\",\r\n\t},\r\n}",
+			true,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, disk *faultfs.FS) {
+				disk.WriteFile(configPath, []byte(tt.before), 0o644)
+				f := open(t, disk)
+				err := f.Check(t.Context(), key, id)
+				now, wrote, setErr := f.Set(t.Context(), key, id, keepID)
+				if err != nil || setErr != nil || wrote != tt.wrote || !keepID(now) {
+					t.Errorf("got %v, %v, %v, %v, want %v", err, now, wrote, setErr, tt.wrote)
+				}
+				requireContent(t, disk, configPath, tt.after)
+				requireNoTemps(t, disk)
+				if !tt.wrote {
+					for _, e := range disk.Log() {
+						if e.Mutates() {
+							t.Errorf("kept, and did %v", e)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSetKeepsWhatKeepSays is about values of every kind that shall stay, also when they are written once more.
+func TestSetKeepsWhatKeepSays(t *testing.T) {
+	for _, literal := range []string{`"x"`, `"` + strings.Repeat("x", 300) + `"`, `17`, `true`, `null`, `{"a": 1}`} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			text := `{"telemetry": {"installation_id": ` + literal + `}}`
+			disk.WriteFile(configPath, []byte(text), 0o644)
+			f := open(t, disk)
+			for _, fault := range []faultfs.Rule{{Op: faultfs.OpSync, Err: errors.New("no"), Times: 1}, {Op: faultfs.OpLstat}} {
+				defer disk.Inject(fault).Remove()
+				f.Set(t.Context(), key, id, func(configfile.Value) bool { return true })
+				requireContent(t, disk, configPath, text)
+			}
+		})
+	}
+}
+
+// TestSetLongText is about texts that a Value does not keep.
+func TestSetLongText(t *testing.T) {
+	a, b := strings.Repeat("a", 300), strings.Repeat("b", 300)
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		f := open(t, disk)
+		for _, text := range []string{a, b, a} {
+			if _, _, err := f.Set(t.Context(), key, text, func(configfile.Value) bool { return false }); err != nil {
+				t.Error(err)
+			}
+			requireContent(t, disk, configPath, withID(config, text))
+		}
+	})
+}
+
+func TestSetLiteral(t *testing.T) {
+	enabled := configfile.Key{"telemetry", "enabled"}
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.WriteFile(configPath, []byte(`{"telemetry": {"enabled": "what"}}`), 0o644)
+		f := open(t, disk)
+		for _, literal := range []string{"true", "false", "null", "17"} {
+			if err := f.SetLiteral(t.Context(), enabled, literal); err != nil {
+				t.Error(err)
+			}
+			requireContent(t, disk, configPath, `{"telemetry": {"enabled": `+literal+`}}`)
+		}
+		if err := f.SetLiteral(t.Context(), enabled, "{}"); err == nil || !strings.Contains(err.Error(), configPath) {
+			t.Errorf("an object: got %v, want an error that names the file", err)
+		}
+	})
+}
+
+// TestCheckIsUsed has the change that Check works out used by the Set that follows, and only if it is the same.
+func TestCheckIsUsed(t *testing.T) {
+	for _, tt := range []struct {
+		name, between, want string
+	}{
+		{"unchanged", config, withID(config, id)},
+		{"changed", saved, withID(saved, id)},
+	} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			f := open(t, disk)
+			if err := f.Check(t.Context(), key, id); err != nil {
+				t.Fatal(err)
+			}
+			disk.WriteFile(configPath, []byte(tt.between), 0o644)
+			mustSet(t, f, id)
+			requireContent(t, disk, configPath, tt.want)
+		})
+	}
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		f := open(t, disk)
+		dotted := configfile.Key{"telemetry.installation_id"}
+		if err := f.Check(t.Context(), dotted, id); err != nil {
+			t.Fatal(err)
+		}
+		mustSet(t, f, id)
+		requireContent(t, disk, configPath, withID(config, id))
+	})
+}
+
+func TestCheckOfMissing(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.Delete("/etc")
+		err := open(t, disk).Check(t.Context(), key, id)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want fs.ErrNotExist", err)
+		}
+	})
+}
+
+func TestWritable(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		f := open(t, disk)
+		if err := f.Writable(t.Context()); err != nil {
+			t.Error(err)
+		}
+		disk.Chmod(configPath, 0o444)
+		if err := f.Writable(t.Context()); !errors.Is(err, configfile.ErrReadOnly) || !configfile.IsReadOnly(err) {
+			t.Errorf("got %v, want ErrReadOnly", err)
+		}
+		for _, e := range disk.Log() {
+			if e.Op == faultfs.OpOpen {
+				t.Errorf("did %v", e)
+			}
+		}
+	})
+}
+
+// TestEndedContext does nothing at all.
+func TestEndedContext(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		f, a := open(t, disk), openAnchor(t, disk)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, readErr := f.Read(ctx, key)
+		_, setErr := set(ctx, f, id)
+		_, publishErr := a.Publish(ctx, id)
+		for _, err := range []error{
+			readErr, setErr, publishErr, f.Check(ctx, key, id), f.Writable(ctx), f.Sweep(ctx), a.Sweep(ctx), a.Replace(ctx, id),
+		} {
+			if !errors.Is(err, flight.ErrTimeout) || !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want a time-out", err)
+			}
+		}
+		if log := disk.Log(); len(log) != 0 {
+			t.Errorf("touched the disk: %v", log)
+		}
+	})
+}
+
+// TestErrorText is what an operator reads.
+func TestErrorText(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		rule faultfs.Rule
+		want string
+	}{
+		{
+			"full", faultfs.Rule{Op: faultfs.OpWrite, Err: errors.New("no space left on device")},
+			"save config /etc/app/config.json: write temporary file: write *: no space left on device",
+		},
+		{
+			"hang", faultfs.Rule{Op: faultfs.OpSync, Hang: true},
+			"config /etc/app/config.json: save: timed out: context deadline exceeded",
+		},
+	} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			ctx, cancel := context.WithTimeout(t.Context(), attempt)
+			defer cancel()
+			f := open(t, disk)
+			disk.Inject(tt.rule)
+			_, err := set(ctx, f, id)
+			before, after, _ := strings.Cut(tt.want, "*")
+			if err == nil || !strings.HasPrefix(err.Error(), before) || !strings.HasSuffix(err.Error(), after) {
+				t.Errorf("%s: got %v, want %s", tt.name, err, tt.want)
+			}
+			if tt.rule.Hang {
+				_, err := set(ctx, f, id)
+				if err == nil || strings.Count(err.Error(), "save") != 1 {
+					t.Errorf("again: %v", err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,171 @@
+package configfile_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
+)
+
+// TestHang lets every operation of a save hang, in turn. No call waits longer than its context and one operation is in
+// flight, however often it is tried. When the disk answers at last, the save that was given up does no harm, and the next
+// one works.
+func TestHang(t *testing.T) {
+	eachStep(t, func(t *testing.T, s *scene, at moment) {
+		s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+			hang := hangAt(t, disk, at, save)
+			hang.Release()
+			time.Sleep(time.Second)
+			requireIdle(t, disk)
+			requireNoTemps(t, disk)
+			s.requireOldOrNew(t, disk)
+			requireWorks(t, s, disk, save)
+		})
+	})
+}
+
+// hangAt saves three times while one operation hangs.
+func hangAt(t *testing.T, disk *faultfs.FS, at moment, save saver) *faultfs.Fault {
+	t.Helper()
+	hang := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
+	for range 3 {
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), attempt)
+		_, err := save(ctx)
+		cancel()
+		if !errors.Is(err, flight.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || configfile.Permanent(err) {
+			t.Errorf("got %v, want a time-out", err)
+		}
+		if d := time.Since(begin); d != attempt {
+			t.Errorf("returned after %v, want %v", d, attempt)
+		}
+		if n := disk.InFlight(); n != 1 || hang.Waiting() != 1 {
+			t.Errorf("%d operations are in flight, want 1", n)
+		}
+	}
+	return hang
+}
+
+// requireWorks saves once more, without a fault.
+func requireWorks(t *testing.T, s *scene, disk *faultfs.FS, save saver) {
+	t.Helper()
+	stored, err := save(t.Context())
+	if err != nil || stored != id {
+		t.Errorf("next save: got %q, %v, want %q", stored, err, id)
+	}
+	s.requireOldOrNew(t, disk)
+	s.requireDurable(t, disk)
+	requireNoTemps(t, disk)
+	requireIdle(t, disk)
+}
+
+// TestHostSavesWhileHanging has the host save while an operation hangs. What was given up completes late, and undoes
+// nothing of it.
+func TestHostSavesWhileHanging(t *testing.T) {
+	eachStep(t, func(t *testing.T, s *scene, at moment) {
+		if !s.isConfig() {
+			return // no host saves an anchor
+		}
+		for _, host := range hostSaves {
+			if s.mountPoint && host.name == "by rename" {
+				continue // is not possible there
+			}
+			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+				hang := hangAt(t, disk, at, save)
+				disk.MkdirAll("/etc/app", 0o755)
+				if err := host.save(disk.As("host"), configPath, saved); err != nil {
+					t.Fatal(err)
+				}
+				hang.Release()
+				time.Sleep(time.Second)
+				requireIdle(t, disk)
+				requireNoTemps(t, disk)
+				lost := s.loses(at, host.name) && at.step == at.commit // later than the last comparison, it goes no further
+				requireSaved(t, host.name, lost, disk, save)
+			})
+		}
+	})
+}
+
+// requireSaved checks that the host's save is in the config, unless it has to be lost, and that the ID gets there with
+// the next save.
+func requireSaved(t *testing.T, host string, loses bool, disk *faultfs.FS, save saver) {
+	t.Helper()
+	got, err := parse([]byte(content(t, disk, configPath)))
+	if lost := err != nil || got.Saves != 2; lost != loses {
+		t.Errorf("host saves %s: got %q, %v, lost: %v", host, content(t, disk, configPath), err, lost)
+	}
+	if err == nil && got.Telemetry.ID != "" && got.Telemetry.ID != id {
+		t.Errorf("host saves %s: got ID %q", host, got.Telemetry.ID)
+	}
+	if err != nil {
+		return // written into, which has to be mended by hand
+	}
+	stored, err := save(t.Context())
+	if err != nil || stored != id {
+		t.Errorf("host saves %s: next save: got %q, %v, want %q", host, stored, err, id)
+	}
+	if got, err := parse([]byte(content(t, disk, configPath))); err != nil || got.Telemetry.ID != id {
+		t.Errorf("host saves %s: got %+v, %v after the next save", host, got, err)
+	}
+}
+
+// TestManyHang has many processes with one ID hang in the same operation, the first of them with the lock, while the host
+// saves. All that they complete late undoes nothing of it.
+func TestManyHang(t *testing.T) {
+	for _, op := range faultfs.Ops() {
+		for _, host := range hostSaves {
+			bubble(t, func(t *testing.T, disk *faultfs.FS) {
+				hang := disk.Inject(faultfs.Rule{
+					Op: op, Hang: true,
+					If: func(e faultfs.Entry) bool { return e.Proc != "host" && !strings.Contains(e.Name, ".new") },
+				})
+				disk.Inject(faultfs.Rule{Delay: time.Millisecond}) // so that they go on side by side
+				var processes sync.WaitGroup
+				for i := range 5 {
+					f := open(t, disk.As(number(i)))
+					processes.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), attempt)
+						defer cancel()
+						set(ctx, f, id)
+					})
+				}
+				processes.Wait()
+				if err := host.save(disk.As("host"), configPath, saved); err != nil {
+					t.Fatal(err)
+				}
+				hang.Release()
+				waitIdle(t, disk)
+				if got, err := parse([]byte(content(t, disk, configPath))); err != nil || got.Saves != 2 {
+					t.Errorf("%v, host saves %s: got %+v, %v", op, host.name, got, err)
+				}
+				requireNoTemps(t, disk)
+				mustSet(t, open(t, disk), id)
+				requireContent(t, disk, configPath, withID(saved, id))
+			})
+		}
+	}
+}
+
+// loses tells in which moments a save of the host cannot be kept, and there are no others:
+//
+//   - where files cannot be exchanged, when it replaces the config in the moment of the rename;
+//   - where new files cannot be linked, when it makes the config in the moment of the rename;
+//   - in place, when it writes between the last comparison and the write.
+//
+// In the kernel of one machine none of them gets in while the rename or the write hangs.
+func (s *scene) loses(at moment, host string) bool {
+	switch {
+	case s.renames:
+		return at.step == at.commit && (host == "by rename" || s.before == "")
+	case s.inPlace:
+		return at.isLast(faultfs.OpRead) && host != "by rename"
+	}
+	return false
+}

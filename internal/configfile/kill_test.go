@@ -1,0 +1,122 @@
+package configfile_test
+
+import (
+	"context"
+	"path"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
+)
+
+// cutOff runs a save that ends after each of its steps in turn, as by SIGKILL, until it comes to its end. A step is an
+// operation that changed something or made it durable. After the last ones the save is done although it was killed.
+func cutOff(t *testing.T, s *scene, check func(t *testing.T, disk *faultfs.FS, done, killed bool)) {
+	t.Helper()
+	for steps, killed := 0, true; killed; steps++ {
+		if steps > 100 {
+			t.Fatal("it never comes to its end")
+		}
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			if s.prepare != nil {
+				s.prepare(disk)
+			}
+			if s.without != "" {
+				disk.Inject(faultfs.Rule{Op: s.without, Err: s.withoutErr})
+			}
+			p := disk.As("p")
+			save := s.open(t, p)
+			p.StepLimit(steps)
+			_, err := save(t.Context())
+			if killed = p.Killed(); err != nil && !killed {
+				t.Fatalf("step %d: %v", steps, err)
+			}
+			check(t, disk, err == nil, killed)
+			if t.Failed() {
+				t.Fatalf("step %d: %v", steps, err)
+			}
+		})
+	}
+}
+
+var tempName = regexp.MustCompile(`^\.\.?config\.json(\.installation-id)?\.rollcall-\d+-[A-Z2-7]{8}\.tmp$`)
+
+// TestKill kills a save after each of its steps. The file holds its old content or the new one, the next process saves
+// at once, and what is left behind is known by its name and swept when it is old.
+func TestKill(t *testing.T) {
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			cutOff(t, s, func(t *testing.T, disk *faultfs.FS, done, killed bool) {
+				s.requireOldOrNew(t, disk)
+				left := temps(disk)
+				for _, name := range left {
+					if !tempName.MatchString(path.Base(name)) {
+						t.Errorf("temporary file with the name %s", name)
+					}
+				}
+				if len(left) > 1 || !killed && len(left) > 0 {
+					t.Errorf("temporary files left: %q", left)
+				}
+				next := s.open(t, disk)
+				begin := time.Now()
+				if stored, err := next(t.Context()); stored != id || err != nil {
+					t.Errorf("the next process: got %q, %v", stored, err)
+				}
+				if d := time.Since(begin); d != 0 {
+					t.Errorf("the next process took %v", d)
+				}
+				s.requireOldOrNew(t, disk)
+				s.requireDurableInAny(t, disk)
+
+				sweep(t, disk)
+				for _, name := range temps(disk) {
+					if len(left) == 0 || name != left[0] {
+						t.Errorf("the next process left %s", name)
+					}
+				}
+				time.Sleep(10 * time.Minute)
+				sweep(t, disk)
+				requireNoTemps(t, disk)
+				s.requireDurableInAny(t, disk)
+			})
+		})
+	}
+}
+
+// sweep sweeps as every process does that starts.
+func sweep(t *testing.T, disk *faultfs.FS) {
+	t.Helper()
+	for _, sweep := range []func(context.Context) error{open(t, disk).Sweep, openAnchor(t, disk).Sweep} {
+		if err := sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestPowerCut cuts the power after each step of a save. Every disk that this can leave holds the old content or the new
+// one, and nothing but the new one if the save had said that it was done.
+func TestPowerCut(t *testing.T) {
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			states := 0
+			cutOff(t, s, func(t *testing.T, disk *faultfs.FS, done, _ bool) {
+				if done {
+					s.requireDurableInAny(t, disk)
+				}
+				for state := range disk.CrashStates() {
+					states++
+					s.requireOldOrNew(t, state)
+					// The next process finds its way from there, and its own success is durable as well.
+					if stored, err := s.open(t, state)(t.Context()); stored != id || err != nil {
+						t.Errorf("the next process: got %q, %v (%s)", stored, err, state.Origin())
+					}
+					s.requireDurableInAny(t, state)
+				}
+			})
+			t.Logf("%d states", states)
+		})
+	}
+}

@@ -1,0 +1,163 @@
+package configfile_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
+)
+
+// overtaken has the host save in the moment of the commit, so that what it saved is displaced and has to be put back.
+func overtaken(t *testing.T, s *scene, run func(t *testing.T, disk *faultfs.FS, commit step, save saver)) {
+	t.Helper()
+	commit, host := step{faultfs.OpExchange, 0}, hostSaves[2]
+	if s.renames {
+		commit, host = step{faultfs.OpRename, 0}, hostSaves[0]
+	}
+	s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+		disk.Inject(commit.rule(faultfs.Rule{Do: func() {
+			if err := host.save(disk.As("host"), configPath, saved); err != nil {
+				t.Error(err)
+			}
+		}}))
+		run(t, disk, commit, save)
+	})
+}
+
+// TestPutBackFails lets every operation fail, in turn and in every way, that puts back what a save has displaced. The
+// host's save is in the config, or, when that could not be done, in the file that the error names. After a rename it has
+// to be written once more, so that it is lost on a disk that takes nothing any more; the error says so.
+func TestPutBackFails(t *testing.T) {
+	for _, s := range scenes()[:2] {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			var steps []step
+			overtaken(t, s, func(t *testing.T, disk *faultfs.FS, commit step, save saver) {
+				if stored, err := save(t.Context()); stored != id || err != nil {
+					t.Fatalf("got %q, %v", stored, err)
+				}
+				requireContent(t, disk, configPath, withID(saved, id))
+				steps = stepsOf(disk.Log())
+				steps = steps[slices.Index(steps, commit)+1:]
+				steps = steps[slices.Index(steps, commit)+1:]
+			})
+			for _, at := range steps {
+				for _, f := range failures {
+					overtaken(t, s, func(t *testing.T, disk *faultfs.FS, _ step, save saver) {
+						rule := at.rule(f.rule)
+						rule.Times = f.rule.Times
+						fault := disk.Inject(rule)
+						_, err := save(t.Context())
+						got, parseErr := parse([]byte(content(t, disk, configPath)))
+						if parseErr != nil {
+							t.Errorf("%v, %s: got %q", at, f.name, content(t, disk, configPath))
+						}
+						time.Sleep(time.Hour)
+						sweep(t, disk)
+						toldLost := s.renames && (f.rule.Times == 0 || at.op == faultfs.OpRead) && err != nil
+						if got.Saves != 2 && !savedElsewhere(t, disk, err) && !toldLost {
+							t.Errorf("%v, %s: lost: got %+v, %v", at, f.name, got, err)
+						}
+						requireIdle(t, disk)
+						fault.Release()
+						if got.Saves == 2 {
+							mustSave(t, disk, save)
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// savedElsewhere tells whether the host's save is in the file that the error names.
+func savedElsewhere(t *testing.T, disk *faultfs.FS, err error) bool {
+	t.Helper()
+	for _, name := range temps(disk) {
+		if err != nil && strings.Contains(err.Error(), "put back what another program saved, which is now in "+name[len("/etc/app/"):]) {
+			return content(t, disk, name) == saved
+		}
+	}
+	return false
+}
+
+func mustSave(t *testing.T, disk *faultfs.FS, save saver) {
+	t.Helper()
+	if stored, err := save(t.Context()); stored != id || err != nil {
+		t.Errorf("next save: got %q, %v", stored, err)
+	}
+	if got := strings.TrimRight(content(t, disk, configPath), " "); got != withID(saved, id) {
+		t.Errorf("next save: got %q", got)
+	}
+}
+
+// TestPutBackHangs has an operation hang that puts back what a save has displaced, until long after it was given up, and
+// the host save again meanwhile.
+func TestPutBackHangs(t *testing.T) {
+	s := scenes()[0]
+	var steps []step
+	overtaken(t, s, func(t *testing.T, disk *faultfs.FS, commit step, save saver) {
+		save(t.Context())
+		steps = stepsOf(disk.Log())
+		steps = steps[slices.Index(steps, commit)+1:]
+	})
+	for _, at := range steps {
+		for _, host := range hostSaves {
+			overtaken(t, s, func(t *testing.T, disk *faultfs.FS, _ step, save saver) {
+				hang := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
+				ctx, cancel := context.WithTimeout(t.Context(), attempt)
+				defer cancel()
+				save(ctx)
+				last := strings.Replace(saved, "2", "3", 1)
+				if err := host.save(disk.As("host"), configPath, last); err != nil {
+					t.Fatal(err)
+				}
+				hang.Release()
+				waitIdle(t, disk)
+				if got, err := parse([]byte(content(t, disk, configPath))); err != nil || got.Saves != 3 {
+					t.Errorf("%v, host saves %s: got %+v, %v", at, host.name, got, err)
+				}
+				requireNoTemps(t, disk)
+			})
+		}
+	}
+}
+
+// TestDeletedMeanwhile has the operator delete the config in every moment of a save. It is made anew or stays away, and
+// nothing else is left.
+func TestDeletedMeanwhile(t *testing.T) {
+	for _, s := range scenes() {
+		if !s.isConfig() || s.before == "" {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for _, at := range s.steps(t) {
+				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+					disk.Inject(at.rule(faultfs.Rule{Do: func() {
+						if !s.mountPoint {
+							disk.Delete(configPath)
+						}
+					}}))
+					_, err := save(t.Context())
+					if err != nil && configfile.Permanent(err) {
+						t.Errorf("%v: %v", at, err)
+					}
+					if slices.Contains(disk.Files(), configPath) {
+						if _, err := parse([]byte(content(t, disk, configPath))); err != nil {
+							t.Errorf("%v: %v", at, err)
+						}
+					}
+					requireNoTemps(t, disk)
+					if stored, err := save(t.Context()); stored != id || err != nil {
+						t.Errorf("%v: next save: got %q, %v", at, stored, err)
+					}
+				})
+			}
+		})
+	}
+}
