@@ -96,9 +96,9 @@ type Config struct {
 	// Facts are what a report says about the host's set-up; at most report.MaxFacts. A fact whose declaration says that
 	// it was added in a later version than the operator granted is withheld until it is granted again.
 	Facts []Fact
-	// IssueContext are the keys that the context of an issue may have; at most report.MaxContext. See
-	// [Service.ReportIssue].
-	IssueContext []string
+	// FaultContext are the keys that the context of a fault may have; at most report.MaxContext. See
+	// [Service.ReportFault].
+	FaultContext []string
 	// DenyVariable names an environment variable of the host's own that denies telemetry when it is 0, false, no or off.
 	DenyVariable string
 	// PolicyPath is the machine-wide policy file, in JSON, which can deny and cannot grant: under telemetry.enabled and
@@ -137,7 +137,7 @@ func newService(config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{config: config, store: store, log: config.Logger, issues: newIssues(config.IssueContext)}
+	s := &Service{config: config, store: store, log: config.Logger, faults: newFaults(config.FaultContext)}
 	if err := s.setUpReporting(); err != nil {
 		return nil, err
 	}
@@ -167,12 +167,12 @@ func (s *Service) setUpReporting() (err error) {
 	if s.facts, err = newFacts(c.Facts); err != nil {
 		return err
 	}
-	if len(c.IssueContext) > report.MaxContext {
-		return fmt.Errorf("IssueContext: %d keys, more than %d", len(c.IssueContext), report.MaxContext)
+	if len(c.FaultContext) > report.MaxContext {
+		return fmt.Errorf("FaultContext: %d keys, more than %d", len(c.FaultContext), report.MaxContext)
 	}
-	for i, key := range c.IssueContext {
+	for i, key := range c.FaultContext {
 		if !report.ValidName(key) {
-			return fmt.Errorf("IssueContext[%d]: not 1 to %d of a-z, 0-9, '.' and '_', a letter first", i, report.MaxNameLen)
+			return fmt.Errorf("FaultContext[%d]: not 1 to %d of a-z, 0-9, '.' and '_', a letter first", i, report.MaxNameLen)
 		}
 	}
 	if c.Endpoint != "" {

@@ -184,7 +184,7 @@ func asNumber(n int) configfile.Value {
 	return configfile.Value{Kind: configfile.Number, Text: strconv.Itoa(n)}
 }
 
-// remember keeps what was read, for the status, and starts counting issues anew when health reports are granted or
+// remember keeps what was read, for the status, and starts counting faults anew when health reports are granted or
 // withdrawn: what happens without consent is never sent.
 func (s *Service) remember(r *reading) {
 	s.lastRead.Store(r)
@@ -194,7 +194,7 @@ func (s *Service) remember(r *reading) {
 	if r.err != nil || r.policyErr != nil {
 		return // denied for now, which nobody decided
 	}
-	s.issues.setGranted(s.weigh(r).Health.State == Granted)
+	s.faults.setGranted(s.weigh(r).Health.State == Granted)
 }
 
 // at gives a value, Absent where none was read.

@@ -56,7 +56,7 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 	if p.Heartbeat, err = heartbeat.Marshal(); err != nil {
 		return Preview{}, fmt.Errorf("preview: %w", err)
 	}
-	if health := s.health(d, st); len(health.Groups) > 0 {
+	if health := s.health(d, st); len(health.Faults) > 0 {
 		if p.Health, err = health.Marshal(); err != nil {
 			return Preview{}, fmt.Errorf("preview health report: %w", err)
 		}

@@ -144,7 +144,7 @@ func (s *Service) health(d Decisions, st installid.Status) report.HealthReport {
 		IDPersistence:  persistence(st),
 		SentAt:         time.Now().UTC().Truncate(time.Second),
 		Version:        report.NormalizeVersion(s.config.Version),
-		Groups:         s.issues.list(),
+		Faults:         s.faults.list(),
 	}
 }
 
@@ -156,7 +156,7 @@ func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 		return nil, sent
 	}
 	h := s.health(d, s.keeper.Status())
-	if len(h.Groups) == 0 {
+	if len(h.Faults) == 0 {
 		return nil, sent
 	}
 	body, err := h.Marshal()
@@ -256,7 +256,7 @@ func (s *Service) withdraw(w *withdrawal) (mark uint64) {
 }
 
 func (s *Service) cancelReports(w *withdrawal) {
-	s.issues.drop()
+	s.faults.drop()
 	if s.sender != nil && (w == &s.withdrawn || s.healthUnderWay.Load()) {
 		s.sender.Withdraw()
 	}
@@ -386,13 +386,13 @@ type ReportingStatus struct {
 	Withheld string `json:"withheld,omitempty"`
 	// Health is the decision about health reports.
 	Health Decision `json:"health"`
-	// IssuesLeftOut is how many issues were not counted, since their codes are not valid or a report has no room for
+	// FaultsLeftOut is how many faults were not counted, since their codes are not valid or a report has no room for
 	// them.
-	IssuesLeftOut int64 `json:"issues_left_out,omitempty"`
+	FaultsLeftOut int64 `json:"faults_left_out,omitempty"`
 }
 
 func (s *Service) reportingStatus(d Decisions, id installid.Status) ReportingStatus {
-	st := ReportingStatus{Withheld: s.notSent(d, id), Health: d.Health, IssuesLeftOut: s.issues.countLeftOut()}
+	st := ReportingStatus{Withheld: s.notSent(d, id), Health: d.Health, FaultsLeftOut: s.faults.countLeftOut()}
 	if s.sender != nil {
 		st.Status = s.sender.Status()
 	}

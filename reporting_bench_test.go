@@ -11,22 +11,22 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// BenchmarkReportIssue: at most 200 ns, and no allocation.
-func BenchmarkReportIssue(b *testing.B) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", IssueContext: []string{"op"}})
+// BenchmarkReportFault: at most 200 ns, and no allocation.
+func BenchmarkReportFault(b *testing.B) {
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", FaultContext: []string{"op"}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for i := range report.MaxGroups - 2 {
-		service.ReportIssue(rollcall.Issue{Source: "test", Component: fmt.Sprintf("part%d", i), Reason: "full"})
+	for i := range report.MaxFaults - 2 {
+		service.ReportFault(rollcall.Fault{Source: "test", Component: fmt.Sprintf("part%d", i), Reason: "full"})
 	}
 	with := diskFull
 	with.Context = map[string]string{"op": "write"}
-	log := slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{Source: "log", Component: "main"}))
+	log := slog.New(rollcall.FaultHandler(service, nil, rollcall.FaultHandlerOptions{Source: "log", Component: "main"}))
 	for name, do := range map[string]func(){
-		"":            func() { service.ReportIssue(diskFull) },
-		"WithContext": func() { service.ReportIssue(with) },
-		"NotValid":    func() { service.ReportIssue(rollcall.Issue{}) },
+		"":            func() { service.ReportFault(diskFull) },
+		"WithContext": func() { service.ReportFault(with) },
+		"NotValid":    func() { service.ReportFault(rollcall.Fault{}) },
 		"Handler":     func() { log.LogAttrs(context.Background(), slog.LevelWarn, "text") },
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -40,7 +40,7 @@ func BenchmarkReportIssue(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				service.ReportIssue(diskFull)
+				service.ReportFault(diskFull)
 			}
 		})
 	})

@@ -532,7 +532,7 @@ func TestReportingWithdrawnInBetween(t *testing.T) {
 		if err := service.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 		err := service.SendNow(t.Context())
 		before := seen.Load()
 		switch {
@@ -564,7 +564,7 @@ func idOf(t *testing.T, s *site, request int) string {
 
 // TestReportingHealthWithdrawn: the same for health reports, when only these are withdrawn.
 func TestReportingHealthWithdrawn(t *testing.T) {
-	issue := rollcall.Issue{Source: "test", Component: "disk", Reason: "full"}
+	fault := rollcall.Fault{Source: "test", Component: "disk", Reason: "full"}
 	withdrawals := map[string]func(*testing.T, *site, *rollcall.Service){
 		"SetHealthConsent": func(t *testing.T, _ *site, service *rollcall.Service) {
 			if err := service.SetHealthConsent(t.Context(), false); err != nil {
@@ -582,7 +582,7 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, grantedBoth)
 			service := s.start()
-			service.ReportIssue(issue)
+			service.ReportFault(fault)
 			begun, gone := s.hang("/v1/health")
 			result := make(chan error, 1)
 			go func() { result <- service.SendNow(t.Context()) }()
@@ -593,7 +593,7 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 				t.Errorf("got %v, want none: the heartbeat was accepted", err)
 			}
 			s.collector.Answer(nil)
-			service.ReportIssue(issue)
+			service.ReportFault(fault)
 			send(t, service)
 			s.wantRequests(postHeartbeat, postHealth, postHeartbeat)
 		})
@@ -601,7 +601,7 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 	t.Run("during a heartbeat", func(t *testing.T) {
 		s := newSite(t, grantedBoth)
 		service := s.start()
-		service.ReportIssue(issue)
+		service.ReportFault(fault)
 		begun, release := make(chan struct{}, 1), make(chan struct{})
 		s.collector.Answer(func(http.ResponseWriter, *http.Request) bool {
 			begun <- struct{}{}

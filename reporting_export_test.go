@@ -7,17 +7,17 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// SetIssueCounts sets the counts of all issues.
-func SetIssueCounts(s *Service, n int) {
-	s.issues.mu.Lock()
-	defer s.issues.mu.Unlock()
-	for _, group := range s.issues.groups {
+// SetFaultCounts sets the counts of all faults.
+func SetFaultCounts(s *Service, n int) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	for _, group := range s.faults.groups {
 		group.Count = n
 	}
 }
 
-// ReportIssueAt reports an issue at a time.
-func ReportIssueAt(s *Service, issue Issue, now time.Time) { s.issues.add(issue, now) }
+// ReportFaultAt reports a fault at a time.
+func ReportFaultAt(s *Service, fault Fault, now time.Time) { s.faults.add(fault, now) }
 
 // BuildHeartbeat makes a heartbeat for decisions that are known.
 func BuildHeartbeat(ctx context.Context, s *Service, d Decisions) report.Heartbeat {

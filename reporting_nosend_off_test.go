@@ -14,7 +14,7 @@ import (
 func TestNoSend(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
-	service.ReportIssue(diskFull)
+	service.ReportFault(diskFull)
 	const without = "built without the ability to send"
 	for name, err := range map[string]error{
 		"SendNow":   service.SendNow(t.Context()),

@@ -42,9 +42,9 @@ func TestPreviewIsSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, tt.config)
 			service := s.start(allFacts, withContext("op"), func(c *rollcall.Config) { c.Isolate = tt.isolate })
-			service.ReportIssue(rollcall.Issue{Source: "test", Component: "disk", Reason: "full", Stage: "save", Context: map[string]string{"op": "write"}})
-			service.ReportIssue(diskFull)
-			service.ReportIssue(diskFull)
+			service.ReportFault(rollcall.Fault{Source: "test", Component: "disk", Reason: "full", Stage: "save", Context: map[string]string{"op": "write"}})
+			service.ReportFault(diskFull)
+			service.ReportFault(diskFull)
 
 			before := preview(t, service)
 			if before.Withheld != "" || before.WithoutID {
@@ -111,7 +111,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 					tt.change(c)
 				}
 			})
-			service.ReportIssue(diskFull)
+			service.ReportFault(diskFull)
 			files, goroutines := s.files(), runtime.NumGoroutine()
 			for range 2 {
 				p := preview(t, service)
@@ -244,7 +244,7 @@ func TestPreviewOfNothing(t *testing.T) {
 			t.Errorf("%s: got no error", name)
 		}
 	}
-	service.ReportIssue(diskFull)
+	service.ReportFault(diskFull)
 	if st := service.Status(); st.Reporting.Withheld == "" {
 		t.Errorf("got %+v", st)
 	}

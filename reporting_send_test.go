@@ -375,7 +375,7 @@ func TestSendStop(t *testing.T) {
 			within(t, someTime, "the request", begun)
 		},
 		"health report": func(t *testing.T, s *site, service *rollcall.Service) {
-			service.ReportIssue(diskFull)
+			service.ReportFault(diskFull)
 			begun, _ := s.hang("/v1/health")
 			go service.SendNow(t.Context())
 			within(t, someTime, "the request", begun)
@@ -634,7 +634,7 @@ func testIsolated(t *testing.T, isolated func(*rollcall.Config), place func(*sit
 			t.Fatal(err)
 		}
 	}
-	service.ReportIssue(diskFull)
+	service.ReportFault(diskFull)
 	if err := service.SendIfDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}

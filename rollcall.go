@@ -56,7 +56,7 @@ type Service struct {
 	records installid.Records
 	keys    consentKeys
 	facts   *facts
-	issues  *issues
+	faults  *faults
 	sender  *sender.Sender       // nil without an endpoint
 	asking  flight.Flight        // of Config.Consent
 	notReal string               // why this is no program to be counted; empty when it is one

@@ -68,7 +68,7 @@ func TestHealthConsent(t *testing.T) {
 	if got, want := s.service.Status().Reporting.Health.State, rollcall.Granted; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	s.service.ReportIssue(rollcall.Issue{Source: "log", Component: "mailer", Reason: "smtp_refused", Severity: report.SeverityWarning})
+	s.service.ReportFault(rollcall.Fault{Source: "log", Component: "mailer", Reason: "smtp_refused", Severity: report.SeverityWarning})
 	wantText(t, get(s, "/").Body.String(), "smtp_refused", "It follows the heartbeat.")
 	wantText(t, s.decide("/health-consent", "deny", "health-denied"), "health reports are denied.")
 	if got, want := s.service.Status().Reporting.Health.State, rollcall.Denied; got != want {

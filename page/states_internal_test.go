@@ -39,7 +39,7 @@ func working() state {
 	s.glance.decisions = rollcall.Decisions{Telemetry: rollcall.Decision{State: rollcall.Granted}, Schema: 1, Facts: 1}
 	s.glance.preview = rollcall.Preview{
 		Heartbeat: []byte(`{"schema":1,"app":"example"}`),
-		Health:    []byte(`{"schema":1,"groups":[]}`),
+		Health:    []byte(`{"schema":1,"faults":[]}`),
 		Fields: []rollcall.ExplainedField{
 			{Field: report.Field{Name: "schema", Since: 1, Reason: "Says how to read it."}, Value: "1"},
 			{Field: report.Field{Name: "version", Since: 1, Reason: "Shows which are in use."}},
@@ -116,7 +116,7 @@ var states = []struct {
 		s.status.Reporting.LastAttempt, s.status.Reporting.NextDue = now.Add(-time.Second), time.Time{}
 	}, want: []string{"under way, or ended without an answer", "Not known yet."}},
 	{name: "not kept", change: func(s *state) { s.status.Reporting.Kept = false }, want: []string{"remembered in memory only"}},
-	{name: "no issues", change: func(s *state) { s.glance.preview.Health = nil }, want: []string{"No fault has been counted"}},
+	{name: "no faults", change: func(s *state) { s.glance.preview.Health = nil }, want: []string{"No fault has been counted"}},
 	{name: "not started", change: func(s *state) {
 		s.status.Status = installid.Status{}
 		s.glance.preview.WithoutID = true

@@ -8,7 +8,7 @@ import (
 )
 
 // BenchmarkHeartbeat builds and encodes heartbeats: the facts by their declaration, and all of it into a buffer that is
-// used again. Issue 3 allows 10 µs and 2 KiB.
+// used again. Fault 3 allows 10 µs and 2 KiB.
 func BenchmarkHeartbeat(b *testing.B) {
 	for _, n := range []int{0, 12, report.MaxFacts} {
 		b.Run(fmt.Sprintf("facts=%d", n), func(b *testing.B) {

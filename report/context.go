@@ -9,9 +9,9 @@ type contextCodec struct{}
 const contextBound = "at most 8 entries, each a code of at most 64 characters under a key that the program declared"
 
 func (contextCodec) describe() (string, string) { return typeMap, contextBound }
-func (contextCodec) empty(g *Group) bool        { return len(g.Context) == 0 }
+func (contextCodec) empty(g *Fault) bool        { return len(g.Context) == 0 }
 
-func (contextCodec) append(dst []byte, g *Group, _ int) []byte {
+func (contextCodec) append(dst []byte, g *Fault, _ int) []byte {
 	var array [MaxContext]string
 	keys := array[:0]
 	for key := range g.Context {
@@ -30,7 +30,7 @@ func (contextCodec) append(dst []byte, g *Group, _ int) []byte {
 	return append(dst, '}')
 }
 
-func (contextCodec) check(g *Group) *InvalidError {
+func (contextCodec) check(g *Fault) *InvalidError {
 	if len(g.Context) > MaxContext {
 		return outOfBounds(contextBound)
 	}
@@ -42,7 +42,7 @@ func (contextCodec) check(g *Group) *InvalidError {
 	return nil
 }
 
-func (contextCodec) parse(r *reader, g *Group) *InvalidError {
+func (contextCodec) parse(r *reader, g *Fault) *InvalidError {
 	if !r.enter('{') {
 		return invalid(CodeWrongType)
 	}

@@ -36,7 +36,7 @@ func Fields() []Field { return heartbeatSpecs.list(nil, "") }
 
 // HealthFields lists the fields of a [HealthReport] in the same way.
 func HealthFields() []Field {
-	return groupSpecs.list(healthSpecs.list(nil, ""), "groups[].")
+	return faultSpecs.list(healthSpecs.list(nil, ""), "faults[].")
 }
 
 // The fields that both kinds of report begin with say the same of themselves.
@@ -102,37 +102,37 @@ var healthSpecs = specs[HealthReport]{
 	{key: "version", since: 1, optional: true, codec: text[HealthReport]{
 		at: func(h *HealthReport) *string { return &h.Version }, rule: &versionRule},
 		reason: "Shows which versions have the faults, and which have them no more."},
-	{key: "groups", since: 1, codec: groupsCodec{},
+	{key: "faults", since: 1, codec: faultsCodec{},
 		reason: "Equal faults are counted together, so that a report stays small however much goes wrong."},
 }
 
-var groupSpecs = specs[Group]{
-	{key: "source", since: 1, codec: text[Group]{
-		at: func(g *Group) *string { return &g.Source }, rule: &codeRule},
+var faultSpecs = specs[Fault]{
+	{key: "source", since: 1, codec: text[Fault]{
+		at: func(g *Fault) *string { return &g.Source }, rule: &codeRule},
 		reason: "Says who noticed the fault, such as a log or a check."},
-	{key: "component", since: 1, codec: text[Group]{
-		at: func(g *Group) *string { return &g.Component }, rule: &codeRule},
+	{key: "component", since: 1, codec: text[Fault]{
+		at: func(g *Fault) *string { return &g.Component }, rule: &codeRule},
 		reason: "Says which part of the program is at fault."},
-	{key: "reason", since: 1, codec: text[Group]{
-		at: func(g *Group) *string { return &g.Reason }, rule: &codeRule},
+	{key: "reason", since: 1, codec: text[Fault]{
+		at: func(g *Fault) *string { return &g.Reason }, rule: &codeRule},
 		reason: "Says what is wrong, in a code of the program, never in the words of an error."},
-	{key: "stage", since: 1, optional: true, codec: text[Group]{
-		at: func(g *Group) *string { return &g.Stage }, rule: &codeRule},
+	{key: "stage", since: 1, optional: true, codec: text[Fault]{
+		at: func(g *Fault) *string { return &g.Stage }, rule: &codeRule},
 		reason: "Says at which step of its work the program was."},
-	{key: "severity", since: 1, codec: text[Group]{
-		at: func(g *Group) *string { return (*string)(&g.Severity) }, rule: &severityRule},
+	{key: "severity", since: 1, codec: text[Fault]{
+		at: func(g *Fault) *string { return (*string)(&g.Severity) }, rule: &severityRule},
 		reason: "Puts what keeps a program from working before what is merely odd."},
-	{key: "count", since: 1, codec: number[Group]{
-		at: func(g *Group) *int { return &g.Count }, min: 1, max: MaxGroupCount, outside: CodeOutOfBounds},
+	{key: "count", since: 1, codec: number[Fault]{
+		at: func(g *Fault) *int { return &g.Count }, min: 1, max: MaxFaultCount, outside: CodeOutOfBounds},
 		reason: "Says how often it happened since the counting began, so that a report sent twice changes nothing."},
-	{key: "since", since: 1, codec: moment[Group]{
-		at: func(g *Group) *time.Time { return &g.Since }},
+	{key: "since", since: 1, codec: moment[Fault]{
+		at: func(g *Fault) *time.Time { return &g.Since }},
 		reason: "Says when the counting began, usually the start of the program."},
-	{key: "first", since: 1, codec: moment[Group]{
-		at: func(g *Group) *time.Time { return &g.First }},
+	{key: "first", since: 1, codec: moment[Fault]{
+		at: func(g *Fault) *time.Time { return &g.First }},
 		reason: "Says when it happened first, to see whether an upgrade brought it."},
-	{key: "last", since: 1, codec: moment[Group]{
-		at: func(g *Group) *time.Time { return &g.Last }},
+	{key: "last", since: 1, codec: moment[Fault]{
+		at: func(g *Fault) *time.Time { return &g.Last }},
 		reason: "Says when it happened last, to see whether it is over."},
 	{key: "context", since: 1, optional: true, codec: contextCodec{},
 		reason: "Narrows the fault down by codes under keys that the program declared."},

@@ -97,11 +97,11 @@ func TestBoundsNameTheLimits(t *testing.T) {
 		"platform.system":   {report.MaxPlatformLen},
 		"client.name":       {report.MaxCodeLen},
 		"facts":             {report.MaxFacts, report.MaxFactValueLen},
-		"groups":            {1, report.MaxGroups},
-		"groups[].source":   {report.MaxCodeLen},
-		"groups[].count":    {1, report.MaxGroupCount},
-		"groups[].context":  {report.MaxContext, report.MaxCodeLen},
-		"groups[].severity": {},
+		"faults":            {1, report.MaxFaults},
+		"faults[].source":   {report.MaxCodeLen},
+		"faults[].count":    {1, report.MaxFaultCount},
+		"faults[].context":  {report.MaxContext, report.MaxCodeLen},
+		"faults[].severity": {},
 	} {
 		words := strings.FieldsFunc(bounds[name], func(c rune) bool { return c == ' ' || c == ',' })
 		if len(words) == 0 {

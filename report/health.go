@@ -17,12 +17,12 @@ type HealthReport struct {
 	IDPersistence  Persistence `json:"id_persistence"`
 	SentAt         time.Time   `json:"sent_at"`
 	Version        string      `json:"version,omitempty"`
-	// Groups are the faults: 1 to MaxGroups, no two of them equal in [Group.Key].
-	Groups []Group `json:"groups"`
+	// Faults are the faults: 1 to MaxFaults, no two of them equal in [Fault.Key].
+	Faults []Fault `json:"faults"`
 }
 
-// A Group is a fault and how often it happened. The zero value is not valid.
-type Group struct {
+// A Fault is a fault and how often it happened. The zero value is not valid.
+type Fault struct {
 	// Source is a code for who noticed the fault, Component for what is at fault, and Reason for what is wrong. Required;
 	// see [ValidCode].
 	Source    string `json:"source"`
@@ -32,7 +32,7 @@ type Group struct {
 	Stage string `json:"stage,omitempty"`
 	// Severity says how bad it is. Required.
 	Severity Severity `json:"severity"`
-	// Count is how often it happened since Since: 1 to MaxGroupCount.
+	// Count is how often it happened since Since: 1 to MaxFaultCount.
 	Count int `json:"count"`
 	// Since is when the counting began. It stays the same from report to report until counting begins anew. Like the
 	// other times it is sent in whole seconds of UTC, in the years 1970 to 9999, and is required.
@@ -59,15 +59,15 @@ const (
 	SeverityCritical Severity = "critical"
 )
 
-// A GroupKey is what makes two groups the same fault. It is comparable.
-type GroupKey struct {
+// A FaultKey is what makes two groups the same fault. It is comparable.
+type FaultKey struct {
 	Source, Component, Reason, Stage string
 	Severity                         Severity
 }
 
 // Key gives the key of the group: all of its codes but the context, which belongs to the last occurrence.
-func (g *Group) Key() GroupKey {
-	return GroupKey{g.Source, g.Component, g.Reason, g.Stage, g.Severity}
+func (g *Fault) Key() FaultKey {
+	return FaultKey{g.Source, g.Component, g.Reason, g.Stage, g.Severity}
 }
 
 // Validate tells whether a collector would accept the report as it is. The error is an [InvalidError].
@@ -102,59 +102,59 @@ func (h *HealthReport) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// groupsCodec is the field of the groups.
-type groupsCodec struct{}
+// faultsCodec is the field of the groups.
+type faultsCodec struct{}
 
-func (groupsCodec) describe() (string, string) {
+func (faultsCodec) describe() (string, string) {
 	return typeList, "1 to 25 groups, no two of the same fault"
 }
-func (groupsCodec) empty(h *HealthReport) bool { return len(h.Groups) == 0 }
+func (faultsCodec) empty(h *HealthReport) bool { return len(h.Faults) == 0 }
 
-func (groupsCodec) append(dst []byte, h *HealthReport, schema int) []byte {
+func (faultsCodec) append(dst []byte, h *HealthReport, schema int) []byte {
 	dst = append(dst, '[')
-	for i := range h.Groups {
+	for i := range h.Faults {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = groupSpecs.append(dst, &h.Groups[i], schema)
+		dst = faultSpecs.append(dst, &h.Faults[i], schema)
 	}
 	return append(dst, ']')
 }
 
-func (c groupsCodec) check(h *HealthReport) *InvalidError {
-	if len(h.Groups) > MaxGroups {
+func (c faultsCodec) check(h *HealthReport) *InvalidError {
+	if len(h.Faults) > MaxFaults {
 		return c.tooMany()
 	}
-	for i := range h.Groups {
-		g := &h.Groups[i]
+	for i := range h.Faults {
+		g := &h.Faults[i]
 		if err := g.check(); err != nil {
 			return inElement(err)
 		}
-		same := func(other Group) bool { return other.Key() == g.Key() }
-		if slices.ContainsFunc(h.Groups[:i], same) {
+		same := func(other Fault) bool { return other.Key() == g.Key() }
+		if slices.ContainsFunc(h.Faults[:i], same) {
 			return invalid(CodeDuplicate)
 		}
 	}
 	return nil
 }
 
-func (c groupsCodec) parse(r *reader, h *HealthReport) *InvalidError {
+func (c faultsCodec) parse(r *reader, h *HealthReport) *InvalidError {
 	if !r.enter('[') {
 		return invalid(CodeWrongType)
 	}
 	for r.more() {
-		if len(h.Groups) == MaxGroups {
+		if len(h.Faults) == MaxFaults {
 			return c.tooMany()
 		}
-		h.Groups = append(h.Groups, Group{})
-		if err := groupSpecs.parse(r, &h.Groups[len(h.Groups)-1]); err != nil {
+		h.Faults = append(h.Faults, Fault{})
+		if err := faultSpecs.parse(r, &h.Faults[len(h.Faults)-1]); err != nil {
 			return inElement(err)
 		}
 	}
 	return nil
 }
 
-func (c groupsCodec) tooMany() *InvalidError {
+func (c faultsCodec) tooMany() *InvalidError {
 	_, bound := c.describe()
 	return outOfBounds(bound)
 }
@@ -167,8 +167,8 @@ func inElement(err *InvalidError) *InvalidError {
 	return err
 }
 
-func (g *Group) check() *InvalidError {
-	if err := groupSpecs.check(g); err != nil {
+func (g *Fault) check() *InvalidError {
+	if err := faultSpecs.check(g); err != nil {
 		return err
 	}
 	if g.Last.Before(g.First) {

@@ -21,7 +21,7 @@ func testHealth() report.HealthReport {
 		IDPersistence:  report.Persisted,
 		SentAt:         testTime,
 		Version:        "1.4.0",
-		Groups: []report.Group{{
+		Faults: []report.Fault{{
 			Source: "log", Component: "detector", Reason: "model_load_failed", Stage: "start",
 			Severity: report.SeverityCritical, Count: 3,
 			Since: day(30, 8, 0, 0), First: day(30, 8, 0, 2), Last: day(31, 20, 15, 0),
@@ -68,12 +68,12 @@ func TestHealthRefused(t *testing.T) {
 		return fmt.Sprintf(`{"source":"a","component":"b","reason":%q,"severity":"info","count":1,`+
 			`"since":"2026-01-30T08:00:00Z","first":"2026-01-30T08:00:00Z","last":"2026-01-30T08:00:00Z"},`, reason)
 	}
-	var many strings.Builder // MaxGroups with the two that are there, less one
-	for i := range report.MaxGroups - 2 {
+	var many strings.Builder // MaxFaults with the two that are there, less one
+	for i := range report.MaxFaults - 2 {
 		many.WriteString(group(fmt.Sprint(i)))
 	}
 	good := golden(t, "health.json")
-	start := strings.Index(good, `"groups":`)
+	start := strings.Index(good, `"faults":`)
 	for _, c := range []refusal{
 		{`"schema":1`, `"schema":0`, "schema", report.CodeUnknownSchema},
 		{`"birdwatch"`, `"Bird"`, "app", report.CodeOutOfBounds},
@@ -82,40 +82,40 @@ func TestHealthRefused(t *testing.T) {
 		{`2026-01-31T23:59:59Z`, `now`, "sent_at", report.CodeWrongType},
 		{`"1.4.0"`, `"\u0001"`, "version", report.CodeOutOfBounds},
 
-		{good[start:], `"x":1}`, "groups", report.CodeMissing},
-		{good[start:], `"groups":[]}`, "groups", report.CodeMissing},
-		{good[start:], `"groups":{}}`, "groups", report.CodeWrongType},
-		{good[start:], `"groups":[1]}`, "groups", report.CodeWrongType},
-		{good[start:], `"groups":[{}]}`, "groups[].source", report.CodeMissing},
-		{`"groups":[`, `"groups":[` + many.String() + group("x"), "groups", report.CodeOutOfBounds},
-		{`"groups":[`, `"groups":[` + group("x") + group("x"), "groups", report.CodeDuplicate},
+		{good[start:], `"x":1}`, "faults", report.CodeMissing},
+		{good[start:], `"faults":[]}`, "faults", report.CodeMissing},
+		{good[start:], `"faults":{}}`, "faults", report.CodeWrongType},
+		{good[start:], `"faults":[1]}`, "faults", report.CodeWrongType},
+		{good[start:], `"faults":[{}]}`, "faults[].source", report.CodeMissing},
+		{`"faults":[`, `"faults":[` + many.String() + group("x"), "faults", report.CodeOutOfBounds},
+		{`"faults":[`, `"faults":[` + group("x") + group("x"), "faults", report.CodeDuplicate},
 
-		{`"source":"log",`, ``, "groups[].source", report.CodeMissing},
-		{`"log"`, `""`, "groups[].source", report.CodeMissing},
-		{`"log"`, `"a message"`, "groups[].source", report.CodeOutOfBounds},
-		{`"component":"detector",`, ``, "groups[].component", report.CodeMissing},
-		{`"detector"`, `"` + long + `a"`, "groups[].component", report.CodeOutOfBounds},
-		{`"reason":"model_load_failed",`, ``, "groups[].reason", report.CodeMissing},
-		{`"model_load_failed"`, `"_x"`, "groups[].reason", report.CodeOutOfBounds},
-		{`"start"`, `"Start"`, "groups[].stage", report.CodeOutOfBounds},
-		{`"start"`, `1`, "groups[].stage", report.CodeWrongType},
-		{`"severity":"critical",`, ``, "groups[].severity", report.CodeMissing},
-		{`"critical"`, `"fatal"`, "groups[].severity", report.CodeOutOfBounds},
-		{`"count":3,`, ``, "groups[].count", report.CodeMissing},
-		{`"count":3`, `"count":0`, "groups[].count", report.CodeOutOfBounds},
-		{`"count":3`, `"count":-3`, "groups[].count", report.CodeOutOfBounds},
-		{`"count":3`, `"count":1000000001`, "groups[].count", report.CodeOutOfBounds},
-		{`"count":3`, `"count":99999999999999999999`, "groups[].count", report.CodeOutOfBounds},
-		{`"count":3`, `"count":3.5`, "groups[].count", report.CodeWrongType},
-		{`"count":3`, `"count":true`, "groups[].count", report.CodeWrongType},
-		{`"since":"2026-01-30T08:00:00Z",`, ``, "groups[].since", report.CodeMissing},
-		{`"since":"2026-01-30T08:00:00Z"`, `"since":"1960-01-30T08:00:00Z"`, "groups[].since", report.CodeOutOfBounds},
-		{`"first":"2026-01-30T08:00:02Z",`, ``, "groups[].first", report.CodeMissing},
-		{`"last":"2026-01-31T20:15:00Z",`, ``, "groups[].last", report.CodeMissing},
-		{`"last":"2026-01-31T20:15:00Z"`, `"last":"2026-01-30T08:00:01Z"`, "groups[].last", report.CodeOutOfBounds},
-		{`"context":{`, `"context":"x","other":{`, "groups[].context", report.CodeWrongType},
-		{`"context":{`, `"context":{"device":"a",`, "groups[].context", report.CodeDuplicate},
-		{`"count":3`, `"count":3,"count":3`, "groups[].count", report.CodeDuplicate},
+		{`"source":"log",`, ``, "faults[].source", report.CodeMissing},
+		{`"log"`, `""`, "faults[].source", report.CodeMissing},
+		{`"log"`, `"a message"`, "faults[].source", report.CodeOutOfBounds},
+		{`"component":"detector",`, ``, "faults[].component", report.CodeMissing},
+		{`"detector"`, `"` + long + `a"`, "faults[].component", report.CodeOutOfBounds},
+		{`"reason":"model_load_failed",`, ``, "faults[].reason", report.CodeMissing},
+		{`"model_load_failed"`, `"_x"`, "faults[].reason", report.CodeOutOfBounds},
+		{`"start"`, `"Start"`, "faults[].stage", report.CodeOutOfBounds},
+		{`"start"`, `1`, "faults[].stage", report.CodeWrongType},
+		{`"severity":"critical",`, ``, "faults[].severity", report.CodeMissing},
+		{`"critical"`, `"fatal"`, "faults[].severity", report.CodeOutOfBounds},
+		{`"count":3,`, ``, "faults[].count", report.CodeMissing},
+		{`"count":3`, `"count":0`, "faults[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":-3`, "faults[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":1000000001`, "faults[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":99999999999999999999`, "faults[].count", report.CodeOutOfBounds},
+		{`"count":3`, `"count":3.5`, "faults[].count", report.CodeWrongType},
+		{`"count":3`, `"count":true`, "faults[].count", report.CodeWrongType},
+		{`"since":"2026-01-30T08:00:00Z",`, ``, "faults[].since", report.CodeMissing},
+		{`"since":"2026-01-30T08:00:00Z"`, `"since":"1960-01-30T08:00:00Z"`, "faults[].since", report.CodeOutOfBounds},
+		{`"first":"2026-01-30T08:00:02Z",`, ``, "faults[].first", report.CodeMissing},
+		{`"last":"2026-01-31T20:15:00Z",`, ``, "faults[].last", report.CodeMissing},
+		{`"last":"2026-01-31T20:15:00Z"`, `"last":"2026-01-30T08:00:01Z"`, "faults[].last", report.CodeOutOfBounds},
+		{`"context":{`, `"context":"x","other":{`, "faults[].context", report.CodeWrongType},
+		{`"context":{`, `"context":{"device":"a",`, "faults[].context", report.CodeDuplicate},
+		{`"count":3`, `"count":3,"count":3`, "faults[].count", report.CodeDuplicate},
 	} {
 		h, dropped, err := report.ParseHealth(c.on(t, good))
 		c.check(t, err)
@@ -123,9 +123,9 @@ func TestHealthRefused(t *testing.T) {
 			t.Errorf("%s: got %+v, %+v, want nothing", c.new, h, dropped)
 		}
 	}
-	full := refusal{old: `"groups":[`, new: `"groups":[` + many.String()}.on(t, good)
-	if h, _, err := report.ParseHealth(full); err != nil || len(h.Groups) != report.MaxGroups {
-		t.Errorf("got %d groups, %v, want %d", len(h.Groups), err, report.MaxGroups)
+	full := refusal{old: `"faults":[`, new: `"faults":[` + many.String()}.on(t, good)
+	if h, _, err := report.ParseHealth(full); err != nil || len(h.Faults) != report.MaxFaults {
+		t.Errorf("got %d groups, %v, want %d", len(h.Faults), err, report.MaxFaults)
 	}
 }
 
@@ -135,20 +135,20 @@ func TestHealthAccepted(t *testing.T) {
 		change   func(*report.HealthReport)
 		dropped  report.Dropped
 	}{
-		{`"count":3`, `"count":1000000000`, func(h *report.HealthReport) { h.Groups[0].Count = 1e9 }, report.Dropped{}},
-		{`"start"`, `""`, func(h *report.HealthReport) { h.Groups[0].Stage = "" }, report.Dropped{}},
+		{`"count":3`, `"count":1000000000`, func(h *report.HealthReport) { h.Faults[0].Count = 1e9 }, report.Dropped{}},
+		{`"start"`, `""`, func(h *report.HealthReport) { h.Faults[0].Stage = "" }, report.Dropped{}},
 		{`"1.4.0"`, `"v1.4.0"`, func(*report.HealthReport) {}, report.Dropped{}},
 		{`"count":3`, `"count":3,"words":"free text"`, func(*report.HealthReport) {}, report.Dropped{Fields: 1}},
-		{`"gpu.0"`, `"GPU 0"`, func(h *report.HealthReport) { delete(h.Groups[0].Context, "device") },
+		{`"gpu.0"`, `"GPU 0"`, func(h *report.HealthReport) { delete(h.Faults[0].Context, "device") },
 			report.Dropped{Context: 1}},
-		{`"gpu.0"`, `{"a":[1,"]"]}`, func(h *report.HealthReport) { delete(h.Groups[0].Context, "device") },
+		{`"gpu.0"`, `{"a":[1,"]"]}`, func(h *report.HealthReport) { delete(h.Faults[0].Context, "device") },
 			report.Dropped{Context: 1}},
 		{`"context":{`, `"context":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1",`,
 			func(h *report.HealthReport) {
 				for key := range strings.SplitSeq("abcdefg", "") {
-					h.Groups[0].Context[key] = "1"
+					h.Faults[0].Context[key] = "1"
 				}
-				delete(h.Groups[0].Context, "device")
+				delete(h.Faults[0].Context, "device")
 			}, report.Dropped{Context: 1}},
 	} {
 		want := testHealth()
@@ -167,10 +167,10 @@ func TestHealthValidate(t *testing.T) {
 		context[fmt.Sprint("k", i)] = "v"
 	}
 	for name, change := range map[string]func(*report.HealthReport){
-		"too many groups":    func(h *report.HealthReport) { h.Groups = make([]report.Group, report.MaxGroups+1) },
-		"context's key":      func(h *report.HealthReport) { h.Groups[0].Context = map[string]string{"A": "a"} },
-		"context's value":    func(h *report.HealthReport) { h.Groups[0].Context = map[string]string{"a": "free text"} },
-		"too much context":   func(h *report.HealthReport) { h.Groups[1].Context = context },
+		"too many groups":    func(h *report.HealthReport) { h.Faults = make([]report.Fault, report.MaxFaults+1) },
+		"context's key":      func(h *report.HealthReport) { h.Faults[0].Context = map[string]string{"A": "a"} },
+		"context's value":    func(h *report.HealthReport) { h.Faults[0].Context = map[string]string{"a": "free text"} },
+		"too much context":   func(h *report.HealthReport) { h.Faults[1].Context = context },
 		"version as written": func(h *report.HealthReport) { h.Version = "v1" },
 	} {
 		h := testHealth()
@@ -180,8 +180,8 @@ func TestHealthValidate(t *testing.T) {
 		}
 	}
 	h := testHealth()
-	h.Groups = append(h.Groups, h.Groups[0])
-	h.Groups[2].Context = nil
+	h.Faults = append(h.Faults, h.Faults[0])
+	h.Faults[2].Context = nil
 	if err := h.Validate(); reason(err) != report.CodeDuplicate {
 		t.Errorf("got %v, want a duplicate", err)
 	}

@@ -49,10 +49,10 @@ const (
 
 // The limits of health reports.
 const (
-	// MaxGroups bounds the groups of a health report; it has at least 1.
-	MaxGroups = 25
-	// MaxGroupCount is the largest count of a group; a client stops counting there. The smallest is 1.
-	MaxGroupCount = 1_000_000_000
+	// MaxFaults bounds the groups of a health report; it has at least 1.
+	MaxFaults = 25
+	// MaxFaultCount is the largest count of a group; a client stops counting there. The smallest is 1.
+	MaxFaultCount = 1_000_000_000
 	// MaxContext bounds the context entries of a group.
 	MaxContext = 8
 )

@@ -62,18 +62,18 @@ func fullHealth() report.HealthReport {
 	h.App = strings.Repeat("a", report.MaxAppLen)
 	h.Version = strings.Repeat("<", report.MaxVersionLen)
 	code := strings.Repeat("c", report.MaxCodeLen)
-	group := h.Groups[0]
+	group := h.Faults[0]
 	group.Source, group.Component, group.Stage = code, code, code
-	group.Severity, group.Count = report.SeverityCritical, report.MaxGroupCount
+	group.Severity, group.Count = report.SeverityCritical, report.MaxFaultCount
 	group.Context = map[string]string{}
 	for i := range report.MaxContext {
 		group.Context[fmt.Sprintf("k%0*d", report.MaxNameLen-1, i)] = code
 	}
-	h.Groups = nil
-	for i := range report.MaxGroups {
+	h.Faults = nil
+	for i := range report.MaxFaults {
 		group.Reason = fmt.Sprintf("%0*d", report.MaxCodeLen, i)
 		group.Context = maps.Clone(group.Context)
-		h.Groups = append(h.Groups, group)
+		h.Faults = append(h.Faults, group)
 	}
 	return h
 }
@@ -93,8 +93,8 @@ func TestTheLargestFit(t *testing.T) {
 	if err != nil || len(data) > report.MaxHealthBytes*2/3 {
 		t.Errorf("got %d bytes, %v, want at most two thirds of %d", len(data), err, report.MaxHealthBytes)
 	}
-	if got, dropped, err := report.ParseHealth(data); err != nil || dropped != (report.Dropped{}) || len(got.Groups) != report.MaxGroups {
-		t.Errorf("got %d groups, %+v, %v, want all", len(got.Groups), dropped, err)
+	if got, dropped, err := report.ParseHealth(data); err != nil || dropped != (report.Dropped{}) || len(got.Faults) != report.MaxFaults {
+		t.Errorf("got %d groups, %+v, %v, want all", len(got.Faults), dropped, err)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestLimitsAreWhatTheProtocolSays(t *testing.T) {
 		report.SchemaVersion, report.MaxHeartbeatBytes, report.MaxHealthBytes, report.MaxBodyBytes, report.MaxDepth,
 		report.MaxAppLen, report.MaxCodeLen, report.MaxVersionLen, report.MaxPlatformLen, report.MaxNameLen,
 		report.MaxFactValueLen, report.MaxFacts, report.MaxReasonLen, report.MaxEnumValues, report.MaxBounds,
-		report.MaxGroups, report.MaxGroupCount, report.MaxContext,
+		report.MaxFaults, report.MaxFaultCount, report.MaxContext,
 	}
 	want := []int{1, 16384, 65536, 65536, 16, 64, 64, 64, 64, 64, 32, 64, 200, 32, 32, 25, 1000000000, 8}
 	if !slices.Equal(got, want) {

@@ -43,7 +43,7 @@ func TestSpecsFit(t *testing.T) {
 	}
 	check(len(heartbeatSpecs), func(i int) string { return heartbeatSpecs[i].key })
 	check(len(healthSpecs), func(i int) string { return healthSpecs[i].key })
-	check(len(groupSpecs), func(i int) string { return groupSpecs[i].key })
+	check(len(faultSpecs), func(i int) string { return faultSpecs[i].key })
 }
 
 // FuzzReader holds the reader against encoding/json: where a value ends, and what a text of ASCII is.

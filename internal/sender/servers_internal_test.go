@@ -104,8 +104,8 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue gives a certificate for 127.0.0.1 and names, unless change says otherwise.
-func (a *authority) issue(change func(*x509.Certificate)) tls.Certificate {
+// fault gives a certificate for 127.0.0.1 and names, unless change says otherwise.
+func (a *authority) fault(change func(*x509.Certificate)) tls.Certificate {
 	template := &x509.Certificate{DNSNames: []string{"localhost", testHost}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	if change != nil {
 		change(template)

@@ -112,7 +112,7 @@ const (
 // N1: each attempt ends inside its limit.
 func TestStalls(t *testing.T) {
 	ca := newAuthority(t)
-	cert := ca.issue(nil)
+	cert := ca.fault(nil)
 	for _, tt := range []struct {
 		name   string
 		serve  func(net.Conn)
@@ -165,7 +165,7 @@ func overTLS(cert tls.Certificate, serve func(net.Conn)) func(net.Conn) {
 // N1 over HTTP/2, with Go's server: what a handler can do to its client.
 func TestStallsHTTP2(t *testing.T) {
 	ca := newAuthority(t)
-	cert := ca.issue(nil)
+	cert := ca.fault(nil)
 	t.Run("says nothing", func(t *testing.T) {
 		noLeaks(t)
 		r := &rig{t: t, id: testID(1)}
@@ -315,7 +315,7 @@ func TestNobodyListens(t *testing.T) {
 // N1: redirects are followed on the same host only, and never down.
 func TestRedirects(t *testing.T) {
 	ca := newAuthority(t)
-	cert := ca.issue(nil)
+	cert := ca.fault(nil)
 	var elsewhere recorder
 	other := serve(t, nil, elsewhere.ServeHTTP)
 	onLocalhost := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
@@ -424,18 +424,18 @@ func TestCertificates(t *testing.T) {
 		caFile string
 		want   string // "" is trusted
 	}{
-		{"private authority", ca.issue(nil), ca.file, ""},
-		{"private authority that is not named", ca.issue(nil), "", "authority that is not known"},
-		{"another authority", ca.issue(nil), other.file, "authority that is not known"},
+		{"private authority", ca.fault(nil), ca.file, ""},
+		{"private authority that is not named", ca.fault(nil), "", "authority that is not known"},
+		{"another authority", ca.fault(nil), other.file, "authority that is not known"},
 		{"self-signed", selfSigned(), ca.file, "authority that is not known"},
-		{"expired", ca.issue(func(c *x509.Certificate) {
+		{"expired", ca.fault(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
 		}), ca.file, "expired"},
-		{"of tomorrow", ca.issue(func(c *x509.Certificate) {
+		{"of tomorrow", ca.fault(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour)
 		}), ca.file, "not valid yet"},
-		{"another name", ca.issue(func(c *x509.Certificate) { c.IPAddresses = nil }), ca.file, "another name"},
-		{"a hundred other names", ca.issue(func(c *x509.Certificate) {
+		{"another name", ca.fault(func(c *x509.Certificate) { c.IPAddresses = nil }), ca.file, "another name"},
+		{"a hundred other names", ca.fault(func(c *x509.Certificate) {
 			c.IPAddresses, c.DNSNames = nil, slices.Repeat([]string{strings.Repeat("n.", 100) + "example"}, 100)
 		}), ca.file, "another name"},
 	} {
@@ -472,7 +472,7 @@ func TestCertificates(t *testing.T) {
 	}
 	t.Run("TLS 1.1", func(t *testing.T) {
 		noLeaks(t)
-		cert := ca.issue(nil)
+		cert := ca.fault(nil)
 		address := listen(t, func(conn net.Conn) {
 			tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}).Handshake()
 		})
@@ -518,7 +518,7 @@ func TestBadCAFile(t *testing.T) {
 // An authenticating proxy, configured.
 func TestProxy(t *testing.T) {
 	ca := newAuthority(t)
-	cert := ca.issue(nil)
+	cert := ca.fault(nil)
 	noSuchHost := fmt.Sprintf("https://%s:8443", testHost)
 	through := func(proxy string, right bool) func(*Config, *wire) {
 		return func(c *Config, w *wire) {
@@ -682,7 +682,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 		return
 	}
 	ca := newAuthority(t)
-	cert := ca.issue(nil)
+	cert := ca.fault(nil)
 	var collector recorder
 	server := serve(t, &cert, collector.ServeHTTP)
 	proxy := &connectProxy{to: server.Listener.Addr().String()}
@@ -833,7 +833,7 @@ func TestCheckEndpoint(t *testing.T) {
 // leaves. The limits are the real ones.
 func TestEndsAtOnce(t *testing.T) {
 	ca := newAuthority(t)
-	cert := ca.issue(nil)
+	cert := ca.fault(nil)
 	hold := func(_ http.ResponseWriter, req *http.Request) {
 		io.Copy(io.Discard, req.Body) // only then does Go's server see that the client is gone
 		<-req.Context().Done()

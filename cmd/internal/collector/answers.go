@@ -259,16 +259,16 @@ type CoOccurrence struct {
 	Counts  [][]Figure `json:"counts"`  // Counts[row][column]
 }
 
-// Issues are the faults that installations report. The denominator is the installations active in the range.
-type Issues struct {
+// Faults are the faults that installations report. The denominator is the installations active in the range.
+type Faults struct {
 	Meta
 	Range
-	Issues []Issue `json:"issues"` // the most affected installations first
+	Faults []Fault `json:"faults"` // the most affected installations first
 }
 
-// An Issue is one fault, in the range.
-type Issue struct {
-	// ID stands for the issue in links; it does not change.
+// A Fault is one fault, in the range.
+type Fault struct {
+	// ID stands for the fault in links; it does not change.
 	ID        string `json:"id"`
 	Source    string `json:"source"`
 	Component string `json:"component"`
@@ -282,21 +282,21 @@ type Issue struct {
 	Affected    Figure `json:"affected"`
 	Occurrences Figure `json:"occurrences"`
 	// Versions says of each version, newest first, how many of its active installations are affected.
-	Versions []IssueVersion `json:"versions"`
+	Versions []FaultVersion `json:"versions"`
 	// NewIn is the version with which it came, if no older version has it; else empty.
 	NewIn string `json:"new_in"`
 	// Status is what the maintainer says of it.
-	Status IssueStatus `json:"status"`
-	// FixedIn is the version, with the status IssueFixed, and Note a note of the maintainer, at most MaxNoteLen characters.
+	Status FaultStatus `json:"status"`
+	// FixedIn is the version, with the status FaultFixed, and Note a note of the maintainer, at most MaxNoteLen characters.
 	FixedIn string `json:"fixed_in"`
 	Note    string `json:"note"`
 }
 
-// MaxNoteLen bounds the note of an issue, in characters.
+// MaxNoteLen bounds the note of a fault, in characters.
 const MaxNoteLen = 500
 
-// An IssueVersion is an [Issue] in one version.
-type IssueVersion struct {
+// A FaultVersion is an [Fault] in one version.
+type FaultVersion struct {
 	Version  string `json:"version"`
 	Affected Figure `json:"affected"`
 	Active   Figure `json:"active"`
@@ -304,14 +304,14 @@ type IssueVersion struct {
 	PerThousand float64 `json:"per_thousand"`
 }
 
-// An IssueStatus is what the maintainer says of an issue.
-type IssueStatus string
+// A FaultStatus is what the maintainer says of a fault.
+type FaultStatus string
 
-// The values of [IssueStatus].
+// The values of [FaultStatus].
 const (
-	IssueOpen    IssueStatus = "open"
-	IssueIgnored IssueStatus = "ignored"
-	IssueFixed   IssueStatus = "fixed"
+	FaultOpen    FaultStatus = "open"
+	FaultIgnored FaultStatus = "ignored"
+	FaultFixed   FaultStatus = "fixed"
 )
 
 // Quality says how far the figures can be trusted, day by day.
@@ -354,7 +354,7 @@ const (
 	RefusedGone       = "gone"
 	RefusedBusy       = "busy"
 	RefusedStore      = "store_unavailable"
-	RefusedIssues     = "too_many_issues"
+	RefusedFaults     = "too_many_faults"
 )
 
 // Stored says what a collector holds.

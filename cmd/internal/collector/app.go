@@ -55,8 +55,8 @@ const (
 	MaxVersions = 1000
 	// MaxInMemoryPerDay bounds the different IDs that are not persisted on one day, and those of development versions.
 	MaxInMemoryPerDay = 100_000
-	// MaxIssues bounds the different issues of an app; further ones are counted as refused.
-	MaxIssues = 1000
+	// MaxFaults bounds the different faults of an app; further ones are counted as refused.
+	MaxFaults = 1000
 )
 
 // Other stands for all values beyond MaxValues.

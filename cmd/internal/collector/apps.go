@@ -30,7 +30,7 @@ func newFleet(app App, today Day) *fleet {
 		memory: make(map[Key]struct{}), excluded: make(map[Key]struct{}), touched: make(map[Num]struct{}),
 		releases: make(map[string]releaseRecord),
 		past:     past{reading: make(chan struct{}, 1)},
-		issues:   issueSet{byID: make(map[string]*issue)},
+		faults:   faultSet{byID: make(map[string]*fault)},
 	}
 }
 

@@ -19,8 +19,8 @@ var archived = map[string]func() any{
 	kindRetention: func() any { return new(retentionRow) },
 	kindSurvival:  func() any { return new(retentionRow) },
 	kindRelease:   func() any { return new(releaseRecord) },
-	kindIssue:     func() any { return new(issueRecord) },
-	kindIssueDay:  func() any { return new(issueDay) },
+	kindFault:     func() any { return new(faultRecord) },
+	kindFaultDay:  func() any { return new(faultDay) },
 }
 
 // The limits of what ImportTotals takes.
@@ -29,8 +29,8 @@ const (
 	MaxTotalBytes = 1 << 20
 	// maxTotalName bounds its name, in bytes.
 	maxTotalName = 512
-	// maxImportedNames bounds the releases and issues together.
-	maxImportedNames = MaxIssues + 10_000
+	// maxImportedNames bounds the releases and faults together.
+	maxImportedNames = MaxFaults + 10_000
 	// longestPeriod is how long before a day the period begins that it belongs to.
 	longestPeriod = 31
 	// importBatch is how many records are written at once.
@@ -45,7 +45,7 @@ var (
 	ErrArchive = errors.New("totals cannot be read")
 )
 
-// ExportTotals gives the totals of an app's closed days, and what is known of its releases and issues. Nothing in it
+// ExportTotals gives the totals of an app's closed days, and what is known of its releases and faults. Nothing in it
 // stands for an installation. Of each record only Kind, Day, Name and Data count.
 func (c *Collector) ExportTotals(ctx context.Context, app AppNum) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
@@ -110,7 +110,7 @@ func (c *Collector) ImportTotals(ctx context.Context, app AppNum, records iter.S
 		r.App = app
 		if ofNoDay(r.Kind) { // the next start would show them
 			if last = append(last, r); len(last) > maxImportedNames {
-				return Range{}, 0, fmt.Errorf("%w: more than %d releases and issues", ErrArchive, maxImportedNames)
+				return Range{}, 0, fmt.Errorf("%w: more than %d releases and faults", ErrArchive, maxImportedNames)
 			}
 			continue
 		}
@@ -167,14 +167,14 @@ func checkTotal(r Record, before Day) (Record, error) {
 	if err := json.NewDecoder(bytes.NewReader(r.Data)).Decode(value); err != nil {
 		return r, fmt.Errorf("%w: a record of the kind %s is broken", ErrArchive, r.Kind)
 	}
-	if is, ok := value.(*issueRecord); ok && is.ID != r.Name {
-		return r, fmt.Errorf("%w: an issue has another name than its record", ErrArchive)
+	if is, ok := value.(*faultRecord); ok && is.ID != r.Name {
+		return r, fmt.Errorf("%w: a fault has another name than its record", ErrArchive)
 	}
 	return jsonRecord(r.RecordKey, value), nil
 }
 
 // ofNoDay tells whether records of the kind belong to no day.
-func ofNoDay(kind string) bool { return kind == kindIssue || kind == kindRelease }
+func ofNoDay(kind string) bool { return kind == kindFault || kind == kindRelease }
 
 // show writes the last records and makes the imported days those of the app, from its new first day on.
 func (c *Collector) show(ctx context.Context, f *fleet, from Day, last []Record) error {
@@ -191,7 +191,7 @@ func (c *Collector) show(ctx context.Context, f *fleet, from Day, last []Record)
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.app, f.issues, f.releases = app, fresh.issues, fresh.releases
+		f.app, f.faults, f.releases = app, fresh.faults, fresh.releases
 		f.revision++
 		return nil
 	})
@@ -199,11 +199,11 @@ func (c *Collector) show(ctx context.Context, f *fleet, from Day, last []Record)
 
 // readArchived reads what a fleet has in memory of imported records.
 func (f *fleet) readArchived(ctx context.Context, store Store) error {
-	for r, err := range store.Records(ctx, kindIssue, f.num, firstEver, lastEver) {
+	for r, err := range store.Records(ctx, kindFault, f.num, firstEver, lastEver) {
 		if err != nil {
 			return err
 		}
-		if err := decodeRecord(r, &f.issues.put(r.Name).issueRecord); err != nil {
+		if err := decodeRecord(r, &f.faults.put(r.Name).faultRecord); err != nil {
 			return err
 		}
 	}

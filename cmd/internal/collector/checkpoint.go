@@ -41,14 +41,14 @@ func (f *fleet) addRecords(b *Batch) {
 	}
 	addChunks(b, RecordKey{Kind: kindEver, App: app, Name: "established/"}, f.established)
 	addChunks(b, RecordKey{Kind: kindEver, App: app, Name: "clones/"}, f.clones)
-	for id, is := range f.issues.byID {
+	for id, is := range f.faults.byID {
 		for day, set := range is.days {
 			if len(set.Dirty()) == 0 {
 				continue
 			}
-			addChunks(b, RecordKey{Kind: kindIssueBits, App: app, Day: day, Name: id + "/"}, set)
-			b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindIssueDay, App: app, Day: day, Name: id},
-				issueDay{Occurrences: is.counts[day]}))
+			addChunks(b, RecordKey{Kind: kindFaultBits, App: app, Day: day, Name: id + "/"}, set)
+			b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindFaultDay, App: app, Day: day, Name: id},
+				faultDay{Occurrences: is.counts[day]}))
 		}
 	}
 	b.Records = append(b.Records, keysRecord(app, "memory", f.memory), keysRecord(app, "excluded", f.excluded))
@@ -78,7 +78,7 @@ func (f *fleet) clean() {
 	}
 	f.established.Clean()
 	f.clones.Clean()
-	for _, is := range f.issues.byID {
+	for _, is := range f.faults.byID {
 		for _, set := range is.days {
 			set.Clean()
 		}

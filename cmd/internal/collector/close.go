@@ -63,12 +63,12 @@ func (f *fleet) closing(gap bool) *Batch {
 		f.pending = append(f.pending, day)
 	}
 	b.Records = append(b.Records, f.periodRecords(day, gap)...)
-	for id, is := range f.issues.byID {
+	for id, is := range f.faults.byID {
 		if set := is.days[day]; set.Count() > 0 {
-			addChunks(b, RecordKey{Kind: kindIssueBits, App: app, Day: day, Name: id + "/"}, set)
+			addChunks(b, RecordKey{Kind: kindFaultBits, App: app, Day: day, Name: id + "/"}, set)
 		}
-		if kept, any := f.issueDay(is, day); any {
-			b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindIssueDay, App: app, Day: day, Name: id}, kept))
+		if kept, any := f.faultDay(is, day); any {
+			b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindFaultDay, App: app, Day: day, Name: id}, kept))
 		}
 	}
 	b.Records = append(b.Records,
@@ -137,7 +137,7 @@ func (f *fleet) begin(day Day) {
 			delete(f.days, d)
 		}
 	}
-	for _, is := range f.issues.byID {
+	for _, is := range f.faults.byID {
 		for d := range is.days {
 			if old(d) {
 				delete(is.days, d)
@@ -210,7 +210,7 @@ func (c *Collector) purge(ctx context.Context, f *fleet) error {
 	if err != nil || len(dropped) == 0 {
 		return err
 	}
-	for r, err := range c.store.Records(ctx, kindIssueBits, f.num, firstEver, keep-1) {
+	for r, err := range c.store.Records(ctx, kindFaultBits, f.num, firstEver, keep-1) {
 		if err != nil {
 			return err
 		}
@@ -276,7 +276,7 @@ func (c *Collector) dropInstallations(ctx context.Context, f *fleet, gone []Iden
 	for _, id := range gone {
 		keys, nums = append(keys, id.Key), append(nums, uint32(id.Num))
 		b.DropInstallations = append(b.DropInstallations, Installation{App: id.App, Num: id.Num})
-		b.Records = append(b.Records, Record{RecordKey: faultsKey(id.App, id.Num)})
+		b.Records = append(b.Records, Record{RecordKey: faultCountsKey(id.App, id.Num)})
 		f.established.Remove(uint32(id.Num))
 		f.clones.Remove(uint32(id.Num))
 		f.dims.clear(id.Num)

@@ -199,10 +199,10 @@ func (f *fleet) survival(from, to Day) map[string]retentionRow {
 	return rows
 }
 
-// issueDay gives what is kept of an issue's day, and whether there is anything: nobody reported it in the longest window
+// faultDay gives what is kept of a fault's day, and whether there is anything: nobody reported it in the longest window
 // if not.
-func (f *fleet) issueDay(is *issue, day Day) (issueDay, bool) {
-	kept := issueDay{Occurrences: is.counts[day]}
+func (f *fleet) faultDay(is *fault, day Day) (faultDay, bool) {
+	kept := faultDay{Occurrences: is.counts[day]}
 	affected, from := &bits.Set{}, day
 	for i, days := range windowDays {
 		for ; from > day-Day(days); from-- {

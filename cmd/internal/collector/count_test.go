@@ -421,15 +421,15 @@ func TestForgetKept(t *testing.T) {
 		}
 		wants := func(what string, since collector.Day, want, faulty uint64) {
 			t.Helper()
-			issues, err := r.c.Issues(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, collector.View{})
+			faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, collector.View{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if issues.Denominator != want {
-				t.Errorf("%s: active since %s: got %d, want %d", what, since, issues.Denominator, want)
+			if faults.Denominator != want {
+				t.Errorf("%s: active since %s: got %d, want %d", what, since, faults.Denominator, want)
 			}
 			var affected uint64
-			for _, is := range issues.Issues {
+			for _, is := range faults.Faults {
 				affected += *is.Affected
 			}
 			if affected != faulty {

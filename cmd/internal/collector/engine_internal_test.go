@@ -55,7 +55,7 @@ func FuzzReplay(f *testing.F) {
 	fs := newFleetStage(c.fleets[1])
 	fs.identities = make([]Identity, 3)
 	fs.memory[Key{1}] = struct{}{}
-	fs.marks = []issueMark{{"issue", 1, 2}}
+	fs.marks = []faultMark{{"fault", 1, 2}}
 	fs.counters.Accepted = 4
 	f.Add(fs.appendJournal(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {

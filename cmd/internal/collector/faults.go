@@ -12,9 +12,9 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A fault is what one installation reported of one issue. Its record is deleted with the installation.
-type fault struct {
-	Issue string `json:"issue"`
+// A faultCount is what one installation reported of one fault. Its record is deleted with the installation.
+type faultCount struct {
+	Fault string `json:"issue"`
 	// Since is when the sender's counting began, and Count how often it happened since.
 	Since time.Time `json:"since,omitzero"`
 	Count uint64    `json:"count"`
@@ -26,26 +26,26 @@ type fault struct {
 	Events []string `json:"events,omitempty"`
 }
 
-// maxFaults bounds the issues of one installation: those that it reported last are kept. maxKnownEvents bounds the events
+// maxFaults bounds the faults of one installation: those that it reported last are kept. maxKnownEvents bounds the events
 // that are remembered of each.
 const (
 	maxFaults      = 100
 	maxKnownEvents = 500
 )
 
-// An issueMark says that an installation reported an issue, which happened a number of times more.
-type issueMark struct {
-	issue string
+// A faultMark says that an installation reported a fault, which happened a number of times more.
+type faultMark struct {
+	fault string
 	num   Num
 	more  uint64
 }
 
-func faultsKey(app AppNum, num Num) RecordKey {
-	return RecordKey{Kind: kindFaults, App: app, Name: fmt.Sprintf("%08x", num)}
+func faultCountsKey(app AppNum, num Num) RecordKey {
+	return RecordKey{Kind: kindFaultCounts, App: app, Name: fmt.Sprintf("%08x", num)}
 }
 
-// issueID stands for the codes of a group.
-func issueID(key report.GroupKey) string {
+// faultID stands for the codes of a group.
+func faultID(key report.FaultKey) string {
 	h := sha256.New()
 	for _, code := range []string{key.Source, key.Component, key.Reason, key.Stage, string(key.Severity)} {
 		fmt.Fprintf(h, "%d:%s,", len(code), code)
@@ -101,14 +101,14 @@ func (fs *fleetStage) health(ctx context.Context, s *stage, key Key, r *Received
 		return Receipt{}, err
 	}
 	changed := false
-	for i := range h.Groups {
+	for i := range h.Faults {
 		var events []string
 		if i < len(r.Events) {
 			events = r.Events[i]
 		}
-		more, known, ok := fs.group(&faults, &h.Groups[i], h.Version, events, found.num)
+		more, known, ok := fs.group(&faults, &h.Faults[i], h.Version, events, found.num)
 		if !ok {
-			fs.refused(RefusedIssues)
+			fs.refused(RefusedFaults)
 			continue
 		}
 		receipt.Counted += int(more)
@@ -119,13 +119,13 @@ func (fs *fleetStage) health(ctx context.Context, s *stage, key Key, r *Received
 	receipt.Repeated = wasActive && !changed && !receipt.New
 	if changed {
 		if len(faults) > maxFaults {
-			slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.Last, b.Last) })
+			slices.SortStableFunc(faults, func(a, b faultCount) int { return cmp.Compare(a.Last, b.Last) })
 			faults = faults[len(faults)-maxFaults:]
 		}
-		if fs.faults == nil {
-			fs.faults = make(map[Num][]fault)
+		if fs.counts == nil {
+			fs.counts = make(map[Num][]faultCount)
 		}
-		fs.faults[found.num] = faults
+		fs.counts[found.num] = faults
 	}
 	return receipt, nil
 }
@@ -138,27 +138,27 @@ func (fs *fleetStage) refused(reason string) {
 }
 
 // faultsOf reads what an installation reported.
-func (fs *fleetStage) faultsOf(ctx context.Context, c *Collector, num Num) ([]fault, error) {
-	if faults, ok := fs.faults[num]; ok {
+func (fs *fleetStage) faultsOf(ctx context.Context, c *Collector, num Num) ([]faultCount, error) {
+	if faults, ok := fs.counts[num]; ok {
 		return slices.Clone(faults), nil
 	}
 	if num >= fs.f.next {
 		return nil, nil
 	}
-	return c.faults(ctx, fs.f, num)
+	return c.faultCounts(ctx, fs.f, num)
 }
 
 // group stages one group of a report. It tells how often it happened more than is counted already, and how many of its
-// events are; ok is false when there are too many issues.
-func (fs *fleetStage) group(faults *[]fault, g *report.Group, version string, events []string, num Num) (more uint64, known int, ok bool) {
-	id := issueID(g.Key())
-	record := fs.issue(id, g)
+// events are; ok is false when there are too many faults.
+func (fs *fleetStage) group(faults *[]faultCount, g *report.Fault, version string, events []string, num Num) (more uint64, known int, ok bool) {
+	id := faultID(g.Key())
+	record := fs.fault(id, g)
 	if record == nil {
 		return 0, 0, false
 	}
-	i := slices.IndexFunc(*faults, func(f fault) bool { return f.Issue == id })
+	i := slices.IndexFunc(*faults, func(f faultCount) bool { return f.Fault == id })
 	if i < 0 {
-		*faults = append(*faults, fault{Issue: id})
+		*faults = append(*faults, faultCount{Fault: id})
 		i = len(*faults) - 1
 	}
 	f := &(*faults)[i]
@@ -195,27 +195,27 @@ func (fs *fleetStage) group(faults *[]fault, g *report.Group, version string, ev
 	if version != "" && (record.OldestVersion == "" || report.CompareVersions(version, record.OldestVersion) < 0) {
 		record.OldestVersion = version
 	}
-	fs.issues[id] = record
-	fs.marks = append(fs.marks, issueMark{issue: id, num: num, more: more})
+	fs.faults[id] = record
+	fs.marks = append(fs.marks, faultMark{fault: id, num: num, more: more})
 	return more, known, true
 }
 
-// issue gives a copy of the issue's record, a new one if need be, or nil when there are too many.
-func (fs *fleetStage) issue(id string, g *report.Group) *issueRecord {
-	if fs.issues == nil {
-		fs.issues = make(map[string]*issueRecord)
+// fault gives a copy of the fault's record, a new one if need be, or nil when there are too many.
+func (fs *fleetStage) fault(id string, g *report.Fault) *faultRecord {
+	if fs.faults == nil {
+		fs.faults = make(map[string]*faultRecord)
 	}
-	if record := fs.issues[id]; record != nil {
+	if record := fs.faults[id]; record != nil {
 		return record
 	}
-	if is := fs.f.issues.byID[id]; is != nil {
-		record := is.issueRecord
+	if is := fs.f.faults.byID[id]; is != nil {
+		record := is.faultRecord
 		return &record
 	}
-	if len(fs.f.issues.byID)+len(fs.issues) >= MaxIssues {
+	if len(fs.f.faults.byID)+len(fs.faults) >= MaxFaults {
 		return nil
 	}
-	return &issueRecord{
+	return &faultRecord{
 		ID: id, Source: g.Source, Component: g.Component, Reason: g.Reason, Stage: g.Stage, Severity: string(g.Severity),
 		FirstSeen: fs.f.today, LastSeen: fs.f.today,
 	}

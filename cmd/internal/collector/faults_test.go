@@ -13,7 +13,7 @@ import (
 func (r *rig) health(n, count int, since time.Time, reason string) collector.ReceivedHealth {
 	return collector.ReceivedHealth{App: r.app.Num, Report: report.HealthReport{
 		Schema: 1, App: r.app.Key, InstallationID: id(n), IDPersistence: report.Persisted, SentAt: time.Now(), Version: "1.0",
-		Groups: []report.Group{{
+		Faults: []report.Fault{{
 			Source: "log", Component: "storage", Reason: reason, Severity: report.SeverityError, Count: count,
 			Since: since, First: since, Last: since,
 		}},
@@ -29,7 +29,7 @@ func (r *rig) reports(received collector.ReceivedHealth) collector.Receipt {
 	return receipt
 }
 
-// occurrences gives how often what installation n reported happened, over all its issues.
+// occurrences gives how often what installation n reported happened, over all its faults.
 func (r *rig) occurrences(n int) (sum uint64) {
 	r.t.Helper()
 	held, err := r.c.Describe(r.t.Context(), id(n))
@@ -37,7 +37,7 @@ func (r *rig) occurrences(n int) (sum uint64) {
 		r.t.Fatal(err)
 	}
 	for _, h := range held {
-		for _, is := range h.Issues {
+		for _, is := range h.Faults {
 			sum += is.Count
 		}
 	}
@@ -101,15 +101,15 @@ func TestHealthEvents(t *testing.T) {
 	})
 }
 
-func TestTooManyIssues(t *testing.T) {
+func TestTooManyFaults(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		counted := 0
-		for n := range collector.MaxIssues + 10 {
+		for n := range collector.MaxFaults + 10 {
 			counted += r.reports(r.health(n/50, 1, time.Now(), fmt.Sprintf("reason-%d", n))).Counted
 		}
-		if counted != collector.MaxIssues {
-			t.Errorf("%d issues were counted, want %d", counted, collector.MaxIssues)
+		if counted != collector.MaxFaults {
+			t.Errorf("%d faults were counted, want %d", counted, collector.MaxFaults)
 		}
 	})
 }

@@ -60,8 +60,8 @@ type fleet struct {
 	held uint64
 	// releases are the versions that were ever seen.
 	releases map[string]releaseRecord
-	// issues are by their number; affected has the installations that reported them, by day.
-	issues issueSet
+	// faults are by their number; affected has the installations that reported them, by day.
+	faults faultSet
 	// memory and excluded are the keys of today's IDs that are not persisted, and of development versions.
 	memory, excluded map[Key]struct{}
 	// asOf is when the last report was counted.

@@ -45,7 +45,7 @@ func (f *fleet) heldToday(key Key) (Held, bool) {
 	}
 	return Held{
 		App: f.key, FirstSeen: f.today, LastSeen: f.today, Days: []Day{f.today}, InMemory: memory, Excluded: excluded,
-		Values: map[string]string{}, Issues: []HeldIssue{},
+		Values: map[string]string{}, Faults: []HeldFault{},
 	}, true
 }
 
@@ -54,7 +54,7 @@ func (c *Collector) held(ctx context.Context, f *fleet, num Num) (Held, error) {
 	if err != nil {
 		return Held{}, err
 	}
-	held := Held{App: f.key, Values: map[string]string{}, Issues: []HeldIssue{}}
+	held := Held{App: f.key, Values: map[string]string{}, Faults: []HeldFault{}}
 	if held.Days, err = c.daysOf(ctx, f, num); err != nil {
 		return Held{}, err
 	}
@@ -73,30 +73,30 @@ func (c *Collector) held(ctx context.Context, f *fleet, num Num) (Held, error) {
 	if n := len(held.Days); n > 0 {
 		held.LastSeen = held.Days[n-1]
 	}
-	faults, err := c.faults(ctx, f, num)
+	faults, err := c.faultCounts(ctx, f, num)
 	if err != nil {
 		return Held{}, err
 	}
 	for _, fault := range faults {
 		f.mu.RLock()
-		is := f.issues.byID[fault.Issue]
-		issue := HeldIssue{Count: fault.Total, Since: fault.Since, Last: fault.Last}
+		is := f.faults.byID[fault.Fault]
+		fault := HeldFault{Count: fault.Total, Since: fault.Since, Last: fault.Last}
 		if is != nil {
-			issue.Source, issue.Component, issue.Reason = is.Source, is.Component, is.Reason
-			issue.Stage, issue.Severity = is.Stage, is.Severity
+			fault.Source, fault.Component, fault.Reason = is.Source, is.Component, is.Reason
+			fault.Stage, fault.Severity = is.Stage, is.Severity
 		}
 		f.mu.RUnlock()
-		held.Issues = append(held.Issues, issue)
+		held.Faults = append(held.Faults, fault)
 	}
 	return held, nil
 }
 
-func (c *Collector) faults(ctx context.Context, f *fleet, num Num) ([]fault, error) {
-	data, ok, err := c.store.Record(ctx, faultsKey(f.num, num))
+func (c *Collector) faultCounts(ctx context.Context, f *fleet, num Num) ([]faultCount, error) {
+	data, ok, err := c.store.Record(ctx, faultCountsKey(f.num, num))
 	if err != nil || !ok {
 		return nil, err
 	}
-	var faults []fault
+	var faults []faultCount
 	if err := json.Unmarshal(data, &faults); err != nil {
 		return nil, fmt.Errorf("read faults of an installation: %w", err)
 	}
@@ -203,9 +203,9 @@ func (c *Collector) forget(ctx context.Context, f *fleet, key Key) (bool, error)
 		take(set, RecordKey{Kind: kindActive, App: f.num, Day: day}, "")
 	}
 	f.past.forget(uint32(num))
-	for id, is := range f.issues.byID {
+	for id, is := range f.faults.byID {
 		for day, set := range is.days {
-			take(set, RecordKey{Kind: kindIssueBits, App: f.num, Day: day}, id+"/")
+			take(set, RecordKey{Kind: kindFaultBits, App: f.num, Day: day}, id+"/")
 		}
 	}
 	if wasActive {
@@ -237,12 +237,12 @@ func (c *Collector) withoutBits(ctx context.Context, f *fleet, num Num) ([]Recor
 	if err := c.olderChunks(ctx, f, kindActive, "", num, first, inMemory, without); err != nil {
 		return nil, err
 	}
-	faults, err := c.faults(ctx, f, num)
+	faults, err := c.faultCounts(ctx, f, num)
 	if err != nil {
 		return nil, err
 	}
 	for _, fault := range faults {
-		if err := c.olderChunks(ctx, f, kindIssueBits, fault.Issue+"/", num, first, inMemory, without); err != nil {
+		if err := c.olderChunks(ctx, f, kindFaultBits, fault.Fault+"/", num, first, inMemory, without); err != nil {
 			return nil, err
 		}
 	}

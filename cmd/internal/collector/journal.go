@@ -11,10 +11,10 @@ import (
 // The journal is how a bit becomes durable without its bitmap being written: a commit adds one entry with what it changes
 // of the bits and the counters, and a checkpoint later writes what changed of them as records and trims the journal. At
 // the start the entries that are there are applied to the records once more. Rows of identities and installations, and
-// issues, are written by the commit itself.
+// faults, are written by the commit itself.
 //
 // An entry is a section for each app that changes: the app, the day, how many numbers were given, the other numbers that
-// are active, those that are clones, the keys of IDs in memory and of excluded ones, what was reported of issues, and the
+// are active, those that are clones, the keys of IDs in memory and of excluded ones, what was reported of faults, and the
 // counters as JSON. Numbers are varints.
 
 const journalVersion = 1
@@ -32,7 +32,7 @@ func (fs *fleetStage) appendJournal(dst []byte) []byte {
 	dst = appendKeys(dst, fs.excluded)
 	dst = binary.AppendUvarint(dst, uint64(len(fs.marks)))
 	for _, m := range fs.marks {
-		dst = appendBytes(dst, []byte(m.issue))
+		dst = appendBytes(dst, []byte(m.fault))
 		dst = binary.AppendUvarint(dst, uint64(m.num))
 		dst = binary.AppendUvarint(dst, m.more)
 	}
@@ -153,8 +153,8 @@ func (c *Collector) replay(data []byte) error {
 		r.keys(f.memory)
 		r.keys(f.excluded)
 		for range r.count(3) {
-			m := issueMark{issue: string(r.bytes(r.count(1))), num: Num(r.uvarint()), more: r.uvarint()}
-			f.issues.mark(f.today, m)
+			m := faultMark{fault: string(r.bytes(r.count(1))), num: Num(r.uvarint()), more: r.uvarint()}
+			f.faults.mark(f.today, m)
 		}
 		var counters dayCounters
 		if counted := r.bytes(r.count(1)); r.err != nil || json.Unmarshal(counted, &counters) != nil {

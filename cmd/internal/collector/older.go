@@ -20,8 +20,8 @@ const keptOlder = 4
 type olderDays struct {
 	of     Range
 	active *bits.Set
-	// issues are the installations that reported each, and happened is how often each did.
-	issues   map[string]*bits.Set
+	// faults are the installations that reported each, and happened is how often each did.
+	faults   map[string]*bits.Set
 	happened map[string]uint64
 }
 
@@ -37,9 +37,9 @@ func (o *olderDays) without(nums []uint32) *olderDays {
 		}
 		return set
 	}
-	left := &olderDays{of: o.of, active: less(o.active), issues: make(map[string]*bits.Set), happened: o.happened}
-	for id, set := range o.issues {
-		left.issues[id] = less(set)
+	left := &olderDays{of: o.of, active: less(o.active), faults: make(map[string]*bits.Set), happened: o.happened}
+	for id, set := range o.faults {
+		left.faults[id] = less(set)
 	}
 	return left
 }
@@ -80,12 +80,12 @@ func (c *Collector) older(ctx context.Context, f *fleet, r Range, known *olderDa
 
 // readOlder reads the days of a range from the store, the last of them from known if that ends with the same day.
 func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *olderDays) (*olderDays, error) {
-	o := &olderDays{of: r, active: &bits.Set{}, issues: make(map[string]*bits.Set), happened: make(map[string]uint64)}
+	o := &olderDays{of: r, active: &bits.Set{}, faults: make(map[string]*bits.Set), happened: make(map[string]uint64)}
 	if known != nil && known.of.To == r.To && known.of.From >= r.From {
 		r.To = known.of.From - 1
 		o.active = known.active.Clone()
-		for id, set := range known.issues {
-			o.issues[id] = set.Clone()
+		for id, set := range known.faults {
+			o.faults[id] = set.Clone()
 		}
 		maps.Copy(o.happened, known.happened)
 	}
@@ -93,21 +93,21 @@ func (c *Collector) readOlder(ctx context.Context, f *fleet, r Range, known *old
 	if err != nil {
 		return nil, err
 	}
-	err = c.eachBits(ctx, f, kindIssueBits, r, func(key RecordKey, set *bits.Set) {
+	err = c.eachBits(ctx, f, kindFaultBits, r, func(key RecordKey, set *bits.Set) {
 		id, _, _ := strings.Cut(key.Name, "/")
-		if o.issues[id] == nil {
-			o.issues[id] = &bits.Set{}
+		if o.faults[id] == nil {
+			o.faults[id] = &bits.Set{}
 		}
-		o.issues[id].Or(set)
+		o.faults[id].Or(set)
 	})
 	if err != nil {
 		return nil, err
 	}
-	for rec, err := range c.store.Records(ctx, kindIssueDay, f.num, r.From, r.To) {
+	for rec, err := range c.store.Records(ctx, kindFaultDay, f.num, r.From, r.To) {
 		if err != nil {
 			return nil, err
 		}
-		var day issueDay
+		var day faultDay
 		if err := decodeRecord(rec, &day); err != nil {
 			return nil, err
 		}

@@ -30,15 +30,15 @@ func TestOlderDays(t *testing.T) {
 		wants := func(what string, from collector.Day, affected, active uint64) {
 			t.Helper()
 			synctest.Wait() // until the ranges of the dashboard are read
-			issues, err := r.c.Issues(t.Context(), r.app.Num, collector.Range{From: from, To: today()}, collector.View{})
+			faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: from, To: today()}, collector.View{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if affected == 0 && len(issues.Issues) == 0 && issues.Denominator == active {
+			if affected == 0 && len(faults.Faults) == 0 && faults.Denominator == active {
 				return
 			}
-			if len(issues.Issues) != 1 || *issues.Issues[0].Affected != affected || *issues.Issues[0].Occurrences != 6 || issues.Denominator != active {
-				t.Errorf("%s: got %+v of %d, want %d of %d", what, issues.Issues, issues.Denominator, affected, active)
+			if len(faults.Faults) != 1 || *faults.Faults[0].Affected != affected || *faults.Faults[0].Occurrences != 6 || faults.Denominator != active {
+				t.Errorf("%s: got %+v of %d, want %d of %d", what, faults.Faults, faults.Denominator, affected, active)
 			}
 		}
 		year, quarter := today()-399, today()-89
@@ -93,7 +93,7 @@ func TestSettingsChangeDuringAnswers(t *testing.T) {
 		for n := range collector.Day(20) {
 			// Each is another range, of which nothing is kept.
 			asked := collector.Range{From: first, To: first + n}
-			if _, err := r.c.Issues(t.Context(), r.app.Num, asked, collector.View{}); err != nil {
+			if _, err := r.c.Faults(t.Context(), r.app.Num, asked, collector.View{}); err != nil {
 				t.Error(err)
 			}
 			if _, err := r.c.Retention(t.Context(), r.app.Num, collector.GrainWeek, asked, collector.View{}); err != nil {

@@ -14,7 +14,7 @@ const lostAfter = 28
 // cost few set operations however many days a window has. It locks itself, since answers share it.
 type past struct {
 	mu sync.Mutex
-	// windows are those of windowDays that end with day, without it: of the installations that reported an issue, by its ID,
+	// windows are those of windowDays that end with day, without it: of the installations that reported a fault, by its ID,
 	// and of the active ones by allActive. They are kept once they are asked for.
 	day     Day
 	windows map[string][4]*bits.Set
@@ -25,7 +25,7 @@ type past struct {
 	forgets int
 }
 
-// allActive stands for the active installations among IDs of issues.
+// allActive stands for the active installations among IDs of faults.
 const allActive = ""
 
 // forget takes installations out that are taken out of the days.
@@ -50,8 +50,8 @@ func (p *past) drop() {
 // recent gives the installations active in a range of days that are in memory.
 func (f *fleet) recent(r Range) *bits.Set { return f.union(allActive, f.days, r) }
 
-// reported gives the installations that reported an issue in a range of days that are in memory.
-func (f *fleet) reported(is *issue, r Range) *bits.Set { return f.union(is.ID, is.days, r) }
+// reported gives the installations that reported a fault in a range of days that are in memory.
+func (f *fleet) reported(is *fault, r Range) *bits.Set { return f.union(is.ID, is.days, r) }
 
 // union joins the sets of a range of days. One that ends today is mostly a window.
 func (f *fleet) union(id string, sets map[Day]*bits.Set, r Range) *bits.Set {

@@ -116,22 +116,22 @@ func (f *fleet) read(ctx context.Context, store Store) error {
 		f.releases[r.Name] = release
 		return err
 	})
-	each(kindIssue, 0, 0, func(r Record) error { return decodeRecord(r, &f.issues.put(r.Name).issueRecord) })
-	each(kindIssueBits, since, f.today, func(r Record) error {
+	each(kindFault, 0, 0, func(r Record) error { return decodeRecord(r, &f.faults.put(r.Name).faultRecord) })
+	each(kindFaultBits, since, f.today, func(r Record) error {
 		id, _, ok := strings.Cut(r.Name, "/")
 		if !ok {
 			return errors.New("its name has no chunk")
 		}
-		is := f.issues.put(id)
+		is := f.faults.put(id)
 		if is.days[r.Day] == nil {
 			is.days[r.Day] = &bits.Set{}
 		}
 		return readChunk(is.days[r.Day], r, id+"/")
 	})
-	each(kindIssueDay, since, f.today, func(r Record) error {
-		var day issueDay
+	each(kindFaultDay, since, f.today, func(r Record) error {
+		var day faultDay
 		err := decodeRecord(r, &day)
-		f.issues.put(r.Name).counts[r.Day] = day.Occurrences
+		f.faults.put(r.Name).counts[r.Day] = day.Occurrences
 		return err
 	})
 	return err

@@ -65,11 +65,11 @@ type Held struct {
 	InMemory bool              `json:"in_memory,omitzero"`
 	Excluded bool              `json:"excluded,omitzero"`
 	Values   map[string]string `json:"values"` // by dimension
-	Issues   []HeldIssue       `json:"issues"`
+	Faults   []HeldFault       `json:"faults"`
 }
 
-// A HeldIssue is one fault of an installation.
-type HeldIssue struct {
+// A HeldFault is one fault of an installation.
+type HeldFault struct {
 	Source    string `json:"source"`
 	Component string `json:"component"`
 	Reason    string `json:"reason"`

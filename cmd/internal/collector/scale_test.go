@@ -96,8 +96,8 @@ func BenchmarkAnswers(b *testing.B) {
 			_, err := c.CoOccurrence(ctx, app.Num, collector.DimSystem, collector.DimVersion, 28, collector.View{})
 			return err
 		}},
-		{"Issues28", func(ctx context.Context) error {
-			_, err := c.Issues(ctx, app.Num, collector.Range{From: to - 27, To: to}, collector.View{})
+		{"Faults28", func(ctx context.Context) error {
+			_, err := c.Faults(ctx, app.Num, collector.Range{From: to - 27, To: to}, collector.View{})
 			return err
 		}},
 		{"CloseDay", func(context.Context) error { return c.Closing(app.Num) }},

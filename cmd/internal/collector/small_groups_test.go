@@ -117,8 +117,8 @@ func (r *rig) answers(t rapid.TB, app collector.App, v collector.View) []any {
 			add(series, err)
 			moves, err := r.c.Versions(ctx, app.Num, span, v)
 			add(moves, err)
-			issues, err := r.c.Issues(ctx, app.Num, span, v)
-			add(issues, err)
+			faults, err := r.c.Faults(ctx, app.Num, span, v)
+			add(faults, err)
 		}
 	}
 	for _, top := range []int{1, 2, 20} {
@@ -309,8 +309,8 @@ func TestPublicRanges(t *testing.T) {
 					answer, err := r.c.Versions(t.Context(), r.app.Num, asked, v)
 					return answer.Range, err
 				},
-				"issues": func(v collector.View) (collector.Range, error) {
-					answer, err := r.c.Issues(t.Context(), r.app.Num, asked, v)
+				"faults": func(v collector.View) (collector.Range, error) {
+					answer, err := r.c.Faults(t.Context(), r.app.Num, asked, v)
 					return answer.Range, err
 				},
 			} {

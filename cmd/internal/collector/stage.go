@@ -39,9 +39,9 @@ type fleetStage struct {
 	excluded   map[Key]struct{}
 	clones     []Num
 	counters   dayCounters
-	issues     map[string]*issueRecord
-	marks      []issueMark
-	faults     map[Num][]fault
+	faults     map[string]*faultRecord
+	marks      []faultMark
+	counts     map[Num][]faultCount
 }
 
 // A stagedState is a row that changes.
@@ -305,7 +305,7 @@ func (fs *fleetStage) stable(st *state) uint32 {
 
 // changes tells whether there is anything to write.
 func (fs *fleetStage) changes() bool {
-	return len(fs.identities)+len(fs.active)+len(fs.states)+len(fs.memory)+len(fs.excluded)+len(fs.marks)+len(fs.issues)+len(fs.faults) > 0
+	return len(fs.identities)+len(fs.active)+len(fs.states)+len(fs.memory)+len(fs.excluded)+len(fs.marks)+len(fs.faults)+len(fs.counts) > 0
 }
 
 // batch gives what has to be written.
@@ -333,11 +333,11 @@ func (fs *fleetStage) addRows(b *Batch) {
 	for version, release := range fs.releases() {
 		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindRelease, App: app, Name: version}, release))
 	}
-	for id, record := range fs.issues {
-		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindIssue, App: app, Name: id}, record))
+	for id, record := range fs.faults {
+		b.Records = append(b.Records, jsonRecord(RecordKey{Kind: kindFault, App: app, Name: id}, record))
 	}
-	for num, faults := range fs.faults {
-		b.Records = append(b.Records, jsonRecord(faultsKey(app, num), faults))
+	for num, faults := range fs.counts {
+		b.Records = append(b.Records, jsonRecord(faultCountsKey(app, num), faults))
 	}
 }
 
@@ -395,10 +395,10 @@ func (fs *fleetStage) apply(now time.Time) {
 	for _, num := range fs.clones {
 		f.clones.Add(uint32(num))
 	}
-	for id, record := range fs.issues {
-		f.issues.put(id).issueRecord = *record
+	for id, record := range fs.faults {
+		f.faults.put(id).faultRecord = *record
 	}
 	for _, m := range fs.marks {
-		f.issues.mark(f.today, m)
+		f.faults.mark(f.today, m)
 	}
 }

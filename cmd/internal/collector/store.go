@@ -43,7 +43,7 @@ type RecordKey struct {
 	Name string
 }
 
-// A Record is a value under a key: totals, bits, apps, tokens, issues and settings are all records.
+// A Record is a value under a key: totals, bits, apps, tokens, faults and settings are all records.
 type Record struct {
 	RecordKey
 	// Data is in the form that the collector chose. Nil in a [Batch] deletes the record.

@@ -4,23 +4,23 @@ import "encoding/json"
 
 // The kinds of records, and what their Day and Name are. Data is JSON where nothing else is said.
 const (
-	kindApp       = "app"       // Name: the app's key. An App, with the AppNum 0 in the record's key.
-	kindFirst     = "first"     // Day. The Num that was next when the day began; see [fleet.first].
-	kindActive    = "active"    // Day, Name: chunk. One chunk of the day's bits.
-	kindEver      = "ever"      // Name: "established/" or "clones/" and the chunk.
-	kindDims      = "dims"      // Name: the dimension. Its number and its values; see [dimensionRecord].
-	kindTotal     = "total"     // Day. A dayTotal.
-	kindSplit     = "split"     // Day, Name: dimension. A split: the counts of each value in all windows.
-	kindRetention = "retention" // Day: when the period begins, Name: grain. A retentionRow.
-	kindSurvival  = "survival"  // Day: Monday, Name: first version. A retentionRow by weeks.
-	kindOpen      = "open"      // An openDay: the day that is being counted.
-	kindRelease   = "release"   // Name: version. A releaseRecord.
-	kindIssue     = "issue"     // Name: issue. An issueRecord.
-	kindIssueDay  = "issueday"  // Day, Name: issue. An issueDay.
-	kindIssueBits = "issuebits" // Day, Name: issue and chunk with '/' between. The installations that reported it.
-	kindFaults    = "faults"    // Name: Num in hexadecimal. []fault: what an installation reported; deleted with it.
-	kindToday     = "today"     // Name: "memory" or "excluded". The keys, one after the other; deleted with the day.
-	kindSetting   = "setting"   // Name: of the setting; see Setting.
+	kindApp         = "app"       // Name: the app's key. An App, with the AppNum 0 in the record's key.
+	kindFirst       = "first"     // Day. The Num that was next when the day began; see [fleet.first].
+	kindActive      = "active"    // Day, Name: chunk. One chunk of the day's bits.
+	kindEver        = "ever"      // Name: "established/" or "clones/" and the chunk.
+	kindDims        = "dims"      // Name: the dimension. Its number and its values; see [dimensionRecord].
+	kindTotal       = "total"     // Day. A dayTotal.
+	kindSplit       = "split"     // Day, Name: dimension. A split: the counts of each value in all windows.
+	kindRetention   = "retention" // Day: when the period begins, Name: grain. A retentionRow.
+	kindSurvival    = "survival"  // Day: Monday, Name: first version. A retentionRow by weeks.
+	kindOpen        = "open"      // An openDay: the day that is being counted.
+	kindRelease     = "release"   // Name: version. A releaseRecord.
+	kindFault       = "issue"     // Name: fault. A faultRecord.
+	kindFaultDay    = "issueday"  // Day, Name: fault. A faultDay.
+	kindFaultBits   = "issuebits" // Day, Name: fault and chunk with '/' between. The installations that reported it.
+	kindFaultCounts = "faults"    // Name: Num in hexadecimal. []faultCount: what an installation reported; deleted with it.
+	kindToday       = "today"     // Name: "memory" or "excluded". The keys, one after the other; deleted with the day.
+	kindSetting     = "setting"   // Name: of the setting; see Setting.
 )
 
 // An openDay is what is kept of the day that is being counted, as far as the journal does not have it.

@@ -411,16 +411,16 @@ func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
 	}
 }
 
-func (tr *truth) checkIssues(r *rig, from, to collector.Day) {
-	answer, err := r.c.Issues(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, collector.View{})
+func (tr *truth) checkFaults(r *rig, from, to collector.Day) {
+	answer, err := r.c.Faults(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, collector.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
 	want := tr.counts(`SELECT reason, count(DISTINCT id) FROM fault WHERE day BETWEEN ? AND ? GROUP BY reason`, from, to)
-	if len(answer.Issues) != len(want) {
-		tr.t.Errorf("%s to %s: %d issues, want %d", from, to, len(answer.Issues), len(want))
+	if len(answer.Faults) != len(want) {
+		tr.t.Errorf("%s to %s: %d faults, want %d", from, to, len(answer.Faults), len(want))
 	}
-	for _, is := range answer.Issues {
+	for _, is := range answer.Faults {
 		if *is.Affected != want[is.Reason] {
 			tr.t.Errorf("%s to %s: %s affects %d, want %d", from, to, is.Reason, *is.Affected, want[is.Reason])
 		}
@@ -530,8 +530,8 @@ func TestTruth(t *testing.T) {
 				tr.checkDay(r, day)
 			}
 			tr.checkRetention(r, first, today())
-			tr.checkIssues(r, first, today())
-			tr.checkIssues(r, max(first, today()-7), today())
+			tr.checkFaults(r, first, today())
+			tr.checkFaults(r, max(first, today()-7), today())
 			tr.checkVersions(r, first, today(), moves)
 			tr.checkTrend(r, first, today())
 			tr.checkPairs(r, today())

@@ -497,7 +497,7 @@ var scripts = []script{
 			}
 		}
 	}},
-	{name: "groups", root: true, act: func(s *stage) {
+	{name: "faults", root: true, act: func(s *stage) {
 		s.write("f", "F", 0o640)
 		s.need(s.Chown(s.p("f"), 0, 1000))
 		s.write("g", "G", 0o064)

@@ -30,7 +30,7 @@ type Collector interface {
 		ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v collector.View,
 	) (collector.Breakdown, error)
 	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
-	Issues(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Issues, error)
+	Faults(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Faults, error)
 	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
 	PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error
 }

@@ -30,10 +30,10 @@ const (
 	// ActiveDrop fires when the established installations active on the last whole day are Percent fewer than the mean of
 	// the same weekday in the four weeks before, if that mean is Least or more.
 	ActiveDrop Kind = "active_drop"
-	// IssueRate fires for each fault that affects Percent more of the installations of the newest release than of the
+	// FaultRate fires for each fault that affects Percent more of the installations of the newest release than of the
 	// release before, in the last 7 days, and more of them than chance explains. Versions that fewer than Least
 	// installations run are no releases here, and neither are development versions.
-	IssueRate Kind = "issue_rate"
+	FaultRate Kind = "fault_rate"
 	// Adoption fires when Percent of the installations active in 28 days run Version or a newer one.
 	Adoption Kind = "adoption"
 	// Silence fires when no report was counted for Hours while the collector ran, although installations were active in the
@@ -53,7 +53,7 @@ var kinds = map[Kind]struct {
 	maxPercent float64
 }{
 	ActiveDrop: {[]string{"percent", "least"}, 100},
-	IssueRate:  {[]string{"percent", "least"}, MaxPercent},
+	FaultRate:  {[]string{"percent", "least"}, MaxPercent},
 	Adoption:   {[]string{"percent", "version"}, 100},
 	Silence:    {[]string{"hours"}, 0},
 	NewBurst:   {[]string{"percent", "least"}, MaxPercent},
@@ -153,7 +153,7 @@ func (c *Config) Validate() error {
 func (r *Rule) validate() error {
 	k, ok := kinds[r.Kind]
 	if !ok {
-		return errors.New("kind is not active_drop, issue_rate, adoption, silence or new_burst")
+		return errors.New("kind is not active_drop, fault_rate, adoption, silence or new_burst")
 	}
 	for _, field := range []struct {
 		name string

@@ -35,7 +35,7 @@ func TestFleet(t *testing.T) {
 		w.SetTransport(http.RoundTripper(b))
 		if err := w.SetJSON(t.Context(), app.Num, `{"webhooks":[{"url":"https://hook.example/in"}],"rules":[
 			{"kind":"active_drop","percent":30},
-			{"kind":"issue_rate","percent":50},
+			{"kind":"fault_rate","percent":50},
 			{"kind":"adoption","percent":50,"version":"2.0"},
 			{"kind":"silence","hours":30},
 			{"kind":"new_burst","percent":200}]}`); err != nil {
@@ -64,7 +64,7 @@ func TestFleet(t *testing.T) {
 				if i < faulty {
 					_, err := c.Health(t.Context(), collector.ReceivedHealth{App: app.Num, Report: report.HealthReport{
 						Schema: 1, App: "app", InstallationID: id(i), IDPersistence: report.Persisted, SentAt: time.Now(), Version: version,
-						Groups: []report.Group{{Source: "log", Component: "camera", Reason: "decode", Severity: report.SeverityError, Count: 1, Since: time.Now(), First: time.Now(), Last: time.Now()}},
+						Faults: []report.Fault{{Source: "log", Component: "camera", Reason: "decode", Severity: report.SeverityError, Count: 1, Since: time.Now(), First: time.Now(), Last: time.Now()}},
 					}})
 					if err != nil {
 						t.Fatal(err)

@@ -27,7 +27,7 @@ type fake struct {
 	asOf     time.Time
 	steps    []collector.FloorStep
 	versions []collector.Value
-	issues   []collector.Issue
+	faults   []collector.Fault
 	turns    bool // the day ends after each look at which day it is
 	broken   bool // no figures can be read
 	full     bool // no settings can be stored
@@ -77,8 +77,8 @@ func (f *fake) Floor(context.Context, collector.AppNum, collector.Day, collector
 	return collector.Floor{Steps: f.steps}, f.err()
 }
 
-func (f *fake) Issues(context.Context, collector.AppNum, collector.Range, collector.View) (collector.Issues, error) {
-	return collector.Issues{Issues: f.issues}, f.err()
+func (f *fake) Faults(context.Context, collector.AppNum, collector.Range, collector.View) (collector.Faults, error) {
+	return collector.Faults{Faults: f.faults}, f.err()
 }
 
 func (f *fake) Setting(_ context.Context, app collector.AppNum, name string) ([]byte, bool, error) {
@@ -124,16 +124,16 @@ func repeat(n uint64, times int, then ...uint64) []uint64 {
 
 // releases sets how many installations run each version, newest first, and how many of them have a fault of that name.
 func (f *fake) releases(versions map[string]uint64, order []string, faults map[string]map[string]uint64) {
-	f.versions, f.issues = nil, nil
+	f.versions, f.faults = nil, nil
 	for _, v := range order {
 		f.versions = append(f.versions, collector.Value{Value: v, Count: figure(versions[v])})
 	}
 	for name, affected := range faults {
-		is := collector.Issue{ID: name, Component: "camera", Reason: name, Status: collector.IssueOpen}
+		is := collector.Fault{ID: name, Component: "camera", Reason: name, Status: collector.FaultOpen}
 		for v, n := range affected {
-			is.Versions = append(is.Versions, collector.IssueVersion{Version: v, Affected: figure(n), Active: figure(versions[v])})
+			is.Versions = append(is.Versions, collector.FaultVersion{Version: v, Affected: figure(n), Active: figure(versions[v])})
 		}
-		f.issues = append(f.issues, is)
+		f.faults = append(f.faults, is)
 	}
 }
 

@@ -40,8 +40,8 @@ func (j judge) judge(ctx context.Context, r Rule, before map[string]firing) (fou
 	switch r.Kind {
 	case ActiveDrop:
 		return j.activeDrop(ctx, r, today, mark(""))
-	case IssueRate:
-		return j.issueRate(ctx, r, today, mark)
+	case FaultRate:
+		return j.faultRate(ctx, r, today, mark)
 	case Adoption:
 		return j.adoption(ctx, r, today, mark(""))
 	case Silence:
@@ -101,14 +101,14 @@ func (j judge) activeDrop(ctx context.Context, r Rule, today collector.Day, mark
 	return when(drop >= mark, "active installations dropped by %.0f %%: %.0f on %s, and %.0f on that weekday before", drop, now, day, mean)
 }
 
-// issueWindow is the days over which faults are looked at.
-const issueWindow = 7
+// faultWindow is the days over which faults are looked at.
+const faultWindow = 7
 
-// issueRate compares the newest release with the one before it. Each fault is a finding of its own.
-func (j judge) issueRate(
+// faultRate compares the newest release with the one before it. Each fault is a finding of its own.
+func (j judge) faultRate(
 	ctx context.Context, r Rule, today collector.Day, mark func(string) float64,
 ) (findings, bool, error) {
-	split, err := j.c.Breakdown(ctx, j.app.Num, collector.DimVersion, issueWindow, today, collector.View{})
+	split, err := j.c.Breakdown(ctx, j.app.Num, collector.DimVersion, faultWindow, today, collector.View{})
 	if err != nil {
 		return nil, false, err
 	}
@@ -122,13 +122,13 @@ func (j judge) issueRate(
 		return nil, false, nil
 	}
 	newest, older := releases[0], releases[1]
-	answer, err := j.c.Issues(ctx, j.app.Num, collector.Range{From: today - issueWindow + 1, To: today}, collector.View{})
+	answer, err := j.c.Faults(ctx, j.app.Num, collector.Range{From: today - faultWindow + 1, To: today}, collector.View{})
 	if err != nil {
 		return nil, false, err
 	}
 	found := findings{}
-	for _, is := range answer.Issues {
-		if is.Status == collector.IssueIgnored {
+	for _, is := range answer.Faults {
+		if is.Status == collector.FaultIgnored {
 			continue
 		}
 		affected := make(map[string]float64)

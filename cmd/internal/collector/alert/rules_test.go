@@ -35,8 +35,8 @@ func TestRules(t *testing.T) {
 			over:  func(f *fake) { f.days(repeat(100, 40, 74, 5)...) },
 			want:  "active installations dropped by 40 %: 60 on 1999-12-31, and 100 on that weekday before",
 		},
-		"issue rate": {
-			rule:  `{"kind":"issue_rate","percent":100}`,
+		"fault rate": {
+			rule:  `{"kind":"fault_rate","percent":100}`,
 			calm:  func(f *fake) { f.releases(many, order, faults(39, 20)) },
 			alarm: func(f *fake) { f.releases(many, order, faults(50, 20)) },
 			near:  func(f *fake) { f.releases(many, order, faults(39, 20)) },
@@ -125,8 +125,8 @@ func TestUnknown(t *testing.T) {
 			func(f *fake) { f.days(repeat(100, 7, 10, 5)...) },
 			func(f *fake) { f.days(repeat(100, 6, 10, 5)...) },
 		},
-		"issues: one release": {
-			`{"kind":"issue_rate","percent":50}`,
+		"faults: one release": {
+			`{"kind":"fault_rate","percent":50}`,
 			func(f *fake) {
 				f.releases(map[string]uint64{"2.0": 100, "1.0": 30}, []string{"2.0", "1.0"}, map[string]map[string]uint64{"x": {"2.0": 50}})
 			},
@@ -160,7 +160,7 @@ func TestUnknown(t *testing.T) {
 }
 
 // A fault is news when chance does not explain it, in releases that are large enough; each one is said for itself.
-func TestIssues(t *testing.T) {
+func TestFaults(t *testing.T) {
 	for name, tt := range map[string]struct {
 		versions map[string]uint64
 		order    []string
@@ -192,7 +192,7 @@ func TestIssues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, `{"kind":"issue_rate","percent":50}`)
+				r := newRig(t, `{"kind":"fault_rate","percent":50}`)
 				r.f.releases(tt.versions, tt.order, tt.faults)
 				r.run(6 * time.Minute)
 				r.wants("faults", tt.want)
@@ -201,12 +201,12 @@ func TestIssues(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		versions, order := map[string]uint64{"2.0": 100, "1.0": 100}, []string{"2.0", "1.0"}
-		r := newRig(t, `{"kind":"issue_rate","percent":50}`)
+		r := newRig(t, `{"kind":"fault_rate","percent":50}`)
 		r.f.releases(versions, order, map[string]map[string]uint64{"x": {"2.0": 10}})
-		r.f.issues[0].Status = collector.IssueIgnored
+		r.f.faults[0].Status = collector.FaultIgnored
 		r.run(6 * time.Minute)
-		r.wants("an issue that is ignored", "")
-		r.f.issues[0].Status = collector.IssueFixed
+		r.wants("a fault that is ignored", "")
+		r.f.faults[0].Status = collector.FaultFixed
 		r.run(6 * time.Minute)
 		r.wants("one that was fixed", "firing camera: x affects 100 of 1,000 installations of 2.0, and 0 of 1.0")
 		r.f.releases(versions, order, map[string]map[string]uint64{"x": {"2.0": 10}, "y": {"2.0": 20}})

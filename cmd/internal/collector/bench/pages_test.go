@@ -69,7 +69,7 @@ func (l *faulty) Active(num collector.Num) {
 	at := l.day.Time()
 	l.err = l.Health(l.ctx, collector.ReceivedHealth{Report: report.HealthReport{
 		InstallationID: faultyID(int(num)), IDPersistence: report.Persisted, SentAt: at, Version: "1.0.0",
-		Groups: []report.Group{{
+		Faults: []report.Fault{{
 			Source: "log", Component: "storage", Reason: fmt.Sprintf("reason-%d", l.random.IntN(faultKinds)),
 			Severity: report.SeverityError, Count: 1, Since: at, First: at, Last: at,
 		}},

@@ -60,7 +60,7 @@ func ruleForms() []ruleForm {
 	least := ruleField{Name: "least", Label: "installations at least", Value: strconv.Itoa(alert.DefaultLeast), Min: 1, Max: alert.MaxLeast}
 	return []ruleForm{
 		{alert.ActiveDrop, "Active installations drop", []ruleField{percent("by percent", "30", 100), least}},
-		{alert.IssueRate, "The newest release has more of a fault than the one before", []ruleField{percent("percent more", "50", alert.MaxPercent), least}},
+		{alert.FaultRate, "The newest release has more of a fault than the one before", []ruleField{percent("percent more", "50", alert.MaxPercent), least}},
 		{alert.Adoption, "A version, or newer ones, are taken up", []ruleField{{Name: "version", Label: "version"}, percent("by percent", "50", 100)}},
 		{alert.Silence, "Reports stop", []ruleField{{Name: "hours", Label: "for hours", Value: "12", Min: 1, Max: alert.MaxHours}}},
 		{alert.NewBurst, "More installations are new than usual", []ruleField{percent("percent more", "300", alert.MaxPercent), least}},
@@ -73,7 +73,7 @@ func ruleText(r alert.Rule) string {
 	switch r.Kind {
 	case alert.ActiveDrop:
 		text = fmt.Sprintf("Active installations are %g %% fewer than on that weekday in the four weeks before", r.Percent)
-	case alert.IssueRate:
+	case alert.FaultRate:
 		text = fmt.Sprintf("A fault affects %g %% more of the newest release's installations than of the release's before", r.Percent)
 	case alert.Adoption:
 		text = fmt.Sprintf("%g %% of the installations run %s or a newer version", r.Percent, r.Version)

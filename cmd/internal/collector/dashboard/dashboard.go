@@ -112,7 +112,7 @@ func New(opts Options) (http.Handler, error) {
 	})
 	mux.HandleFunc("GET /a/{app}/{page}", d.page)
 	mux.HandleFunc("GET /a/{app}/{page}/{file}", d.download)
-	mux.HandleFunc("POST /a/{app}/health", d.postIssue)
+	mux.HandleFunc("POST /a/{app}/health", d.postFault)
 	mux.HandleFunc("POST /a/{app}/versions", d.postRelease)
 	mux.HandleFunc("POST /a/{app}/settings", d.postSettings)
 	mux.HandleFunc("POST /apps", d.postApp)

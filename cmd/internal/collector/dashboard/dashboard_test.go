@@ -298,7 +298,7 @@ func TestAccess(t *testing.T) {
 		t.Error("the public sees nothing")
 	}
 	for path, form := range map[string]url.Values{
-		"/a/app/settings": {"do": {"app"}}, "/a/app/health": {"issue": {"x"}}, "/a/app/versions": {"version": {"x"}},
+		"/a/app/settings": {"do": {"app"}}, "/a/app/health": {"fault": {"x"}}, "/a/app/versions": {"version": {"x"}},
 	} {
 		if resp, _ := s.do("POST", path, s.token(access.Read, "app"), form); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("POST %s by a reader: %d", path, resp.StatusCode)

@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 )
 
-// An issueForm lets the maintainer say something of an issue.
-type issueForm struct {
+// A faultForm lets the maintainer say something of a fault.
+type faultForm struct {
 	ID, Name, Status, FixedIn, Note string
 }
 
@@ -21,38 +21,38 @@ type issueForm struct {
 func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
 	ctx, cancel := withTimeout(r)
 	defer cancel()
-	answer, err := d.c.Issues(ctx, v.app.Num, v.span, v.view)
+	answer, err := d.c.Faults(ctx, v.app.Num, v.span, v.view)
 	if err != nil {
 		return err
 	}
 	p.asOf(answer.Meta)
 	v.sayShorter(p, "Faults", answer.Range)
-	issues := v.filter(p, answer.Issues)
+	faults := v.filter(p, answer.Faults)
 	p.Panels = []panel{
-		faultsPanel(issues, answer), ratesPanel(v, issues, answer.Meta),
-		grouping("severity", "severity", issues, answer.Meta, func(is collector.Issue) string { return is.Severity }),
-		grouping("component", "component", issues, answer.Meta, func(is collector.Issue) string { return is.Component }),
+		faultsPanel(faults, answer), ratesPanel(v, faults, answer.Meta),
+		grouping("severity", "severity", faults, answer.Meta, func(is collector.Fault) string { return is.Severity }),
+		grouping("component", "component", faults, answer.Meta, func(is collector.Fault) string { return is.Component }),
 	}
 	if v.admin {
-		for _, is := range issues {
-			p.Issues = append(p.Issues, issueForm{is.ID, visible(faultName(is)), string(is.Status), visible(is.FixedIn), visible(is.Note)})
+		for _, is := range faults {
+			p.Faults = append(p.Faults, faultForm{is.ID, visible(faultName(is)), string(is.Status), visible(is.FixedIn), visible(is.Note)})
 		}
 	}
 	return nil
 }
 
-func faultName(is collector.Issue) string { return is.Component + ": " + is.Reason }
+func faultName(is collector.Fault) string { return is.Component + ": " + is.Reason }
 
 // filter offers what can be left out, and does so.
-func (v view) filter(p *pageData, all []collector.Issue) []collector.Issue {
+func (v view) filter(p *pageData, all []collector.Fault) []collector.Fault {
 	filters := []struct {
 		id, name, without string
-		of                func(collector.Issue) string
+		of                func(collector.Fault) string
 	}{
-		{"status", "Status", "open", func(is collector.Issue) string { return string(is.Status) }},
-		{"severity", "Severity", anything, func(is collector.Issue) string { return is.Severity }},
-		{"component", "Component", anything, func(is collector.Issue) string { return is.Component }},
-		{"new", "New in", anything, func(is collector.Issue) string { return is.NewIn }},
+		{"status", "Status", "open", func(is collector.Fault) string { return string(is.Status) }},
+		{"severity", "Severity", anything, func(is collector.Fault) string { return is.Severity }},
+		{"component", "Component", anything, func(is collector.Fault) string { return is.Component }},
+		{"new", "New in", anything, func(is collector.Fault) string { return is.NewIn }},
 	}
 	rest := slices.Clone(all)
 	for _, f := range filters {
@@ -76,7 +76,7 @@ func (v view) filter(p *pageData, all []collector.Issue) []collector.Issue {
 			p.Choices = append(p.Choices, row)
 		}
 		if current != anything {
-			rest = slices.DeleteFunc(rest, func(is collector.Issue) bool { return f.of(is) != current })
+			rest = slices.DeleteFunc(rest, func(is collector.Fault) bool { return f.of(is) != current })
 		}
 	}
 	return rest
@@ -89,7 +89,7 @@ const (
 	maxFilter = 16
 )
 
-func faultsPanel(issues []collector.Issue, answer collector.Issues) panel {
+func faultsPanel(faults []collector.Fault, answer collector.Faults) panel {
 	p := panel{
 		ID: "faults", Title: "Faults by affected opted-in installations", Wide: true, Meta: answer.Meta,
 		Explain: say("Of %s installations active from %s to %s (UTC). Counts are what operators agreed to report; who sends no health reports is not in them.",
@@ -97,7 +97,7 @@ func faultsPanel(issues []collector.Issue, answer collector.Issues) panel {
 		Table: table{Head: []string{"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note"}},
 	}
 	var bars []chart.Bar
-	for _, is := range issues {
+	for _, is := range faults {
 		p.Table.Rows = append(p.Table.Rows, []any{
 			faultName(is), is.Affected, is.Occurrences, is.Severity, is.Stage, is.Source, is.FirstSeen, is.LastSeen, is.NewIn, is.Status, is.FixedIn, is.Note,
 		})
@@ -114,21 +114,21 @@ func faultsPanel(issues []collector.Issue, answer collector.Issues) panel {
 		p.Empty = "No such fault is reported in the range."
 		return p
 	}
-	p.Answer = say("%s faults; the most widespread is %s, on %s installations.", len(issues), faultName(issues[0]), issues[0].Affected)
+	p.Answer = say("%s faults; the most widespread is %s, on %s installations.", len(faults), faultName(faults[0]), faults[0].Affected)
 	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most widespread first"}, Bars: bars}
 	return p
 }
 
 // grouping adds up the occurrences of faults by a text.
-func grouping(id, head string, issues []collector.Issue, meta collector.Meta, by func(collector.Issue) string) panel {
-	faults, occurrences := map[string]uint64{}, map[string]uint64{}
-	for _, is := range issues {
-		faults[by(is)]++
+func grouping(id, head string, faults []collector.Fault, meta collector.Meta, by func(collector.Fault) string) panel {
+	counts, occurrences := map[string]uint64{}, map[string]uint64{}
+	for _, is := range faults {
+		counts[by(is)]++
 		if is.Occurrences != nil {
 			occurrences[by(is)] += *is.Occurrences
 		}
 	}
-	names := slices.SortedFunc(maps.Keys(faults), func(a, b string) int {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(occurrences[b], occurrences[a]), cmp.Compare(a, b))
 	})
 	p := panel{
@@ -138,7 +138,7 @@ func grouping(id, head string, issues []collector.Issue, meta collector.Meta, by
 	}
 	var bars []chart.Bar
 	for _, name := range names {
-		p.Table.Rows = append(p.Table.Rows, []any{name, faults[name], occurrences[name]})
+		p.Table.Rows = append(p.Table.Rows, []any{name, counts[name], occurrences[name]})
 		bars = append(bars, chart.Bar{Name: name, Value: float64(occurrences[name]), Note: grouped(occurrences[name])})
 	}
 	if len(bars) == 0 {
@@ -150,24 +150,24 @@ func grouping(id, head string, issues []collector.Issue, meta collector.Meta, by
 }
 
 // ratesPanel shows one fault by version.
-func ratesPanel(v view, issues []collector.Issue, meta collector.Meta) panel {
+func ratesPanel(v view, faults []collector.Fault, meta collector.Meta) panel {
 	p := panel{
 		ID: "rates", Title: "Affected for each 1,000 opted-in installations of a version", Wide: true, Meta: meta,
 		Explain: "Newest version first. Versions are those that the installations run now.",
 		Table:   table{Head: []string{"version", "per 1,000", "affected", "active"}},
 	}
-	if len(issues) == 0 {
+	if len(faults) == 0 {
 		p.Empty = "Nothing is reported."
 		return p
 	}
-	shown := issues[0]
-	choose := selection{Name: "issue", Label: "Fault"}
-	for _, is := range issues {
-		if is.ID == v.values.Get("issue") {
+	shown := faults[0]
+	choose := selection{Name: "fault", Label: "Fault"}
+	for _, is := range faults {
+		if is.ID == v.values.Get("fault") {
 			shown = is
 		}
 	}
-	for _, is := range issues {
+	for _, is := range faults {
 		choose.Options = append(choose.Options, option{is.ID, visible(faultName(is) + " (" + is.Severity + ")"), is.ID == shown.ID})
 	}
 	p.Form = v.form(p.ID, choose)
@@ -193,13 +193,13 @@ func ratesPanel(v view, issues []collector.Issue, meta collector.Meta) panel {
 	return p
 }
 
-// postIssue sets what the maintainer says of an issue.
-func (d *dashboard) postIssue(w http.ResponseWriter, r *http.Request) {
+// postFault sets what the maintainer says of a fault.
+func (d *dashboard) postFault(w http.ResponseWriter, r *http.Request) {
 	v, ok := d.viewer(w, r, access.Admin)
 	if !ok {
 		return
 	}
-	err := d.c.SetIssue(r.Context(), v.app.Num, r.PostFormValue("issue"), collector.IssueStatus(r.PostFormValue("status")),
+	err := d.c.SetFault(r.Context(), v.app.Num, r.PostFormValue("fault"), collector.FaultStatus(r.PostFormValue("status")),
 		r.PostFormValue("fixed_in"), r.PostFormValue("note"))
 	if err != nil {
 		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))

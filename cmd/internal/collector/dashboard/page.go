@@ -134,7 +134,7 @@ type pageData struct {
 	K       int // that hides figures from this reader; 0 for nothing
 	Start   *start
 	Admin   bool
-	Issues  []issueForm
+	Faults  []faultForm
 	Release []string // versions whose day can be set
 	Saved   bool
 }
@@ -146,7 +146,7 @@ func (p *pageData) asOf(m collector.Meta) {
 
 // Statuses are what can be said of a fault.
 func (pageData) Statuses() []string {
-	return []string{string(collector.IssueOpen), string(collector.IssueIgnored), string(collector.IssueFixed)}
+	return []string{string(collector.FaultOpen), string(collector.FaultIgnored), string(collector.FaultFixed)}
 }
 
 type hidden struct{ Name, Value string }

@@ -79,22 +79,22 @@ func TestStatesHostile(t *testing.T) {
 		{Version: evil, Active: fig(1), Adoption: []collector.AdoptionPoint{{Days: 0, Active: fig(1), Of: fig(2), Share: .5}, {Days: 2}}, HalfAfter: &half},
 		{Version: "0.9", Adoption: []collector.AdoptionPoint{{Days: -1}, {Days: 100000}}}, {Version: "0.8-rc.1", Pre: true},
 	}, Moves: []collector.Move{{From: evil, To: evil, Count: fig(2)}}}
-	issues := []collector.Issue{{
+	faults := []collector.Fault{{
 		ID: "i1", Source: evil, Component: evil, Reason: evil, Stage: evil, Severity: evil, Affected: fig(4), Occurrences: nil, NewIn: evil, Note: evil, FixedIn: evil,
-		Versions: []collector.IssueVersion{{Version: evil, Affected: fig(1), Active: fig(2), PerThousand: 500}},
+		Versions: []collector.FaultVersion{{Version: evil, Affected: fig(1), Active: fig(2), PerThousand: 500}},
 	}}
 	v := view{values: url.Values{"status": {"all"}, "x": {"y"}}}
 	p := &pageData{Notice: visible(evil), Panels: []panel{
 		breakdownPanel("b", "B", collector.Breakdown{Dimension: "fact." + evil, Values: values, Meta: collector.Meta{Suppressed: 1}}, 8),
 		trendPanel("t", "T", trend), adoptionPanel(versions), floorPanel(collector.Floor{Steps: []collector.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
-		releasesPanel(versions), movesPanel(versions), newestPanel(versions, collector.Issues{Issues: issues}),
-		faultsPanel(issues, collector.Issues{}), ratesPanel(v, issues, collector.Meta{}), grouping("g", "severity", issues, collector.Meta{}, faultName),
+		releasesPanel(versions), movesPanel(versions), newestPanel(versions, collector.Faults{Faults: faults}),
+		faultsPanel(faults, collector.Faults{}), ratesPanel(v, faults, collector.Meta{}), grouping("g", "severity", faults, collector.Meta{}, faultName),
 		trianglePanel(collector.Retention{Grain: collector.GrainWeek, Cohorts: []collector.Cohort{{From: 20000, Size: fig(2), Cells: []collector.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
 		survivalPanel(collector.Survival{Versions: []collector.VersionSurvival{{Version: evil, Size: fig(1), Cells: []collector.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
 		refusedPanel(map[string]uint64{evil: 3}, collector.Meta{}),
 	}}
 	p.Hidden = v.hidden()
-	v.filter(p, issues)
+	v.filter(p, faults)
 	body := draw(t, p)
 	for _, bad := range []string{"<script>\ufffd", "\x00", "\x1b", "NaN", "%!", "ZgotmplZ"} {
 		if strings.Contains(body, bad) {
@@ -131,7 +131,7 @@ func TestStatesEmpty(t *testing.T) {
 	p := &pageData{Panels: []panel{
 		breakdownPanel("b", "B", collector.Breakdown{}, 8), trendPanel("t", "T", collector.Trend{}), adoptionPanel(collector.Versions{}),
 		floorPanel(collector.Floor{}), releasesPanel(collector.Versions{}), movesPanel(collector.Versions{}),
-		newestPanel(collector.Versions{}, collector.Issues{}), faultsPanel(nil, collector.Issues{}), ratesPanel(v, nil, collector.Meta{}),
+		newestPanel(collector.Versions{}, collector.Faults{}), faultsPanel(nil, collector.Faults{}), ratesPanel(v, nil, collector.Meta{}),
 		grouping("g", "severity", nil, collector.Meta{}, faultName), trianglePanel(collector.Retention{}), survivalPanel(collector.Survival{}),
 		reportsPanel(collector.Quality{}), droppedPanel(collector.Quality{}), refusedPanel(nil, collector.Meta{}),
 	}}

@@ -32,7 +32,7 @@ func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 		return err
 	}
 	// A month of them is enough to compare two releases, and quick to read in a large fleet.
-	issues, err := d.c.Issues(ctx, v.app.Num, collector.Range{From: max(v.span.From, v.span.To-27), To: v.span.To}, v.view)
+	faults, err := d.c.Faults(ctx, v.app.Num, collector.Range{From: max(v.span.From, v.span.To-27), To: v.span.To}, v.view)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (d *dashboard) versions(r *http.Request, v view, p *pageData) error {
 	}
 	p.Panels = []panel{
 		trendPanel("share", "Versions of opted-in installations over time", trend), adoptionPanel(answer), floorPanel(floor),
-		releasesPanel(answer), movesPanel(answer), newestPanel(answer, issues),
+		releasesPanel(answer), movesPanel(answer), newestPanel(answer, faults),
 	}
 	return nil
 }
@@ -210,10 +210,10 @@ func movesPanel(answer collector.Versions) panel {
 }
 
 // newestPanel compares the newest release's faults with its predecessor's.
-func newestPanel(answer collector.Versions, issues collector.Issues) panel {
+func newestPanel(answer collector.Versions, faults collector.Faults) panel {
 	p := panel{
-		ID: "newest", Title: "Health of the newest release", Meta: issues.Meta,
-		Explain: say("Affected from %s to %s (UTC) for each 1,000 opted-in installations of the version, beside the release before it.", issues.From, issues.To),
+		ID: "newest", Title: "Health of the newest release", Meta: faults.Meta,
+		Explain: say("Affected from %s to %s (UTC) for each 1,000 opted-in installations of the version, beside the release before it.", faults.From, faults.To),
 	}
 	var newest, before string
 	for _, release := range answer.Releases {
@@ -228,7 +228,7 @@ func newestPanel(answer collector.Versions, issues collector.Issues) panel {
 	p.Table.Head = []string{"fault", "severity", "per 1,000 on " + newest, "per 1,000 on " + before, "new"}
 	var bars []chart.Bar
 	worse := 0
-	for _, is := range issues.Issues {
+	for _, is := range faults.Faults {
 		rate := map[string]float64{}
 		for _, version := range is.Versions {
 			rate[version.Version] = version.PerThousand

@@ -15,7 +15,7 @@ import (
 
 // docs/legacy.md has the table of the fields.
 func TestDocumentedFields(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/legacy.md")
+	doc, err := os.ReadFile("../../../../docs/legacy.md")
 	if err != nil {
 		t.Fatal(err)
 	}

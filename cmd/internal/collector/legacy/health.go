@@ -71,9 +71,9 @@ func derived(batch, fingerprint string, i int) string {
 }
 
 // add adds a group; one of the same fault is made part of it.
-func add(received *collector.ReceivedHealth, group report.Group, events []string, delta bool) {
-	groups := &received.Report.Groups
-	i := slices.IndexFunc(*groups, func(g report.Group) bool { return g.Key() == group.Key() })
+func add(received *collector.ReceivedHealth, group report.Fault, events []string, delta bool) {
+	groups := &received.Report.Faults
+	i := slices.IndexFunc(*groups, func(g report.Fault) bool { return g.Key() == group.Key() })
 	if i < 0 {
 		*groups = append(*groups, group)
 		i = len(*groups) - 1
@@ -81,7 +81,7 @@ func add(received *collector.ReceivedHealth, group report.Group, events []string
 			received.Events = append(received.Events, nil)
 		}
 	} else {
-		(*groups)[i].Count = min((*groups)[i].Count+group.Count, report.MaxGroupCount)
+		(*groups)[i].Count = min((*groups)[i].Count+group.Count, report.MaxFaultCount)
 	}
 	if delta {
 		all := append(received.Events[i], events...)
@@ -93,8 +93,8 @@ func add(received *collector.ReceivedHealth, group report.Group, events []string
 //
 // Counting begins at the same moment for ever, whatever first_seen_at says: that of clients moves on as their list of events
 // does, and is no beginning of a count.
-func groupOf(issue object, now time.Time) report.Group {
-	g := report.Group{
+func groupOf(issue object, now time.Time) report.Fault {
+	g := report.Fault{
 		Source:    cmp.Or(codeOf(issue.text("source"), report.MaxCodeLen), "unknown"),
 		Component: cmp.Or(codeOf(issue.text("component"), report.MaxCodeLen), "unknown"),
 		Reason:    cmp.Or(codeOf(issue.text("reason_code"), report.MaxCodeLen), "unknown_reason"),

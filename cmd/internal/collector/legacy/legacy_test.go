@@ -178,10 +178,10 @@ func TestHealthIssues(t *testing.T) {
 	}
 	total := func(id string) (n uint64) {
 		held, err := r.c.Describe(t.Context(), legacy.InstallationID(id))
-		if err != nil || len(held) != 1 || len(held[0].Issues) != 1 {
+		if err != nil || len(held) != 1 || len(held[0].Faults) != 1 {
 			t.Fatalf("got %+v, %v", held, err)
 		}
-		return held[0].Issues[0].Count
+		return held[0].Faults[0].Count
 	}
 	for id, want := range map[string]uint64{"a": 3, "b": 4, "c": 2} {
 		if got := total(id); got != want {

@@ -63,8 +63,8 @@ func TestPythonClient(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", dimension, got, want)
 		}
 	}
-	if len(held.Issues) != 1 || held.Issues[0].Count != 3 || held.Issues[0].Component != "camera" || held.Issues[0].Reason != "decode_failed" {
-		t.Errorf("got issues %+v", held.Issues)
+	if len(held.Faults) != 1 || held.Faults[0].Count != 3 || held.Faults[0].Component != "camera" || held.Faults[0].Reason != "decode_failed" {
+		t.Errorf("got issues %+v", held.Faults)
 	}
 }
 

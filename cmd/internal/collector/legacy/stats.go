@@ -179,28 +179,28 @@ func (h *handler) issues(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
 	defer cancel()
 	today, since, err := h.Collector.Today(app.Num)
-	var all, recent collector.Issues
+	var all, recent collector.Faults
 	if err == nil {
-		all, err = h.Collector.Issues(ctx, app.Num, collector.Range{From: max(since, today-399), To: today}, view)
+		all, err = h.Collector.Faults(ctx, app.Num, collector.Range{From: max(since, today-399), To: today}, view)
 	}
 	if err == nil {
-		recent, err = h.Collector.Issues(ctx, app.Num, collector.Range{From: today - 29, To: today}, view)
+		recent, err = h.Collector.Faults(ctx, app.Num, collector.Range{From: today - 29, To: today}, view)
 	}
 	if err != nil {
 		h.Logger.Warn("Issues cannot be given", "error", err.Error())
 		fail(w, http.StatusServiceUnavailable, "Try again later")
 		return
 	}
-	bySeverity := sumUp(recent.Issues, func(is collector.Issue) issueSum { return issueSum{Severity: is.Severity} })
-	byComponent := sumUp(recent.Issues, func(is collector.Issue) issueSum { return issueSum{Component: is.Component} })
+	bySeverity := sumUp(recent.Faults, func(is collector.Fault) issueSum { return issueSum{Severity: is.Severity} })
+	byComponent := sumUp(recent.Faults, func(is collector.Fault) issueSum { return issueSum{Component: is.Component} })
 	answer(w, http.StatusOK, map[string]any{
 		"total_issues": affected(all), "active_last_30_days": affected(recent),
-		"by_severity": bySeverity, "by_component": byComponent[:min(len(byComponent), maxComponents)], "top_issues": top(recent.Issues),
+		"by_severity": bySeverity, "by_component": byComponent[:min(len(byComponent), maxComponents)], "top_issues": top(recent.Faults),
 	})
 }
 
-func affected(answer collector.Issues) (sum uint64) {
-	for _, is := range answer.Issues {
+func affected(answer collector.Faults) (sum uint64) {
+	for _, is := range answer.Faults {
 		sum += count(is.Affected)
 	}
 	return sum
@@ -213,7 +213,7 @@ func count(f collector.Figure) uint64 {
 	return *f
 }
 
-func sumUp(issues []collector.Issue, key func(collector.Issue) issueSum) []issueSum {
+func sumUp(issues []collector.Fault, key func(collector.Fault) issueSum) []issueSum {
 	sums := []issueSum{}
 	for _, is := range issues {
 		k := key(is)
@@ -231,7 +231,7 @@ func sumUp(issues []collector.Issue, key func(collector.Issue) issueSum) []issue
 }
 
 // top gives the most frequent issues by version. The worker tells neither the source nor the stage of them apart.
-func top(issues []collector.Issue) []topIssue {
+func top(issues []collector.Fault) []topIssue {
 	type key struct{ component, reason, severity, version string }
 	sums := make(map[key]topIssue)
 	for _, is := range issues {

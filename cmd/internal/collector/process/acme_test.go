@@ -161,7 +161,7 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.look()
 		answer(http.StatusOK, "", a.challenge())
 	case "/finalize/1":
-		a.issue(payload)
+		a.fault(payload)
 		answer(http.StatusOK, "/order/1", a.order())
 	case "/cert/1":
 		w.Header().Set("Content-Type", "application/pem-certificate-chain")
@@ -221,7 +221,7 @@ func (a *authority) look() {
 	}
 }
 
-func (a *authority) issue(payload []byte) {
+func (a *authority) fault(payload []byte) {
 	var request struct{ CSR string }
 	json.Unmarshal(payload, &request)
 	der, _ := base64.RawURLEncoding.DecodeString(request.CSR)

@@ -45,7 +45,7 @@ func (r *rig) metrics() string {
 // all are the questions with the parameters that they need.
 var all = []string{
 	"series", "series?days=7", "series?from=2026-01-01", "dimensions", "breakdown?dimension=version&window=7", "trend?dimension=system&top=3",
-	"retention?grain=month", "survival?top=3", "versions?days=30", "floor", "cooccurrence?row=system&column=machine", "issues", "quality",
+	"retention?grain=month", "survival?top=3", "versions?days=30", "floor", "cooccurrence?row=system&column=machine", "faults", "quality",
 }
 
 func (r *rig) public() {

@@ -60,8 +60,8 @@ var questions = []question{
 	{"cooccurrence", false, []string{"row", "column", "window"}, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
 		return c.CoOccurrence(ctx, q.app, q.text("row", collector.DimSystem), q.text("column", collector.DimMachine), q.number("window", 28), q.view)
 	}},
-	{"issues", false, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
-		return c.Issues(ctx, q.app, q.span(), q.view)
+	{"faults", false, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+		return c.Faults(ctx, q.app, q.span(), q.view)
 	}},
 	{"quality", true, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
 		return c.Quality(ctx, q.app, q.span())
@@ -226,7 +226,7 @@ func (s *Server) explain(w http.ResponseWriter, err error) {
 			return
 		}
 	}
-	for _, known := range []error{collector.ErrDimension, collector.ErrNoDay, collector.ErrUnknownApp, collector.ErrIssue} {
+	for _, known := range []error{collector.ErrDimension, collector.ErrNoDay, collector.ErrUnknownApp, collector.ErrFault} {
 		if errors.Is(err, known) {
 			refuse(w, http.StatusNotFound, "not_found", err.Error())
 			return

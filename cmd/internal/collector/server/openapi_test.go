@@ -62,7 +62,7 @@ var summaries = map[string]string{
 	"GET /api/v1/apps/{app}/versions":      "How releases are taken up, and changes of version.",
 	"GET /api/v1/apps/{app}/floor":         "How many stay if a version becomes the oldest that is supported.",
 	"GET /api/v1/apps/{app}/cooccurrence":  "Pairs of values of two dimensions.",
-	"GET /api/v1/apps/{app}/issues":        "Faults by affected installations.",
+	"GET /api/v1/apps/{app}/faults":        "Faults by affected installations.",
 	"GET /api/v1/apps/{app}/quality":       "How far the figures can be trusted. Not for the public.",
 }
 
@@ -80,7 +80,7 @@ var results = map[string]any{
 	"GET /api/v1/apps/{app}/versions":     collector.Versions{},
 	"GET /api/v1/apps/{app}/floor":        collector.Floor{},
 	"GET /api/v1/apps/{app}/cooccurrence": collector.CoOccurrence{},
-	"GET /api/v1/apps/{app}/issues":       collector.Issues{},
+	"GET /api/v1/apps/{app}/faults":       collector.Faults{},
 	"GET /api/v1/apps/{app}/quality":      collector.Quality{},
 }
 

@@ -145,7 +145,7 @@ func heartbeat(n int, change ...string) string {
 
 func health(n int, count int) string {
 	return fmt.Sprintf(`{"schema":1,"app":"app","installation_id":%q,"id_persistence":"persisted","sent_at":"2026-05-06T07:08:10Z",
-		"version":"1.2.3","groups":[{"source":"log","component":"storage","reason":"disk-full","stage":"save","severity":"error",
+		"version":"1.2.3","faults":[{"source":"log","component":"storage","reason":"disk-full","stage":"save","severity":"error",
 		"count":%d,"since":"2026-05-06T00:00:01Z","first":"2026-05-06T03:00:00Z","last":"2026-05-06T07:00:00Z"}]}`, id(n), count)
 }
 

@@ -69,7 +69,7 @@ const (
 )
 
 // legacyPaths are those of the YA-WAMF wire format.
-var legacyPaths = []string{"/heartbeat", "/health-issues", "/stats/summary", "/stats/health-issues", "/version", "/dashboard"}
+var legacyPaths = []string{"/heartbeat", "/health-faults", "/stats/summary", "/stats/health-faults", "/version", "/dashboard"}
 
 // New makes a server; it starts nothing.
 func New(opts Options) (*Server, error) {

@@ -40,8 +40,8 @@ func tableOf(answer any) *table {
 		return floorTable(a)
 	case collector.CoOccurrence:
 		return coOccurrenceTable(a)
-	case collector.Issues:
-		return issuesTable(a)
+	case collector.Faults:
+		return faultsTable(a)
 	case collector.Quality:
 		return qualityTable(a)
 	}
@@ -152,11 +152,11 @@ func coOccurrenceTable(a collector.CoOccurrence) *table {
 	return t
 }
 
-// issuesTable has one row for each issue, with an empty version, and one for each version of it.
-func issuesTable(a collector.Issues) *table {
+// faultsTable has one row for each fault, with an empty version, and one for each version of it.
+func faultsTable(a collector.Faults) *table {
 	t := newTable("id", "source", "component", "reason", "stage", "severity", "first_seen", "last_seen", "new_in", "status", "fixed_in",
 		"note", "version", "affected", "occurrences", "active", "per_thousand")
-	for _, i := range a.Issues {
+	for _, i := range a.Faults {
 		common := []any{i.ID, i.Source, i.Component, i.Reason, i.Stage, i.Severity, i.FirstSeen, i.LastSeen, i.NewIn, string(i.Status),
 			i.FixedIn, i.Note}
 		t.add(append(slices.Clone(common), nil, i.Affected, i.Occurrences, nil, nil)...)

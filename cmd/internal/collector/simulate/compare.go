@@ -17,7 +17,7 @@ type Answers interface {
 	Retention(ctx context.Context, app collector.AppNum, g collector.Grain, r collector.Range, v collector.View) (collector.Retention, error)
 	Versions(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Versions, error)
 	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
-	Issues(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Issues, error)
+	Faults(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Faults, error)
 	Survival(ctx context.Context, app collector.AppNum, top int, v collector.View) (collector.Survival, error)
 	Quality(ctx context.Context, app collector.AppNum, r collector.Range) (collector.Quality, error)
 }
@@ -43,10 +43,10 @@ type comparer struct {
 
 // Compare asks a collector for every figure of a range and compares it with the truth: the series of each day, all splits
 // on the last day and some days before, pairs of values, retention by day, week and month, survival, versions, moves, the floor,
-// issues, and clones. The truth is the whole of what the app was told, and the range all its days. The error is one of the collector.
+// faults, and clones. The truth is the whole of what the app was told, and the range all its days. The error is one of the collector.
 func Compare(ctx context.Context, from Answers, app collector.AppNum, truth *Truth, r collector.Range) (Comparison, error) {
 	c := &comparer{ctx: ctx, from: from, app: app, truth: truth, r: r}
-	for _, step := range []func() error{c.series, c.splits, c.pairs, c.retention, c.survival, c.versions, c.floor, c.issues, c.clones} {
+	for _, step := range []func() error{c.series, c.splits, c.pairs, c.retention, c.survival, c.versions, c.floor, c.faults, c.clones} {
 		if err := step(); err != nil {
 			return c.Comparison, err
 		}
@@ -297,29 +297,29 @@ func (c *comparer) floor() error {
 	return nil
 }
 
-func (c *comparer) issues() error {
+func (c *comparer) faults() error {
 	for _, r := range []collector.Range{c.r, {From: max(c.r.From, c.r.To-6), To: c.r.To}} {
-		got, err := c.from.Issues(c.ctx, c.app, r, collector.View{})
+		got, err := c.from.Faults(c.ctx, c.app, r, collector.View{})
 		if err != nil {
 			return err
 		}
-		issues := make(map[report.GroupKey]collector.Issue)
-		for _, issue := range got.Issues {
-			issues[report.GroupKey{Source: issue.Source, Component: issue.Component, Reason: issue.Reason, Stage: issue.Stage,
-				Severity: report.Severity(issue.Severity)}] = issue
+		faults := make(map[report.FaultKey]collector.Fault)
+		for _, fault := range got.Faults {
+			faults[report.FaultKey{Source: fault.Source, Component: fault.Component, Reason: fault.Reason, Stage: fault.Stage,
+				Severity: report.Severity(fault.Severity)}] = fault
 		}
-		want := c.truth.Issues(r)
-		if len(want) != len(issues) {
-			c.wrong("got %d, want %d", []any{len(issues), len(want)}, "issues from %s", r.From)
+		want := c.truth.Faults(r)
+		if len(want) != len(faults) {
+			c.wrong("got %d, want %d", []any{len(faults), len(want)}, "faults from %s", r.From)
 		}
-		for _, issue := range want {
-			c.issue(issues[issue.Key], issue)
+		for _, fault := range want {
+			c.fault(faults[fault.Key], fault)
 		}
 	}
 	return nil
 }
 
-func (c *comparer) issue(got collector.Issue, want Issue) {
+func (c *comparer) fault(got collector.Fault, want Fault) {
 	what := want.Key.Component + " " + want.Key.Reason
 	c.figure(got.Affected, want.Affected, "%s, affected", what)
 	c.figure(got.Occurrences, want.Occurrences, "%s, occurrences", what)

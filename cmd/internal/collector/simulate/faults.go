@@ -9,7 +9,7 @@ import (
 
 // A fault is one that installations can have.
 type fault struct {
-	key report.GroupKey
+	key report.FaultKey
 	// rate is how likely it happens on a day.
 	rate float64
 	// large says that it is the release number n of the larger ones which brings it, from 1; 0 is all versions.
@@ -19,11 +19,11 @@ type fault struct {
 }
 
 var faults = []fault{
-	{key: report.GroupKey{Source: "log", Component: "storage", Reason: "disk-full", Stage: "save", Severity: report.SeverityError}, rate: 0.004},
-	{key: report.GroupKey{Source: "log", Component: "network", Reason: "timeout", Severity: report.SeverityWarning}, rate: 0.02},
-	{key: report.GroupKey{Source: "log", Component: "update", Reason: "bad-signature", Stage: "verify", Severity: report.SeverityCritical}, rate: 0.0005},
-	{key: report.GroupKey{Source: "panic", Component: "index", Reason: "out-of-range", Stage: "merge", Severity: report.SeverityCritical}, rate: 0.03, large: 2},
-	{key: report.GroupKey{Source: "log", Component: "service", Reason: "not-started", Severity: report.SeverityError}, rate: 0.05, large: 3, system: "windows"},
+	{key: report.FaultKey{Source: "log", Component: "storage", Reason: "disk-full", Stage: "save", Severity: report.SeverityError}, rate: 0.004},
+	{key: report.FaultKey{Source: "log", Component: "network", Reason: "timeout", Severity: report.SeverityWarning}, rate: 0.02},
+	{key: report.FaultKey{Source: "log", Component: "update", Reason: "bad-signature", Stage: "verify", Severity: report.SeverityCritical}, rate: 0.0005},
+	{key: report.FaultKey{Source: "panic", Component: "index", Reason: "out-of-range", Stage: "merge", Severity: report.SeverityCritical}, rate: 0.03, large: 2},
+	{key: report.FaultKey{Source: "log", Component: "service", Reason: "not-started", Severity: report.SeverityError}, rate: 0.05, large: 3, system: "windows"},
 }
 
 // counted is how often a fault happened in an installation since the counting began.
@@ -68,7 +68,7 @@ func (f *Fleet) health(in *installation, at collector.Day) *report.HealthReport 
 	}
 	for _, c := range in.faults {
 		key := faults[c.fault].key
-		h.Groups = append(h.Groups, report.Group{
+		h.Faults = append(h.Faults, report.Fault{
 			Source: key.Source, Component: key.Component, Reason: key.Reason, Stage: key.Stage, Severity: key.Severity,
 			Count: c.count, Since: c.since, First: c.first, Last: c.last,
 		})

@@ -277,62 +277,62 @@ func periodStart(g collector.Grain, day collector.Day) collector.Day {
 	return collector.Day(at.Unix() / (24 * 60 * 60))
 }
 
-// An Issue is a fault in a range. Versions are those that the affected installations run on the last day, and how many of
+// A Fault is a fault in a range. Versions are those that the affected installations run on the last day, and how many of
 // the installations active in the range run them.
-type Issue struct {
-	Key         report.GroupKey         `json:"key"`
+type Fault struct {
+	Key         report.FaultKey         `json:"key"`
 	Affected    uint64                  `json:"affected"`
 	Occurrences uint64                  `json:"occurrences"`
 	FirstSeen   collector.Day           `json:"first_seen"`
 	LastSeen    collector.Day           `json:"last_seen"`
-	Versions    map[string]IssueVersion `json:"versions"`
+	Versions    map[string]FaultVersion `json:"versions"`
 }
 
-// An IssueVersion is an [Issue] in one version.
-type IssueVersion struct {
+// A FaultVersion is an [Fault] in one version.
+type FaultVersion struct {
 	Affected uint64 `json:"affected"`
 	Active   uint64 `json:"active"`
 }
 
-// Issues gives the faults that were reported in a range, the most affected installations first.
-func (t *Truth) Issues(r collector.Range) []Issue {
+// Faults gives the faults that were reported in a range, the most affected installations first.
+func (t *Truth) Faults(r collector.Range) []Fault {
 	active := make(map[string]uint64)
 	for _, p := range t.people {
 		if p.between(r.From, r.To) {
 			active[p.value(collector.DimVersion, t.last)]++
 		}
 	}
-	var issues []Issue
-	for key, a := range t.issues {
-		issue := Issue{Key: key, Versions: make(map[string]IssueVersion)}
+	var faults []Fault
+	for key, a := range t.faults {
+		fault := Fault{Key: key, Versions: make(map[string]FaultVersion)}
 		who := make(map[string]bool)
 		for day, ids := range a.affected {
-			if issue.FirstSeen == 0 || day < issue.FirstSeen {
-				issue.FirstSeen = day
+			if fault.FirstSeen == 0 || day < fault.FirstSeen {
+				fault.FirstSeen = day
 			}
-			issue.LastSeen = max(issue.LastSeen, day)
+			fault.LastSeen = max(fault.LastSeen, day)
 			if day < r.From || day > r.To {
 				continue
 			}
-			issue.Occurrences += a.occurrences[day]
+			fault.Occurrences += a.occurrences[day]
 			for id := range ids {
 				who[id] = true
 			}
 		}
 		for id := range who {
 			version := t.people[id].value(collector.DimVersion, t.last)
-			v := issue.Versions[version]
-			issue.Versions[version] = IssueVersion{v.Affected + 1, active[version]}
+			v := fault.Versions[version]
+			fault.Versions[version] = FaultVersion{v.Affected + 1, active[version]}
 		}
-		if issue.Affected = uint64(len(who)); issue.Affected > 0 {
-			issues = append(issues, issue)
+		if fault.Affected = uint64(len(who)); fault.Affected > 0 {
+			faults = append(faults, fault)
 		}
 	}
-	slices.SortFunc(issues, func(a, b Issue) int {
+	slices.SortFunc(faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(b.Affected, a.Affected), cmp.Compare(a.Key.Component, b.Key.Component),
 			cmp.Compare(a.Key.Reason, b.Key.Reason))
 	})
-	return issues
+	return faults
 }
 
 // Figures is the whole truth of a range, to be written down.
@@ -345,7 +345,7 @@ type Figures struct {
 	Downgrades uint64                       `json:"downgrades"`
 	Retention  map[collector.Grain][]Cohort `json:"retention"`
 	Survival   map[string]*Curve            `json:"survival"`
-	Issues     []Issue                      `json:"issues"`
+	Faults     []Fault                      `json:"faults"`
 	Clones     int                          `json:"clones"`
 	MedianAge  uint64                       `json:"median_age_days"`
 }
@@ -359,7 +359,7 @@ type MoveCount struct {
 // Figures works out the whole truth of a range.
 func (t *Truth) Figures(r collector.Range) Figures {
 	f := Figures{
-		Days: t.Series(r), Dimensions: make(map[string]Split), Floor: t.Floor(r.To), Issues: t.Issues(r), Clones: t.Clones(),
+		Days: t.Series(r), Dimensions: make(map[string]Split), Floor: t.Floor(r.To), Faults: t.Faults(r), Clones: t.Clones(),
 		MedianAge: t.MedianAge(r.To), Survival: t.Survival(r.To), Retention: make(map[collector.Grain][]Cohort), Moves: []MoveCount{},
 	}
 	for _, dimension := range t.Dimensions() {

@@ -17,7 +17,7 @@ type Truth struct {
 	people             map[string]*person
 	memory, excluded   map[collector.Day]map[string]bool
 	moves              map[collector.Day]map[Move]uint64
-	issues             map[report.GroupKey]*affliction
+	faults             map[report.FaultKey]*affliction
 }
 
 // A Move is a change of version.
@@ -31,7 +31,7 @@ type person struct {
 	days   []collector.Day // on which it was seen, each once, in order
 	states []past
 	first  string // version
-	counts map[report.GroupKey]cumulative
+	counts map[report.FaultKey]cumulative
 	// before is the values before the last ones. turns is how often they came back, each time within cloneDays of the time
 	// before, which was on turned.
 	before map[string]string
@@ -84,7 +84,7 @@ func NewTruth(excludeDevelopment bool) *Truth {
 		memory:             make(map[collector.Day]map[string]bool),
 		excluded:           make(map[collector.Day]map[string]bool),
 		moves:              make(map[collector.Day]map[Move]uint64),
-		issues:             make(map[report.GroupKey]*affliction),
+		faults:             make(map[report.FaultKey]*affliction),
 	}
 }
 
@@ -223,10 +223,10 @@ func (t *Truth) health(day collector.Day, h *report.HealthReport) {
 		p.become(day, map[string]string{collector.DimVersion: h.Version})
 	}
 	if p.counts == nil {
-		p.counts = make(map[report.GroupKey]cumulative)
+		p.counts = make(map[report.FaultKey]cumulative)
 	}
-	for i := range h.Groups {
-		g := &h.Groups[i]
+	for i := range h.Faults {
+		g := &h.Faults[i]
 		known, more := p.counts[g.Key()], 0
 		switch {
 		case g.Since.After(known.since):
@@ -238,12 +238,12 @@ func (t *Truth) health(day collector.Day, h *report.HealthReport) {
 			continue
 		}
 		p.counts[g.Key()] = cumulative{g.Since, g.Count}
-		issue := t.issues[g.Key()]
-		if issue == nil {
-			issue = &affliction{make(map[collector.Day]map[string]bool), make(map[collector.Day]uint64)}
-			t.issues[g.Key()] = issue
+		fault := t.faults[g.Key()]
+		if fault == nil {
+			fault = &affliction{make(map[collector.Day]map[string]bool), make(map[collector.Day]uint64)}
+			t.faults[g.Key()] = fault
 		}
-		put(issue.affected, day, h.InstallationID)
-		issue.occurrences[day] += uint64(more)
+		put(fault.affected, day, h.InstallationID)
+		fault.occurrences[day] += uint64(more)
 	}
 }

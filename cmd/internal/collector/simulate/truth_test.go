@@ -153,7 +153,7 @@ func TestReportsAreValid(t *testing.T) {
 	for what, n := range map[string]int{
 		"health reports": health, "in-memory IDs": memory, "development versions": dev, "pre-releases": pre,
 		"clones": truth.Clones(), "upgrades": int(up), "downgrades": int(down), "returning": int(returning), "lost": int(lost),
-		"issues": len(truth.Issues(f.Range())),
+		"faults": len(truth.Faults(f.Range())),
 	} {
 		if n == 0 {
 			t.Errorf("no %s", what)

@@ -126,7 +126,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// TestBytesPerInstallation shows what issue and documents say of it. It is a long one.
+// TestBytesPerInstallation shows what fault and documents say of it. It is a long one.
 func TestBytesPerInstallation(t *testing.T) {
 	rows := unlessRace(50_000, 10_000)
 	if os.Getenv("ROLLCALL_BENCH") != "" || os.Getenv("ROLLCALL_SOAK") != "" {

@@ -165,7 +165,7 @@ func foreign(byDir map[string][]file, imports []string, seen map[string]bool) []
 // tree reads the imports of all Go files of the module, whatever system they are for.
 func tree(t *testing.T) []file {
 	t.Helper()
-	root := filepath.Join("..", "..")
+	root := filepath.Join("..", "..", "..", "..")
 	var files []file
 	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -139,7 +139,7 @@ func tests(t *testing.T) map[string]bool {
 		if !f.isTest() {
 			continue
 		}
-		syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", f.name), nil, parser.SkipObjectResolution)
+		syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "..", f.name), nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func tests(t *testing.T) map[string]bool {
 				found[prefix+fn.Name.Name] = true
 			}
 		}
-		scripts, _ := filepath.Glob(filepath.Join("..", "..", f.dir(), "testdata", "script", "*.txtar"))
+		scripts, _ := filepath.Glob(filepath.Join("..", "..", "..", "..", f.dir(), "testdata", "script", "*.txtar"))
 		for _, script := range scripts {
 			found[filepath.Base(script)] = true
 		}
@@ -205,7 +205,7 @@ func exportedFields(t *testing.T, name, structName string) []string {
 // settings gives the names that the command's calls of addSetting give to flags.
 func settings(t *testing.T, dir string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
+	files, err := filepath.Glob(filepath.Join("..", "..", "..", "..", dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestLogLines(t *testing.T) {
 func TestLinks(t *testing.T) {
 	var pages []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md"} {
-		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
+		found, err := filepath.Glob(filepath.Join("..", "..", "..", "..", pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestLinks(t *testing.T) {
 
 func readTree(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", name))
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func readTree(t *testing.T, name string) string {
 
 func parse(t *testing.T, name string) *ast.File {
 	t.Helper()
-	syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", name), nil, parser.SkipObjectResolution)
+	syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "..", name), nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}

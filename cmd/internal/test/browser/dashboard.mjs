@@ -168,7 +168,7 @@ async function rowsOf(page, panel) {
 }
 
 // The figures of the other pages are the truth, and what chooses what is shown does so.
-export async function dashboardPanels({ url, token, floor, cohorts, issues, day, open }) {
+export async function dashboardPanels({ url, token, floor, cohorts, faults, day, open }) {
   const tab = await signedIn(open, url, token);
   const { page } = tab;
 
@@ -181,12 +181,12 @@ export async function dashboardPanels({ url, token, floor, cohorts, issues, day,
 
   await page.goto(`${url}a/fleet/health?days=28&status=all`);
   const faults = (await rowsOf(page, 'faults')).map(([name, affected, occurrences]) => [name, number(affected), number(occurrences)]);
-  assert.deepEqual(faults.sort(), issues.map((i) => [`${i.key.Component}: ${i.key.Reason}`, i.affected, i.occurrences]).sort());
+  assert.deepEqual(faults.sort(), faults.map((i) => [`${i.key.Component}: ${i.key.Reason}`, i.affected, i.occurrences]).sort());
 
   // A filter, and a choice of a panel, which stay when another one is made.
   await tab.follow(page.getByRole('navigation', { name: 'Severity' }).getByRole('link', { name: 'critical', exact: true }));
-  const critical = issues.filter((i) => i.key.Severity === 'critical').length;
-  assert.ok(critical > 0 && critical < issues.length);
+  const critical = faults.filter((i) => i.key.Severity === 'critical').length;
+  assert.ok(critical > 0 && critical < faults.length);
   assert.equal(await page.locator('#faults tbody tr').count(), critical);
   await page.locator('#rates').getByRole('combobox').selectOption({ index: critical - 1 });
   await tab.follow(page.locator('#rates').getByRole('button', { name: 'Show' }));

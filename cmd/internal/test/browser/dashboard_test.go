@@ -106,7 +106,7 @@ func TestDashboardPanels(t *testing.T) {
 	month := collector.Range{From: c.Range.To - 27, To: c.Range.To}
 	drive(t, browser, "dashboardPanels", map[string]any{
 		"url": c.URL, "token": c.Token, "floor": c.Truth.Floor(c.Range.To), "cohorts": c.Truth.Retention(collector.GrainWeek, month),
-		"issues": c.Truth.Issues(month), "day": c.Range.To,
+		"faults": c.Truth.Faults(month), "day": c.Range.To,
 	})
 }
 

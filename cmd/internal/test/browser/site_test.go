@@ -53,7 +53,7 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) site
 	}
 	c := rollcall.Config{
 		App: "example", ConfigPath: path, Version: "v2.4.1", ReportDevelopment: true, Facts: facts(t),
-		IssueContext: []string{"backend"}, PolicyPath: filepath.Join(t.TempDir(), "policy.json"),
+		FaultContext: []string{"backend"}, PolicyPath: filepath.Join(t.TempDir(), "policy.json"),
 	}
 	for _, f := range change {
 		f(&c)
@@ -71,7 +71,7 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) site
 		service.Stop(ctx)
 	})
 	for range 3 {
-		service.ReportIssue(rollcall.Issue{
+		service.ReportFault(rollcall.Fault{
 			Source: "log", Component: "mailer", Reason: "smtp_refused", Severity: report.SeverityWarning,
 			Context: map[string]string{"backend": "postfix"},
 		})

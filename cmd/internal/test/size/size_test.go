@@ -53,7 +53,7 @@ func TestHost(t *testing.T) {
 // build builds a program of testdata in a module of its own, and gives its size and the modules in its go.sum.
 func build(t *testing.T, name, tags string) (size int64, modules []string) {
 	t.Helper()
-	tree, err := filepath.Abs(filepath.Join("..", ".."))
+	tree, err := filepath.Abs(filepath.Join("..", "..", "..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,18 +12,18 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// ErrIssue says that there is no issue of that ID.
-var ErrIssue = errors.New("unknown issue")
+// ErrFault says that there is no fault of that ID.
+var ErrFault = errors.New("unknown fault")
 
-// Issues gives the faults that were reported in the range; for the public in the longest of the windows 1, 7, 28 and 30
+// Faults gives the faults that were reported in the range; for the public in the longest of the windows 1, 7, 28 and 30
 // days that ends with it. Versions are those that the installations run now. Of days that are purged nothing is known.
-func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Issues, error) {
+func (c *Collector) Faults(ctx context.Context, app AppNum, r Range, v View) (Faults, error) {
 	f, err := c.fleet(app)
 	if err != nil {
-		return Issues{}, err
+		return Faults{}, err
 	}
 	if err := r.check(); err != nil {
-		return Issues{}, err
+		return Faults{}, err
 	}
 	f.mu.RLock()
 	today := f.today
@@ -32,48 +32,48 @@ func (c *Collector) Issues(ctx context.Context, app AppNum, r Range, v View) (Is
 	f.mu.RUnlock()
 	older, err := c.older(ctx, f, r, nil)
 	if err != nil {
-		return Issues{}, err
+		return Faults{}, err
 	}
 	f.mu.RLock()
 	if f.today != today { // what was read does not reach what is in memory now
 		f.mu.RUnlock()
-		return c.Issues(ctx, app, asked, v)
+		return c.Faults(ctx, app, asked, v)
 	}
 	defer f.mu.RUnlock()
 	since, held := today-longestWindow, today-f.retentionDays()
 	s := v.seal()
 	inMemory := Range{From: max(r.From, since), To: min(r.To, f.today)}
 	active := bits.Union(older.active, f.recent(inMemory))
-	answer := Issues{Range: r, Issues: []Issue{}}
+	answer := Faults{Range: r, Faults: []Fault{}}
 	type named struct {
-		*issue
+		*fault
 		affected *bits.Set
 		figure   Figure
 		count    uint64
 	}
 	var all []named
 	var faulty []*bits.Set
-	for id, is := range f.issues.byID {
+	for id, is := range f.faults.byID {
 		count := older.happened[id]
 		for day := inMemory.From; day <= inMemory.To; day++ {
 			count += is.counts[day]
 		}
-		affected := bits.Union(older.issues[id], f.reported(is, inMemory))
+		affected := bits.Union(older.faults[id], f.reported(is, inMemory))
 		n := affected.Count()
 		if n == 0 && count == 0 {
 			continue
 		}
 		figure := s.count(n)
 		if figure == nil {
-			continue // an issue of few is not named
+			continue // a fault of few is not named
 		}
 		all, faulty = append(all, named{is, affected, figure, count}), append(faulty, affected)
 	}
 	running := f.running(active, bits.Union(faulty...))
 	for _, of := range all {
-		answer.Issues = append(answer.Issues, s.issue(f, of.issue, of.affected, of.figure, of.count, running))
+		answer.Faults = append(answer.Faults, s.fault(f, of.fault, of.affected, of.figure, of.count, running))
 	}
-	slices.SortFunc(answer.Issues, func(a, b Issue) int {
+	slices.SortFunc(answer.Faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(*b.Affected, *a.Affected), cmp.Compare(a.ID, b.ID))
 	})
 	answer.Meta = f.meta(r.To, s, active.Count(), fmt.Sprintf("installations active from %s to %s", r.From, min(r.To, f.today)))
@@ -109,11 +109,11 @@ func (f *fleet) running(active, faulty *bits.Set) []versionSet {
 	return sets
 }
 
-func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, count uint64, running []versionSet) Issue {
-	shown := Issue{
+func (s *seal) fault(f *fleet, is *fault, affected *bits.Set, figure Figure, count uint64, running []versionSet) Fault {
+	shown := Fault{
 		ID: is.ID, Source: is.Source, Component: is.Component, Reason: is.Reason, Stage: is.Stage, Severity: is.Severity,
 		FirstSeen: is.FirstSeen, LastSeen: is.LastSeen, Affected: figure, Occurrences: s.count(count),
-		Versions: []IssueVersion{}, Status: cmp.Or(is.Status, IssueOpen), FixedIn: is.FixedIn,
+		Versions: []FaultVersion{}, Status: cmp.Or(is.Status, FaultOpen), FixedIn: is.FixedIn,
 	}
 	if s.k == 0 {
 		shown.Note = is.Note // it is for the maintainer
@@ -124,7 +124,7 @@ func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, cou
 		if n == 0 {
 			continue
 		}
-		version := IssueVersion{Version: v.version, Affected: s.count(n), Active: s.countQuietly(v.count)}
+		version := FaultVersion{Version: v.version, Affected: s.count(n), Active: s.countQuietly(v.count)}
 		if version.Affected == nil {
 			continue
 		}
@@ -140,9 +140,9 @@ func (s *seal) issue(f *fleet, is *issue, affected *bits.Set, figure Figure, cou
 	return shown
 }
 
-// newIn gives the version that brought an issue: the oldest that reported it, if the issue came no earlier than the
+// newIn gives the version that brought a fault: the oldest that reported it, if the fault came no earlier than the
 // version, and there were older ones that could have had it.
-func (f *fleet) newIn(is *issue) string {
+func (f *fleet) newIn(is *fault) string {
 	release, ok := f.releases[is.OldestVersion]
 	if !ok || is.FirstSeen < release.FirstSeen {
 		return ""
@@ -155,14 +155,14 @@ func (f *fleet) newIn(is *issue) string {
 	return ""
 }
 
-// SetIssue sets what the maintainer says of an issue. FixedIn goes with IssueFixed and is empty otherwise.
-func (c *Collector) SetIssue(ctx context.Context, app AppNum, id string, status IssueStatus, fixedIn, note string) error {
+// SetFault sets what the maintainer says of a fault. FixedIn goes with FaultFixed and is empty otherwise.
+func (c *Collector) SetFault(ctx context.Context, app AppNum, id string, status FaultStatus, fixedIn, note string) error {
 	switch {
-	case status != IssueOpen && status != IssueIgnored && status != IssueFixed:
+	case status != FaultOpen && status != FaultIgnored && status != FaultFixed:
 		return fmt.Errorf("status %q is not open, ignored or fixed", status)
 	case len(fixedIn) > report.MaxVersionLen || report.NormalizeVersion(fixedIn) != fixedIn:
 		return fmt.Errorf("%q is not a version", fixedIn)
-	case fixedIn != "" && status != IssueFixed:
+	case fixedIn != "" && status != FaultFixed:
 		return fmt.Errorf("the version %s is for the status fixed", fixedIn)
 	case !utf8.ValidString(note) || utf8.RuneCountInString(note) > MaxNoteLen:
 		return fmt.Errorf("the note has more than %d characters", MaxNoteLen)
@@ -172,19 +172,19 @@ func (c *Collector) SetIssue(ctx context.Context, app AppNum, id string, status 
 		if err != nil {
 			return err
 		}
-		is := f.issues.byID[id]
+		is := f.faults.byID[id]
 		if is == nil {
-			return ErrIssue
+			return ErrFault
 		}
-		record := is.issueRecord
+		record := is.faultRecord
 		record.Status, record.FixedIn, record.Note = status, fixedIn, note
-		key := RecordKey{Kind: kindIssue, App: app, Name: id}
+		key := RecordKey{Kind: kindFault, App: app, Name: id}
 		if err := c.commit(ctx, &Batch{Records: []Record{jsonRecord(key, record)}}); err != nil {
 			return err
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		is.issueRecord = record
+		is.faultRecord = record
 		f.revision++
 		return nil
 	})

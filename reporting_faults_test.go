@@ -17,14 +17,14 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-var diskFull = rollcall.Issue{Source: "test", Component: "disk", Reason: "full"}
+var diskFull = rollcall.Fault{Source: "test", Component: "disk", Reason: "full"}
 
 func withContext(keys ...string) func(*rollcall.Config) {
-	return func(c *rollcall.Config) { c.IssueContext = keys }
+	return func(c *rollcall.Config) { c.FaultContext = keys }
 }
 
 // groups gives the groups of the health report as it would be sent now.
-func groups(t *testing.T, service *rollcall.Service) []report.Group {
+func groups(t *testing.T, service *rollcall.Service) []report.Fault {
 	t.Helper()
 	body := preview(t, service).Health
 	if body == nil {
@@ -34,7 +34,7 @@ func groups(t *testing.T, service *rollcall.Service) []report.Group {
 	if err != nil || dropped != (report.Dropped{}) {
 		t.Errorf("health report: got %+v, %v\n%s", dropped, err, body)
 	}
-	return h.Groups
+	return h.Faults
 }
 
 func wantGroups(t *testing.T, service *rollcall.Service, want ...string) {
@@ -48,41 +48,41 @@ func wantGroups(t *testing.T, service *rollcall.Service, want ...string) {
 	}
 }
 
-// TestReportingIssues: what is counted, under which key, and what is left out.
-func TestReportingIssues(t *testing.T) {
+// TestReportingFaults: what is counted, under which key, and what is left out.
+func TestReportingFaults(t *testing.T) {
 	long := strings.Repeat("a", report.MaxCodeLen)
-	with := func(change func(*rollcall.Issue)) rollcall.Issue {
-		issue := diskFull
-		change(&issue)
-		return issue
+	with := func(change func(*rollcall.Fault)) rollcall.Fault {
+		fault := diskFull
+		change(&fault)
+		return fault
 	}
 	tests := []struct {
 		name  string
-		issue rollcall.Issue
+		fault rollcall.Fault
 		want  string // "" when it is left out
 	}{
 		{"plain", diskFull, "test/disk/full//error 1 map[]"},
-		{"all of it", rollcall.Issue{"s", "c", "r", "st", report.SeverityCritical, map[string]string{"op": "write", "fs.kind": "ext4"}},
+		{"all of it", rollcall.Fault{"s", "c", "r", "st", report.SeverityCritical, map[string]string{"op": "write", "fs.kind": "ext4"}},
 			"s/c/r/st/critical 1 map[fs.kind:ext4 op:write]"},
-		{"longest codes", with(func(i *rollcall.Issue) { i.Reason = long }), "test/disk/" + long + "//error 1 map[]"},
-		{"context not declared", with(func(i *rollcall.Issue) { i.Context = map[string]string{"user": "bob", "op": "read"} }),
+		{"longest codes", with(func(i *rollcall.Fault) { i.Reason = long }), "test/disk/" + long + "//error 1 map[]"},
+		{"context not declared", with(func(i *rollcall.Fault) { i.Context = map[string]string{"user": "bob", "op": "read"} }),
 			"test/disk/full//error 1 map[op:read]"},
-		{"context of free text", with(func(i *rollcall.Issue) { i.Context = map[string]string{"op": "/home/bob/x.txt"} }),
+		{"context of free text", with(func(i *rollcall.Fault) { i.Context = map[string]string{"op": "/home/bob/x.txt"} }),
 			"test/disk/full//error 1 map[]"},
 
-		{"no source", with(func(i *rollcall.Issue) { i.Source = "" }), ""},
-		{"no component", with(func(i *rollcall.Issue) { i.Component = "" }), ""},
-		{"no reason", with(func(i *rollcall.Issue) { i.Reason = "" }), ""},
-		{"free text", with(func(i *rollcall.Issue) { i.Reason = "open /home/bob: no such file" }), ""},
-		{"upper case", with(func(i *rollcall.Issue) { i.Component = "Disk" }), ""},
-		{"too long", with(func(i *rollcall.Issue) { i.Stage = long + "a" }), ""},
-		{"not ASCII", with(func(i *rollcall.Issue) { i.Source = "tést" }), ""},
-		{"unknown severity", with(func(i *rollcall.Issue) { i.Severity = "fatal" }), ""},
+		{"no source", with(func(i *rollcall.Fault) { i.Source = "" }), ""},
+		{"no component", with(func(i *rollcall.Fault) { i.Component = "" }), ""},
+		{"no reason", with(func(i *rollcall.Fault) { i.Reason = "" }), ""},
+		{"free text", with(func(i *rollcall.Fault) { i.Reason = "open /home/bob: no such file" }), ""},
+		{"upper case", with(func(i *rollcall.Fault) { i.Component = "Disk" }), ""},
+		{"too long", with(func(i *rollcall.Fault) { i.Stage = long + "a" }), ""},
+		{"not ASCII", with(func(i *rollcall.Fault) { i.Source = "tést" }), ""},
+		{"unknown severity", with(func(i *rollcall.Fault) { i.Severity = "fatal" }), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			service := newSite(t, grantedBoth).start(withContext("op", "fs.kind"))
-			service.ReportIssue(tt.issue)
+			service.ReportFault(tt.fault)
 			leftOut := int64(0)
 			if tt.want == "" {
 				wantGroups(t, service)
@@ -90,39 +90,39 @@ func TestReportingIssues(t *testing.T) {
 			} else {
 				wantGroups(t, service, tt.want)
 			}
-			if got := service.Status().Reporting.IssuesLeftOut; got != leftOut {
+			if got := service.Status().Reporting.FaultsLeftOut; got != leftOut {
 				t.Errorf("got %d left out, want %d", got, leftOut)
 			}
 		})
 	}
 }
 
-// TestReportingIssueContext: a report has the context of the last occurrence that had one.
-func TestReportingIssueContext(t *testing.T) {
+// TestReportingFaultContext: a report has the context of the last occurrence that had one.
+func TestReportingFaultContext(t *testing.T) {
 	service := newSite(t, grantedBoth).start(withContext("op", "fs"))
 	for i, want := range []string{"map[]", "map[fs:ext4 op:read]", "map[fs:ext4 op:read]", "map[op:write]", "map[]"} {
-		issue := diskFull
-		issue.Context = []map[string]string{
+		fault := diskFull
+		fault.Context = []map[string]string{
 			nil, {"op": "read", "fs": "ext4"}, {}, {"op": "write"}, {"op": "not a code"},
 		}[i]
-		service.ReportIssue(issue)
+		service.ReportFault(fault)
 		wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d %s", i+1, want))
 	}
 }
 
-// TestReportingIssueBounds: at most 25 groups, and the first ones stay.
-func TestReportingIssueBounds(t *testing.T) {
+// TestReportingFaultBounds: at most 25 groups, and the first ones stay.
+func TestReportingFaultBounds(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
 	for range 3 {
 		for i := range 1000 {
-			issue := diskFull
-			issue.Reason = fmt.Sprintf("reason%04d", i)
-			service.ReportIssue(issue)
+			fault := diskFull
+			fault.Reason = fmt.Sprintf("reason%04d", i)
+			service.ReportFault(fault)
 		}
 	}
 	got := groups(t, service)
-	if len(got) != report.MaxGroups {
+	if len(got) != report.MaxFaults {
 		t.Fatalf("got %d groups", len(got))
 	}
 	for i, g := range got {
@@ -130,21 +130,21 @@ func TestReportingIssueBounds(t *testing.T) {
 			t.Errorf("got %s counted %d times, want %s 3 times", g.Reason, g.Count, want)
 		}
 	}
-	if n := service.Status().Reporting.IssuesLeftOut; n != 3*(1000-report.MaxGroups) {
+	if n := service.Status().Reporting.FaultsLeftOut; n != 3*(1000-report.MaxFaults) {
 		t.Errorf("got %d left out", n)
 	}
 	send(t, service)
-	if h := s.lastHealth(); len(h.Groups) != report.MaxGroups {
-		t.Errorf("%d groups were accepted", len(h.Groups))
+	if h := s.lastHealth(); len(h.Faults) != report.MaxFaults {
+		t.Errorf("%d groups were accepted", len(h.Faults))
 	}
 }
 
-// TestReportingIssuesCumulate: counts stay when they were sent, with the same beginning, so that a repeat, and a report
+// TestReportingFaultsCumulate: counts stay when they were sent, with the same beginning, so that a repeat, and a report
 // that was lost, change nothing.
-func TestReportingIssuesCumulate(t *testing.T) {
+func TestReportingFaultsCumulate(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
-	service.ReportIssue(diskFull)
+	service.ReportFault(diskFull)
 	send(t, service)
 	send(t, service)
 	first, repeat := s.collector.HealthReports()[0], s.collector.HealthReports()[1]
@@ -153,48 +153,48 @@ func TestReportingIssuesCumulate(t *testing.T) {
 		t.Errorf("a repeat changed something: got\n%+v\nwant\n%+v", repeat, first)
 	}
 	for range 4 {
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 	}
 	send(t, service)
-	g := s.lastHealth().Groups[0]
-	if g.Count != 5 || !g.Since.Equal(first.Groups[0].Since) || !g.First.Equal(first.Groups[0].First) || g.Last.Before(g.First) {
-		t.Errorf("got %+v, want 5 since %v", g, first.Groups[0].Since)
+	g := s.lastHealth().Faults[0]
+	if g.Count != 5 || !g.Since.Equal(first.Faults[0].Since) || !g.First.Equal(first.Faults[0].First) || g.Last.Before(g.First) {
+		t.Errorf("got %+v, want 5 since %v", g, first.Faults[0].Since)
 	}
 }
 
-// TestReportingIssueTimes also goes through a clock that is set back.
-func TestReportingIssueTimes(t *testing.T) {
+// TestReportingFaultTimes also goes through a clock that is set back.
+func TestReportingFaultTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
 		service := r.start()
 		begin := time.Now()
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 		time.Sleep(time.Hour)
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 		g := groups(t, service)[0]
 		if !g.Since.Equal(begin) || !g.First.Equal(begin) || !g.Last.Equal(begin.Add(time.Hour)) || g.Count != 2 {
 			t.Errorf("got %+v", g)
 		}
-		rollcall.ReportIssueAt(service, diskFull, begin.Add(-24*time.Hour))
+		rollcall.ReportFaultAt(service, diskFull, begin.Add(-24*time.Hour))
 		if again := groups(t, service)[0]; !again.First.Equal(g.First) || !again.Last.Equal(g.Last) || again.Count != 3 {
 			t.Errorf("the clock was set back: got %+v", again)
 		}
 	})
 }
 
-// TestReportingIssueCountStops at what a report can hold.
-func TestReportingIssueCountStops(t *testing.T) {
+// TestReportingFaultCountStops at what a report can hold.
+func TestReportingFaultCountStops(t *testing.T) {
 	service := newSite(t, grantedBoth).start()
-	service.ReportIssue(diskFull)
-	rollcall.SetIssueCounts(service, report.MaxGroupCount-1)
+	service.ReportFault(diskFull)
+	rollcall.SetFaultCounts(service, report.MaxFaultCount-1)
 	for range 3 {
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 	}
-	wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d map[]", report.MaxGroupCount))
+	wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d map[]", report.MaxFaultCount))
 }
 
-// TestReportingIssuesDropped: what was counted under another decision is never sent.
-func TestReportingIssuesDropped(t *testing.T) {
+// TestReportingFaultsDropped: what was counted under another decision is never sent.
+func TestReportingFaultsDropped(t *testing.T) {
 	one := "test/disk/full//error 1 map[]"
 	health := func(value string) string {
 		return strings.Replace(grantedBoth, `"health_enabled": true`, `"health_enabled": `+value, 1)
@@ -203,7 +203,7 @@ func TestReportingIssuesDropped(t *testing.T) {
 		s := newSite(t, grantedBoth)
 		service := s.start()
 		for name, set := range map[string]func(context.Context, bool) error{"health": service.SetHealthConsent, "all": service.SetConsent} {
-			service.ReportIssue(diskFull)
+			service.ReportFault(diskFull)
 			wantGroups(t, service, one)
 			if err := set(t.Context(), false); err != nil {
 				t.Fatal(err)
@@ -211,7 +211,7 @@ func TestReportingIssuesDropped(t *testing.T) {
 			if got := groups(t, service); got != nil {
 				t.Errorf("%s: got %v after the withdrawal", name, got)
 			}
-			service.ReportIssue(diskFull) // in the time without consent
+			service.ReportFault(diskFull) // in the time without consent
 			if err := set(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
@@ -220,9 +220,9 @@ func TestReportingIssuesDropped(t *testing.T) {
 				t.Errorf("%s: sent %v", name, got)
 			}
 		}
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 		send(t, service)
-		if got := s.lastHealth().Groups; len(got) != 1 || got[0].Count != 1 {
+		if got := s.lastHealth().Faults; len(got) != 1 || got[0].Count != 1 {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -231,7 +231,7 @@ func TestReportingIssuesDropped(t *testing.T) {
 		service := s.start()
 		for _, value := range []string{"true", "false", "null", "true"} {
 			service.Decisions(t.Context()) // as it was
-			service.ReportIssue(diskFull)
+			service.ReportFault(diskFull)
 			s.write(s.config, health(value))
 			service.Decisions(t.Context())
 			wantHere := 0
@@ -250,42 +250,42 @@ func TestReportingIssuesDropped(t *testing.T) {
 	t.Run("not by a config that cannot be read", func(t *testing.T) {
 		s := newSite(t, grantedBoth)
 		service := s.start()
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 		s.write(s.config, grantedBoth[:20])
 		if d := service.Decisions(t.Context()); d.Health.State != rollcall.Denied {
 			t.Errorf("got %v", d.Health)
 		}
 		s.write(s.config, grantedBoth)
 		send(t, service)
-		if got := s.lastHealth().Groups; len(got) != 1 {
+		if got := s.lastHealth().Faults; len(got) != 1 {
 			t.Errorf("got %v", got)
 		}
 	})
 	t.Run("not what was counted before the first look", func(t *testing.T) {
 		s := newSite(t, grantedBoth)
 		service := s.make()
-		service.ReportIssue(diskFull)
+		service.ReportFault(diskFull)
 		if err := service.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		send(t, service)
-		if got := s.lastHealth().Groups; len(got) != 1 {
+		if got := s.lastHealth().Faults; len(got) != 1 {
 			t.Errorf("got %v", got)
 		}
 	})
 }
 
-// TestReportingIssuesConcurrently is for the race detector.
-func TestReportingIssuesConcurrently(t *testing.T) {
+// TestReportingFaultsConcurrently is for the race detector.
+func TestReportingFaultsConcurrently(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start(withContext("op"))
-	log := slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{Source: "log", Component: "main"}))
+	log := slog.New(rollcall.FaultHandler(service, nil, rollcall.FaultHandlerOptions{Source: "log", Component: "main"}))
 	const goroutines, rounds = 8, 200
 	var wg sync.WaitGroup
 	for i := range goroutines {
 		wg.Go(func() {
 			for range rounds {
-				service.ReportIssue(rollcall.Issue{Source: "test", Component: "disk", Reason: "full", Context: map[string]string{"op": fmt.Sprintf("op%d", i)}})
+				service.ReportFault(rollcall.Fault{Source: "test", Component: "disk", Reason: "full", Context: map[string]string{"op": fmt.Sprintf("op%d", i)}})
 				log.Warn("something", "n", i)
 			}
 		})
@@ -303,23 +303,23 @@ func TestReportingIssuesConcurrently(t *testing.T) {
 	}
 }
 
-// TestReportIssueAllocates nothing for what is counted already.
-func TestReportIssueAllocates(t *testing.T) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", IssueContext: []string{"op"}})
+// TestReportFaultAllocates nothing for what is counted already.
+func TestReportFaultAllocates(t *testing.T) {
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", FaultContext: []string{"op"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	with := diskFull
 	with.Context = map[string]string{"op": "write", "other": "not declared"}
-	log := slog.New(rollcall.IssueHandler(service, nil, rollcall.IssueHandlerOptions{
+	log := slog.New(rollcall.FaultHandler(service, nil, rollcall.FaultHandlerOptions{
 		Source: "log", Component: "main", ComponentKey: "component", Reasons: map[string]string{"Disk is full": "disk-full"},
 	}))
 	for name, do := range map[string]func(){
-		"ReportIssue":              func() { service.ReportIssue(diskFull) },
-		"ReportIssue with context": func() { service.ReportIssue(with) },
-		"not valid":                func() { service.ReportIssue(rollcall.Issue{}) },
-		"nil service":              func() { (*rollcall.Service)(nil).ReportIssue(diskFull) },
-		"IssueHandler": func() {
+		"ReportFault":              func() { service.ReportFault(diskFull) },
+		"ReportFault with context": func() { service.ReportFault(with) },
+		"not valid":                func() { service.ReportFault(rollcall.Fault{}) },
+		"nil service":              func() { (*rollcall.Service)(nil).ReportFault(diskFull) },
+		"FaultHandler": func() {
 			log.LogAttrs(context.Background(), slog.LevelWarn, "Disk is full", slog.String("component", "disk"))
 		},
 	} {
@@ -330,9 +330,9 @@ func TestReportIssueAllocates(t *testing.T) {
 	}
 }
 
-// TestIssueHandler: which records become which issues. The text of a record never does.
-func TestIssueHandler(t *testing.T) {
-	options := rollcall.IssueHandlerOptions{
+// TestFaultHandler: which records become which faults. The text of a record never does.
+func TestFaultHandler(t *testing.T) {
+	options := rollcall.FaultHandlerOptions{
 		Source: "log", Component: "main", ComponentKey: "component",
 		Reasons: map[string]string{"Disk is full": "disk-full", "Odd": "not a code"},
 	}
@@ -376,7 +376,7 @@ func TestIssueHandler(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			service := newSite(t, grantedBoth).start()
-			tt.log(slog.New(rollcall.IssueHandler(service, slog.DiscardHandler, options)))
+			tt.log(slog.New(rollcall.FaultHandler(service, slog.DiscardHandler, options)))
 			wantGroups(t, service, tt.want...)
 		})
 	}
@@ -390,12 +390,12 @@ type panicking struct{}
 
 func (panicking) LogValue() slog.Value { panic("host") }
 
-// TestIssueHandlerHandsOn: what the handler beneath gets is what it would get without, level included, and its errors
+// TestFaultHandlerHandsOn: what the handler beneath gets is what it would get without, level included, and its errors
 // come back.
-func TestIssueHandlerHandsOn(t *testing.T) {
+func TestFaultHandlerHandsOn(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
-	options := rollcall.IssueHandlerOptions{Source: "log", Component: "main"}
+	options := rollcall.FaultHandlerOptions{Source: "log", Component: "main"}
 	do := func(next slog.Handler) {
 		l := slog.New(next)
 		for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
@@ -407,7 +407,7 @@ func TestIssueHandlerHandsOn(t *testing.T) {
 		plain := func(out *bytes.Buffer) slog.Handler {
 			return slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: noTime})
 		}
-		do(rollcall.IssueHandler(service, plain(&with), options))
+		do(rollcall.FaultHandler(service, plain(&with), options))
 		do(plain(&without))
 		if with.String() != without.String() {
 			t.Errorf("level %v: got\n%s\nwant\n%s", level, &with, &without)
@@ -415,19 +415,19 @@ func TestIssueHandlerHandsOn(t *testing.T) {
 	}
 	wantGroups(t, service, "log/main/unlisted//error 4 map[]", "log/main/unlisted//warning 4 map[]")
 
-	h := rollcall.IssueHandler(service, slog.NewTextHandler(new(bytes.Buffer), nil), options)
+	h := rollcall.FaultHandler(service, slog.NewTextHandler(new(bytes.Buffer), nil), options)
 	if !h.Enabled(t.Context(), slog.LevelInfo) || h.Enabled(t.Context(), slog.LevelDebug) {
 		t.Error("below a warning, the level is that of the handler beneath")
 	}
 	failure := errors.New("disk full")
-	if err := rollcall.IssueHandler(service, failing{failure}, options).Handle(t.Context(), slog.Record{Level: slog.LevelError}); !errors.Is(err, failure) {
+	if err := rollcall.FaultHandler(service, failing{failure}, options).Handle(t.Context(), slog.Record{Level: slog.LevelError}); !errors.Is(err, failure) {
 		t.Errorf("got %v, want %v", err, failure)
 	}
 	next := slog.NewTextHandler(new(bytes.Buffer), nil)
-	if got := rollcall.IssueHandler(nil, next, options); got != slog.Handler(next) {
+	if got := rollcall.FaultHandler(nil, next, options); got != slog.Handler(next) {
 		t.Error("with no service, it is not the handler beneath")
 	}
-	slog.New(rollcall.IssueHandler(nil, nil, options)).Error("goes nowhere")
+	slog.New(rollcall.FaultHandler(nil, nil, options)).Error("goes nowhere")
 }
 
 func noTime(_ []string, a slog.Attr) slog.Attr {
@@ -445,8 +445,8 @@ func (f failing) Handle(context.Context, slog.Record) error { return f.err }
 func (f failing) WithAttrs([]slog.Attr) slog.Handler        { return f }
 func (f failing) WithGroup(string) slog.Handler             { return f }
 
-// TestIssueHandlerContract is package slog's own test of handlers.
-func TestIssueHandlerContract(t *testing.T) {
+// TestFaultHandlerContract is package slog's own test of handlers.
+func TestFaultHandlerContract(t *testing.T) {
 	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state"})
 	if err != nil {
 		t.Fatal(err)
@@ -454,7 +454,7 @@ func TestIssueHandlerContract(t *testing.T) {
 	var out bytes.Buffer
 	slogtest.Run(t, func(*testing.T) slog.Handler {
 		out.Reset()
-		return rollcall.IssueHandler(service, slog.NewJSONHandler(&out, nil), rollcall.IssueHandlerOptions{
+		return rollcall.FaultHandler(service, slog.NewJSONHandler(&out, nil), rollcall.FaultHandlerOptions{
 			Source: "log", Component: "main", ComponentKey: "a",
 		})
 	}, func(t *testing.T) map[string]any {
@@ -462,15 +462,15 @@ func TestIssueHandlerContract(t *testing.T) {
 	})
 }
 
-// TestIssueHandlerOfOwnLogger: the service's own warnings can be issues too.
-func TestIssueHandlerOfOwnLogger(t *testing.T) {
+// TestFaultHandlerOfOwnLogger: the service's own warnings can be faults too.
+func TestFaultHandlerOfOwnLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Chmod(configPath, 0o444)
 		var service *rollcall.Service
 		handler := &lateHandler{}
 		service = r.make(func(c *rollcall.Config) { c.Logger = slog.New(handler) })
-		handler.Handler = rollcall.IssueHandler(service, r.log, rollcall.IssueHandlerOptions{Source: "log", Component: "rollcall"})
+		handler.Handler = rollcall.FaultHandler(service, r.log, rollcall.FaultHandlerOptions{Source: "log", Component: "rollcall"})
 		if err := service.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -11,9 +11,9 @@ import (
 // unlistedReason is the reason of a log record whose message has no code.
 const unlistedReason = "unlisted"
 
-// IssueHandlerOptions say how log records become issues.
-type IssueHandlerOptions struct {
-	// Source and Component are the codes of the issues. Required: without valid ones nothing is counted.
+// FaultHandlerOptions say how log records become faults.
+type FaultHandlerOptions struct {
+	// Source and Component are the codes of the faults. Required: without valid ones nothing is counted.
 	Source, Component string
 	// Reasons gives the code for a message, which is never sent itself. A message without a valid one is counted as
 	// "unlisted".
@@ -22,9 +22,9 @@ type IssueHandlerOptions struct {
 	ComponentKey string
 }
 
-// IssueHandler gives a slog.Handler that counts warnings and errors as issues of the service, and hands every record on
-// to next; nil discards them. It is as cheap as [Service.ReportIssue], and gives next itself with a nil service.
-func IssueHandler(service *Service, next slog.Handler, opts IssueHandlerOptions) slog.Handler {
+// FaultHandler gives a slog.Handler that counts warnings and errors as faults of the service, and hands every record on
+// to next; nil discards them. It is as cheap as [Service.ReportFault], and gives next itself with a nil service.
+func FaultHandler(service *Service, next slog.Handler, opts FaultHandlerOptions) slog.Handler {
 	if next == nil {
 		next = slog.DiscardHandler
 	}
@@ -33,23 +33,23 @@ func IssueHandler(service *Service, next slog.Handler, opts IssueHandlerOptions)
 	}
 	opts.Reasons = maps.Clone(opts.Reasons)
 	maps.DeleteFunc(opts.Reasons, func(_, reason string) bool { return !report.ValidCode(reason) })
-	return &issueHandler{service: service, next: next, opts: &opts, component: opts.Component}
+	return &faultHandler{service: service, next: next, opts: &opts, component: opts.Component}
 }
 
-type issueHandler struct {
+type faultHandler struct {
 	service   *Service
 	next      slog.Handler
-	opts      *IssueHandlerOptions
+	opts      *FaultHandlerOptions
 	component string
 	grouped   bool // in a group, where an attribute of that name means something else
 }
 
 // Enabled is true for warnings and errors also when next would not log them: they are counted all the same.
-func (h *issueHandler) Enabled(ctx context.Context, level slog.Level) bool {
+func (h *faultHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn || h.next.Enabled(ctx, level)
 }
 
-func (h *issueHandler) Handle(ctx context.Context, record slog.Record) error {
+func (h *faultHandler) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level >= slog.LevelWarn {
 		h.count(record)
 	}
@@ -59,24 +59,24 @@ func (h *issueHandler) Handle(ctx context.Context, record slog.Record) error {
 	return h.next.Handle(ctx, record)
 }
 
-func (h *issueHandler) count(record slog.Record) {
-	issue := Issue{Source: h.opts.Source, Component: h.component, Reason: unlistedReason, Severity: report.SeverityWarning}
+func (h *faultHandler) count(record slog.Record) {
+	fault := Fault{Source: h.opts.Source, Component: h.component, Reason: unlistedReason, Severity: report.SeverityWarning}
 	if reason, ok := h.opts.Reasons[record.Message]; ok {
-		issue.Reason = reason
+		fault.Reason = reason
 	}
 	if record.Level >= slog.LevelError {
-		issue.Severity = report.SeverityError
+		fault.Severity = report.SeverityError
 	}
 	if h.opts.ComponentKey != "" && !h.grouped {
 		record.Attrs(func(a slog.Attr) bool {
-			issue.Component = h.componentOf(a, issue.Component)
+			fault.Component = h.componentOf(a, fault.Component)
 			return true
 		})
 	}
-	h.service.ReportIssue(issue)
+	h.service.ReportFault(fault)
 }
 
-func (h *issueHandler) componentOf(a slog.Attr, otherwise string) string {
+func (h *faultHandler) componentOf(a slog.Attr, otherwise string) string {
 	switch {
 	case a.Key == h.opts.ComponentKey:
 		if v := a.Value.Resolve(); v.Kind() == slog.KindString && report.ValidCode(v.String()) {
@@ -90,7 +90,7 @@ func (h *issueHandler) componentOf(a slog.Attr, otherwise string) string {
 	return otherwise
 }
 
-func (h *issueHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h *faultHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	derived := *h
 	derived.next = h.next.WithAttrs(attrs)
 	if h.opts.ComponentKey != "" && !h.grouped {
@@ -101,7 +101,7 @@ func (h *issueHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &derived
 }
 
-func (h *issueHandler) WithGroup(name string) slog.Handler {
+func (h *faultHandler) WithGroup(name string) slog.Handler {
 	derived := *h
 	derived.next = h.next.WithGroup(name)
 	derived.grouped = h.grouped || name != ""

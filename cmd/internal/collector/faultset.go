@@ -2,22 +2,22 @@ package collector
 
 import "github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 
-// An issueSet is the issues of an app.
-type issueSet struct {
-	byID map[string]*issue
+// A faultSet is the faults of an app.
+type faultSet struct {
+	byID map[string]*fault
 }
 
-// An issue is one fault, known by the codes of its group.
-type issue struct {
-	issueRecord
+// A fault is one fault, known by the codes of its group.
+type fault struct {
+	faultRecord
 	// days are the installations that reported it, by day: today and the longestWindow days before.
 	days map[Day]*bits.Set
 	// counts are how often it happened, by the day of the report, for the same days.
 	counts map[Day]uint64
 }
 
-// An issueRecord is what is kept of an issue.
-type issueRecord struct {
+// A faultRecord is what is kept of a fault.
+type faultRecord struct {
 	ID        string `json:"id"`
 	Source    string `json:"source"`
 	Component string `json:"component"`
@@ -28,13 +28,13 @@ type issueRecord struct {
 	LastSeen  Day    `json:"last_seen"`
 	// OldestVersion is the oldest version that reported it.
 	OldestVersion string      `json:"oldest_version,omitempty"`
-	Status        IssueStatus `json:"status,omitempty"`
+	Status        FaultStatus `json:"status,omitempty"`
 	FixedIn       string      `json:"fixed_in,omitempty"`
 	Note          string      `json:"note,omitempty"`
 }
 
-// An issueDay is what is kept of an issue's day for good.
-type issueDay struct {
+// A faultDay is what is kept of a fault's day for good.
+type faultDay struct {
 	Occurrences uint64 `json:"occurrences"`
 	// Affected is by window, in the order of windowDays.
 	Affected [4]uint64 `json:"affected"`
@@ -42,22 +42,22 @@ type issueDay struct {
 	Versions map[string]uint64 `json:"versions,omitempty"`
 }
 
-// put gives the issue of that ID, a new one if need be.
-func (s *issueSet) put(id string) *issue {
+// put gives the fault of that ID, a new one if need be.
+func (s *faultSet) put(id string) *fault {
 	if s.byID == nil {
-		s.byID = make(map[string]*issue)
+		s.byID = make(map[string]*fault)
 	}
 	is := s.byID[id]
 	if is == nil {
-		is = &issue{issueRecord: issueRecord{ID: id}, days: make(map[Day]*bits.Set), counts: make(map[Day]uint64)}
+		is = &fault{faultRecord: faultRecord{ID: id}, days: make(map[Day]*bits.Set), counts: make(map[Day]uint64)}
 		s.byID[id] = is
 	}
 	return is
 }
 
 // mark counts what an installation reported.
-func (s *issueSet) mark(day Day, m issueMark) {
-	is := s.put(m.issue)
+func (s *faultSet) mark(day Day, m faultMark) {
+	is := s.put(m.fault)
 	set := is.days[day]
 	if set == nil {
 		set = &bits.Set{}
