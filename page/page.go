@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/guard"
 )
 
 // The bounds of a request; see the package's comment.
@@ -62,10 +63,11 @@ func Handler(service *rollcall.Service, opts Options) http.Handler {
 		service:     service,
 		opts:        opts,
 		base:        strings.TrimSuffix(opts.BasePath, "/"),
-		hosts:       newHosts(opts),
+		hosts:       guard.Hosts{Any: opts.AnyHost},
 		crossOrigin: http.NewCrossOriginProtection(),
 		templates:   template.Must(parseTemplates()),
 	}
+	p.hosts.Add(opts.AllowHosts...)
 	p.resources = map[string]resource{
 		"/":               {get: p.servePage},
 		"/reset":          {get: p.serveConfirm(resetting), post: p.reset},
@@ -84,7 +86,7 @@ type operatorPage struct {
 	service     *rollcall.Service
 	opts        Options
 	base        string
-	hosts       hosts
+	hosts       guard.Hosts
 	crossOrigin *http.CrossOriginProtection
 	templates   *template.Template
 	resources   map[string]resource
@@ -110,7 +112,7 @@ func (r resource) allow() string {
 
 func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
-	if !p.hosts.allow(r.Host) {
+	if !p.hosts.Allow(r.Host) {
 		http.Error(w, "The Host header names another server. The names that are allowed besides localhost have to be configured.",
 			http.StatusMisdirectedRequest)
 		return

@@ -14,13 +14,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/loopback"
 )
 
 // Enabled tells whether this build can send at all.
@@ -104,7 +104,7 @@ func proxies(configured string) (func(*http.Request) (*url.URL, error), error) {
 		choose = http.ProxyURL(u)
 	}
 	return func(req *http.Request) (*url.URL, error) {
-		if isLoopback(req.URL.Hostname()) {
+		if loopback.IsHost(req.URL.Hostname()) {
 			return nil, nil
 		}
 		return choose(req)
@@ -146,17 +146,12 @@ func CheckEndpoint(endpoint string) error {
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(endpoint, "?#"):
 		return errors.New("not a URL of scheme, host and path")
-	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https" || u.Scheme == "http" && loopback.IsHost(u.Hostname()):
 		return nil
 	case u.Scheme == "http":
 		return errors.New("plain HTTP is only for a collector on this machine; use https")
 	}
 	return errors.New("not an https URL")
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // checkRedirect follows a redirect on the same host only, never down to plain HTTP, and never one that would turn the
