@@ -1,0 +1,130 @@
+// Package table writes tables of figures as CSV and JSON.
+package table
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// A Table has columns and rows. A cell is a string, a number, a boolean, or
+// anything that marshals to one of these or to null in JSON. A cell that is
+// nil, null, or not a number is unknown: empty in CSV, and null in JSON.
+type Table struct {
+	Columns []string
+	Rows    [][]any
+}
+
+// New returns a table without rows.
+func New(columns ...string) *Table { return &Table{Columns: columns} }
+
+// Add appends a row, which has a cell for each column.
+func (t *Table) Add(cells ...any) { t.Rows = append(t.Rows, cells) }
+
+// CSV returns the table with a row of column names, as of RFC 4180. Its texts
+// are safe to open in a spreadsheet; see [field].
+func (t *Table) CSV() []byte {
+	var b bytes.Buffer
+	write := func(n int, cell func(i int) string) {
+		for i := range n {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(cell(i))
+		}
+		b.WriteString("\r\n")
+	}
+	write(len(t.Columns), func(i int) string { return field(t.Columns[i]) })
+	for _, row := range t.Rows {
+		write(len(row), func(i int) string { return cell(row[i]) })
+	}
+	return b.Bytes()
+}
+
+// cell returns a cell as it stands in CSV.
+func cell(value any) string {
+	data := marshal(value)
+	var text string
+	switch {
+	case string(data) == "null":
+		return ""
+	case json.Unmarshal(data, &text) == nil:
+		return field(text)
+	}
+	if number, ok := value.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64) // JSON has exponents
+	}
+	return string(data)
+}
+
+// field returns a text as it stands in CSV. Spreadsheets run a text that
+// begins in certain ways as a formula, so such a text gets an apostrophe in
+// front. Some spreadsheets split at semicolons and tabs, so these are quoted
+// too. Control characters that quotes cannot hold are replaced.
+func field(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+		text = "'" + text
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	if strings.ContainsAny(text, "\",;\t\r\n") {
+		return `"` + strings.ReplaceAll(text, `"`, `""`) + `"`
+	}
+	return text
+}
+
+// marshal returns a cell in JSON.
+func marshal(value any) []byte {
+	if number, ok := value.(float64); ok && (math.IsNaN(number) || math.IsInf(number, 0)) {
+		value = nil
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		return []byte("null")
+	}
+	return data
+}
+
+// JSONLines returns one JSON object a line for each row.
+func (t *Table) JSONLines() []byte {
+	var b bytes.Buffer
+	for _, row := range t.Rows {
+		t.object(&b, row)
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+// MarshalJSON returns an array of one object for each row.
+func (t *Table) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('[')
+	for i, row := range t.Rows {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		t.object(&b, row)
+	}
+	b.WriteByte(']')
+	return b.Bytes(), nil
+}
+
+func (t *Table) object(b *bytes.Buffer, row []any) {
+	b.WriteByte('{')
+	for i, cell := range row {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(marshal(t.Columns[i]))
+		b.WriteByte(':')
+		b.Write(marshal(cell))
+	}
+	b.WriteByte('}')
+}

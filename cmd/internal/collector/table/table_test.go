@@ -1,0 +1,83 @@
+package table_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
+)
+
+// A masked figure marshals to a text, as some cells of pages do.
+type masked uint64
+
+func (masked) MarshalText() ([]byte, error) { return []byte("≥ 5"), nil }
+
+func figures() *table.Table {
+	day, _ := collector.ParseDay("2026-11-28")
+	seven := uint64(7)
+	t := table.New("day", "count", "share", "open", "note")
+	t.Add(day, collector.Figure(&seven), 0.25, true, "a \"b\", c")
+	t.Add(nil, collector.Figure(nil), math.NaN(), false, masked(5))
+	t.Add(day, -3, 1e-9, math.Inf(1), "<b>")
+	return t
+}
+
+func TestCSV(t *testing.T) {
+	want := "day,count,share,open,note\r\n" +
+		"2026-11-28,7,0.25,true,\"a \"\"b\"\", c\"\r\n" +
+		",,,false,≥ 5\r\n" +
+		"2026-11-28,-3,0.000000001,,<b>\r\n"
+	if got := string(figures().CSV()); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if got, want := string(table.New("a", "=b").CSV()), "a,'=b\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// No spreadsheet takes a text for a formula, and any CSV reader reads it back.
+func TestTextsInCSV(t *testing.T) {
+	for text, want := range map[string]string{
+		"a": "a", "a=1": "a=1", "1.0": "1.0", "≥": "≥",
+		"=1": "'=1", "+1": "'+1", "-1": "'-1", "@a": "'@a", "\ta": "'\ta", "\na": "'\na", "=\"x\"": "'=\"x\"",
+		"a;=1": "a;=1", "a\tb": "a\tb", "a\nb": "a\nb", "a,b": "a,b", "\"": "\"",
+		"a\x00\x1b\u0085b": "a\uFFFD\uFFFD\uFFFDb",
+	} {
+		out := table.New("text")
+		out.Add(text)
+		line := string(out.CSV())
+		rows, err := csv.NewReader(strings.NewReader(line)).ReadAll()
+		if err != nil || len(rows) != 2 || rows[1][0] != want {
+			t.Errorf("%q: got %q, %v, want %q", text, rows, err, want)
+		}
+		if strings.ContainsAny(text, ",;\t\r\n\"") && !strings.HasSuffix(line, "\"\r\n") {
+			t.Errorf("%q is not quoted: %q", text, line)
+		}
+	}
+	out := table.New("text")
+	out.Add("\ra")
+	if got, want := string(out.CSV()), "text\r\n\"'\ra\"\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	want := `{"day":"2026-11-28","count":7,"share":0.25,"open":true,"note":"a \"b\", c"}` + "\n" +
+		`{"day":null,"count":null,"share":null,"open":false,"note":"≥ 5"}` + "\n" +
+		`{"day":"2026-11-28","count":-3,"share":1e-9,"open":null,"note":"\u003cb\u003e"}` + "\n"
+	if got := string(figures().JSONLines()); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	lines := strings.Split(strings.TrimSpace(want), "\n")
+	got, err := json.Marshal(figures())
+	if want := "[" + strings.Join(lines, ",") + "]"; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	if got, err := json.Marshal(table.New("a")); err != nil || string(got) != "[]" {
+		t.Errorf("got %s, %v for no rows, want []", got, err)
+	}
+}
