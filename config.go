@@ -17,14 +17,16 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The defaults of [Config].
 const (
-	DefaultConfigKey  = installid.DefaultKey
+	DefaultConfigKey  = idstore.DefaultKey
 	DefaultEnabledKey = "telemetry.enabled"
 	DefaultIDVariable = "ROLLCALL_INSTALLATION_ID"
 )
@@ -141,7 +143,7 @@ func newService(config Config) (*Service, error) {
 	if err := s.setUpReporting(); err != nil {
 		return nil, err
 	}
-	options := installid.Options{
+	options := keeper.Options{
 		Attempts:       config.Attempts,
 		AttemptTimeout: config.AttemptTimeout,
 		StartTimeout:   config.StartTimeout,
@@ -154,7 +156,7 @@ func newService(config Config) (*Service, error) {
 	if config.AfterConsent {
 		options.MayCreate = s.mayCreate
 	}
-	if s.keeper, err = installid.NewKeeper(store, options); err != nil {
+	if s.keeper, err = keeper.New(store, options); err != nil {
 		return nil, err
 	}
 	s.sender = s.newSender()
@@ -191,7 +193,7 @@ func (s *Service) setUpReporting() (err error) {
 		return fmt.Errorf("EnabledKey: %w", err)
 	}
 	s.keys = newConsentKeys(enabled)
-	_, fixed := s.store.(*installid.FixedStore)
+	_, fixed := s.store.(*idstore.Fixed)
 	s.storeReadsConsent = c.ConfigPath != "" && !fixed
 	s.client = sync.OnceValue(thisClient)
 	s.notReal, _ = notReal(c.Version, os.Getenv)
@@ -202,8 +204,8 @@ func (s *Service) setUpReporting() (err error) {
 }
 
 // records gives what is kept besides the ID, which is so also when the ID is given by the environment.
-func (c Config) records(store installid.Store) (installid.Records, error) {
-	if records, ok := store.(installid.Records); ok {
+func (c Config) records(store keeper.Store) (idstore.Records, error) {
+	if records, ok := store.(idstore.Records); ok {
 		return records, nil
 	}
 	location, err := c.location()
@@ -231,7 +233,7 @@ func (c Config) withDefaults() Config {
 }
 
 // store gives the place for the ID: the environment, or else the one that the config names.
-func (c Config) store() (installid.Store, error) {
+func (c Config) store() (keeper.Store, error) {
 	location, err := c.location()
 	if err != nil {
 		return nil, err
@@ -244,11 +246,11 @@ func (c Config) store() (installid.Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("IDVariable: environment variable %s: %w", c.IDVariable, err)
 		}
-		return installid.NewFixedStore(id, "environment variable "+c.IDVariable)
+		return idstore.NewFixed(id, "environment variable "+c.IDVariable)
 	}
 	switch {
 	case c.Load != nil:
-		return installid.NewFuncStore(c.Load, c.Save)
+		return idstore.NewFuncs(c.Load, c.Save)
 	case c.Isolate:
 		store, err := isolate.NewStore(location)
 		if err != nil {
@@ -261,8 +263,8 @@ func (c Config) store() (installid.Store, error) {
 }
 
 // location checks the fields that say where the ID is kept. It is empty with Load and Save.
-func (c Config) location() (installid.Location, error) {
-	l := installid.Location{PolicyPath: c.PolicyPath}
+func (c Config) location() (idstore.Location, error) {
+	l := idstore.Location{PolicyPath: c.PolicyPath}
 	functions := c.Load != nil || c.Save != nil
 	switch {
 	case c.ConfigPath != "" && c.Consent != nil:
@@ -303,7 +305,7 @@ func (c Config) location() (installid.Location, error) {
 	return l, nil
 }
 
-func (c Config) configLocation(l installid.Location) (_ installid.Location, err error) {
+func (c Config) configLocation(l idstore.Location) (_ idstore.Location, err error) {
 	if l.ConfigPath, err = filepath.Abs(c.ConfigPath); err != nil {
 		return l, fmt.Errorf("ConfigPath: %w", err)
 	}
@@ -335,7 +337,7 @@ func parseKey(dotted string) (configfile.Key, error) {
 
 // OpenStore gives the store of the ID that a [Service] with this config would use, for tools that look at it or reset
 // it. It does not touch the disk.
-func (c Config) OpenStore() (installid.Store, error) {
+func (c Config) OpenStore() (keeper.Store, error) {
 	store, err := c.withDefaults().store()
 	if err != nil {
 		return nil, fmt.Errorf("rollcall: Config.%w", err)

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -144,13 +144,19 @@ func (s *Service) decide(ctx context.Context, thoroughly bool) Decisions {
 
 // read reads the config and then the policy, which goes before it, but is left alone while a hung disk is waited for.
 func (s *Service) read(ctx context.Context, thoroughly bool) (r reading) {
+	var policyKeys []configfile.Key
+	if thoroughly {
+		policyKeys = s.keys.policyKeys()
+	}
 	if s.config.Consent != nil {
 		r.values, r.err = s.askHost(ctx)
 	} else {
-		r.values, r.err = s.records.ReadValues(ctx, s.keys.all())
+		d := s.records.ReadDecisions(ctx, s.keys.all(), policyKeys)
+		r = reading{d.Policy, d.PolicyErr, d.Config, d.ConfigErr}
 	}
-	if ctx.Err() == nil && (thoroughly || isTrue(at(r.values, 0))) {
-		r.policy, r.policyErr = s.records.ReadPolicy(ctx, s.keys.policyKeys())
+	if r.policy == nil && r.policyErr == nil && ctx.Err() == nil && (thoroughly || isTrue(at(r.values, 0))) {
+		d := s.records.ReadDecisions(ctx, nil, s.keys.policyKeys())
+		r.policy, r.policyErr = d.Policy, d.PolicyErr
 	}
 	return r
 }
@@ -206,7 +212,7 @@ func at(values []configfile.Value, i int) configfile.Value {
 }
 
 // known is what was decided as far as that is known without a look at the disk.
-func (s *Service) known(st installid.Status) Decisions {
+func (s *Service) known(st keeper.Status) Decisions {
 	var r reading
 	if last := s.lastRead.Load(); last != nil {
 		r = *last
@@ -223,7 +229,7 @@ func (s *Service) known(st installid.Status) Decisions {
 }
 
 // settledDecision is the decision at the end of a start. It is read if the store did not, or saw a grant.
-func (s *Service) settledDecision(ctx context.Context, st installid.Status) Decision {
+func (s *Service) settledDecision(ctx context.Context, st keeper.Status) Decision {
 	switch {
 	case s.storeReadsConsent && (st.Unread || !isTrue(st.Enabled)):
 		return s.known(st).Telemetry
@@ -236,7 +242,7 @@ func (s *Service) settledDecision(ctx context.Context, st installid.Status) Deci
 
 // mayCreate tells whether consent allows to make an ID, from the config's key as it was just read.
 func (s *Service) mayCreate(ctx context.Context, enabled configfile.Value) bool {
-	return s.settledDecision(ctx, installid.Status{Enabled: enabled}).State == Granted
+	return s.settledDecision(ctx, keeper.Status{Enabled: enabled}).State == Granted
 }
 
 // weigh gives the decisions: the first of policy, environment and config that says something.

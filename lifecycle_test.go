@@ -17,6 +17,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -96,7 +97,7 @@ func TestBeforeStart(t *testing.T) {
 			t.Errorf("got %+v", st)
 		}
 		r.stop(service)
-		if err := service.Start(t.Context()); !errors.Is(err, installid.ErrStopped) {
+		if err := service.Start(t.Context()); !errors.Is(err, keeper.ErrStopped) {
 			t.Errorf("Start after Stop: got error %v", err)
 		}
 		if ops := r.fs.Log(); len(ops) > 0 || !service.ID().IsZero() {
@@ -109,7 +110,7 @@ func TestStartTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		service := r.start()
-		if err := service.Start(t.Context()); !errors.Is(err, installid.ErrStarted) {
+		if err := service.Start(t.Context()); !errors.Is(err, keeper.ErrStarted) {
 			t.Errorf("second Start: got error %v", err)
 		}
 		r.stop(service)
@@ -186,7 +187,7 @@ func TestRun(t *testing.T) {
 		go func() { ran <- service.Run(ctx) }()
 		time.Sleep(time.Hour)
 		r.wantPersisted(service, service.ID().String())
-		if err := service.Run(ctx); !errors.Is(err, installid.ErrStarted) {
+		if err := service.Run(ctx); !errors.Is(err, keeper.ErrStarted) {
 			t.Errorf("second Run: got error %v", err)
 		}
 		begin := time.Now()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -68,10 +69,10 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 // previewStatus is the state of the ID: of the running service, or what is stored.
 func (s *Service) previewStatus(ctx context.Context) (installid.Status, error) {
 	if st := s.keeper.Status(); !st.ID.IsZero() {
-		return st, nil
+		return st.Status, nil
 	}
 	rec, err := s.store.Load(ctx)
-	if err != nil && !errors.Is(err, installid.ErrNotFound) && !errors.Is(err, configfile.ErrEmpty) {
+	if err != nil && !errors.Is(err, keeper.ErrNotFound) && !errors.Is(err, configfile.ErrEmpty) {
 		return installid.Status{}, err
 	}
 	return installid.Status{ID: rec.ID, Persisted: !rec.ID.IsZero()}, nil

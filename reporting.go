@@ -100,7 +100,7 @@ func (s *Service) heartbeatBody(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s", ErrWithheld, reason) // since it was asked for the last time
 	}
 	s.healthUnderWay.Store(false)
-	h := s.heartbeat(ctx, d, s.keeper.Status())
+	h := s.heartbeat(ctx, d, s.keeper.Status().Status)
 	return h.Marshal()
 }
 
@@ -155,7 +155,7 @@ func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 	if d.Health.State != Granted {
 		return nil, sent
 	}
-	h := s.health(d, s.keeper.Status())
+	h := s.health(d, s.keeper.Status().Status)
 	if len(h.Faults) == 0 {
 		return nil, sent
 	}
@@ -275,10 +275,11 @@ type consentWrite struct {
 // coverage gives what has to be written for a grant to cover all that is declared now. A grant that does not say covers
 // the first version, so that as a rule nothing has to be.
 func (s *Service) coverage(ctx context.Context) (writes []consentWrite, err error) {
-	values, err := s.records.ReadValues(ctx, s.keys.all())
-	if err != nil {
-		return nil, err
+	d := s.records.ReadDecisions(ctx, s.keys.all(), nil)
+	if d.ConfigErr != nil {
+		return nil, d.ConfigErr
 	}
+	values := d.Config
 	if version(values[2], report.SchemaVersion) != report.SchemaVersion {
 		writes = append(writes, consentWrite{s.keys.schema, fmt.Sprint(report.SchemaVersion)})
 	}

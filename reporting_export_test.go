@@ -21,5 +21,5 @@ func ReportFaultAt(s *Service, fault Fault, now time.Time) { s.faults.add(fault,
 
 // BuildHeartbeat makes a heartbeat for decisions that are known.
 func BuildHeartbeat(ctx context.Context, s *Service, d Decisions) report.Heartbeat {
-	return s.heartbeat(ctx, d, s.keeper.Status())
+	return s.heartbeat(ctx, d, s.keeper.Status().Status)
 }

@@ -31,6 +31,8 @@ import (
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/platform"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
@@ -51,9 +53,9 @@ const (
 type Service struct {
 	config  Config
 	log     *slog.Logger
-	store   installid.Store
-	keeper  *installid.Keeper
-	records installid.Records
+	store   keeper.Store
+	keeper  *keeper.Keeper
+	records idstore.Records
 	keys    consentKeys
 	facts   *facts
 	faults  *faults
@@ -158,8 +160,8 @@ func (s *Service) Status() Status {
 	if s == nil {
 		return Status{Consent: Unset, ConsentSource: noService, Reporting: ReportingStatus{Withheld: noService}}
 	}
-	st := Status{Status: s.keeper.Status()}
-	known := s.known(st.Status)
+	kept := s.keeper.Status()
+	st, known := Status{Status: kept.Status, ConfigGrants: isTrue(kept.Enabled)}, s.known(kept)
 	st.Consent, st.ConsentSource = known.Telemetry.State, known.Telemetry.Source
 	st.Reporting = s.reportingStatus(known, st.Status)
 	return st
@@ -184,12 +186,15 @@ type Status struct {
 	// Consent is what the operator decided, and ConsentSource what decided it.
 	Consent       Consent `json:"consent"`
 	ConsentSource string  `json:"consent_source"`
+	// ConfigGrants reports whether the config itself grants telemetry,
+	// whatever takes precedence over it.
+	ConfigGrants bool `json:"-"`
 	// Reporting tells what is sent and how that goes.
 	Reporting ReportingStatus `json:"reporting"`
 }
 
 // onSettled is the end of a start.
-func (s *Service) onSettled(ctx context.Context, st installid.Status) {
+func (s *Service) onSettled(ctx context.Context, st keeper.Status) {
 	granted := s.settledDecision(ctx, st).State == Granted
 	s.log.Info(msgStarted, keyEnabled, granted, keyHasPersistentID, st.Persisted)
 	if granted && s.sender != nil && (s.notReal == "" || s.config.ReportDevelopment) {

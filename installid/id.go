@@ -75,16 +75,6 @@ func (id ID) Short() string {
 	return id.text[:8] + "..."
 }
 
-// shortenIDs gives a text with every ID in it as Short has it.
-func shortenIDs(text string) string {
-	for i := 0; i+textLen <= len(text); i++ {
-		if id, err := Parse(text[i : i+textLen]); err == nil {
-			text = text[:i] + id.Short() + text[i+textLen:]
-		}
-	}
-	return text
-}
-
 // IsZero tells whether there is no ID.
 func (id ID) IsZero() bool { return id.text == "" }
 

@@ -36,10 +36,3 @@ const (
 
 // Results lists all results, for those who make a series of each.
 func Results() []Result { return []Result{ResultFound, ResultSaved, ResultTimeout, ResultFailed} }
-
-// nobody is the Observer of a keeper that has none.
-type nobody struct{}
-
-func (nobody) SaveAttempted(SaveAttempt) {}
-func (nobody) FellBack(string)           {}
-func (nobody) PersistedChanged(bool)     {}

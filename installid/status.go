@@ -1,10 +1,6 @@
 package installid
 
-import (
-	"time"
-
-	"github.com/rollcall-dev/rollcall/internal/configfile"
-)
+import "time"
 
 // Status is what a [Keeper] knows about the ID it keeps.
 type Status struct {
@@ -34,8 +30,6 @@ type Status struct {
 	StuckSince time.Time `json:"stuck_since,omitzero"`
 	// NextTry is when the keeper will look again; zero before the background work began and after Stop.
 	NextTry time.Time `json:"next_try,omitzero"`
-	// Enabled is the config's consent key as it was last read.
-	Enabled configfile.Value `json:"-"`
-	// Unread says that the last look could not read the config, so that Enabled says nothing.
+	// Unread reports that the storage could not be read at the last attempt.
 	Unread bool `json:"-"`
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -29,8 +28,9 @@ func working() state {
 	var s state
 	s.status.Status = installid.Status{
 		ID: id, Settled: true, Persisted: true, Place: "config /srv/app/config.json, key telemetry.installation_id",
-		Attempts: 1, NextTry: now.Add(time.Hour), Enabled: configfile.Value{Kind: configfile.Bool, Text: "true"},
+		Attempts: 1, NextTry: now.Add(time.Hour),
 	}
+	s.status.ConfigGrants = true
 	s.status.Consent, s.status.ConsentSource = rollcall.Granted, "config key telemetry.enabled"
 	r := &s.status.Reporting
 	r.Endpoint, r.Kept = "https://telemetry.example.org", true
@@ -76,7 +76,7 @@ var states = []struct {
 		without: []string{"Grant telemetry"}},
 	{name: "denied by a policy and in the config", change: func(s *state) {
 		denyBy("policy file /etc/rollcall/policy.json")(s)
-		s.status.Enabled = configfile.Value{}
+		s.status.ConfigGrants = false
 	}, want: []string{"policy file /etc/rollcall/policy.json", "cannot override"}, without: []string{"<form"}},
 	{name: "denied and not saved", change: denyBy("denied in this process; that could not be saved"),
 		want: []string{"that could not be saved", "Grant telemetry", "Deny telemetry"}},

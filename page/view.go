@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -110,7 +109,7 @@ func newView(host string, n *notice, st *rollcall.Status, g glance, now time.Tim
 		return v
 	}
 	v.Running = true
-	v.Telemetry = newConsentView(st.Consent, st.ConsentSource, isTrue(st.Enabled))
+	v.Telemetry = newConsentView(st.Consent, st.ConsentSource, st.ConfigGrants)
 	v.Health = newConsentView(st.Reporting.Health.State, st.Reporting.Health.Source, false)
 	v.ID = idView{
 		Text: st.ID.String(), Settled: st.Settled, Persisted: st.Persisted, Provisional: st.Provisional,
@@ -242,5 +241,3 @@ func newStorageView(st rollcall.Status, now time.Time) storageView {
 	v.NothingToTell = v.Error == "" && v.Stuck == "" && !v.TroubleReading
 	return v
 }
-
-func isTrue(v configfile.Value) bool { return v.Kind == configfile.Bool && v.Text == "true" }

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
-	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/metrics"
 	"github.com/rollcall-dev/rollcall/page"
 	"github.com/spf13/cobra"
@@ -77,13 +77,13 @@ type agentCommand struct {
 func (a *agentCommand) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	a.reporting.add(cmd)
-	addSetting(flags, countSetting(&a.attempts, installid.DefaultAttempts, installid.MaxAttempts), "attempts",
+	addSetting(flags, countSetting(&a.attempts, keeper.DefaultAttempts, keeper.MaxAttempts), "attempts",
 		"how often saving is tried before an ID in memory serves")
-	addSetting(flags, durationSetting(&a.attemptTimeout, installid.DefaultAttemptTimeout), "attempt-timeout",
+	addSetting(flags, durationSetting(&a.attemptTimeout, keeper.DefaultAttemptTimeout), "attempt-timeout",
 		"limit of one attempt")
-	addSetting(flags, durationSetting(&a.startTimeout, installid.DefaultStartTimeout), "start-timeout",
+	addSetting(flags, durationSetting(&a.startTimeout, keeper.DefaultStartTimeout), "start-timeout",
 		"limit of all attempts together")
-	addSetting(flags, durationSetting(&a.backoff, installid.DefaultBackoff), "backoff",
+	addSetting(flags, durationSetting(&a.backoff, keeper.DefaultBackoff), "backoff",
 		"wait after the first attempt; it doubles with each further one")
 	addSetting(flags, boolSetting(&a.lazy, false), "lazy",
 		"settle the ID in the background, which an agent does in any case; accepted for symmetry with the library")

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -49,7 +49,7 @@ func (f *forget) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	old, err := load(cmd.Context(), store, f.limit)
-	if errors.Is(err, installid.ErrNotFound) {
+	if errors.Is(err, keeper.ErrNotFound) {
 		return withHint(err, "there is nothing to forget")
 	}
 	if err != nil {

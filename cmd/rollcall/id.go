@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -46,7 +47,7 @@ type storedID struct {
 	Place string       `json:"place"`
 }
 
-func printID(cmd *cobra.Command, rec installid.Record, asJSON bool) error {
+func printID(cmd *cobra.Command, rec keeper.Record, asJSON bool) error {
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), storedID{rec.ID, rec.Place})
 	}

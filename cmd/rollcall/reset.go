@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -57,7 +58,7 @@ func (r *reset) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	old, err := load(cmd.Context(), store, r.limit)
-	if err != nil && !errors.Is(err, installid.ErrNotFound) {
+	if err != nil && !errors.Is(err, keeper.ErrNotFound) {
 		return err
 	}
 	if !r.yes {
@@ -81,7 +82,7 @@ func (r *reset) run(cmd *cobra.Command, _ []string) error {
 	return r.print(cmd, old, rec)
 }
 
-func (r *reset) print(cmd *cobra.Command, old, rec installid.Record) error {
+func (r *reset) print(cmd *cobra.Command, old, rec keeper.Record) error {
 	if r.asJSON {
 		return printJSON(cmd.OutOrStdout(), resetOutput{old.ID.Short(), rec.ID, rec.Place})
 	}

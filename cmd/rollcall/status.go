@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -90,7 +91,7 @@ func (s *status) run(cmd *cobra.Command, _ []string) error {
 		return s.printRunning(cmd.OutOrStdout(), runningStatus{reply, address})
 	}
 	rec, err := load(cmd.Context(), store, s.limit)
-	if err != nil && !errors.Is(err, installid.ErrNotFound) {
+	if err != nil && !errors.Is(err, keeper.ErrNotFound) {
 		return err
 	}
 	return s.printStored(cmd.OutOrStdout(), storedStatus{

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -71,7 +71,7 @@ func (s *storage) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
 }
 
 // open gives the place where the ID is kept; it does not touch the disk.
-func (s *storage) open(cmd *cobra.Command) (installid.Store, error) {
+func (s *storage) open(cmd *cobra.Command) (keeper.Store, error) {
 	config, err := s.rollcallConfig(cmd)
 	if err != nil {
 		return nil, err
@@ -84,12 +84,12 @@ func (s *storage) open(cmd *cobra.Command) (installid.Store, error) {
 }
 
 // load reads the ID that is stored, and changes nothing.
-func load(ctx context.Context, store installid.Store, limit time.Duration) (installid.Record, error) {
+func load(ctx context.Context, store keeper.Store, limit time.Duration) (keeper.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	rec, err := store.Load(ctx)
 	switch {
-	case errors.Is(err, installid.ErrNotFound):
+	case errors.Is(err, keeper.ErrNotFound):
 		return rec, withHint(err, "the agent makes one when it starts: rollcall agent")
 	case err != nil:
 		return rec, withHint(fmt.Errorf("read installation ID: %w", err), "rollcall doctor looks for the cause")

@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 
-	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 )
 
 // Before lets do run in a child before each operation.
-func Before(do func(ctx context.Context, l installid.Location)) {
+func Before(do func(ctx context.Context, l idstore.Location)) {
 	for name, operation := range operations {
 		operations[name] = func(ctx context.Context, req request) (result, error) {
 			do(ctx, req.Location)

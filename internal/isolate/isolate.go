@@ -25,6 +25,8 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // childVariable tells a process that it is a child. Its value is the version of the protocol.
@@ -52,12 +54,12 @@ func RunChild() {
 }
 
 type request struct {
-	Op       string             `json:"op"`
-	Location installid.Location `json:"location"`
-	ID       installid.ID       `json:"id,omitzero"`
-	Keys     []configfile.Key   `json:"keys,omitempty"`
-	Literal  string             `json:"literal,omitempty"`
-	State    []byte             `json:"state,omitempty"`
+	Op       string           `json:"op"`
+	Location idstore.Location `json:"location"`
+	ID       installid.ID     `json:"id,omitzero"`
+	Keys     []configfile.Key `json:"keys,omitempty"`
+	Literal  string           `json:"literal,omitempty"`
+	State    []byte           `json:"state,omitempty"`
 }
 
 // An answer is a result and an error with what callers tell errors by.
@@ -72,7 +74,7 @@ type answer struct {
 
 // A result is what an operation gave; each gives one of these.
 type result struct {
-	Record   installid.Record     `json:"record,omitzero"`
+	Record   keeper.Record        `json:"record,omitzero"`
 	Values   []configfile.Value   `json:"values,omitempty"`
 	State    []byte               `json:"state,omitempty"`
 	Findings []configfile.Finding `json:"findings,omitempty"`
@@ -96,7 +98,7 @@ func serve(in io.Reader, out io.Writer) int {
 	if err != nil {
 		a.Error, a.Permanent = err.Error(), configfile.Permanent(err)
 		a.NotExist = errors.Is(err, fs.ErrNotExist)
-		a.NotFound, a.Empty = errors.Is(err, installid.ErrNotFound), errors.Is(err, configfile.ErrEmpty)
+		a.NotFound, a.Empty = errors.Is(err, keeper.ErrNotFound), errors.Is(err, configfile.ErrEmpty)
 	}
 	if json.NewEncoder(out).Encode(a) != nil {
 		return 1
@@ -116,19 +118,19 @@ func perform(ctx context.Context, req request) (r result, err error) {
 
 // A Store does what the store at a location does, in a child process for each operation.
 type Store struct {
-	location installid.Location
+	location idstore.Location
 	flight   flight.Flight
 	unsynced atomic.Bool // whether the last child that stored an ID did not get to the end
 }
 
 var (
-	_ installid.Store      = (*Store)(nil)
-	_ installid.Maintainer = (*Store)(nil)
-	_ installid.Records    = (*Store)(nil)
+	_ keeper.Store      = (*Store)(nil)
+	_ keeper.Maintainer = (*Store)(nil)
+	_ idstore.Records   = (*Store)(nil)
 )
 
 // NewStore gives the store of a location. It fails with ErrNoHook if RunChild has not been called.
-func NewStore(location installid.Location) (*Store, error) {
+func NewStore(location idstore.Location) (*Store, error) {
 	if !hooked.Load() {
 		return nil, ErrNoHook
 	}
@@ -248,7 +250,7 @@ func (e *remoteError) Error() string { return e.answer.Error }
 // Is tells the errors that a keeper branches on.
 func (e *remoteError) Is(target error) bool {
 	switch target {
-	case installid.ErrNotFound:
+	case keeper.ErrNotFound:
 		return e.answer.NotFound
 	case configfile.ErrEmpty:
 		return e.answer.Empty

@@ -22,7 +22,9 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 const (
@@ -74,7 +76,7 @@ const (
 	ended = "ended"
 )
 
-func misbehave(ctx context.Context, l installid.Location) {
+func misbehave(ctx context.Context, l idstore.Location) {
 	dir := filepath.Dir(l.ConfigPath)
 	file := func(name string) string { return filepath.Join(dir, name) }
 	has := func(name string) bool {
@@ -106,15 +108,15 @@ func misbehave(ctx context.Context, l installid.Location) {
 	}
 }
 
-func in(dir string) installid.Location {
-	return installid.Location{
+func in(dir string) idstore.Location {
+	return idstore.Location{
 		ConfigPath: filepath.Join(dir, "config.json"),
 		Key:        configfile.Key{"telemetry", "installation_id"},
 		EnabledKey: configfile.Key{"telemetry", "enabled"},
 	}
 }
 
-func newStore(t *testing.T, l installid.Location) *isolate.Store {
+func newStore(t *testing.T, l idstore.Location) *isolate.Store {
 	t.Helper()
 	store, err := isolate.NewStore(l)
 	if err != nil {
@@ -174,7 +176,7 @@ func judge(err error) (j judgement) {
 	return judgement{
 		Text:      err.Error(),
 		Permanent: configfile.Permanent(err),
-		NotFound:  errors.Is(err, installid.ErrNotFound),
+		NotFound:  errors.Is(err, keeper.ErrNotFound),
 		Empty:     errors.Is(err, configfile.ErrEmpty),
 		NotExist:  errors.Is(err, fs.ErrNotExist),
 		Timeout:   errors.Is(err, flight.ErrTimeout),
@@ -189,19 +191,19 @@ type outcome struct {
 
 type step struct {
 	Op     string
-	Record installid.Record
+	Record keeper.Record
 	Err    judgement
 }
 
 type fullStore interface {
-	installid.Store
-	installid.Maintainer
+	keeper.Store
+	keeper.Maintainer
 }
 
 // perform does every operation of a store, in an order in which each has something to do.
 func perform(t *testing.T, store fullStore, root string) (o outcome) {
 	ctx := t.Context()
-	do := func(op string, rec installid.Record, err error) { o.Steps = append(o.Steps, step{op, rec, judge(err)}) }
+	do := func(op string, rec keeper.Record, err error) { o.Steps = append(o.Steps, step{op, rec, judge(err)}) }
 	load := func() {
 		rec, err := store.Load(ctx)
 		do("load", rec, err)
@@ -212,7 +214,7 @@ func perform(t *testing.T, store fullStore, root string) (o outcome) {
 	load()
 	rec, err = store.Maintain(ctx, known)
 	do("maintain", rec, err)
-	do("recover", installid.Record{}, store.Recover(ctx))
+	do("recover", keeper.Record{}, store.Recover(ctx))
 	rec, err = store.Replace(ctx, other)
 	do("replace", rec, err)
 	load()
@@ -233,12 +235,12 @@ func perform(t *testing.T, store fullStore, root string) (o outcome) {
 
 // TestSameResults does the same in this process and in children: records, errors and files are the same.
 func TestSameResults(t *testing.T) {
-	config := func(content string, mode fs.FileMode) func(*testing.T, installid.Location) {
-		return func(t *testing.T, l installid.Location) { write(t, l.ConfigPath, content, mode) }
+	config := func(content string, mode fs.FileMode) func(*testing.T, idstore.Location) {
+		return func(t *testing.T, l idstore.Location) { write(t, l.ConfigPath, content, mode) }
 	}
 	tests := map[string]struct {
-		set  func(*testing.T, installid.Location)
-		with func(dir string, l *installid.Location)
+		set  func(*testing.T, idstore.Location)
+		with func(dir string, l *idstore.Location)
 	}{
 		"missing":       {},
 		"no ID":         {set: config(`{"a": 1, "telemetry": {"enabled": true}}`, 0o640)},
@@ -249,23 +251,23 @@ func TestSameResults(t *testing.T) {
 		"empty":         {set: config("", 0o644)},
 		"not an object": {set: config("[]", 0o644)},
 		"read-only":     {set: config("{}", 0o444)},
-		"a folder":      {set: func(t *testing.T, l installid.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
-		"damaged anchor": {set: func(t *testing.T, l installid.Location) {
+		"a folder":      {set: func(t *testing.T, l idstore.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
+		"damaged anchor": {set: func(t *testing.T, l idstore.Location) {
 			write(t, filepath.Join(filepath.Dir(l.ConfigPath), ".config.json.installation-id"), "oh", 0o644)
 		}},
 		"read-only, anchor apart": {
 			set:  config("{}", 0o444),
-			with: func(dir string, l *installid.Location) { l.AnchorDir = filepath.Join(dir, "state") },
+			with: func(dir string, l *idstore.Location) { l.AnchorDir = filepath.Join(dir, "state") },
 		},
-		"state file": {with: func(dir string, l *installid.Location) {
-			*l = installid.Location{StateFile: filepath.Join(dir, "state", "installation-id")}
+		"state file": {with: func(dir string, l *idstore.Location) {
+			*l = idstore.Location{StateFile: filepath.Join(dir, "state", "installation-id")}
 		}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting, for disks and for what may be a moment in a write
 			dir := filepath.Join(t.TempDir(), "x")
-			run := func(open func(installid.Location) fullStore) outcome {
+			run := func(open func(idstore.Location) fullStore) outcome {
 				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 					t.Fatal(err)
 				}
@@ -278,14 +280,14 @@ func TestSameResults(t *testing.T) {
 				}
 				return perform(t, open(l), dir)
 			}
-			want := run(func(l installid.Location) fullStore {
+			want := run(func(l idstore.Location) fullStore {
 				store, err := l.Open()
 				if err != nil {
 					t.Fatal(err)
 				}
 				return store.(fullStore)
 			})
-			got := run(func(l installid.Location) fullStore { return newStore(t, l) })
+			got := run(func(l idstore.Location) fullStore { return newStore(t, l) })
 			for i := range want.Steps {
 				if !reflect.DeepEqual(got.Steps[i], want.Steps[i]) {
 					t.Errorf("step %d: got\n%+v\nwant\n%+v", i, got.Steps[i], want.Steps[i])
@@ -308,7 +310,7 @@ func TestTimeout(t *testing.T) {
 		begin := time.Now()
 		_, err := store.Load(ctx)
 		cancel()
-		if !errors.Is(err, flight.ErrTimeout) || configfile.Permanent(err) || errors.Is(err, installid.ErrNotFound) {
+		if !errors.Is(err, flight.ErrTimeout) || configfile.Permanent(err) || errors.Is(err, keeper.ErrNotFound) {
 			t.Errorf("got error %v", err)
 		}
 		if d := time.Since(begin); d > patience {
@@ -325,7 +327,7 @@ func TestTimeout(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, hang)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Load(t.Context()); !errors.Is(err, installid.ErrNotFound) {
+	if _, err := store.Load(t.Context()); !errors.Is(err, keeper.ErrNotFound) {
 		t.Errorf("got error %v once nothing hangs", err)
 	}
 	if op, _ := store.Running(); op != "" {
@@ -392,7 +394,7 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("SECRET", "x")
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, report), "", 0o600)
-	if _, err := newStore(t, in(dir)).Load(t.Context()); !errors.Is(err, installid.ErrNotFound) {
+	if _, err := newStore(t, in(dir)).Load(t.Context()); !errors.Is(err, keeper.ErrNotFound) {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, report))
@@ -426,7 +428,7 @@ func TestNoHook(t *testing.T) {
 }
 
 func TestNewStoreRefuses(t *testing.T) {
-	for name, l := range map[string]installid.Location{
+	for name, l := range map[string]idstore.Location{
 		"relative":  {ConfigPath: "config.json"},
 		"two":       {ConfigPath: "/a", StateFile: "/b"},
 		"none":      {},
@@ -499,7 +501,8 @@ func TestRecords(t *testing.T) {
 	keys := []configfile.Key{in(dir).EnabledKey, {"none"}}
 	enabled := func() configfile.Value {
 		t.Helper()
-		values, err := store.ReadValues(ctx, keys)
+		d := store.ReadDecisions(ctx, keys, nil)
+		values, err := d.Config, d.ConfigErr
 		if err != nil || len(values) != 2 || values[1].Kind != configfile.Absent {
 			t.Fatalf("got %v, %v", values, err)
 		}
@@ -524,8 +527,8 @@ func TestRecords(t *testing.T) {
 	if got, err := store.LoadState(ctx); err != nil || string(got) != state {
 		t.Errorf("got state %q, %v", got, err)
 	}
-	if values, err := store.ReadPolicy(ctx, keys); err != nil || len(values) != 2 {
-		t.Errorf("got policy %v, %v", values, err)
+	if d := store.ReadDecisions(ctx, nil, keys); d.PolicyErr != nil || len(d.Policy) != 2 || d.Config != nil {
+		t.Errorf("got %+v of the policy", d)
 	}
 	if findings, err := store.Diagnose(ctx); err != nil || len(findings) == 0 {
 		t.Errorf("got findings %v, %v", findings, err)

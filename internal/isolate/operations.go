@@ -8,6 +8,8 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // The operations that a child can be asked for.
@@ -17,7 +19,7 @@ const (
 	opReplace    = "replace"
 	opMaintain   = "maintain"
 	opRecover    = "recover"
-	opReadValues = "read settings"
+	opReadConfig = "read settings"
 	opReadPolicy = "read policy"
 	opWriteValue = "write setting"
 	opLoadState  = "load state"
@@ -27,46 +29,48 @@ const (
 
 // operations are what a child does for each request.
 var operations = map[string]func(context.Context, request) (result, error){
-	opLoad: withStore(func(ctx context.Context, s installid.Store, _ request) (installid.Record, error) {
+	opLoad: withStore(func(ctx context.Context, s keeper.Store, _ request) (keeper.Record, error) {
 		return s.Load(ctx)
 	}),
-	opSave: withStore(func(ctx context.Context, s installid.Store, req request) (installid.Record, error) {
+	opSave: withStore(func(ctx context.Context, s keeper.Store, req request) (keeper.Record, error) {
 		return s.Save(ctx, req.ID)
 	}),
-	opReplace: withStore(func(ctx context.Context, s installid.Store, req request) (installid.Record, error) {
+	opReplace: withStore(func(ctx context.Context, s keeper.Store, req request) (keeper.Record, error) {
 		return s.Replace(ctx, req.ID)
 	}),
-	opMaintain: withStore(func(ctx context.Context, s installid.Store, req request) (installid.Record, error) {
-		if m, ok := s.(installid.Maintainer); ok {
+	opMaintain: withStore(func(ctx context.Context, s keeper.Store, req request) (keeper.Record, error) {
+		if m, ok := s.(keeper.Maintainer); ok {
 			return m.Maintain(ctx, req.ID)
 		}
-		return installid.Record{}, errors.ErrUnsupported
+		return keeper.Record{}, errors.ErrUnsupported
 	}),
-	opRecover: withStore(func(ctx context.Context, s installid.Store, _ request) (installid.Record, error) {
-		if m, ok := s.(installid.Maintainer); ok {
-			return installid.Record{}, m.Recover(ctx)
+	opRecover: withStore(func(ctx context.Context, s keeper.Store, _ request) (keeper.Record, error) {
+		if m, ok := s.(keeper.Maintainer); ok {
+			return keeper.Record{}, m.Recover(ctx)
 		}
-		return installid.Record{}, errors.ErrUnsupported
+		return keeper.Record{}, errors.ErrUnsupported
 	}),
-	opReadValues: withRecords(func(ctx context.Context, r installid.Records, req request, res *result) (err error) {
-		res.Values, err = r.ReadValues(ctx, req.Keys)
-		return err
+	opReadConfig: withRecords(func(ctx context.Context, r idstore.Records, req request, res *result) error {
+		d := r.ReadDecisions(ctx, req.Keys, nil)
+		res.Values = d.Config
+		return d.ConfigErr
 	}),
-	opReadPolicy: withRecords(func(ctx context.Context, r installid.Records, req request, res *result) (err error) {
-		res.Values, err = r.ReadPolicy(ctx, req.Keys)
-		return err
+	opReadPolicy: withRecords(func(ctx context.Context, r idstore.Records, req request, res *result) error {
+		d := r.ReadDecisions(ctx, nil, req.Keys)
+		res.Values = d.Policy
+		return d.PolicyErr
 	}),
-	opWriteValue: withRecords(func(ctx context.Context, r installid.Records, req request, _ *result) error {
+	opWriteValue: withRecords(func(ctx context.Context, r idstore.Records, req request, _ *result) error {
 		if len(req.Keys) != 1 {
 			return errors.New("not one key")
 		}
 		return r.WriteValue(ctx, req.Keys[0], req.Literal)
 	}),
-	opLoadState: withRecords(func(ctx context.Context, r installid.Records, _ request, res *result) (err error) {
+	opLoadState: withRecords(func(ctx context.Context, r idstore.Records, _ request, res *result) (err error) {
 		res.State, err = r.LoadState(ctx)
 		return err
 	}),
-	opSaveState: withRecords(func(ctx context.Context, r installid.Records, req request, _ *result) error {
+	opSaveState: withRecords(func(ctx context.Context, r idstore.Records, req request, _ *result) error {
 		return r.SaveState(ctx, req.State)
 	}),
 	opDiagnose: func(ctx context.Context, req request) (result, error) {
@@ -75,7 +79,7 @@ var operations = map[string]func(context.Context, request) (result, error){
 	},
 }
 
-func withStore(do func(context.Context, installid.Store, request) (installid.Record, error)) func(context.Context, request) (result, error) {
+func withStore(do func(context.Context, keeper.Store, request) (keeper.Record, error)) func(context.Context, request) (result, error) {
 	return func(ctx context.Context, req request) (result, error) {
 		store, err := req.Location.Open()
 		if err != nil {
@@ -87,7 +91,7 @@ func withStore(do func(context.Context, installid.Store, request) (installid.Rec
 	}
 }
 
-func withRecords(do func(context.Context, installid.Records, request, *result) error) func(context.Context, request) (result, error) {
+func withRecords(do func(context.Context, idstore.Records, request, *result) error) func(context.Context, request) (result, error) {
 	return func(ctx context.Context, req request) (r result, err error) {
 		records, err := req.Location.OpenRecords()
 		if err != nil {
@@ -110,51 +114,52 @@ func drain(of any) {
 	}
 }
 
-// Load is installid.Store's.
-func (s *Store) Load(ctx context.Context) (installid.Record, error) {
+// Load is keeper.Store's.
+func (s *Store) Load(ctx context.Context) (keeper.Record, error) {
 	r, err := s.do(ctx, request{Op: opLoad})
 	r.Record.Unsynced = s.unsynced.Load() && !r.Record.ID.IsZero()
 	return r.Record, err
 }
 
-// Save is installid.Store's.
-func (s *Store) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
+// Save is keeper.Store's.
+func (s *Store) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	return s.write(ctx, request{Op: opSave, ID: id})
 }
 
-// Replace is installid.Store's.
-func (s *Store) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
+// Replace is keeper.Store's.
+func (s *Store) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	return s.write(ctx, request{Op: opReplace, ID: id})
 }
 
-// Maintain is installid.Maintainer's.
-func (s *Store) Maintain(ctx context.Context, id installid.ID) (installid.Record, error) {
+// Maintain is keeper.Maintainer's.
+func (s *Store) Maintain(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	return s.write(ctx, request{Op: opMaintain, ID: id})
 }
 
 // write is for the operations that store an ID. The child that could not make one durable is gone, and with it what it
 // knew of that; the next one syncs what it finds, and has to go by what that says.
-func (s *Store) write(ctx context.Context, req request) (installid.Record, error) {
+func (s *Store) write(ctx context.Context, req request) (keeper.Record, error) {
 	r, err := s.do(ctx, req)
 	untouched := err == nil || configfile.Permanent(err) || errors.Is(err, configfile.ErrEmpty)
 	s.unsynced.Store(!untouched && r.Record.ID.IsZero())
 	return r.Record, err
 }
 
-// Recover is installid.Maintainer's.
+// Recover is keeper.Maintainer's.
 func (s *Store) Recover(ctx context.Context) error {
 	_, err := s.do(ctx, request{Op: opRecover})
 	return err
 }
 
-// ReadValues is installid.Records'.
-func (s *Store) ReadValues(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
-	return s.values(ctx, opReadValues, keys)
-}
-
-// ReadPolicy is installid.Records'.
-func (s *Store) ReadPolicy(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
-	return s.values(ctx, opReadPolicy, keys)
+// ReadDecisions is idstore.Records'.
+func (s *Store) ReadDecisions(ctx context.Context, configKeys, policyKeys []configfile.Key) (d idstore.Decisions) {
+	if len(configKeys) > 0 {
+		d.Config, d.ConfigErr = s.values(ctx, opReadConfig, configKeys)
+	}
+	if len(policyKeys) > 0 && ctx.Err() == nil {
+		d.Policy, d.PolicyErr = s.values(ctx, opReadPolicy, policyKeys)
+	}
+	return d
 }
 
 func (s *Store) values(ctx context.Context, op string, keys []configfile.Key) ([]configfile.Value, error) {
@@ -165,25 +170,25 @@ func (s *Store) values(ctx context.Context, op string, keys []configfile.Key) ([
 	return r.Values, err
 }
 
-// WriteValue is installid.Records'.
+// WriteValue is idstore.Records'.
 func (s *Store) WriteValue(ctx context.Context, key configfile.Key, literal string) error {
 	_, err := s.do(ctx, request{Op: opWriteValue, Keys: []configfile.Key{key}, Literal: literal})
 	return err
 }
 
-// LoadState is installid.Records'.
+// LoadState is idstore.Records'.
 func (s *Store) LoadState(ctx context.Context) ([]byte, error) {
 	r, err := s.do(ctx, request{Op: opLoadState})
 	return r.State, err
 }
 
-// SaveState is installid.Records'.
+// SaveState is idstore.Records'.
 func (s *Store) SaveState(ctx context.Context, state []byte) error {
 	_, err := s.do(ctx, request{Op: opSaveState, State: state})
 	return err
 }
 
-// Diagnose is installid.Location's.
+// Diagnose is idstore.Location's.
 func (s *Store) Diagnose(ctx context.Context) ([]configfile.Finding, error) {
 	r, err := s.do(ctx, request{Op: opDiagnose})
 	return r.Findings, err

@@ -26,6 +26,8 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // A scenario is a save that is cut off somewhere.
@@ -185,18 +187,18 @@ func runStepped() {
 func keepOnce(disk fsys.FS, path string, reset bool) {
 	key, _ := configfile.ParseKey(rollcall.DefaultConfigKey)
 	enabled, _ := configfile.ParseKey(rollcall.DefaultEnabledKey)
-	store, err := installid.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.OpenFS(disk)
+	store, err := idstore.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.OpenFS(disk)
 	if err != nil {
 		panic(err)
 	}
-	keeper, err := installid.NewKeeper(store, installid.Options{})
+	keeper, err := keeper.New(store, keeper.Options{})
 	if err != nil {
 		panic(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err = keeper.Start(ctx)
-	for err == nil && !atRest(keeper.Status()) && ctx.Err() == nil {
+	for err == nil && !atRest(keeper.Status().Status) && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 	if err == nil && reset {

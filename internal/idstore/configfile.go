@@ -1,4 +1,4 @@
-package installid
+package idstore
 
 import (
 	"context"
@@ -8,19 +8,21 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // DefaultKey is where the ID lives in a config.
 const DefaultKey = "telemetry.installation_id"
 
-// A FileStore keeps the ID in a JSON config that belongs to the host.
+// A ConfigFile keeps the ID in a JSON config that belongs to the host.
 //
 // A host that saves its own settings overwrites what others wrote into its config. So the truth is an anchor, a small
 // file beside the config, published whole and durable under its final name by exactly one of any number of racing
 // processes; the config's key is its copy, for people and programs to read. A valid ID in the config wins over the
 // anchor: the operator put it there, or an older version did.
-type FileStore struct {
+type ConfigFile struct {
 	config *configfile.File
 	anchor *configfile.Anchor
 	key    configfile.Key
@@ -32,8 +34,8 @@ type FileStore struct {
 	apart bool
 }
 
-// FileStoreOptions say where a [FileStore] keeps what.
-type FileStoreOptions struct {
+// ConfigOptions say where a [ConfigFile] keeps what.
+type ConfigOptions struct {
 	// Key is where the ID lives; nil is DefaultKey.
 	Key configfile.Key
 	// EnabledKey is the config's consent key; nil for none.
@@ -44,15 +46,15 @@ type FileStoreOptions struct {
 	AnchorDir string
 }
 
-// NewFileStore gives the store of the config at path; it does not touch the disk.
-func NewFileStore(config *configfile.File, opts FileStoreOptions) (*FileStore, error) {
+// newConfigFile gives the store of the config at path; it does not touch the disk.
+func newConfigFile(config *configfile.File, opts ConfigOptions) (*ConfigFile, error) {
 	if opts.Key == nil {
 		opts.Key, _ = configfile.ParseKey(DefaultKey)
 	}
 	if err := opts.Key.Check(); err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
-	return &FileStore{
+	return &ConfigFile{
 		config:  config,
 		anchor:  config.Anchor(opts.AnchorDir, isID),
 		key:     opts.Key,
@@ -63,21 +65,21 @@ func NewFileStore(config *configfile.File, opts FileStoreOptions) (*FileStore, e
 }
 
 func isID(text string) bool {
-	_, err := Parse(text)
+	_, err := installid.Parse(text)
 	return err == nil
 }
 
 // storedID is the ID that a config value holds, or the zero ID.
-func storedID(v configfile.Value) ID {
+func storedID(v configfile.Value) installid.ID {
 	if v.Kind != configfile.String {
-		return ID{}
+		return installid.ID{}
 	}
-	id, _ := Parse(v.Text)
+	id, _ := installid.Parse(v.Text)
 	return id
 }
 
 // Load looks into the config, and into the anchor when no valid ID is there.
-func (s *FileStore) Load(ctx context.Context) (Record, error) {
+func (s *ConfigFile) Load(ctx context.Context) (keeper.Record, error) {
 	rec, configErr := s.readConfig(ctx)
 	if configErr == nil && !rec.ID.IsZero() {
 		return rec, nil
@@ -85,7 +87,7 @@ func (s *FileStore) Load(ctx context.Context) (Record, error) {
 	text, err := s.anchor.Read(ctx)
 	switch {
 	case err == nil && isID(text):
-		rec.ID, _ = Parse(text)
+		rec.ID, _ = installid.Parse(text)
 		rec.Place, rec.Incomplete, rec.Unread = s.anchorPlace(), true, configErr != nil
 		rec.Unsynced = s.anchor.Unsynced(text)
 		return rec, nil
@@ -93,19 +95,19 @@ func (s *FileStore) Load(ctx context.Context) (Record, error) {
 		return rec, configErr
 	case err == nil || errors.Is(err, fs.ErrNotExist) || configfile.Permanent(err):
 		// No anchor, a damaged one, or no place for one: the config alone decides, and it has no ID.
-		return rec, ErrNotFound
+		return rec, keeper.ErrNotFound
 	default:
 		return rec, fmt.Errorf("read anchor: %w", err)
 	}
 }
 
 // readConfig reads what the config says. A config that does not exist says nothing, without an error.
-func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
+func (s *ConfigFile) readConfig(ctx context.Context) (keeper.Record, error) {
 	keys := []configfile.Key{s.key}
 	if s.enabled != nil {
 		keys = append(keys, s.enabled)
 	}
-	rec := Record{Place: s.configPlace()}
+	rec := keeper.Record{Place: s.configPlace()}
 	values, err := s.config.Read(ctx, keys...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return rec, nil
@@ -123,7 +125,7 @@ func (s *FileStore) readConfig(ctx context.Context) (Record, error) {
 }
 
 // Save publishes the anchor, unless one is there, and copies what it says to the config, unless a valid ID is there.
-func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
+func (s *ConfigFile) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	// Whatever rules out writing to the config is found before anything is written at all.
 	unwritable := s.config.Check(ctx, s.key, id.String())
 	missing := errors.Is(unwritable, fs.ErrNotExist)
@@ -131,16 +133,16 @@ func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
 		unwritable = nil // it will be made
 	}
 	if unwritable != nil && !s.anchorHolds(unwritable) {
-		return Record{}, unwritable
+		return keeper.Record{}, unwritable
 	}
-	rec := Record{}
+	rec := keeper.Record{}
 	text, anchorErr := s.anchor.Publish(ctx, id.String())
 	switch {
 	case anchorErr == nil:
-		id, _ = Parse(text)
-		rec = Record{ID: id, Place: s.anchorPlace(), Incomplete: true}
+		id, _ = installid.Parse(text)
+		rec = keeper.Record{ID: id, Place: s.anchorPlace(), Incomplete: true}
 	case !configfile.Permanent(anchorErr):
-		return Record{}, fmt.Errorf("publish anchor: %w", anchorErr)
+		return keeper.Record{}, fmt.Errorf("publish anchor: %w", anchorErr)
 	}
 	if unwritable != nil {
 		if anchorErr != nil {
@@ -158,12 +160,12 @@ func (s *FileStore) Save(ctx context.Context, id ID) (Record, error) {
 // anchorHolds tells whether the ID may go into the anchor although the config cannot be written, for err. A config that
 // is empty may stay so; one that is read-only is taken at its word, unless the anchor lives elsewhere. One that could
 // not be read, or not be understood, may hold an ID, which a new one in the anchor would hide.
-func (s *FileStore) anchorHolds(err error) bool {
+func (s *ConfigFile) anchorHolds(err error) bool {
 	return errors.Is(err, configfile.ErrEmpty) || s.apart && configfile.IsReadOnly(err)
 }
 
 // copyToConfig sets the config's key to id, unless a valid one is there. rec is what is durable already.
-func (s *FileStore) copyToConfig(ctx context.Context, rec Record, id ID, anchorErr error) (Record, error) {
+func (s *ConfigFile) copyToConfig(ctx context.Context, rec keeper.Record, id installid.ID, anchorErr error) (keeper.Record, error) {
 	now, wrote, err := s.config.Set(ctx, s.key, id.String(), func(v configfile.Value) bool { return !storedID(v).IsZero() })
 	if err != nil {
 		if anchorErr != nil {
@@ -172,7 +174,7 @@ func (s *FileStore) copyToConfig(ctx context.Context, rec Record, id ID, anchorE
 		return rec, err
 	}
 	found := storedID(now)
-	return Record{
+	return keeper.Record{
 		ID:      found,
 		Place:   s.configPlace(),
 		Written: wrote,
@@ -183,16 +185,16 @@ func (s *FileStore) copyToConfig(ctx context.Context, rec Record, id ID, anchorE
 
 // Maintain makes the anchor or the config's key when one of them is missing, and lets the anchor follow a config in
 // which the operator has put another ID.
-func (s *FileStore) Maintain(ctx context.Context, id ID) (Record, error) {
+func (s *ConfigFile) Maintain(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	rec, err := s.readConfig(ctx)
 	if err != nil {
-		return Record{}, err
+		return keeper.Record{}, err
 	}
 	if rec.ID.IsZero() {
 		return s.Save(ctx, id)
 	}
 	text, err := s.anchor.Read(ctx)
-	if anchored, _ := Parse(text); err == nil && anchored == rec.ID {
+	if anchored, _ := installid.Parse(text); err == nil && anchored == rec.ID {
 		return rec, nil
 	}
 	if !s.mayFollow(ctx) {
@@ -207,15 +209,15 @@ func (s *FileStore) Maintain(ctx context.Context, id ID) (Record, error) {
 
 // Replace sets the config's key and then the anchor. Should it be cut off between the two, the config's ID is the new
 // one and wins.
-func (s *FileStore) Replace(ctx context.Context, id ID) (Record, error) {
-	rec := Record{ID: id, Place: s.configPlace(), Written: true}
+func (s *ConfigFile) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
+	rec := keeper.Record{ID: id, Place: s.configPlace(), Written: true}
 	never := func(configfile.Value) bool { return false }
 	if _, _, err := s.config.Set(ctx, s.key, id.String(), never); err != nil {
 		old, readErr := s.readConfig(ctx)
 		if !s.anchorHolds(err) || readErr != nil || !old.ID.IsZero() {
-			return Record{}, err
+			return keeper.Record{}, err
 		}
-		rec = Record{ID: id, Place: s.anchorPlace(), Incomplete: true} // the config has none, and cannot have one
+		rec = keeper.Record{ID: id, Place: s.anchorPlace(), Incomplete: true} // the config has none, and cannot have one
 	}
 	if err := s.anchor.Replace(ctx, id.String()); err != nil && !configfile.Permanent(err) {
 		rec.Incomplete = true
@@ -226,7 +228,7 @@ func (s *FileStore) Replace(ctx context.Context, id ID) (Record, error) {
 
 // Recover makes durable what is stored, lets the anchor follow a config whose ID it does not have, and removes temporary
 // files of killed processes.
-func (s *FileStore) Recover(ctx context.Context) error {
+func (s *ConfigFile) Recover(ctx context.Context) error {
 	// The anchor is read first: a reset changes it last, so that a reset which comes between the two reads is not undone.
 	text, anchorErr := s.anchor.Read(ctx)
 	rec, configErr := s.readConfig(ctx)
@@ -234,7 +236,7 @@ func (s *FileStore) Recover(ctx context.Context) error {
 	if configErr == nil && !rec.ID.IsZero() {
 		err = s.config.Confirm(ctx)
 	}
-	switch anchored, _ := Parse(text); {
+	switch anchored, _ := installid.Parse(text); {
 	case anchorErr != nil || anchored.IsZero():
 	case configErr == nil && !rec.ID.IsZero() && anchored != rec.ID:
 		if s.mayFollow(ctx) {
@@ -250,15 +252,15 @@ func (s *FileStore) Recover(ctx context.Context) error {
 
 // mayFollow tells whether the anchor may be written to where the config has an ID already. A config that is read-only is
 // taken at its word.
-func (s *FileStore) mayFollow(ctx context.Context) bool {
+func (s *ConfigFile) mayFollow(ctx context.Context) bool {
 	return s.apart || s.config.Writable(ctx) == nil
 }
 
 // Running tells which file operation is in flight and since when.
-func (s *FileStore) Running() (op string, since time.Time) { return s.config.Running() }
+func (s *ConfigFile) Running() (op string, since time.Time) { return s.config.Running() }
 
-func (s *FileStore) configPlace() string {
+func (s *ConfigFile) configPlace() string {
 	return "config " + s.config.Path() + ", key " + s.key.String()
 }
 
-func (s *FileStore) anchorPlace() string { return "anchor " + s.anchor.Path() }
+func (s *ConfigFile) anchorPlace() string { return "anchor " + s.anchor.Path() }

@@ -1,9 +1,10 @@
-package installid
+package keeper
 
 import (
 	"errors"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
@@ -47,7 +48,7 @@ func (k *Keeper) reportPersisted(rec Record, attempt int) {
 	k.mu.Lock()
 	news := rec.Written || !rec.Incomplete && rec.ID == k.unreported
 	if news {
-		k.unreported = ID{}
+		k.unreported = installid.ID{}
 	}
 	k.mu.Unlock()
 	if news {
@@ -70,7 +71,7 @@ func (k *Keeper) warnOfInvalid(rec Record, err error) {
 }
 
 // record keeps and tells how an attempt ended.
-func (k *Keeper) record(attempt int, result Result, err error, d time.Duration) {
+func (k *Keeper) record(attempt int, result installid.Result, err error, d time.Duration) {
 	k.update(func(st *Status) {
 		st.Attempts = attempt
 		st.LastError = ""
@@ -82,7 +83,9 @@ func (k *Keeper) record(attempt int, result Result, err error, d time.Duration) 
 		}
 	})
 	if result != resultWithheld {
-		k.observe(func(o Observer) { o.SaveAttempted(SaveAttempt{Attempt: attempt, Result: result, Duration: d}) })
+		k.observe(func(o installid.Observer) {
+			o.SaveAttempted(installid.SaveAttempt{Attempt: attempt, Result: result, Duration: d})
+		})
 	}
 }
 
@@ -96,18 +99,18 @@ func (k *Keeper) tellPersisted(persisted bool) {
 	k.status.Persisted = persisted
 	k.mu.Unlock()
 	if news {
-		k.tell(func(o Observer) { o.PersistedChanged(persisted) })
+		k.tell(func(o installid.Observer) { o.PersistedChanged(persisted) })
 	}
 }
 
-func (k *Keeper) observe(tell func(Observer)) {
+func (k *Keeper) observe(tell func(installid.Observer)) {
 	k.telling.Lock()
 	defer k.telling.Unlock()
 	k.tell(tell)
 }
 
 // tell calls the observer. A panic of it must not reach the host.
-func (k *Keeper) tell(tell func(Observer)) {
+func (k *Keeper) tell(tell func(installid.Observer)) {
 	defer func() { _ = recover() }()
 	tell(k.opts.Observer)
 }

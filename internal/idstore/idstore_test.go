@@ -1,4 +1,4 @@
-package installid_test
+package idstore_test
 
 import (
 	"context"
@@ -8,14 +8,16 @@ import (
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // TestStores holds every store to what the interface says.
 func TestStores(t *testing.T) {
 	const path = "/srv/app/config.json"
-	open := func(l installid.Location) func(t *testing.T) installid.Store {
-		return func(t *testing.T) installid.Store {
+	open := func(l idstore.Location) func(t *testing.T) keeper.Store {
+		return func(t *testing.T) keeper.Store {
 			store, err := l.OpenFS(faultfs.New())
 			if err != nil {
 				t.Fatal(err)
@@ -23,14 +25,14 @@ func TestStores(t *testing.T) {
 			return store
 		}
 	}
-	stores := map[string]func(t *testing.T) installid.Store{
-		"config":               open(installid.Location{ConfigPath: path}),
-		"config, anchor apart": open(installid.Location{ConfigPath: path, AnchorDir: "/var/lib/app"}),
-		"config, other keys":   open(installid.Location{ConfigPath: path, Key: configfile.Key{"a.b", "c"}, EnabledKey: configfile.Key{"on"}}),
-		"state file":           open(installid.Location{StateFile: "/var/lib/app/installation-id"}),
-		"functions of the host": func(t *testing.T) installid.Store {
+	stores := map[string]func(t *testing.T) keeper.Store{
+		"config":               open(idstore.Location{ConfigPath: path}),
+		"config, anchor apart": open(idstore.Location{ConfigPath: path, AnchorDir: "/var/lib/app"}),
+		"config, other keys":   open(idstore.Location{ConfigPath: path, Key: configfile.Key{"a.b", "c"}, EnabledKey: configfile.Key{"on"}}),
+		"state file":           open(idstore.Location{StateFile: "/var/lib/app/installation-id"}),
+		"functions of the host": func(t *testing.T) keeper.Store {
 			var stored string
-			store, err := installid.NewFuncStore(
+			store, err := idstore.NewFuncs(
 				func(context.Context) (string, error) { return stored, nil },
 				func(_ context.Context, id string) error { stored = id; return nil })
 			if err != nil {
@@ -43,14 +45,14 @@ func TestStores(t *testing.T) {
 	for name, make := range stores {
 		t.Run(name, func(t *testing.T) {
 			store, ctx := make(t), t.Context()
-			check := func(what string, rec installid.Record, err error, want installid.ID, written bool) {
+			check := func(what string, rec keeper.Record, err error, want installid.ID, written bool) {
 				t.Helper()
 				if err != nil || rec.ID != want || rec.Written != written || rec.Incomplete || rec.Replaced || rec.Place == "" {
 					t.Errorf("%s: got %+v, %v", what, rec, err)
 				}
 			}
 			rec, err := store.Load(ctx)
-			if !errors.Is(err, installid.ErrNotFound) || !rec.ID.IsZero() || rec.Place == "" {
+			if !errors.Is(err, keeper.ErrNotFound) || !rec.ID.IsZero() || rec.Place == "" {
 				t.Errorf("Load: got %+v, %v", rec, err)
 			}
 			rec, err = store.Save(ctx, known)
@@ -65,7 +67,7 @@ func TestStores(t *testing.T) {
 			check("Replace", rec, err, other, true)
 			rec, err = store.Load(ctx)
 			check("Load", rec, err, other, false)
-			if m, ok := store.(installid.Maintainer); ok {
+			if m, ok := store.(keeper.Maintainer); ok {
 				rec, err = m.Maintain(ctx, other)
 				check("Maintain", rec, err, other, false)
 				if err := m.Recover(ctx); err != nil {
@@ -86,7 +88,7 @@ func TestStores(t *testing.T) {
 
 // TestFreshConfig: the record of a save that made the config says what is in it.
 func TestFreshConfig(t *testing.T) {
-	l := installid.Location{ConfigPath: "/srv/app/config.json", EnabledKey: configfile.Key{"telemetry", "enabled"}}
+	l := idstore.Location{ConfigPath: "/srv/app/config.json", EnabledKey: configfile.Key{"telemetry", "enabled"}}
 	store, err := l.OpenFS(faultfs.New())
 	if err != nil {
 		t.Fatal(err)
@@ -102,14 +104,14 @@ func TestFreshConfig(t *testing.T) {
 }
 
 func TestFixedStore(t *testing.T) {
-	if _, err := installid.NewFixedStore(installid.ID{}, "nowhere"); err == nil {
+	if _, err := idstore.NewFixed(installid.ID{}, "nowhere"); err == nil {
 		t.Error("no ID: got no error")
 	}
-	store, err := installid.NewFixedStore(mustParse(knownID), "envelope")
+	store, err := idstore.NewFixed(mustParse(knownID), "envelope")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := installid.Record{ID: mustParse(knownID), Place: "envelope"}
+	want := keeper.Record{ID: mustParse(knownID), Place: "envelope"}
 	if rec, err := store.Load(t.Context()); err != nil || rec != want {
 		t.Errorf("Load: got %+v, %v", rec, err)
 	}
@@ -122,7 +124,7 @@ func TestFixedStore(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for name, l := range map[string]installid.Location{
+	for name, l := range map[string]idstore.Location{
 		"nothing":             {},
 		"both":                {ConfigPath: "/a", StateFile: "/b"},
 		"relative config":     {ConfigPath: "a"},
@@ -133,10 +135,10 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: got %v", name, store)
 		}
 	}
-	if _, err := installid.NewFuncStore(nil, func(context.Context, string) error { return nil }); err == nil {
+	if _, err := idstore.NewFuncs(nil, func(context.Context, string) error { return nil }); err == nil {
 		t.Error("no Load: got no error")
 	}
-	if _, err := installid.NewStateStore(filepath.Join("relative", "path")); err == nil {
+	if _, err := idstore.NewStateFile(filepath.Join("relative", "path")); err == nil {
 		t.Error("relative state file: got no error")
 	}
 }
@@ -144,7 +146,7 @@ func TestOpenRefuses(t *testing.T) {
 // TestHostErrors: what the host's functions say of an ID is not passed on, and everything else is.
 func TestHostErrors(t *testing.T) {
 	cause := errors.New("row " + knownID + " and " + otherID + ", " + knownID[:30])
-	store, err := installid.NewFuncStore(
+	store, err := idstore.NewFuncs(
 		func(context.Context) (string, error) { return "", cause },
 		func(context.Context, string) error { panic(otherID) })
 	if err != nil {
@@ -158,4 +160,17 @@ func TestHostErrors(t *testing.T) {
 	if want := "save to the host's settings: panic: 7c1f0e2d..."; err == nil || err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
+}
+
+const (
+	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
+	otherID = "7c1f0e2d-3b4a-4c5d-8e9f-a0b1c2d3e4f5"
+)
+
+func mustParse(text string) installid.ID {
+	id, err := installid.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return id
 }

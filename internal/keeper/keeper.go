@@ -1,4 +1,4 @@
-package installid
+package keeper
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 )
 
@@ -30,7 +31,7 @@ type Keeper struct {
 	store Store
 	opts  Options
 
-	id atomic.Pointer[ID] // what ID reads, never nil; always the same as status.ID
+	id atomic.Pointer[installid.ID] // what ID reads, never nil; always the same as status.ID
 
 	// turn holds one token while the store is used. What a store says and what is put into use because of it are one
 	// step, so that a look which began before a reset cannot undo it.
@@ -41,10 +42,10 @@ type Keeper struct {
 	started    bool
 	stopped    bool
 	stop       context.CancelCauseFunc
-	introduced bool // whether the ID in use is known: it was logged as new, or is stored
-	unreported ID   // was logged as new, and not yet as persisted
-	warned     bool // whether it was logged that what is stored is not an ID
-	known      bool // whether the observer knows if the ID is persisted
+	introduced bool         // whether the ID in use is known: it was logged as new, or is stored
+	unreported installid.ID // was logged as new, and not yet as persisted
+	warned     bool         // whether it was logged that what is stored is not an ID
+	known      bool         // whether the observer knows if the ID is persisted
 
 	telling sync.Mutex // orders the observer's calls
 
@@ -53,7 +54,7 @@ type Keeper struct {
 }
 
 // NewKeeper checks its arguments and does nothing else.
-func NewKeeper(store Store, opts Options) (*Keeper, error) {
+func New(store Store, opts Options) (*Keeper, error) {
 	if store == nil {
 		return nil, errors.New("no store")
 	}
@@ -68,13 +69,13 @@ func NewKeeper(store Store, opts Options) (*Keeper, error) {
 		settled: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	k.id.Store(new(ID))
+	k.id.Store(new(installid.ID))
 	return k, nil
 }
 
 // ID is the ID in use. It is the zero ID before Start and while Options.MayCreate says no. It takes no lock and does
 // not allocate.
-func (k *Keeper) ID() ID {
+func (k *Keeper) ID() installid.ID {
 	return *k.id.Load()
 }
 
@@ -105,7 +106,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 	if k.opts.MayCreate == nil && k.ID().IsZero() {
 		// Usable at once. Should one be stored, it takes this one's place before Start returns or, if it cannot be
 		// read by then, when it can.
-		k.use(New())
+		k.use(installid.New())
 		k.update(func(st *Status) { st.Provisional = true })
 	}
 	if k.opts.Lazy {
@@ -183,17 +184,17 @@ func (k *Keeper) letGo(ctx context.Context) {
 // Reset makes a new ID, stores it in place of the old one and puts it into use. When it cannot be stored, the old one
 // stays in use. It waits no longer than ctx. It does not get around Options.MayCreate: where there is no ID yet, none
 // is made.
-func (k *Keeper) Reset(ctx context.Context) (ID, error) {
+func (k *Keeper) Reset(ctx context.Context) (installid.ID, error) {
 	if k.opts.MayCreate != nil && k.ID().IsZero() {
-		return ID{}, errors.New("there is no ID yet: " + withheldReason)
+		return installid.ID{}, errors.New("there is no installid.ID yet: " + withheldReason)
 	}
 	if err := k.begin(ctx); err != nil {
-		return ID{}, err
+		return installid.ID{}, err
 	}
 	defer k.end()
-	rec, err := k.store.Replace(ctx, New())
+	rec, err := k.store.Replace(ctx, installid.New())
 	if rec.ID.IsZero() {
-		return ID{}, err
+		return installid.ID{}, err
 	}
 	k.keep(rec)
 	return rec.ID, nil // a copy that is still missing is made later
@@ -212,7 +213,7 @@ func (k *Keeper) begin(ctx context.Context) error {
 func (k *Keeper) end() { <-k.turn }
 
 // use makes id the one that ID returns.
-func (k *Keeper) use(id ID) {
+func (k *Keeper) use(id installid.ID) {
 	k.update(func(st *Status) {
 		if st.ID != id {
 			st.ID = id

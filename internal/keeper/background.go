@@ -1,10 +1,11 @@
-package installid
+package keeper
 
 import (
 	"context"
 	"math/rand/v2"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
@@ -86,7 +87,7 @@ func (k *Keeper) look(ctx context.Context) {
 	attempt := k.Status().Attempts + 1
 	absent := false
 	result, err := k.try(ctx, attempt, &absent)
-	if m, ok := k.store.(Maintainer); ok && result == ResultFound {
+	if m, ok := k.store.(Maintainer); ok && result == installid.ResultFound {
 		var rec Record
 		rec, err = m.Maintain(ctx, k.ID())
 		if !rec.ID.IsZero() {
@@ -96,7 +97,7 @@ func (k *Keeper) look(ctx context.Context) {
 		case err != nil:
 			result = failure(ctx, err)
 		case rec.Written:
-			result = ResultSaved
+			result = installid.ResultSaved
 			k.reportPersisted(rec, attempt)
 		}
 	}

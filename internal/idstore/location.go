@@ -1,4 +1,4 @@
-package installid
+package idstore
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // A Location says where on disk an ID is kept: in a config or in a plain file. It can be given to another process.
 type Location struct {
 	// ConfigPath is the JSON config, Key the ID's place in it, EnabledKey the one of the consent, and AnchorDir the
-	// folder for the anchor; see FileStoreOptions.
+	// folder for the anchor; see ConfigOptions.
 	ConfigPath string         `json:"config_path,omitempty"`
 	Key        configfile.Key `json:"key,omitempty"`
 	EnabledKey configfile.Key `json:"enabled_key,omitempty"`
@@ -45,25 +46,25 @@ func newConfig(enabled configfile.Key) []byte {
 func indent(depth int) string { return strings.Repeat("  ", depth) }
 
 // Open gives the store at the location; it does not touch the disk.
-func (l Location) Open() (Store, error) { return l.OpenFS(fsys.OS{}) }
+func (l Location) Open() (keeper.Store, error) { return l.OpenFS(fsys.OS{}) }
 
 // OpenFS is Open on another file system.
-func (l Location) OpenFS(disk fsys.FS) (Store, error) {
+func (l Location) OpenFS(disk fsys.FS) (keeper.Store, error) {
 	switch {
 	case l.ConfigPath != "" && l.StateFile != "":
 		return nil, errors.New("both a config and a state file")
 	case l.StateFile != "":
-		return newStateStore(disk, l.StateFile)
+		return newStateFile(disk, l.StateFile)
 	}
 	config, err := configfile.OpenFS(disk, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
 	if err != nil {
 		return nil, err
 	}
-	opts := FileStoreOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir}
+	opts := ConfigOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir}
 	if len(l.EnabledKey) > 0 {
 		opts.Fresh = configfile.Value{Kind: configfile.Bool, Text: off}
 	}
-	return NewFileStore(config, opts)
+	return newConfigFile(config, opts)
 }
 
 // Diagnose looks at all that saving an ID at the location depends on. It waits no longer than ctx.
@@ -73,9 +74,9 @@ func (l Location) Diagnose(ctx context.Context, disk fsys.FS) ([]configfile.Find
 		return nil, err
 	}
 	switch s := store.(type) {
-	case *FileStore:
+	case *ConfigFile:
 		return s.config.Diagnose(ctx, s.key, l.AnchorDir), nil
-	case *StateStore:
+	case *StateFile:
 		return s.file.Diagnose(ctx), nil
 	}
 	return nil, nil

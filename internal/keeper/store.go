@@ -1,9 +1,10 @@
-package installid
+package keeper
 
 import (
 	"context"
 	"errors"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
@@ -20,16 +21,16 @@ type Store interface {
 
 	// Save stores id, unless a valid ID is there already, which then stands. The record says which ID is durable now
 	// and is the zero Record when none is. An error together with a record says that a copy could not be made.
-	Save(ctx context.Context, id ID) (Record, error)
+	Save(ctx context.Context, id installid.ID) (Record, error)
 
 	// Replace stores id in place of any other: the reset that an operator asks for.
-	Replace(ctx context.Context, id ID) (Record, error)
+	Replace(ctx context.Context, id installid.ID) (Record, error)
 }
 
 // A Maintainer is a Store with upkeep to do besides.
 type Maintainer interface {
 	// Maintain makes whichever copy of the ID is missing, without a fight: the keeper calls it at most once an hour.
-	Maintain(ctx context.Context, id ID) (Record, error)
+	Maintain(ctx context.Context, id installid.ID) (Record, error)
 	// Recover makes good what killed processes left behind: an ID that is stored and not yet durable, a copy that still has
 	// the ID from before a reset, temporary files. The keeper calls it once, soon after the start. An error says that the
 	// stored ID is not known to be durable.
@@ -39,7 +40,7 @@ type Maintainer interface {
 // A Record is what a Store holds.
 type Record struct {
 	// ID is the stored ID; zero when there is none.
-	ID ID
+	ID installid.ID
 	// Place says in words for an operator where it is or would be.
 	Place string
 	// Incomplete says that one of the copies the store keeps is missing.
@@ -58,4 +59,4 @@ type Record struct {
 }
 
 // ErrNotFound says that a store could be read and holds no ID.
-var ErrNotFound = errors.New("no installation ID is stored")
+var ErrNotFound = errors.New("no installation installid.ID is stored")

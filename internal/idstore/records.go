@@ -1,4 +1,4 @@
-package installid
+package idstore
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // stateSuffix ends the name of the file that says what was sent; it lies beside the anchor.
@@ -21,12 +22,13 @@ const stateSuffix = ".rollcall-state"
 // was sent in a file beside the anchor. The methods are bounded in time and safe for concurrent use as those of a
 // [Store] are.
 type Records interface {
-	// ReadValues reads the config's values at the keys, all Absent when there is no config.
-	ReadValues(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error)
+	// ReadDecisions reads the config's values at configKeys, and then those
+	// of the machine-wide policy file at policyKeys. A file for which there
+	// are no keys is not read. The policy is left alone if ctx ends while
+	// the config is read.
+	ReadDecisions(ctx context.Context, configKeys, policyKeys []configfile.Key) Decisions
 	// WriteValue gives the config's key a value, a JSON literal such as true or 2.
 	WriteValue(ctx context.Context, key configfile.Key, literal string) error
-	// ReadPolicy reads the machine-wide policy file's values at the keys, all Absent when there is no such file.
-	ReadPolicy(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error)
 	// LoadState reads what SaveState wrote; fs.ErrNotExist when there is nothing.
 	LoadState(ctx context.Context) ([]byte, error)
 	// SaveState keeps a line of JSON, at most 1,000 bytes.
@@ -35,12 +37,20 @@ type Records interface {
 	Running() (op string, since time.Time)
 }
 
+// Decisions are the values that say what the operator decided. The values of
+// a file are nil if it was not read. All of them are Absent if the file does
+// not exist.
+type Decisions struct {
+	Config, Policy       []configfile.Value
+	ConfigErr, PolicyErr error
+}
+
 // OpenRecords gives the records of a location; it does not touch the disk.
 func (l Location) OpenRecords() (Records, error) { return l.OpenRecordsFS(fsys.OS{}, nil) }
 
 // OpenRecordsFS is OpenRecords on another file system, and beside a store of the same location, nil for none: the two
 // never have an operation on the config in flight at the same time.
-func (l Location) OpenRecordsFS(disk fsys.FS, store Store) (Records, error) {
+func (l Location) OpenRecordsFS(disk fsys.FS, store keeper.Store) (Records, error) {
 	r := new(fileRecords)
 	var err error
 	if l.PolicyPath != "" {
@@ -49,7 +59,7 @@ func (l Location) OpenRecordsFS(disk fsys.FS, store Store) (Records, error) {
 		}
 	}
 	configPath, statePath := l.recordPaths()
-	if s, ok := store.(*FileStore); ok {
+	if s, ok := store.(*ConfigFile); ok {
 		r.config = s.config.Beside()
 	} else if configPath != "" {
 		if r.config, err = configfile.OpenFS(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
@@ -98,12 +108,14 @@ type fileRecords struct {
 	beside bool // whether the state lies beside the host's config
 }
 
-func (r *fileRecords) ReadValues(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
-	return readIfThere(ctx, r.config, keys)
-}
-
-func (r *fileRecords) ReadPolicy(ctx context.Context, keys []configfile.Key) ([]configfile.Value, error) {
-	return readIfThere(ctx, r.policy, keys)
+func (r *fileRecords) ReadDecisions(ctx context.Context, configKeys, policyKeys []configfile.Key) (d Decisions) {
+	if len(configKeys) > 0 {
+		d.Config, d.ConfigErr = readIfThere(ctx, r.config, configKeys)
+	}
+	if len(policyKeys) > 0 && ctx.Err() == nil {
+		d.Policy, d.PolicyErr = readIfThere(ctx, r.policy, policyKeys)
+	}
+	return d
 }
 
 func readIfThere(ctx context.Context, file *configfile.File, keys []configfile.Key) ([]configfile.Value, error) {

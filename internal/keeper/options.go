@@ -1,4 +1,4 @@
-package installid
+package keeper
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
@@ -47,7 +48,7 @@ type Options struct {
 	// Logger gets the log lines; nil discards them.
 	Logger *slog.Logger
 	// Observer is told what happens; nil for none.
-	Observer Observer
+	Observer installid.Observer
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -77,3 +78,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// nobody is the Observer of a keeper that has none.
+type nobody struct{}
+
+func (nobody) SaveAttempted(installid.SaveAttempt) {}
+func (nobody) FellBack(string)                     {}
+func (nobody) PersistedChanged(bool)               {}

@@ -1,4 +1,4 @@
-package installid_test
+package keeper_test
 
 import (
 	"context"
@@ -12,18 +12,19 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // A script is a store that does as it is told. It counts the calls, and those at the same time.
 type script struct {
-	load, save, replace func(context.Context, installid.ID) (installid.Record, error)
+	load, save, replace func(context.Context, installid.ID) (keeper.Record, error)
 
 	mu                    sync.Mutex
 	loads, saves, running int
 	together              bool
 }
 
-func (s *script) call(ctx context.Context, count *int, do func(context.Context, installid.ID) (installid.Record, error), id installid.ID) (installid.Record, error) {
+func (s *script) call(ctx context.Context, count *int, do func(context.Context, installid.ID) (keeper.Record, error), id installid.ID) (keeper.Record, error) {
 	s.mu.Lock()
 	*count++
 	s.running++
@@ -35,20 +36,20 @@ func (s *script) call(ctx context.Context, count *int, do func(context.Context, 
 		s.mu.Unlock()
 	}()
 	if do == nil {
-		return installid.Record{}, installid.ErrNotFound
+		return keeper.Record{}, keeper.ErrNotFound
 	}
 	return do(ctx, id)
 }
 
-func (s *script) Load(ctx context.Context) (installid.Record, error) {
+func (s *script) Load(ctx context.Context) (keeper.Record, error) {
 	return s.call(ctx, &s.loads, s.load, installid.ID{})
 }
 
-func (s *script) Save(ctx context.Context, id installid.ID) (installid.Record, error) {
+func (s *script) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	return s.call(ctx, &s.saves, s.save, id)
 }
 
-func (s *script) Replace(ctx context.Context, id installid.ID) (installid.Record, error) {
+func (s *script) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	return s.call(ctx, new(int), s.replace, id)
 }
 
@@ -59,18 +60,18 @@ func (s *script) counts() (loads, saves int) {
 }
 
 // gives is an operation that gives a record.
-func gives(rec installid.Record, err error) func(context.Context, installid.ID) (installid.Record, error) {
-	return func(context.Context, installid.ID) (installid.Record, error) { return rec, err }
+func gives(rec keeper.Record, err error) func(context.Context, installid.ID) (keeper.Record, error) {
+	return func(context.Context, installid.ID) (keeper.Record, error) { return rec, err }
 }
 
 // stores is one that stores the ID.
-func stores(_ context.Context, id installid.ID) (installid.Record, error) {
-	return installid.Record{ID: id, Place: "here", Written: true}, nil
+func stores(_ context.Context, id installid.ID) (keeper.Record, error) {
+	return keeper.Record{ID: id, Place: "here", Written: true}, nil
 }
 
-func start(t *testing.T, store installid.Store, opts installid.Options) *installid.Keeper {
+func start(t *testing.T, store keeper.Store, opts keeper.Options) *keeper.Keeper {
 	t.Helper()
-	k, err := installid.NewKeeper(store, opts)
+	k, err := keeper.New(store, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +89,8 @@ func start(t *testing.T, store installid.Store, opts installid.Options) *install
 // TestIncompleteStore is one that always says that a copy is missing, and has no upkeep to make it: it is asked rarely.
 func TestIncompleteStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{load: gives(installid.Record{ID: mustParse(knownID), Incomplete: true}, nil)}
-		k := start(t, s, installid.Options{})
+		s := &script{load: gives(keeper.Record{ID: mustParse(knownID), Incomplete: true}, nil)}
+		k := start(t, s, keeper.Options{})
 		time.Sleep(24 * time.Hour)
 		if loads, saves := s.counts(); loads > 40 || saves > 0 {
 			t.Errorf("%d loads, %d saves in a day", loads, saves)
@@ -103,12 +104,12 @@ func TestIncompleteStore(t *testing.T) {
 // TestOneAtATime: whatever is called on the keeper, its store is used by one at a time.
 func TestOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slowly := func(ctx context.Context, id installid.ID) (installid.Record, error) {
+		slowly := func(ctx context.Context, id installid.ID) (keeper.Record, error) {
 			time.Sleep(time.Second)
 			return stores(ctx, id)
 		}
 		s := &script{save: slowly, replace: slowly}
-		k := start(t, s, installid.Options{Lazy: true})
+		k := start(t, s, keeper.Options{Lazy: true})
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
@@ -128,11 +129,11 @@ func TestOneAtATime(t *testing.T) {
 // TestResetWaitsNoLongerThanItsContext while another operation has the store.
 func TestResetWaitsNoLongerThanItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hang := func(ctx context.Context, _ installid.ID) (installid.Record, error) {
+		hang := func(ctx context.Context, _ installid.ID) (keeper.Record, error) {
 			<-ctx.Done()
-			return installid.Record{}, errors.Join(flight.ErrTimeout, context.Cause(ctx))
+			return keeper.Record{}, errors.Join(flight.ErrTimeout, context.Cause(ctx))
 		}
-		k := start(t, &script{load: hang, replace: stores}, installid.Options{Lazy: true, AttemptTimeout: time.Hour, StartTimeout: time.Hour})
+		k := start(t, &script{load: hang, replace: stores}, keeper.Options{Lazy: true, AttemptTimeout: time.Hour, StartTimeout: time.Hour})
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -163,9 +164,9 @@ func TestPermanentAndNot(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{save: gives(installid.Record{}, tt.err)}
+				s := &script{save: gives(keeper.Record{}, tt.err)}
 				begin := time.Now()
-				k := start(t, s, installid.Options{})
+				k := start(t, s, keeper.Options{})
 				if d := time.Since(begin); d != tt.took {
 					t.Errorf("Start took %v, want %v", d, tt.took)
 				}
@@ -188,8 +189,8 @@ func TestMayCreate(t *testing.T) {
 		enabled := configfile.Value{Kind: configfile.Bool, Text: "true"}
 		var asked []configfile.Value
 		var may atomic.Bool
-		s := &script{load: gives(installid.Record{Enabled: enabled}, installid.ErrNotFound), save: stores}
-		k, err := installid.NewKeeper(s, installid.Options{MayCreate: func(_ context.Context, v configfile.Value) bool {
+		s := &script{load: gives(keeper.Record{Enabled: enabled}, keeper.ErrNotFound), save: stores}
+		k, err := keeper.New(s, keeper.Options{MayCreate: func(_ context.Context, v configfile.Value) bool {
 			asked = append(asked, v)
 			return may.Load()
 		}})
@@ -223,7 +224,7 @@ func TestMayCreate(t *testing.T) {
 
 // TestNoteEnabled: the consent that somebody else has read counts, until the keeper reads it again.
 func TestNoteEnabled(t *testing.T) {
-	k, err := installid.NewKeeper(&script{}, installid.Options{})
+	k, err := keeper.New(&script{}, keeper.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,15 +240,15 @@ func TestNoteEnabled(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	if _, err := installid.NewKeeper(nil, installid.Options{}); err == nil {
+	if _, err := keeper.New(nil, keeper.Options{}); err == nil {
 		t.Error("no store: got no error")
 	}
-	for _, opts := range []installid.Options{
-		{Attempts: -1}, {Attempts: installid.MaxAttempts + 1},
+	for _, opts := range []keeper.Options{
+		{Attempts: -1}, {Attempts: keeper.MaxAttempts + 1},
 		{AttemptTimeout: -1}, {StartTimeout: -1}, {Backoff: -1},
-		{AttemptTimeout: installid.MaxWait + 1}, {StartTimeout: installid.MaxWait + 1}, {Backoff: installid.MaxWait + 1},
+		{AttemptTimeout: keeper.MaxWait + 1}, {StartTimeout: keeper.MaxWait + 1}, {Backoff: keeper.MaxWait + 1},
 	} {
-		if _, err := installid.NewKeeper(&script{}, opts); err == nil {
+		if _, err := keeper.New(&script{}, opts); err == nil {
 			t.Errorf("%+v: got no error", opts)
 		}
 	}
@@ -273,13 +274,13 @@ func TestNobodyWaitsForTheCopy(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				var at []time.Duration
-				s := &script{save: func(_ context.Context, id installid.ID) (installid.Record, error) {
+				s := &script{save: func(_ context.Context, id installid.ID) (keeper.Record, error) {
 					if at = append(at, time.Since(begin)); len(at) == tt.works {
-						return installid.Record{ID: id, Written: true}, nil
+						return keeper.Record{ID: id, Written: true}, nil
 					}
-					return installid.Record{ID: id, Incomplete: true}, tt.err
+					return keeper.Record{ID: id, Incomplete: true}, tt.err
 				}}
-				k := start(t, s, installid.Options{})
+				k := start(t, s, keeper.Options{})
 				if d := time.Since(begin); d != 0 {
 					t.Errorf("Start took %v", d)
 				}
@@ -297,4 +298,17 @@ func TestNobodyWaitsForTheCopy(t *testing.T) {
 			})
 		})
 	}
+}
+
+const (
+	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
+	otherID = "7c1f0e2d-3b4a-4c5d-8e9f-a0b1c2d3e4f5"
+)
+
+func mustParse(text string) installid.ID {
+	id, err := installid.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return id
 }

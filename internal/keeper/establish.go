@@ -1,4 +1,4 @@
-package installid
+package keeper
 
 import (
 	"cmp"
@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 )
 
 // resultWithheld is the result of an attempt that ended before it began, since no ID may be made. No observer is told.
-const resultWithheld Result = ""
+const resultWithheld installid.Result = ""
 
 // A leftover is what a start leaves to the background.
 type leftover struct {
@@ -88,7 +89,7 @@ func (k *Keeper) attempt(start context.Context, attempt int, absent *bool) error
 	ctx, cancel := context.WithTimeout(start, k.opts.AttemptTimeout)
 	defer cancel()
 	begin := time.Now()
-	result, err := ResultTimeout, k.begin(ctx)
+	result, err := installid.ResultTimeout, k.begin(ctx)
 	if err == nil {
 		result, err = k.try(ctx, attempt, absent)
 		k.end()
@@ -98,9 +99,9 @@ func (k *Keeper) attempt(start context.Context, attempt int, absent *bool) error
 	}
 	k.record(attempt, result, err, time.Since(begin))
 	switch {
-	case result == ResultFailed:
+	case result == installid.ResultFailed:
 		k.opts.Logger.Warn(msgFailed, keyError, err.Error(), keyAttempt, attempt, keyMaxRetries, k.opts.Attempts)
-	case result == ResultTimeout && start.Err() == nil: // else the start is over, and says so itself
+	case result == installid.ResultTimeout && start.Err() == nil: // else the start is over, and says so itself
 		k.opts.Logger.Warn(msgTimedOut, keyAttempt, attempt, keyMaxRetries, k.opts.Attempts)
 	}
 	return err
@@ -108,7 +109,7 @@ func (k *Keeper) attempt(start context.Context, attempt int, absent *bool) error
 
 // try finds the ID, or makes and saves one. Once it is known that none is stored it does not read again: saving does,
 // and an ID that has come meanwhile stands. The caller has the turn.
-func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (Result, error) {
+func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (installid.Result, error) {
 	id := k.ID()
 	if !*absent {
 		rec, err := k.store.Load(ctx)
@@ -119,7 +120,7 @@ func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (Result, er
 		case err == nil:
 			k.keep(rec)
 			k.reportPersisted(rec, attempt)
-			return ResultFound, nil
+			return installid.ResultFound, nil
 		case errors.Is(err, ErrNotFound):
 			err = nil
 		case errors.Is(err, configfile.ErrEmpty) && attempt >= k.opts.Attempts:
@@ -145,7 +146,7 @@ func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (Result, er
 		return failure(ctx, err), fmt.Errorf("save installation ID: %w", err)
 	}
 	k.reportPersisted(rec, attempt)
-	return ResultSaved, nil
+	return installid.ResultSaved, nil
 }
 
 // noteLoaded records what else than the ID a Load has shown.
@@ -179,7 +180,7 @@ func (k *Keeper) make(ctx context.Context, enabled configfile.Value) bool {
 		return false
 	}
 	if k.ID().IsZero() {
-		k.use(New())
+		k.use(installid.New())
 	}
 	k.update(func(st *Status) { st.Provisional, st.Reason = false, "" })
 	k.announce()
@@ -193,7 +194,7 @@ func (k *Keeper) keep(rec Record) {
 	adopted := k.introduced && rec.ID != k.status.ID
 	k.introduced = true
 	if adopted {
-		k.unreported = ID{}
+		k.unreported = installid.ID{}
 	}
 	k.mu.Unlock()
 	if adopted {
@@ -215,7 +216,7 @@ func (k *Keeper) fallBack(ctx context.Context, err error) {
 	if k.ID().IsZero() {
 		return // none may be made
 	}
-	k.observe(func(o Observer) { o.FellBack(err.Error()) })
+	k.observe(func(o installid.Observer) { o.FellBack(err.Error()) })
 	k.tellPersisted(false)
 	k.announce() // when what is stored could not be read, this has not been said yet
 	if errors.Is(context.Cause(ctx), errStartTimeout) {
@@ -225,11 +226,11 @@ func (k *Keeper) fallBack(ctx context.Context, err error) {
 	k.opts.Logger.Warn(msgInMemory, keyID, k.ID().Short(), keyError, err.Error(), keyNote, inMemoryNote)
 }
 
-func failure(ctx context.Context, err error) Result {
+func failure(ctx context.Context, err error) installid.Result {
 	if isTimeout(ctx, err) {
-		return ResultTimeout
+		return installid.ResultTimeout
 	}
-	return ResultFailed
+	return installid.ResultFailed
 }
 
 // isTimeout tells whether err says that the storage did not answer before ctx ended, or would not have, had it not
