@@ -186,7 +186,7 @@ func (k *Keeper) letGo(ctx context.Context) {
 // is made.
 func (k *Keeper) Reset(ctx context.Context) (installid.ID, error) {
 	if k.opts.MayCreate != nil && k.ID().IsZero() {
-		return installid.ID{}, errors.New("there is no installid.ID yet: " + withheldReason)
+		return installid.ID{}, errors.New("there is no ID yet: " + withheldReason)
 	}
 	if err := k.begin(ctx); err != nil {
 		return installid.ID{}, err

@@ -59,4 +59,4 @@ type Record struct {
 }
 
 // ErrNotFound says that a store could be read and holds no ID.
-var ErrNotFound = errors.New("no installation installid.ID is stored")
+var ErrNotFound = errors.New("no installation ID is stored")
