@@ -8,39 +8,49 @@ COUNT ?= 6
 BENCH ?= .
 # How long each fuzzer runs.
 FUZZTIME ?= 1m
-# Lint checks beside the usual ones: not ST1005, since errors about a field begin with its name.
+# All lint checks but ST1005: an error about a field begins with its name.
 CHECKS ?= inherit,-ST1005
-# The systems that everything has to build and vet for.
+# The systems that every package must build and vet for.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
+# The packages whose rules a mutation tester checks; see docs/testing.md.
+MUTATE ?= installid internal/jsonedit internal/replace internal/keeper internal/idstore internal/consent internal/sender
 
-.PHONY: help check test bench soak fuzz build cross clean
+MODULE := github.com/rollcall-dev/rollcall
+
+.PHONY: help quick check test bench soak fuzz mutate tidy build cross clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: bin/staticcheck ## Check all but the full tests: format, vet, lint, modules, import arrows, other systems, races
+quick: ## Check a change within a minute: format, vet, and the short tests that need neither root nor network
 	@files=$$(gofmt -l .); if [[ -n $$files ]]; then echo "not formatted:"; echo "$$files"; exit 1; fi
-	$(GO) vet ./...
-	bin/staticcheck -checks '$(CHECKS)' ./...
-	$(GO) fix -diff ./...
-	$(GO) mod tidy -diff
-	$(GO) -C tools mod tidy -diff
-	$(GO) test -count=1 ./internal/arrows
+	$(GO) vet work
+	$(GO) test -short work
+
+check: bin/staticcheck ## Check everything but the full tests: format, vet, lint, go.mod, other systems, races
+	@files=$$(gofmt -l .); if [[ -n $$files ]]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+	$(GO) vet work
+	bin/staticcheck -checks '$(CHECKS)' ./... ./cmd/...
+	$(GO) fix -diff work
+	@$(MAKE) --no-print-directory tidy
+	@echo "the library with the oldest modules that it requires"
+	GOWORK=off $(GO) vet ./...
+	GOWORK=off $(GO) test -short ./...
 	@$(MAKE) --no-print-directory cross
-	$(GO) test -race -short -timeout 10m ./...
+	$(GO) test -race -short -timeout 10m work
 
 test: ## Run all tests; what a machine cannot do is skipped loudly
-	$(GO) test ./...
+	$(GO) test work
 
 bench: bin/benchstat ## Measure figures against baselines, size, and the benchmarks (BENCH=regexp, COUNT=runs)
-	ROLLCALL_BENCH=1 $(GO) test -v -count=1 -run '^TestFigures$$' ./internal/bench
-	$(GO) test -v -count=1 -run '^TestHost$$' ./internal/size
-	ROLLCALL_BENCH=1 $(GO) test -v -count=1 -timeout 1h -run '^TestFigures$$' ./collector/bench
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bench.txt
+	ROLLCALL_BENCH=1 $(GO) test -v -count=1 -run '^TestFigures$$' ./cmd/internal/test/bench
+	$(GO) test -v -count=1 -run '^TestSize$$' ./cmd/internal/test/hosts
+	ROLLCALL_BENCH=1 $(GO) test -v -count=1 -timeout 1h -run '^TestFigures$$' ./cmd/internal/collector/bench
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) work | tee bench.txt
 	bin/benchstat bench.txt
 
 soak: ## Run all tests with long storms and nothing skipped; needs root, 20 GB of memory, and three hours
-	ROLLCALL_SOAK=1 ROLLCALL_REQUIRE_ALL=1 $(GO) test -count=1 -timeout 4h -p 1 ./...
+	ROLLCALL_SOAK=1 ROLLCALL_REQUIRE_ALL=1 $(GO) test -count=1 -timeout 4h -p 1 work
 
 fuzz: ## Run each fuzzer for FUZZTIME (1m)
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | \
@@ -49,6 +59,21 @@ fuzz: ## Run each fuzzer for FUZZTIME (1m)
 	        $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
 	    done
 
+mutate: bin/gremlins ## Change the packages in MUTATE line by line and see whether their own tests notice; takes an hour
+	@for package in $(MUTATE); do \
+	    echo "== $$package"; \
+	    GOWORK=off bin/gremlins unleash --workers 1 --timeout-coefficient 20 ./$$package; \
+	done
+
+# The program's go.mod cannot replace the library, or go install would refuse
+# it. A copy can, for as long as the release that it requires is not out.
+tidy:
+	GOWORK=off $(GO) mod tidy -diff
+	@mkdir -p bin/tidy && cp cmd/go.mod cmd/go.sum bin/tidy/
+	@$(GO) mod edit -replace $(MODULE)=$(CURDIR) bin/tidy/go.mod
+	GOWORK=off $(GO) -C cmd mod tidy -diff -modfile=$(CURDIR)/bin/tidy/go.mod
+	GOWORK=off $(GO) -C tools mod tidy -diff
+
 build: ## Build bin/rollcall, static and stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/rollcall
 
@@ -56,14 +81,14 @@ cross: ## Build and vet everything for the systems in PLATFORMS
 	@for platform in $(PLATFORMS); do \
 	    echo "$$platform"; \
 	    export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
-	    $(GO) build ./...; \
-	    $(GO) vet ./...; \
+	    $(GO) build ./... ./cmd/...; \
+	    $(GO) vet work; \
 	done
 
 clean: ## Remove what the other targets made
 	rm -rf bin bench.txt
 
 # The tools are pinned in tools/go.mod.
-bin/staticcheck bin/benchstat: tools/go.mod tools/go.sum
-	$(GO) -C tools build -o ../bin/ tool
+bin/staticcheck bin/benchstat bin/gremlins: tools/go.mod tools/go.sum
+	GOWORK=off $(GO) -C tools build -o ../bin/ $$(GOWORK=off $(GO) -C tools list tool | grep '/$(@F)$$')
 	@touch $@
