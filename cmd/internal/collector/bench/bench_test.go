@@ -3,7 +3,7 @@
 // ROLLCALL_BENCH and never fail for what they are; ROLLCALL_SOAK makes all of it longer and larger.
 //
 // The load is from this process, and the server is another one. The load is raw HTTP/1.1 on kept connections, one request at
-// a time on each, with bodies that are made beforehand and whose IDs are patched in place: see [simulate.Conn]. It takes its
+// a time on each, with bodies that are made beforehand and whose IDs are patched in place: see package rawhttp. It takes its
 // part of the processors nevertheless.
 package bench
 
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
 )
 
 const (
@@ -52,7 +53,7 @@ func rates(t *testing.T, duration time.Duration, rounds int) {
 	server, baseline := startChild(t, counting, dir), startChild(t, dropping, dir)
 	from := 0
 	send := func(endpoint string, rate float64) simulate.Result {
-		s := simulate.Sending{Endpoint: endpoint, Connections: connections, Duration: duration, Rate: rate, Attempts: 1}
+		s := simulate.Sending{Endpoint: endpoint, Connections: connections, Duration: duration, Rate: rate, Attempts: 1, Connect: rawhttp.Connect}
 		begin, end := from, from+part
 		result, err := s.Run(t.Context(), func(i int) simulate.Source { return mixed(begin+i, end, known) })
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
 )
 
 // TestKilled is S1: the server is killed under full load, 5 times, or 100 with ROLLCALL_SOAK. Whatever it acknowledged is
@@ -30,7 +31,7 @@ func TestKilled(t *testing.T) {
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for i := range connections {
-			conn, err := simulate.NewConn(server.endpoint)
+			conn, err := rawhttp.Connect(t.Context(), server.endpoint)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +45,7 @@ func TestKilled(t *testing.T) {
 					default:
 					}
 					sent[i] = n
-					answer, err := conn.Send(t.Context(), false, body.with(n))
+					answer, err := conn.Send(false, body.with(n))
 					if err != nil {
 						return // it was killed
 					}
@@ -81,7 +82,7 @@ func TestKilled(t *testing.T) {
 	}
 	// Again, all of it, as clients do that had no answer.
 	server := startChild(t, counting, dir)
-	result, err := simulate.Sending{Endpoint: server.endpoint, Connections: connections}.Run(t.Context(), func(i int) simulate.Source {
+	result, err := simulate.Sending{Endpoint: server.endpoint, Connections: connections, Connect: rawhttp.Connect}.Run(t.Context(), func(i int) simulate.Source {
 		body, n := newTemplate("1.0.0"), i-connections
 		return func([]byte) (bool, []byte, bool) {
 			n += connections

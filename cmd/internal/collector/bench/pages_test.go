@@ -13,7 +13,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -34,7 +34,7 @@ type faulty struct {
 	err    error
 }
 
-var _ simulate.CrowdLoader = (*faulty)(nil)
+var _ groundtruth.CrowdLoader = (*faulty)(nil)
 
 func (l *faulty) Day(ctx context.Context, day collector.Day) error {
 	l.day = day

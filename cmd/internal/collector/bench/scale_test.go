@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -14,7 +15,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 )
 
 // scaleVariable asks for one size instead of the default ones: installations, or installations and days with an x between
@@ -57,7 +58,7 @@ func scaleOf(t *testing.T, installations, days int) {
 		t.Fatalf("loading %d installations takes %d GB of memory, and there are %d", installations, need>>30, has>>30)
 	}
 	dir := t.TempDir()
-	var truth simulate.CrowdTruth
+	var truth groundtruth.CrowdTruth
 	begin := time.Now()
 	inStore(t, dir, func(c *collector.Collector, app collector.App) {
 		app.Retention = collector.MaxRetention // all days stay
@@ -68,21 +69,12 @@ func scaleOf(t *testing.T, installations, days int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := c.Load(t.Context(), app.Num)
-		if err != nil {
-			t.Fatal(err)
-		}
-		crowd := &simulate.Crowd{Seed: 1, Installations: installations, Days: days, Last: today}
-		some := &faulty{Loader: l, ctx: t.Context(), random: rand.New(rand.NewPCG(1, 1))}
-		if truth, err = crowd.Load(t.Context(), some, nil); err == nil {
-			err = some.err
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		groundtruth.Load(t, c, app.Num, func(l *collector.Loader) (err error) {
+			crowd := &groundtruth.Crowd{Seed: 1, Installations: installations, Days: days, Last: today}
+			some := &faulty{Loader: l, ctx: t.Context(), random: rand.New(rand.NewPCG(1, 1))}
+			truth, err = crowd.Load(t.Context(), some)
+			return errors.Join(err, some.err)
+		})
 	})
 	loaded := time.Since(begin)
 	debug.FreeOSMemory()
@@ -113,7 +105,7 @@ func scaleOf(t *testing.T, installations, days int) {
 }
 
 // answers measures the overview and the retention triangles, and holds them to the truth.
-func answers(t *testing.T, c *collector.Collector, app collector.AppNum, days int, truth simulate.CrowdTruth) {
+func answers(t *testing.T, c *collector.Collector, app collector.AppNum, days int, truth groundtruth.CrowdTruth) {
 	to := truth.Day.Day
 	year := collector.Range{From: to - collector.Day(days) + 1, To: to}
 	overview := func() error {
@@ -149,14 +141,7 @@ func answers(t *testing.T, c *collector.Collector, app collector.AppNum, days in
 		first := took[0]
 		t.Logf("%s: %.1f ms, the first time %.1f ms (bar: %s; median of 5)", ask.name, median(took), first, ask.bar)
 	}
-	diffs, err := truth.Compare(t.Context(), c, app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, wrong := range diffs.Wrong[:min(20, len(diffs.Wrong))] {
-		t.Error(wrong)
-	}
-	t.Logf("%d of %d figures are wrong", len(diffs.Wrong), diffs.Compared)
+	truth.Compare(t, c, app)
 }
 
 // activeBytes is how much of the store is the bits of activity.

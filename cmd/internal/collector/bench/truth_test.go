@@ -7,6 +7,8 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
 )
 
 // TestFleetIsTheTruth loads a fleet into SQLite but for its last day, sends that over HTTP to another process, and compares
@@ -25,19 +27,10 @@ func TestFleetIsTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	inStore(t, dir, func(c *collector.Collector, app collector.App) {
-		l, err := c.Load(t.Context(), app.Num)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Load(t.Context(), l, today-1, nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		groundtruth.Load(t, c, app.Num, func(l *collector.Loader) error { return f.Load(t.Context(), l, today-1, nil) })
 	})
 	server := startChild(t, counting, dir)
-	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: server.endpoint})
+	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: server.endpoint, Connect: rawhttp.Connect})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,14 +40,7 @@ func TestFleetIsTheTruth(t *testing.T) {
 	server.stop()
 	sameDay(t, today)
 	inStore(t, dir, func(c *collector.Collector, app collector.App) {
-		diffs, err := simulate.Compare(t.Context(), c, app.Num, f.Truth(), f.Range())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, wrong := range diffs.Wrong[:min(20, len(diffs.Wrong))] {
-			t.Error(wrong)
-		}
-		t.Logf("%d installations over 60 days: %d of %d figures are wrong", installations, len(diffs.Wrong), diffs.Compared)
+		groundtruth.Compare(t, c, app.Num, f)
 	})
 }
 
@@ -81,7 +67,7 @@ func TestForged(t *testing.T) {
 	server := startChild(t, limited, dir)
 	attack := make(chan simulate.Result, 1)
 	go func() {
-		result, err := simulate.Sending{Endpoint: server.endpoint, Connections: 8, Attempts: 1}.Run(t.Context(), func(i int) simulate.Source {
+		result, err := simulate.Sending{Endpoint: server.endpoint, Connections: 8, Attempts: 1, Connect: rawhttp.Connect}.Run(t.Context(), func(i int) simulate.Source {
 			body, n := newTemplate("6.6.6"), i-8
 			return func([]byte) (bool, []byte, bool) {
 				n += 8

@@ -76,7 +76,7 @@ type Release struct {
 
 // The bounds of a [Config].
 const (
-	MaxInstallations = 10_000_000 // one takes about 200 bytes; a Crowd can be larger
+	MaxInstallations = 10_000_000 // one takes about 200 bytes
 	MaxDays          = 3660
 	MaxForged        = 10_000_000
 )

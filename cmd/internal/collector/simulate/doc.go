@@ -8,6 +8,4 @@
 //
 // The [Truth] of a fleet is worked out from its reports by brute force, with maps and sorted lists, and shares nothing with
 // the way in which package collector counts.
-//
-// A [Crowd] is a simpler fleet for ten or a hundred million installations: a few bytes for each, and no reports.
 package simulate

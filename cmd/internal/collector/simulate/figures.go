@@ -201,7 +201,7 @@ type Cohort struct {
 func (t *Truth) Retention(g collector.Grain, r collector.Range) []Cohort {
 	var starts []collector.Day
 	for day := r.From; day <= r.To; day++ {
-		if start := periodStart(g, day); len(starts) == 0 || starts[len(starts)-1] != start {
+		if start := PeriodStart(g, day); len(starts) == 0 || starts[len(starts)-1] != start {
 			starts = append(starts, start)
 		}
 	}
@@ -210,14 +210,14 @@ func (t *Truth) Retention(g collector.Grain, r collector.Range) []Cohort {
 		cohorts[i] = Cohort{From: start, Cells: make([]uint64, len(starts)-i)}
 	}
 	for _, p := range t.people {
-		born, found := slices.BinarySearch(starts, periodStart(g, p.days[0]))
+		born, found := slices.BinarySearch(starts, PeriodStart(g, p.days[0]))
 		if !found {
 			continue
 		}
 		cohorts[born].Size++
 		counted := -1
 		for _, day := range p.days {
-			if at, found := slices.BinarySearch(starts, periodStart(g, day)); found && at != counted {
+			if at, found := slices.BinarySearch(starts, PeriodStart(g, day)); found && at != counted {
 				cohorts[born].Cells[at-born]++
 				counted = at
 			}
@@ -237,9 +237,9 @@ type Curve struct {
 // Survival gives a curve for each first version, over the weeks that are over on a day.
 func (t *Truth) Survival(day collector.Day) map[string]*Curve {
 	curves := make(map[string]*Curve)
-	end := periodStart(collector.GrainWeek, day)
+	end := PeriodStart(collector.GrainWeek, day)
 	for _, p := range t.people {
-		born := periodStart(collector.GrainWeek, p.days[0])
+		born := PeriodStart(collector.GrainWeek, p.days[0])
 		if born >= end {
 			continue
 		}
@@ -263,8 +263,8 @@ func (t *Truth) Survival(day collector.Day) map[string]*Curve {
 	return curves
 }
 
-// periodStart gives the first day of the period in which a day lies.
-func periodStart(g collector.Grain, day collector.Day) collector.Day {
+// PeriodStart returns the first day of the period that a day belongs to.
+func PeriodStart(g collector.Grain, day collector.Day) collector.Day {
 	at := day.Time()
 	switch g {
 	case collector.GrainWeek:

@@ -7,20 +7,11 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// A Loader takes the past; a [collector.Loader] is one.
-type Loader interface {
-	Day(ctx context.Context, day collector.Day) error
-	Heartbeat(ctx context.Context, r collector.Received) error
-	Health(ctx context.Context, r collector.ReceivedHealth) error
-}
-
-var _ Loader = (*collector.Loader)(nil)
-
 // Progress is told how many of how many steps are done. It is called often and has to be quick. Nil is none.
 type Progress func(done, of int)
 
 // Load loads all reports up to and with the day to, or all for 0. It does not close the loader.
-func (f *Fleet) Load(ctx context.Context, l Loader, to collector.Day, progress Progress) error {
+func (f *Fleet) Load(ctx context.Context, l *collector.Loader, to collector.Day, progress Progress) error {
 	if to == 0 {
 		to = f.config.Last
 	}
@@ -56,7 +47,7 @@ func (f *Fleet) Load(ctx context.Context, l Loader, to collector.Day, progress P
 	return begin(to)
 }
 
-func load(ctx context.Context, l Loader, sent Sent) error {
+func load(ctx context.Context, l *collector.Loader, sent Sent) error {
 	if sent.Health != nil {
 		return l.Health(ctx, collector.ReceivedHealth{Report: *sent.Health})
 	}

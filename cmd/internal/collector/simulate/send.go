@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
 	"sync"
 	"time"
 )
@@ -23,8 +24,11 @@ type Sending struct {
 	// Attempts is how often a report is sent that is answered with 429 or 503, or not at all; 0 is 5. Between two of them
 	// the connection waits as long as the collector asks for, up to a minute, or else a second.
 	Attempts int
-	// Progress is told after each report, from many goroutines. Nil is none.
+	// Progress is called after each report, from many goroutines. Nil is none.
 	Progress func()
+	// Connect returns the client of one connection; when ctx ends it
+	// opens no more connections. Nil uses net/http.
+	Connect func(ctx context.Context, endpoint string) (Client, error)
 }
 
 // A Result says what became of reports that were sent.
@@ -130,6 +134,9 @@ func (s Sending) Run(ctx context.Context, source func(connection int) Source) (R
 	if s.Attempts == 0 {
 		s.Attempts = 5
 	}
+	if s.Connect == nil {
+		s.Connect = connect
+	}
 	if s.Connections < 0 || s.Attempts < 0 || s.Rate < 0 || s.Duration < 0 {
 		return Result{}, errors.New("the connections, attempts, rate or duration are negative")
 	}
@@ -144,14 +151,14 @@ func (s Sending) Run(ctx context.Context, source func(connection int) Source) (R
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range s.Connections {
-		conn, err := NewConn(s.Endpoint)
+		client, err := s.Connect(ctx, s.Endpoint)
 		if err != nil {
 			return Result{}, err
 		}
-		w := &worker{s: &s, conn: conn, pace: pace, next: source(i), result: Result{Refused: make(map[int]uint64)}}
+		w := &worker{s: &s, client: client, pace: pace, next: source(i), result: Result{Refused: make(map[int]uint64)}}
 		wg.Go(func() {
 			w.run(ctx)
-			conn.Close()
+			client.Close()
 			mu.Lock()
 			defer mu.Unlock()
 			total.merge(&w.result)
@@ -199,7 +206,7 @@ func (p *pacer) due() time.Time {
 // A worker sends over one connection.
 type worker struct {
 	s      *Sending
-	conn   *Conn
+	client Client
 	pace   *pacer
 	next   Source
 	buf    []byte
@@ -226,8 +233,8 @@ func (w *worker) run(ctx context.Context) {
 
 func (w *worker) send(ctx context.Context, due time.Time, health bool, body []byte) {
 	for attempt := 1; ; attempt++ {
-		answer, err := w.conn.Send(ctx, health, body)
-		if errors.Is(err, errNotSent) && over(ctx) {
+		answer, err := w.client.Send(health, body)
+		if isDial(err) && over(ctx) {
 			return // the end came before the report
 		}
 		again := err != nil || answer.Status == 503 || answer.Status == 429
@@ -251,6 +258,13 @@ func (w *worker) send(ctx context.Context, due time.Time, health bool, body []by
 		w.result.Retried++
 		due = time.Now()
 	}
+}
+
+// isDial reports whether a report was not sent because no connection
+// could be opened.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // over tells whether a context has ended, or is about to: a connection that is being opened ends by the same deadline, and

@@ -15,13 +15,14 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // TestSendIsTheTruth loads all days but the last, sends that over HTTP, and compares every figure.
 func TestSendIsTheTruth(t *testing.T) {
 	t.Parallel()
-	c, app := open(t, false)
+	c, app := groundtruth.NewCollector(t, collector.App{Key: "demo"})
 	s, err := server.New(server.Options{Collector: c, Access: access.New(c),
 		Limits: server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}})
 	if err != nil {
@@ -37,16 +38,7 @@ func TestSendIsTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := c.Load(t.Context(), app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Load(t.Context(), l, f.Last()-1, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	groundtruth.Load(t, c, app, func(l *collector.Loader) error { return f.Load(t.Context(), l, f.Last()-1, nil) })
 	var told atomic.Int64
 	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: web.URL, Connections: 4, Progress: func() { told.Add(1) }})
 	if err != nil {
@@ -58,7 +50,7 @@ func TestSendIsTheTruth(t *testing.T) {
 	if collector.DayOf(time.Now()) != today {
 		t.Skip("midnight has come meanwhile") // the reports are of two days then
 	}
-	compare(t, c, app, f)
+	groundtruth.Compare(t, c, app, f)
 }
 
 // TestSendTriesAgain holds what is done about each kind of answer.

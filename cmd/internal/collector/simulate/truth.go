@@ -104,7 +104,7 @@ func (t *Truth) heartbeat(day collector.Day, h *report.Heartbeat) {
 	if p == nil {
 		return
 	}
-	values := valuesOf(h)
+	values := Values(h)
 	before := p.at(day)
 	if from, to := before[collector.DimVersion], h.Version; from != to && from != "" && to != "" {
 		if t.moves[day] == nil {
@@ -142,8 +142,8 @@ func put(sets map[collector.Day]map[string]bool, day collector.Day, id string) {
 	sets[day][id] = true
 }
 
-// valuesOf gives the values by dimension that a heartbeat reports.
-func valuesOf(h *report.Heartbeat) map[string]string {
+// Values returns the values that a heartbeat reports, by dimension.
+func Values(h *report.Heartbeat) map[string]string {
 	values := map[string]string{
 		collector.DimVersion: h.Version, collector.DimSystem: h.Platform.System, collector.DimRelease: h.Platform.Release,
 		collector.DimMachine: h.Platform.Machine, collector.DimClient: h.Client.Name + " " + h.Client.Version,

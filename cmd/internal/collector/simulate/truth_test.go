@@ -8,31 +8,12 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // rare shares make every kind of installation frequent enough for a small fleet.
 var rare = simulate.Shares{Once: 0.1, Memory: 0.08, Late: 0.08, Clones: 0.04, Development: 0.08}
-
-// open gives a collector on a store in memory, and an app in it.
-func open(t *testing.T, exclude bool) (*collector.Collector, collector.AppNum) {
-	t.Helper()
-	c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(t.Context()); err != nil && t.Context().Err() == nil {
-			t.Error(err)
-		}
-	})
-	app, err := c.AddApp(t.Context(), collector.App{Key: "demo", ExcludeDevelopment: exclude})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, app.Num
-}
 
 // TestFiguresAreTheTruth loads fleets into the real collector, and compares each figure.
 func TestFiguresAreTheTruth(t *testing.T) {
@@ -47,35 +28,11 @@ func TestFiguresAreTheTruth(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, app := open(t, config.ExcludeDevelopment)
-			l, err := c.Load(t.Context(), app)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := f.Load(t.Context(), l, 0, nil); err != nil {
-				t.Fatal(err)
-			}
-			if err := l.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			compare(t, c, app, f)
+			c, app := groundtruth.NewCollector(t, collector.App{Key: "demo", ExcludeDevelopment: config.ExcludeDevelopment})
+			groundtruth.Load(t, c, app, func(l *collector.Loader) error { return f.Load(t.Context(), l, 0, nil) })
+			groundtruth.Compare(t, c, app, f)
 		})
 	}
-}
-
-func compare(t *testing.T, c *collector.Collector, app collector.AppNum, f *simulate.Fleet) {
-	t.Helper()
-	diffs, err := simulate.Compare(t.Context(), c, app, f.Truth(), f.Range())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diffs.Compared < 100 {
-		t.Errorf("only %d figures were compared", diffs.Compared)
-	}
-	for _, d := range diffs.Wrong[:min(len(diffs.Wrong), 20)] {
-		t.Error(d)
-	}
-	t.Logf("%d figures compared, %d wrong", diffs.Compared, len(diffs.Wrong))
 }
 
 // TestSameSeed holds that a fleet is the same each time, and has the smaller one in it.

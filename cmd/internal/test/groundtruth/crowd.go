@@ -1,42 +1,47 @@
-package simulate
+package groundtruth
 
 import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/bits"
-	"strconv"
+	"math/rand/v2"
+	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 )
 
-// A Crowd is a fleet of very many installations: 8 bytes for each, counters for its truth, and no reports. The same number
-// is born each day. Three in ten stay until the end, the others stop after 1 to 256 days, half of those within 5 weeks. Who
-// lives reports on seven days of eight, and takes up the version of each 30 days in its time.
+// A Crowd is a fleet of very many installations, which needs 8 bytes
+// for each, counters for its truth, and no reports. The same number is
+// born each day. Three in ten stay until the end; the others stop after
+// 1 to 256 days, half of them within 5 weeks. The living report on
+// seven days of eight. There is a new version every 30 days, which they
+// adopt sooner or later.
 type Crowd struct {
-	// Seed makes the crowd. Installations is how many there are, 1 to MaxCrowd, Days how many days it lives, 1 to
-	// MaxDays, and Last the last of them.
 	Seed          uint64
-	Installations int
-	Days          int
-	Last          collector.Day
+	Installations int           // 1 to MaxCrowd
+	Days          int           // 1 to simulate.MaxDays
+	Last          collector.Day // the last of the days
 }
 
 // MaxCrowd bounds the installations of a [Crowd].
 const MaxCrowd = 1_000_000_000
 
-// A CrowdTruth is what is true of the last day of a [Crowd], and its cohorts.
+// A CrowdTruth is what is true of the last day of a [Crowd], and its
+// cohorts.
 type CrowdTruth struct {
-	Day
-	// Versions splits those active in 28 days.
-	Versions Split
+	simulate.Day
+	// Versions splits the installations active in 28 days.
+	Versions simulate.Split
 	// Visits is the sum of the installations active on each day.
 	Visits uint64
-	// Weeks and Months are cohorts as in [Truth.Retention].
-	Weeks, Months []Cohort
+	// Weeks and Months are cohorts as in [simulate.Truth.Retention].
+	Weeks, Months []simulate.Cohort
 }
 
-// A CrowdLoader takes a crowd; a [collector.Loader] is one.
+// A CrowdLoader is what [Crowd.Load] needs of a [collector.Loader].
 type CrowdLoader interface {
 	Day(ctx context.Context, day collector.Day) error
 	New(ctx context.Context, key collector.Key, values map[string]string) (collector.Num, error)
@@ -49,15 +54,19 @@ var _ CrowdLoader = (*collector.Loader)(nil)
 // First is the first day.
 func (c *Crowd) First() collector.Day { return c.Last - collector.Day(c.Days) + 1 }
 
-// Load loads the crowd and gives its truth. It does not close the loader.
-func (c *Crowd) Load(ctx context.Context, l CrowdLoader, progress Progress) (CrowdTruth, error) {
+// Load loads the crowd and returns its truth. It does not close the
+// loader.
+func (c *Crowd) Load(ctx context.Context, l CrowdLoader) (CrowdTruth, error) {
 	switch {
 	case c.Installations < 1 || c.Installations > MaxCrowd:
 		return CrowdTruth{}, fmt.Errorf("%d installations are not 1 to %d", c.Installations, MaxCrowd)
-	case c.Days < 1 || c.Days > MaxDays:
-		return CrowdTruth{}, fmt.Errorf("%d days are not 1 to %d", c.Days, MaxDays)
+	case c.Days < 1 || c.Days > simulate.MaxDays:
+		return CrowdTruth{}, fmt.Errorf("%d days are not 1 to %d", c.Days, simulate.MaxDays)
 	}
-	b := newBrood(c, l)
+	b, err := newBrood(c, l)
+	if err != nil {
+		return CrowdTruth{}, err
+	}
 	for day := range c.Days {
 		if err := ctx.Err(); err != nil {
 			return CrowdTruth{}, err
@@ -68,35 +77,34 @@ func (c *Crowd) Load(ctx context.Context, l CrowdLoader, progress Progress) (Cro
 		if err := b.live(ctx, day); err != nil {
 			return CrowdTruth{}, fmt.Errorf("load %s: %w", c.First()+collector.Day(day), err)
 		}
-		if progress != nil {
-			progress(day+1, c.Days)
-		}
 	}
 	return b.truth(), nil
 }
 
-// bornBefore is how many are born before a day.
+// bornBefore returns how many are born before a day.
 func (c *Crowd) bornBefore(day int) int {
 	hi, lo := bits.Mul64(uint64(c.Installations), uint64(day))
 	n, _ := bits.Div64(hi, lo, uint64(c.Days))
 	return int(n)
 }
 
-// A brood is a crowd that lives.
+// A brood is a crowd while it is loaded.
 type brood struct {
 	*Crowd
 	l       CrowdLoader
 	members []member
-	// last, lastTwice and lastWith are how many were last seen on each day: all, those seen twice, and by version.
+	// How many were last seen on each day: all, those seen twice, and
+	// by version.
 	last, lastTwice []uint64
 	lastWith        [][]uint64
 	weeks, months   periods
-	fresh, returned uint64 // on the day
+	fresh, returned uint64 // on the day that is loaded
 	visits          uint64
 	shapes          [][]map[string]string // the values by version and shape
 }
 
-// A member is the state of one installation; days count from the crowd's first.
+// A member is the state of one installation. Days count from the
+// crowd's first.
 type member struct {
 	last, dies     uint16
 	version, shape uint8
@@ -115,7 +123,11 @@ const (
 	crowdShapes  = 64
 )
 
-func newBrood(c *Crowd, l CrowdLoader) *brood {
+func newBrood(c *Crowd, l CrowdLoader) (*brood, error) {
+	shapes, err := shapesOf(c.Seed)
+	if err != nil {
+		return nil, err
+	}
 	b := &brood{
 		Crowd: c, l: l, members: make([]member, c.Installations),
 		last: make([]uint64, c.Days), lastTwice: make([]uint64, c.Days),
@@ -123,15 +135,15 @@ func newBrood(c *Crowd, l CrowdLoader) *brood {
 	}
 	for version := range (c.Days-1)/crowdRelease + 1 {
 		b.lastWith = append(b.lastWith, make([]uint64, c.Days))
-		b.shapes = append(b.shapes, shapesOf(c.Seed, version))
+		b.shapes = append(b.shapes, withVersion(shapes, version))
 	}
-	return b
+	return b, nil
 }
 
 func newPeriods(c *Crowd, g collector.Grain) periods {
 	var p periods
 	for day := range c.Days {
-		start := periodStart(g, c.First()+collector.Day(day))
+		start := simulate.PeriodStart(g, c.First()+collector.Day(day))
 		if n := len(p.starts); n == 0 || p.starts[n-1] != start {
 			p.starts = append(p.starts, start)
 		}
@@ -144,25 +156,41 @@ func newPeriods(c *Crowd, g collector.Grain) periods {
 	return p
 }
 
-// shapesOf gives the different sets of values that installations of a version have.
-func shapesOf(seed uint64, version int) []map[string]string {
-	var shapes []map[string]string
-	for i := range crowdShapes {
-		in := &installation{random: stream(seed, streamInstallation, i)}
-		in.shape(0)
-		shapes = append(shapes, map[string]string{
-			collector.DimVersion: crowdVersion(version), collector.DimSystem: in.system, collector.DimRelease: in.release,
-			collector.DimMachine: in.machine, collector.DimDeployment: string(in.deployment), collector.DimClient: "rollcall-go 0.1.0",
-			collector.FactDimension + "store.kind": in.store, collector.FactDimension + "tls": strconv.FormatBool(in.tls),
-			collector.FactDimension + "users": usersBuckets[in.users],
-		})
+// shapesOf returns the different sets of values that installations
+// have: those of a small fleet.
+func shapesOf(seed uint64) ([]map[string]string, error) {
+	f, err := simulate.New(simulate.Config{Seed: seed, Installations: crowdShapes, Days: 1, Shares: &simulate.Shares{}})
+	if err != nil {
+		return nil, err
 	}
-	return shapes
+	var shapes []map[string]string
+	for _, visit := range f.Visits() {
+		shapes = append(shapes, simulate.Values(visit[0].Heartbeat))
+	}
+	return shapes, nil
+}
+
+func withVersion(shapes []map[string]string, version int) []map[string]string {
+	var changed []map[string]string
+	for _, values := range shapes {
+		values = maps.Clone(values)
+		values[collector.DimVersion] = crowdVersion(version)
+		changed = append(changed, values)
+	}
+	return changed
 }
 
 func crowdVersion(version int) string { return fmt.Sprintf("1.%d.0", version) }
 
-// live lives through one day.
+// chance returns the random number of an installation on a day, or for
+// any other purpose.
+func (b *brood) chance(i int, purpose uint64) uint64 {
+	var source rand.PCG
+	source.Seed(b.Seed^purpose<<48, uint64(i))
+	return source.Uint64()
+}
+
+// live loads one day.
 func (b *brood) live(ctx context.Context, day int) error {
 	b.fresh, b.returned = 0, 0
 	for born := range day {
@@ -172,7 +200,7 @@ func (b *brood) live(ctx context.Context, day int) error {
 			if int(m.dies) < day {
 				continue
 			}
-			chance := mix(b.Seed ^ uint64(i)<<16 ^ uint64(day))
+			chance := b.chance(i, uint64(day))
 			if chance&7 == 0 {
 				continue
 			}
@@ -219,7 +247,7 @@ func (b *brood) seen(m *member, day int, week, month []uint64) {
 func (b *brood) births(ctx context.Context, day int) error {
 	week, month := b.weeks.of[day], b.months.of[day]
 	for i := b.bornBefore(day); i < b.bornBefore(day+1); i++ {
-		chance := mix(b.Seed ^ uint64(i)<<16 ^ 0xffff)
+		chance := b.chance(i, 0xffff)
 		m := &b.members[i]
 		*m = member{last: uint16(day), dies: 0xffff, version: uint8(day / crowdRelease), shape: uint8(chance % crowdShapes)}
 		if chance >>= 8; chance%10 >= 3 {
@@ -228,7 +256,7 @@ func (b *brood) births(ctx context.Context, day int) error {
 			m.dies = uint16(min(day+int(life*life/256), 0xfffe))
 		}
 		var key collector.Key
-		binary.BigEndian.PutUint64(key[:], mix(b.Seed^uint64(i)))
+		binary.BigEndian.PutUint64(key[:], b.chance(i, 0xfffe))
 		binary.BigEndian.PutUint64(key[8:], uint64(i)) // no two are the same
 		num, err := b.l.New(ctx, key, b.shapes[m.version][m.shape])
 		if err != nil {
@@ -247,7 +275,7 @@ func (b *brood) births(ctx context.Context, day int) error {
 }
 
 func (b *brood) truth() CrowdTruth {
-	t := CrowdTruth{Day: Day{Day: b.Last, New: b.fresh, Returning: b.returned}, Visits: b.visits, Versions: make(Split)}
+	t := CrowdTruth{Day: simulate.Day{Day: b.Last, New: b.fresh, Returning: b.returned}, Visits: b.visits, Versions: make(simulate.Split)}
 	last := b.Days - 1
 	for w, length := range windows {
 		for day := max(0, last-length+1); day <= last; day++ {
@@ -271,10 +299,39 @@ func (b *brood) truth() CrowdTruth {
 	return t
 }
 
-func (p *periods) cohorts() []Cohort {
-	var all []Cohort
+func (p *periods) cohorts() []simulate.Cohort {
+	var all []simulate.Cohort
 	for i, counts := range p.counts {
-		all = append(all, Cohort{From: p.starts[i], Size: counts[i], Cells: counts[i:]})
+		all = append(all, simulate.Cohort{From: p.starts[i], Size: counts[i], Cells: counts[i:]})
 	}
 	return all
+}
+
+// Compare compares the collector's figures of the last day, and the
+// cohorts, with the truth, and returns how many figures these are. The
+// app has to be the one that the crowd was loaded into.
+func (t *CrowdTruth) Compare(tb testing.TB, from *collector.Collector, app collector.AppNum) (compared int) {
+	tb.Helper()
+	day := collector.Range{From: t.Day.Day, To: t.Day.Day}
+	c := &comparer{ctx: tb.Context(), from: from, app: app, r: day}
+	series, err := from.Series(c.ctx, app, day, collector.View{})
+	if err != nil || len(series.Points) != 1 {
+		tb.Fatalf("got %d points and %v for one day", len(series.Points), err)
+	}
+	c.point(series.Points[0], t.Day)
+	versions, err := from.Breakdown(c.ctx, app, collector.DimVersion, 28, day.To, collector.View{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.breakdown(versions.Values, maps.Clone(t.Versions), "version")
+	all := collector.Range{From: t.Weeks[0].From, To: day.To}
+	for grain, cohorts := range map[collector.Grain][]simulate.Cohort{
+		collector.GrainWeek: t.Weeks, collector.GrainMonth: t.Months,
+	} {
+		if err := c.cohorts(grain, all, cohorts); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	c.report(tb)
+	return c.compared
 }

@@ -1,71 +1,76 @@
-package simulate
+// Package groundtruth compares the answers of a collector with what is
+// known to be true of the fleets that it counted. A [Crowd] is a fleet
+// of ten or a hundred million installations, of a few bytes each.
+package groundtruth
 
 import (
 	"context"
 	"fmt"
-	"maps"
+	"strings"
+	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// Answers is what a collector is asked; a [collector.Collector] gives them.
-type Answers interface {
-	Series(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Series, error)
-	Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v collector.View) (collector.Breakdown, error)
-	CoOccurrence(ctx context.Context, app collector.AppNum, row, column string, window int, v collector.View) (collector.CoOccurrence, error)
-	Retention(ctx context.Context, app collector.AppNum, g collector.Grain, r collector.Range, v collector.View) (collector.Retention, error)
-	Versions(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Versions, error)
-	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
-	Faults(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Faults, error)
-	Survival(ctx context.Context, app collector.AppNum, top int, v collector.View) (collector.Survival, error)
-	Quality(ctx context.Context, app collector.AppNum, r collector.Range) (collector.Quality, error)
-}
+// The windows that every figure of active installations comes in, in
+// days.
+var windows = [4]int{1, 7, 28, 30}
 
-var _ Answers = (*collector.Collector)(nil)
-
-// A Comparison says which figures are not the truth.
-type Comparison struct {
-	// Compared is how many figures there were, and Wrong has a line for each that is another one.
-	Compared int
-	Wrong    []string
-}
-
-// A comparer asks for answers and keeps the first error.
 type comparer struct {
-	Comparison
 	ctx   context.Context
-	from  Answers
+	from  *collector.Collector
 	app   collector.AppNum
-	truth *Truth
+	truth *simulate.Truth
 	r     collector.Range
+
+	compared int      // figures
+	wrong    []string // a line for each figure that is not the truth
 }
 
-// Compare asks a collector for every figure of a range and compares it with the truth: the series of each day, all splits
-// on the last day and some days before, pairs of values, retention by day, week and month, survival, versions, moves, the floor,
-// faults, and clones. The truth is the whole of what the app was told, and the range all its days. The error is one of the collector.
-func Compare(ctx context.Context, from Answers, app collector.AppNum, truth *Truth, r collector.Range) (Comparison, error) {
-	c := &comparer{ctx: ctx, from: from, app: app, truth: truth, r: r}
-	for _, step := range []func() error{c.series, c.splits, c.pairs, c.retention, c.survival, c.versions, c.floor, c.faults, c.clones} {
+// Compare asks a collector for every figure of an app and compares
+// each with the truth of a fleet: the series of each day, all
+// breakdowns on three days, pairs of values, retention by day, week and
+// month, survival, versions, moves, the floor, faults, and clones. The
+// fleet's reports have to be all that the app was sent.
+func Compare(t testing.TB, from *collector.Collector, app collector.AppNum, fleet *simulate.Fleet) {
+	t.Helper()
+	c := &comparer{ctx: t.Context(), from: from, app: app, truth: fleet.Truth(), r: fleet.Range()}
+	for _, step := range []func() error{
+		c.series, c.breakdowns, c.pairs, c.retention, c.survival, c.versions, c.floor, c.faults, c.clones,
+	} {
 		if err := step(); err != nil {
-			return c.Comparison, err
+			t.Fatal(err)
 		}
 	}
-	return c.Comparison, nil
-}
-
-func (c *comparer) figure(got collector.Figure, want uint64, format string, args ...any) {
-	switch {
-	case got == nil:
-		c.wrong("hidden, want %d", []any{want}, format, args...)
-	case *got != want:
-		c.wrong("got %d, want %d", []any{*got, want}, format, args...)
+	c.report(t)
+	if c.compared < 100 {
+		t.Errorf("compared only %d figures, want at least 100", c.compared)
 	}
-	c.Compared++
 }
 
-func (c *comparer) wrong(says string, values []any, format string, args ...any) {
-	c.Wrong = append(c.Wrong, fmt.Sprintf(format, args...)+": "+fmt.Sprintf(says, values...))
+func (c *comparer) report(t testing.TB) {
+	t.Helper()
+	for _, line := range c.wrong[:min(len(c.wrong), 20)] {
+		t.Error(line)
+	}
+	t.Logf("%d figures compared, %d wrong", c.compared, len(c.wrong))
+}
+
+// figure compares one figure. The rest names it, as for fmt.Sprintf.
+func (c *comparer) figure(got collector.Figure, want uint64, format string, args ...any) {
+	c.compared++
+	switch name := fmt.Sprintf(format, args...); {
+	case got == nil:
+		c.wrongf("%s: hidden, want %d", name, want)
+	case *got != want:
+		c.wrongf("%s: got %d, want %d", name, *got, want)
+	}
+}
+
+func (c *comparer) wrongf(format string, args ...any) {
+	c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
 }
 
 func (c *comparer) series() error {
@@ -81,11 +86,11 @@ func (c *comparer) series() error {
 	for _, want := range c.truth.Series(c.r) {
 		p, ok := points[want.Day]
 		if !ok && !begun && want.New == 0 {
-			continue // a collector's days begin with the first installation, not with IDs that are none
+			continue // a collector's days begin with the first installation, not with IDs that do not count
 		}
 		begun = true
 		if !ok || p.Gap {
-			c.wrong("is missing", nil, "series of %s", want.Day)
+			c.wrongf("series of %s: missing", want.Day)
 			continue
 		}
 		c.point(p, want)
@@ -98,7 +103,7 @@ func (c *comparer) series() error {
 	return nil
 }
 
-func (c *comparer) point(p collector.SeriesPoint, want Day) {
+func (c *comparer) point(p collector.SeriesPoint, want simulate.Day) {
 	active := []collector.Figure{p.Active.Day, p.Active.Week, p.Active.Days28, p.Active.Days30}
 	established := []collector.Figure{p.Established.Day, p.Established.Week, p.Established.Days28, p.Established.Days30}
 	for w, days := range windows {
@@ -110,8 +115,9 @@ func (c *comparer) point(p collector.SeriesPoint, want Day) {
 	c.figure(p.Lost, want.Lost, "%s, lost", want.Day)
 }
 
-// splits compares all dimensions on the last day, and on two days before it.
-func (c *comparer) splits() error {
+// breakdowns compares all dimensions on the last day, the day before,
+// and one in the middle.
+func (c *comparer) breakdowns() error {
 	days := []collector.Day{c.r.To, c.r.To - 1, c.r.From + (c.r.To-c.r.From)/2}
 	for _, dimension := range c.truth.Dimensions() {
 		for _, day := range days {
@@ -121,29 +127,29 @@ func (c *comparer) splits() error {
 			for _, window := range windows {
 				got, err := c.from.Breakdown(c.ctx, c.app, dimension, window, day, collector.View{})
 				if err != nil {
-					return fmt.Errorf("split by %s: %w", dimension, err)
+					return fmt.Errorf("breakdown by %s: %w", dimension, err)
 				}
-				c.split(got.Values, c.truth.Split(dimension, window, day), fmt.Sprintf("%s, %d days, %s", day, window, dimension))
+				c.breakdown(got.Values, c.truth.Split(dimension, window, day), fmt.Sprintf("%s, %d days, %s", day, window, dimension))
 			}
 		}
 	}
 	return nil
 }
 
-func (c *comparer) split(values []collector.Value, want Split, what string) {
+func (c *comparer) breakdown(values []collector.Value, want simulate.Split, what string) {
 	for _, v := range values {
 		c.figure(v.Count, want[v.Value], "%s %s", what, v.Value)
 		delete(want, v.Value)
 	}
 	for value, n := range want {
-		c.wrong("is missing, want %d", []any{n}, "%s %s", what, value)
+		c.wrongf("%s %s: missing, want %d", what, value, n)
 	}
 }
 
 func (c *comparer) pairs() error {
 	dimensions := []string{collector.DimSystem, collector.DimDeployment}
 	for _, name := range c.truth.Dimensions() {
-		if len(name) > len(collector.FactDimension) && name[:len(collector.FactDimension)] == collector.FactDimension {
+		if strings.HasPrefix(name, collector.FactDimension) {
 			dimensions = append(dimensions, name)
 		}
 	}
@@ -161,7 +167,7 @@ func (c *comparer) pairs() error {
 				}
 			}
 			for pair, n := range want {
-				c.wrong("is missing, want %d", []any{n}, "%s %s with %s %s", row, pair[0], column, pair[1])
+				c.wrongf("%s %s with %s %s: missing, want %d", row, pair[0], column, pair[1], n)
 			}
 		}
 	}
@@ -177,7 +183,7 @@ func (c *comparer) retention() error {
 	return nil
 }
 
-func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []Cohort) error {
+func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []simulate.Cohort) error {
 	got, err := c.from.Retention(c.ctx, c.app, g, r, collector.View{})
 	if err != nil {
 		return fmt.Errorf("retention by %s: %w", g, err)
@@ -190,7 +196,7 @@ func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []Cohort) e
 		cohort := cohorts[want.From]
 		if len(cohort.Cells) != len(want.Cells) {
 			if want.Size > 0 {
-				c.wrong("got %d cells, want %d", []any{len(cohort.Cells), len(want.Cells)}, "retention by %s, %s", g, want.From)
+				c.wrongf("retention by %s, %s: got %d cells, want %d", g, want.From, len(cohort.Cells), len(want.Cells))
 			}
 			continue
 		}
@@ -211,7 +217,7 @@ func (c *comparer) survival() error {
 	for _, v := range got.Versions {
 		curve := want[v.Version]
 		if curve == nil || len(curve.Of) != len(v.Cells) {
-			c.wrong("got %d cells, want %+v", []any{len(v.Cells), curve}, "survival of %s", v.Version)
+			c.wrongf("survival of %s: got %d cells, want %+v", v.Version, len(v.Cells), curve)
 			continue
 		}
 		c.figure(v.Size, curve.Size, "survival of %s, size", v.Version)
@@ -221,7 +227,7 @@ func (c *comparer) survival() error {
 		}
 	}
 	if n := min(len(want), collector.MaxTop); len(got.Versions) != n {
-		c.wrong("got %d, want %d", []any{len(got.Versions), n}, "versions with a curve")
+		c.wrongf("versions with a curve: got %d, want %d", len(got.Versions), n)
 	}
 	return nil
 }
@@ -244,13 +250,13 @@ func (c *comparer) versions() error {
 	c.figure(got.Upgrades, up, "upgrades")
 	c.figure(got.Downgrades, down, "downgrades")
 	for _, m := range got.Moves {
-		c.figure(m.Count, moves[Move{m.From, m.To}], "move from %s to %s", m.From, m.To)
+		c.figure(m.Count, moves[simulate.Move{From: m.From, To: m.To}], "move from %s to %s", m.From, m.To)
 		if m.Up != (report.CompareVersions(m.From, m.To) < 0) {
-			c.wrong("goes the other way", nil, "move from %s to %s", m.From, m.To)
+			c.wrongf("move from %s to %s: got the other direction", m.From, m.To)
 		}
 	}
 	if want := min(len(moves), collector.MaxMoves); len(got.Moves) != want {
-		c.wrong("got %d, want %d", []any{len(got.Moves), want}, "different moves")
+		c.wrongf("different moves: got %d, want %d", len(got.Moves), want)
 	}
 	active := c.truth.Split(collector.DimVersion, 28, c.r.To)
 	for _, release := range got.Releases {
@@ -262,7 +268,8 @@ func (c *comparer) versions() error {
 	return nil
 }
 
-// adoption compares one day in five, since the truth of each takes a look at all installations.
+// adoption compares one day in five, since the truth of each reads all
+// installations.
 func (c *comparer) adoption(release *collector.Release, point collector.AdoptionPoint) {
 	if point.Days%5 != 0 {
 		return
@@ -285,12 +292,12 @@ func (c *comparer) floor() error {
 	}
 	want := c.truth.Floor(c.r.To)
 	if len(got.Steps) != len(want) {
-		c.wrong("got %d, want %d", []any{len(got.Steps), len(want)}, "steps of the floor")
+		c.wrongf("steps of the floor: got %d, want %d", len(got.Steps), len(want))
 		return nil
 	}
 	for i, step := range got.Steps {
 		if step.Version != want[i].Version {
-			c.wrong("got %s, want %s", []any{step.Version, want[i].Version}, "step %d of the floor", i)
+			c.wrongf("step %d of the floor: got %s, want %s", i, step.Version, want[i].Version)
 		}
 		c.figure(step.Kept, want[i].Kept, "floor %s", step.Version)
 	}
@@ -310,7 +317,7 @@ func (c *comparer) faults() error {
 		}
 		want := c.truth.Faults(r)
 		if len(want) != len(faults) {
-			c.wrong("got %d, want %d", []any{len(faults), len(want)}, "faults from %s", r.From)
+			c.wrongf("faults from %s: got %d, want %d", r.From, len(faults), len(want))
 		}
 		for _, fault := range want {
 			c.fault(faults[fault.Key], fault)
@@ -319,42 +326,18 @@ func (c *comparer) faults() error {
 	return nil
 }
 
-func (c *comparer) fault(got collector.Fault, want Fault) {
+func (c *comparer) fault(got collector.Fault, want simulate.Fault) {
 	what := want.Key.Component + " " + want.Key.Reason
 	c.figure(got.Affected, want.Affected, "%s, affected", what)
 	c.figure(got.Occurrences, want.Occurrences, "%s, occurrences", what)
 	if got.FirstSeen != want.FirstSeen || got.LastSeen != want.LastSeen {
-		c.wrong("got %s to %s, want %s to %s", []any{got.FirstSeen, got.LastSeen, want.FirstSeen, want.LastSeen}, "%s, seen", what)
+		c.wrongf("%s, seen: got %s to %s, want %s to %s", what, got.FirstSeen, got.LastSeen, want.FirstSeen, want.LastSeen)
 	}
 	for _, v := range got.Versions {
 		c.figure(v.Affected, want.Versions[v.Version].Affected, "%s, affected with %s", what, v.Version)
 		c.figure(v.Active, want.Versions[v.Version].Active, "%s, active with %s", what, v.Version)
 	}
 	if len(got.Versions) != len(want.Versions) {
-		c.wrong("got %d, want %d", []any{len(got.Versions), len(want.Versions)}, "%s, versions", what)
+		c.wrongf("%s, versions: got %d, want %d", what, len(got.Versions), len(want.Versions))
 	}
-}
-
-// Compare is Compare for what is known of a crowd.
-func (t *CrowdTruth) Compare(ctx context.Context, from Answers, app collector.AppNum) (Comparison, error) {
-	day := collector.Range{From: t.Day.Day, To: t.Day.Day}
-	c := &comparer{ctx: ctx, from: from, app: app, r: day}
-	series, err := from.Series(ctx, app, day, collector.View{})
-	if err != nil {
-		return c.Comparison, err
-	}
-	if len(series.Points) != 1 {
-		return c.Comparison, fmt.Errorf("%d points for one day", len(series.Points))
-	}
-	c.point(series.Points[0], t.Day)
-	versions, err := from.Breakdown(ctx, app, collector.DimVersion, 28, day.To, collector.View{})
-	if err != nil {
-		return c.Comparison, err
-	}
-	c.split(versions.Values, maps.Clone(t.Versions), "version")
-	all := collector.Range{From: t.Weeks[0].From, To: day.To}
-	if err := c.cohorts(collector.GrainWeek, all, t.Weeks); err != nil {
-		return c.Comparison, err
-	}
-	return c.Comparison, c.cohorts(collector.GrainMonth, all, t.Months)
 }

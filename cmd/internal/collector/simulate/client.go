@@ -1,0 +1,98 @@
+package simulate
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// A Client sends reports to one collector, one at a time. It is used
+// by one goroutine.
+type Client interface {
+	// Send posts a heartbeat, or a health report, and waits for the
+	// answer, at most 30 seconds. After an error the collector may
+	// or may not have counted the report.
+	Send(health bool, body []byte) (Answer, error)
+	// Close closes the connection, if one is open.
+	Close()
+}
+
+// An Answer is a collector's answer to one report.
+type Answer struct {
+	Status int
+	// RetryAfter is how long the collector asks the sender to wait
+	// before it tries again; 0 if it does not.
+	RetryAfter time.Duration
+}
+
+const (
+	dialTimeout    = 10 * time.Second
+	requestTimeout = 30 * time.Second
+	maxAnswerBytes = 64 << 10
+)
+
+// An httpClient is the Client that package net/http makes, with one
+// connection and without a proxy.
+type httpClient struct {
+	heartbeats, healthReports string // URLs
+	http                      http.Client
+}
+
+// connect returns an httpClient for an endpoint, http or https. The
+// first Send opens the connection; when ctx ends none is opened any
+// more.
+func connect(ctx context.Context, endpoint string) (Client, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("endpoint %q is not an http or https URL", endpoint)
+	}
+	dialer := net.Dialer{Timeout: dialTimeout}
+	return &httpClient{
+		heartbeats:    u.JoinPath("v1/heartbeat").String(),
+		healthReports: u.JoinPath("v1/health").String(),
+		http: http.Client{
+			Timeout:       requestTimeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				// Requests outlive ctx, connection attempts do not.
+				DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+					return dialer.DialContext(ctx, network, address)
+				},
+				MaxConnsPerHost:    1,
+				DisableCompression: true,
+			},
+		},
+	}, nil
+}
+
+func (c *httpClient) Send(health bool, body []byte) (Answer, error) {
+	target := c.heartbeats
+	if health {
+		target = c.healthReports
+	}
+	request, err := http.NewRequest(http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "rollcall-simulate")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerBytes)) // so that the connection stays open
+	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))            // 0 for a date, which a collector never sends
+	return Answer{response.StatusCode, time.Duration(seconds) * time.Second}, nil
+}
+
+func (c *httpClient) Close() { c.http.CloseIdleConnections() }
