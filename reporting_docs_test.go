@@ -84,7 +84,7 @@ func TestProtocolPage(t *testing.T) {
 		fmt.Sprintf("a health report, at most %d KiB", report.MaxHealthBytes>>10),
 		fmt.Sprintf("nested at most %d deep", report.MaxDepth),
 		fmt.Sprintf("at most %d facts", report.MaxFacts),
-		fmt.Sprintf("1 to %d groups", report.MaxFaults),
+		fmt.Sprintf("1 to %d faults", report.MaxFaults),
 		fmt.Sprintf("at most %d entries of context", report.MaxContext),
 		fmt.Sprintf("at most %d.", report.MaxFaultCount),
 		fmt.Sprintf("follows, now %d.", report.SchemaVersion),

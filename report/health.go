@@ -106,7 +106,7 @@ func (h *HealthReport) UnmarshalJSON(data []byte) error {
 type faultsCodec struct{}
 
 func (faultsCodec) describe() (string, string) {
-	return typeList, "1 to 25 groups, no two of the same fault"
+	return typeList, "1 to 25 faults, no two with the same codes"
 }
 func (faultsCodec) empty(h *HealthReport) bool { return len(h.Faults) == 0 }
 

@@ -196,7 +196,7 @@ func TestErrorText(t *testing.T) {
 		}
 	}
 	_, _, err := report.ParseHealth([]byte(strings.Replace(golden(t, "health.json"), "critical", "fatal", 1)))
-	want := "invalid report: groups[].severity: out_of_bounds (one of info, warning, error, critical)"
+	want := "invalid report: faults[].severity: out_of_bounds (one of info, warning, error, critical)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
