@@ -6,18 +6,20 @@ import (
 	"sort"
 )
 
-// Streams of one fleet are told apart by what they are for.
+// The purposes of the random streams of one fleet.
 const (
 	streamInstallation = iota
 	streamForged
 )
 
-// stream gives the random numbers number i of a kind, which depend on nothing else but the seed.
+// stream returns the random numbers of the i-th item of a kind. They
+// depend on nothing else but the seed.
 func stream(seed uint64, kind, i int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, mix(uint64(kind)<<56^uint64(i))))
 }
 
-// mix is the finaliser of SplitMix64: close numbers become distant ones.
+// mix is the finaliser of SplitMix64, which turns close numbers into
+// distant ones.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -25,10 +27,11 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// births is the share of all births that lies before the end of each day.
+// births holds, for each day, the share of all births up to its end.
 type births []float64
 
-// launchDays is how long a launch brings more installations: as many as in launchDays usual days in all.
+// launchDays is how long a launch brings more installations. In all it
+// brings as many as launchDays usual days.
 const launchDays = 5
 
 func newBirths(c *Config) births {
@@ -61,5 +64,5 @@ func newBirths(c *Config) births {
 	return weights
 }
 
-// day gives the day of birth for a number from 0 to 1.
+// day returns the day of birth for a number from 0 to 1.
 func (b births) day(u float64) int { return min(sort.SearchFloat64s(b, u), len(b)-1) }

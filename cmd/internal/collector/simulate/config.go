@@ -13,44 +13,51 @@ import (
 // A Growth is the curve along which installations are born.
 type Growth string
 
-// The curves.
 const (
-	// Logistic is slow, fast in the middle, and slow again.
+	// Logistic starts slow, is fast in the middle, and ends slow.
 	Logistic Growth = "logistic"
-	// Linear is the same number each day.
+	// Linear is the same number every day.
 	Linear Growth = "linear"
 )
 
-// A Config says what a fleet is like.
+// A Config describes a fleet. Zero fields have defaults.
 type Config struct {
-	// Seed makes the fleet: the same configuration has the same reports.
+	// Seed makes the fleet: equal configurations make equal reports.
 	Seed uint64
-	// App is the key of the app that reports. Empty is "demo".
+	// App is the key of the app that reports; "demo" by default.
 	App string
-	// Installations is how many are born over all days, the special ones below included and forgeries not. 0 is 1,000.
+	// Installations is how many are born over all days, 1,000 by default.
+	// It includes the special ones of Shares, but not the forgeries.
 	Installations int
-	// Days is how many days the fleet lives; 0 is 90. Last is the last of them; 0 is today in UTC.
+	// Days is how many days the fleet lives, 90 by default, and Last the
+	// last of them, today in UTC by default.
 	Days int
 	Last collector.Day
-	// Growth is the curve of births; empty is Logistic.
+	// Growth is the curve of births; Logistic by default.
 	Growth Growth
-	// Releases are the versions in the order of their days. Nil is one about each 20 days, with pre-releases before the
+	// Releases are the versions in the order of their days. By default
+	// there is one about every 20 days, with pre-releases before the
 	// larger ones.
 	Releases []Release
-	// Shares are how many of the installations are special; nil is DefaultShares.
+	// Shares is how many of the installations are special; by default
+	// [DefaultShares].
 	Shares *Shares
-	// Forged is how many IDs somebody makes up: each reports once, in the last quarter of the days.
+	// Forged is how many IDs somebody makes up. Each reports once, in the
+	// last quarter of the days.
 	Forged int
-	// ExcludeDevelopment has to be the app's own; the truth follows it.
+	// ExcludeDevelopment has to be that of the app; the truth follows it.
 	ExcludeDevelopment bool
 }
 
-// Shares are parts of the installations, each from 0 to 1, together at most 1.
+// Shares are parts of the installations, each from 0 to 1 and together at
+// most 1.
 type Shares struct {
-	// Once are IDs that are seen on one day only, as those of build servers.
+	// Once are IDs that report on one day only, as those of build servers
+	// do.
 	Once float64
-	// Memory are installations whose ID is never persisted, and another one after each restart. Late are those whose ID
-	// is persisted only after some days.
+	// Memory are installations whose ID is never persisted and changes
+	// with each restart. Late are those whose ID is persisted only after
+	// some days.
 	Memory, Late float64
 	// Clones are IDs that two different machines use.
 	Clones float64
@@ -58,7 +65,7 @@ type Shares struct {
 	Development float64
 }
 
-// DefaultShares is what Config.Shares is when that is nil.
+// DefaultShares returns the shares of a [Config] that has none.
 func DefaultShares() Shares {
 	return Shares{Once: 0.08, Memory: 0.02, Late: 0.01, Clones: 0.005, Development: 0.02}
 }
@@ -66,11 +73,12 @@ func DefaultShares() Shares {
 // A Release is one version.
 type Release struct {
 	Version string
-	// Day is counted from the fleet's first day, and negative before it.
+	// Day is counted from the fleet's first day; it is negative before
+	// that.
 	Day int
-	// Pre says that only those who want pre-releases take it up.
+	// Pre marks a pre-release, which only some installations adopt.
 	Pre bool
-	// Launch says that it brings many new installations.
+	// Launch marks a release that brings many new installations.
 	Launch bool
 }
 
@@ -93,15 +101,15 @@ func (c Config) complete() (Config, error) {
 	}
 	switch {
 	case !report.ValidApp(c.App):
-		return c, fmt.Errorf("app %q is not a key", c.App)
+		return c, fmt.Errorf("app %q is not a valid key", c.App)
 	case c.Installations < 0 || c.Installations > MaxInstallations:
-		return c, fmt.Errorf("%d installations are not 1 to %d", c.Installations, MaxInstallations)
+		return c, fmt.Errorf("%d installations: not between 1 and %d", c.Installations, MaxInstallations)
 	case c.Days < 0 || c.Days > MaxDays:
-		return c, fmt.Errorf("%d days are not 1 to %d", c.Days, MaxDays)
+		return c, fmt.Errorf("%d days: not between 1 and %d", c.Days, MaxDays)
 	case c.Forged < 0 || c.Forged > MaxForged:
-		return c, fmt.Errorf("%d forged IDs are not 0 to %d", c.Forged, MaxForged)
+		return c, fmt.Errorf("%d forged IDs: not between 0 and %d", c.Forged, MaxForged)
 	case c.Growth != Logistic && c.Growth != Linear:
-		return c, fmt.Errorf("growth %q is not %s or %s", c.Growth, Logistic, Linear)
+		return c, fmt.Errorf("growth %q is neither %s nor %s", c.Growth, Logistic, Linear)
 	}
 	if c.Releases == nil {
 		c.Releases = defaultReleases(c.Days)
@@ -128,22 +136,23 @@ func checkReleases(releases []Release) error {
 	for i, r := range releases {
 		switch {
 		case r.Version == "" || report.NormalizeVersion(r.Version) != r.Version:
-			return fmt.Errorf("version %q is not in the form that is sent", r.Version)
+			return fmt.Errorf("version %q is not in its normal form", r.Version)
 		case i > 0 && r.Day < releases[i-1].Day:
-			return fmt.Errorf("version %s comes before the one listed before it", r.Version)
+			return fmt.Errorf("version %s: older than the version before it in the list", r.Version)
 		case !stable && r.Pre:
 			return errors.New("the first release is a pre-release")
 		}
 		stable = true
 	}
 	if !stable {
-		return errors.New("there is no release")
+		return errors.New("no releases")
 	}
 	return nil
 }
 
-// defaultReleases begins before the first day, so that the first installations differ. Each third release is a larger one:
-// it comes a week after its pre-release and brings a wave of new installations.
+// defaultReleases begins before the first day, so that the first
+// installations differ. Every third release is a larger one: it follows
+// its pre-release by a week and brings a wave of new installations.
 func defaultReleases(days int) []Release {
 	releases := []Release{{Version: "1.0.0", Day: -60}, {Version: "1.0.1", Day: -30}}
 	minor, patch := 1, 0

@@ -10,11 +10,12 @@ import (
 // A fault is one that installations can have.
 type fault struct {
 	key report.FaultKey
-	// rate is how likely it happens on a day.
+	// rate is the probability that it happens on a day.
 	rate float64
-	// large says that it is the release number n of the larger ones which brings it, from 1; 0 is all versions.
+	// large is the number of the launch that brings it, from 1; 0 is all
+	// versions.
 	large int
-	// system, if not empty, is the only one that has it.
+	// system, if not empty, is the only operating system that has it.
 	system string
 }
 
@@ -26,7 +27,8 @@ var faults = []fault{
 	{key: report.FaultKey{Source: "log", Component: "service", Reason: "not-started", Severity: report.SeverityError}, rate: 0.05, large: 3, system: "windows"},
 }
 
-// counted is how often a fault happened in an installation since the counting began.
+// counted is how often an installation had a fault since it began to
+// count.
 type counted struct {
 	fault       int
 	count       int
@@ -34,7 +36,7 @@ type counted struct {
 	since       time.Time
 }
 
-// has tells whether a release has a fault.
+// has reports whether a release has the faults of the given launch.
 func (f *Fleet) has(release int, large int) bool {
 	for _, r := range f.config.Releases[:release+1] {
 		if r.Launch {
@@ -44,8 +46,9 @@ func (f *Fleet) has(release int, large int) bool {
 	return large <= 0
 }
 
-// health gives what goes wrong in an installation on a day, cumulative, or nil. The counting begins anew when the program is
-// started again, which happens about once in three weeks; a report that has nothing new can come as well.
+// health returns the cumulative health report of an installation on a
+// day, or nil. The count starts again with the program, about once in
+// three weeks. A report without anything new is possible, as in reality.
 func (f *Fleet) health(in *installation, at collector.Day) *report.HealthReport {
 	r := in.random
 	if r.Float64() < 0.05 {

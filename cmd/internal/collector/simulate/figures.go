@@ -9,10 +9,11 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// Windows are the days in which active installations are counted: the day, the week, 28 and 30 days.
+// The windows in which active installations are counted, in days.
 var windows = [4]int{1, 7, 28, 30}
 
-// A Day is what is true of one day. Active and Established are in windows of 1, 7, 28 and 30 days.
+// A Day is what is true of one day. Active and Established are in windows
+// of 1, 7, 28 and 30 days.
 type Day struct {
 	Day         collector.Day `json:"day"`
 	Active      [4]uint64     `json:"active"`
@@ -24,13 +25,13 @@ type Day struct {
 	Excluded    uint64        `json:"excluded"`
 }
 
-// between tells whether an installation was seen on any of the days.
+// between reports whether an installation was seen on any of the days.
 func (p *person) between(from, to collector.Day) bool {
 	i, _ := slices.BinarySearch(p.days, from)
 	return i < len(p.days) && p.days[i] <= to
 }
 
-// Series gives the figures of each day of a range.
+// Series returns the figures of each day of a range.
 func (t *Truth) Series(r collector.Range) []Day {
 	var days []Day
 	for day := r.From; day <= r.To; day++ {
@@ -68,7 +69,7 @@ func (d *Day) add(p *person) {
 	}
 }
 
-// Clones gives how many IDs are probably used more than once.
+// Clones returns how many IDs more than one machine probably uses.
 func (t *Truth) Clones() (n int) {
 	for _, p := range t.people {
 		if p.clone {
@@ -78,8 +79,9 @@ func (t *Truth) Clones() (n int) {
 	return n
 }
 
-// MedianAge gives the median of the days since first sight of the installations active in the 28 days to day, the lower one
-// of two.
+// MedianAge returns the median of the days since first sight, of the
+// installations active in the 28 days to day. Of two medians it is the
+// lower one.
 func (t *Truth) MedianAge(day collector.Day) uint64 {
 	var ages []collector.Day
 	for _, p := range t.people {
@@ -97,7 +99,8 @@ func (t *Truth) MedianAge(day collector.Day) uint64 {
 // A Split is how many installations have each value.
 type Split map[string]uint64
 
-// Split splits the installations active in the window that ends with a day by their values at the end of that day.
+// Split splits the installations active in the window that ends with a
+// day by their values at the end of that day.
 func (t *Truth) Split(dimension string, window int, day collector.Day) Split {
 	split := make(Split)
 	for _, p := range t.people {
@@ -117,7 +120,7 @@ func (p *person) value(dimension string, day collector.Day) string {
 	return p.at(day)[dimension]
 }
 
-// Dimensions gives the names of all dimensions, in order.
+// Dimensions returns the names of all dimensions, sorted.
 func (t *Truth) Dimensions() []string {
 	names := map[string]bool{collector.DimFirstVersion: true}
 	for _, p := range t.people {
@@ -135,7 +138,7 @@ func (t *Truth) Dimensions() []string {
 	return sorted
 }
 
-// Pairs counts the pairs of values of two dimensions, as Split does single ones.
+// Pairs counts pairs of values of two dimensions, as Split counts values.
 func (t *Truth) Pairs(row, column string, window int, day collector.Day) map[[2]string]uint64 {
 	pairs := make(map[[2]string]uint64)
 	for _, p := range t.people {
@@ -148,13 +151,14 @@ func (t *Truth) Pairs(row, column string, window int, day collector.Day) map[[2]
 	return pairs
 }
 
-// A Step is a version and how many run it or a newer one.
+// A Step is a version and how many installations run it or a newer one.
 type Step struct {
 	Version string `json:"version"`
 	Kept    uint64 `json:"kept"`
 }
 
-// Floor gives, of the installations active in the 28 days to day, how many run each version or a newer one, newest first.
+// Floor returns the steps of the installations active in the 28 days to
+// day, the newest version first.
 func (t *Truth) Floor(day collector.Day) []Step {
 	split := t.Split(collector.DimVersion, 28, day)
 	var steps []Step
@@ -171,7 +175,8 @@ func (t *Truth) Floor(day collector.Day) []Step {
 	return steps
 }
 
-// Moves gives the changes of version in a range, and how many of them went up and down.
+// Moves returns the changes of version in a range, and how many of them
+// went up and down.
 func (t *Truth) Moves(r collector.Range) (moves map[Move]uint64, up, down uint64) {
 	moves = make(map[Move]uint64)
 	for day, some := range t.moves {
@@ -190,14 +195,16 @@ func (t *Truth) Moves(r collector.Range) (moves map[Move]uint64, up, down uint64
 	return moves, up, down
 }
 
-// A Cohort is the installations that were new in one period. Cells count those active in each period since.
+// A Cohort is the installations that were new in one period. Cells counts
+// those active in each period since.
 type Cohort struct {
 	From  collector.Day `json:"from"`
 	Size  uint64        `json:"size"`
 	Cells []uint64      `json:"cells"`
 }
 
-// Retention gives the cohorts of all periods in which the range begins or lies, with the periods up to its last day.
+// Retention returns the cohorts of all periods that a range touches, with
+// the periods up to its last day.
 func (t *Truth) Retention(g collector.Grain, r collector.Range) []Cohort {
 	var starts []collector.Day
 	for day := r.From; day <= r.To; day++ {
@@ -226,15 +233,17 @@ func (t *Truth) Retention(g collector.Grain, r collector.Range) []Cohort {
 	return cohorts
 }
 
-// A Curve is the installations that began with one version. Active counts those active in each week since that of their first
-// sight, and Of those that could have been: the ones whose week of that age is over.
+// A Curve is the installations that began with one version. Active counts
+// those active in each week since the one of their first sight. Of counts
+// those for which the week of that age is over.
 type Curve struct {
 	Size   uint64   `json:"size"`
 	Active []uint64 `json:"active"`
 	Of     []uint64 `json:"of"`
 }
 
-// Survival gives a curve for each first version, over the weeks that are over on a day.
+// Survival returns a curve for each first version, over the weeks that
+// are over on a day.
 func (t *Truth) Survival(day collector.Day) map[string]*Curve {
 	curves := make(map[string]*Curve)
 	end := PeriodStart(collector.GrainWeek, day)
@@ -277,8 +286,8 @@ func PeriodStart(g collector.Grain, day collector.Day) collector.Day {
 	return collector.Day(at.Unix() / (24 * 60 * 60))
 }
 
-// A Fault is a fault in a range. Versions are those that the affected installations run on the last day, and how many of
-// the installations active in the range run them.
+// A Fault is what is true of a fault in a range. Versions are those that
+// the affected installations run on the last day.
 type Fault struct {
 	Key         report.FaultKey         `json:"key"`
 	Affected    uint64                  `json:"affected"`
@@ -288,13 +297,15 @@ type Fault struct {
 	Versions    map[string]FaultVersion `json:"versions"`
 }
 
-// A FaultVersion is an [Fault] in one version.
+// A FaultVersion counts the affected installations of one version, and
+// those active in the range.
 type FaultVersion struct {
 	Affected uint64 `json:"affected"`
 	Active   uint64 `json:"active"`
 }
 
-// Faults gives the faults that were reported in a range, the most affected installations first.
+// Faults returns the faults that were reported in a range, the one that
+// affects most installations first.
 func (t *Truth) Faults(r collector.Range) []Fault {
 	active := make(map[string]uint64)
 	for _, p := range t.people {
@@ -335,10 +346,10 @@ func (t *Truth) Faults(r collector.Range) []Fault {
 	return faults
 }
 
-// Figures is the whole truth of a range, to be written down.
+// Figures is the whole truth of a range, for a file.
 type Figures struct {
 	Days       []Day                        `json:"days"`
-	Dimensions map[string]Split             `json:"dimensions"` // of those active in the 28 days to the last
+	Dimensions map[string]Split             `json:"dimensions"` // of the installations active in the last 28 days
 	Floor      []Step                       `json:"floor"`
 	Moves      []MoveCount                  `json:"moves"`
 	Upgrades   uint64                       `json:"upgrades"`
@@ -350,13 +361,13 @@ type Figures struct {
 	MedianAge  uint64                       `json:"median_age_days"`
 }
 
-// A MoveCount is how often a move was made.
+// A MoveCount is how many installations made a move.
 type MoveCount struct {
 	Move
 	Count uint64 `json:"count"`
 }
 
-// Figures works out the whole truth of a range.
+// Figures computes the whole truth of a range.
 func (t *Truth) Figures(r collector.Range) Figures {
 	f := Figures{
 		Days: t.Series(r), Dimensions: make(map[string]Split), Floor: t.Floor(r.To), Faults: t.Faults(r), Clones: t.Clones(),

@@ -8,16 +8,19 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Fleet is installations of one app and what they report. It does not change and is safe for concurrent use.
+// A Fleet is the installations of one app and what they report. It is
+// immutable and safe for concurrent use.
 type Fleet struct {
 	config Config
 	first  collector.Day
 	births births
-	// newestOf is the newest release of each day, and newestPre the same with pre-releases.
+	// newestOf is the newest stable release of each day; newestPre
+	// includes pre-releases.
 	newestOf, newestPre []int
 }
 
-// New makes a fleet. It works nothing out yet. The error says what is wrong with the configuration.
+// New returns a fleet, without computing its reports. The error says what
+// is wrong with the configuration.
 func New(config Config) (*Fleet, error) {
 	c, err := config.complete()
 	if err != nil {
@@ -40,16 +43,16 @@ func New(config Config) (*Fleet, error) {
 	return f, nil
 }
 
-// Config gives the configuration, with all defaults filled in.
+// Config returns the configuration with all defaults filled in.
 func (f *Fleet) Config() Config { return f.config }
 
-// First and Last are the days of the fleet.
+// First returns the first day of the fleet.
 func (f *Fleet) First() collector.Day { return f.first }
 
-// Last is the last day.
+// Last returns the last day.
 func (f *Fleet) Last() collector.Day { return f.config.Last }
 
-// Range is all days of the fleet.
+// Range returns all days of the fleet.
 func (f *Fleet) Range() collector.Range { return collector.Range{From: f.first, To: f.config.Last} }
 
 func (f *Fleet) newest(day int, pre bool) int {
@@ -59,7 +62,7 @@ func (f *Fleet) newest(day int, pre bool) int {
 	return f.newestOf[day]
 }
 
-// before gives the stable release before one, or the first.
+// before returns the stable release before the given one, or the first.
 func (f *Fleet) before(release int) int {
 	for release--; release > 0 && f.config.Releases[release].Pre; release-- {
 	}
@@ -71,16 +74,18 @@ func (f *Fleet) weekend(day int) bool {
 	return weekday == time.Saturday || weekday == time.Sunday
 }
 
-// A Sent report is a heartbeat or a health report: one of the two is nil.
+// A Sent is one report: a heartbeat or a health report. The other field
+// is nil.
 type Sent struct {
 	Heartbeat *report.Heartbeat
 	Health    *report.HealthReport
 }
 
-// A Visit is what one installation sends on a day, in the order in which it does.
+// A Visit is what one installation sends on a day, in order.
 type Visit []Sent
 
-// Visits gives all visits of all days up to and with the last, day by day. What is yielded belongs to the caller.
+// Visits returns all visits, day by day. The caller may change what it
+// gets.
 func (f *Fleet) Visits() iter.Seq2[collector.Day, Visit] {
 	return func(yield func(collector.Day, Visit) bool) {
 		born := f.born()
@@ -88,7 +93,7 @@ func (f *Fleet) Visits() iter.Seq2[collector.Day, Visit] {
 		for day := range f.config.Days {
 			for _, i := range born[day] {
 				random := stream(f.config.Seed, streamInstallation, int(i))
-				random.Float64() // the day of birth
+				random.Float64() // for the day of birth, in born
 				alive = append(alive, newInstallation(f, int(i), day, random))
 			}
 			kept := alive[:0]
@@ -112,7 +117,7 @@ func (f *Fleet) Visits() iter.Seq2[collector.Day, Visit] {
 	}
 }
 
-// born gives the installations that are born on each day, by their numbers.
+// born returns the numbers of the installations born on each day.
 func (f *Fleet) born() [][]int32 {
 	born := make([][]int32, f.config.Days)
 	for i := range f.config.Installations {
@@ -122,11 +127,11 @@ func (f *Fleet) born() [][]int32 {
 	return born
 }
 
-// visit gives what an installation sends.
+// visit returns what an installation sends on a day.
 func (f *Fleet) visit(in *installation, day int) Visit {
 	at := f.first + collector.Day(day)
 	if in.kind == memory && in.random.Float64() < 0.3 {
-		in.id = newID(in.random) // it was started again
+		in.id = newID(in.random) // it was restarted
 	}
 	heartbeat := f.heartbeat(in, at)
 	visit := Visit{{Heartbeat: heartbeat}}
@@ -145,7 +150,7 @@ func (f *Fleet) visit(in *installation, day int) Visit {
 			visit = append(visit, Sent{Health: health})
 		}
 		if in.random.Float64() < 0.03 {
-			visit = append(visit, Sent{Heartbeat: heartbeat}) // sent again, since the answer was lost
+			visit = append(visit, Sent{Heartbeat: heartbeat}) // sent again because the answer was lost
 		}
 	}
 	return visit
@@ -174,10 +179,11 @@ func (f *Fleet) heartbeat(in *installation, at collector.Day) *report.Heartbeat 
 	return h
 }
 
-// noon is when all reports of a day are made, so that no clock is off.
+// noon is when all reports of a day are made, so that no clock is wrong.
 func noon(day collector.Day) time.Time { return day.Time().Add(12 * time.Hour) }
 
-// forgedOn gives the numbers of the IDs that are made up on a day: evenly over the last quarter of the days.
+// forgedOn returns the numbers of the IDs that are made up on a day,
+// evenly over the last quarter of the days.
 func (f *Fleet) forgedOn(day int) iter.Seq[int] {
 	from := f.config.Days - (f.config.Days+3)/4
 	n := f.config.Days - from
@@ -193,7 +199,7 @@ func (f *Fleet) forgedOn(day int) iter.Seq[int] {
 func (f *Fleet) forge(i, day int) Visit {
 	random := stream(f.config.Seed, streamForged, i)
 	in := &installation{random: random, kind: forged, id: newID(random), born: day}
-	in.shape(day)
+	in.shape()
 	in.running = random.IntN(f.newest(day, true) + 1)
 	return Visit{{Heartbeat: f.heartbeat(in, f.first+collector.Day(day))}}
 }

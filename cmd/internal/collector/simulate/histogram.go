@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// A Histogram counts durations in buckets that are 1/64 of their value wide, so that any number of them takes a few
-// kilobytes and a percentile is right within 2 %. The zero value is empty. It is not safe for concurrent use.
+// A Histogram counts durations in buckets as wide as 1/64 of their value.
+// It takes a few kilobytes for any number of durations, and its quantiles
+// are within 2 %. The zero value is empty. It is not safe for concurrent
+// use.
 type Histogram struct {
 	counts [64 * 60]uint64
 	count  uint64
@@ -15,7 +17,7 @@ type Histogram struct {
 
 const subBits = 6
 
-// Add counts a duration; one below zero counts as zero.
+// Add counts a duration; a negative one counts as zero.
 func (h *Histogram) Add(d time.Duration) {
 	h.counts[bucket(uint64(max(d, 0)))]++
 	h.count++
@@ -30,7 +32,7 @@ func bucket(n uint64) int {
 	return (shift+1)<<subBits + int(n>>shift&(1<<subBits-1))
 }
 
-// upper gives the largest duration of a bucket.
+// upper returns the longest duration of a bucket.
 func upper(bucket int) time.Duration {
 	if bucket < 1<<subBits {
 		return time.Duration(bucket)
@@ -48,10 +50,11 @@ func (h *Histogram) Merge(other *Histogram) {
 	h.max = max(h.max, other.max)
 }
 
-// Count gives how many durations were added.
+// Count returns the number of durations.
 func (h *Histogram) Count() uint64 { return h.count }
 
-// Quantile gives the duration that the part q, from 0 to 1, of all do not exceed; 0 when there are none.
+// Quantile returns the duration that the share q, from 0 to 1, of all
+// durations do not exceed. An empty histogram has 0.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	wanted := uint64(q*float64(h.count) + 0.5)
 	var seen uint64
@@ -63,5 +66,5 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return h.max
 }
 
-// Max gives the longest duration.
+// Max returns the longest duration.
 func (h *Histogram) Max() time.Duration { return h.max }

@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A kind is what makes an installation special.
+// A kind says what is special about an installation.
 type kind uint8
 
 const (
@@ -22,30 +22,30 @@ const (
 	forged
 )
 
-// An installation is one that lives, on a day.
+// An installation is the state of one installation on a day.
 type installation struct {
 	random *rand.Rand
 	kind   kind
 	id     string
 	born   int
 
-	// What it is like.
+	// What does not change.
 	system, release, machine string
 	deployment               report.Deployment
 	store                    string
 	tls                      bool
 	users                    int // the bucket; it grows
 	weekend                  bool
-	diligence                float64 // how likely it reports on a day on which it runs
-	haste                    float64 // the mean of the days until it takes up a release
-	frozen                   bool    // it never does
+	diligence                float64 // the probability of a report on a day
+	haste                    float64 // the mean of the days until it adopts a release
+	frozen                   bool    // it never adopts one
 	pre                      bool
 
-	// How it is.
-	running int // the release
-	next    int // the release that it goes to on day when, if it is not the running one
+	// What changes.
+	running int // the current release
+	next    int // the release to adopt on the day when, if it is not the current one
 	when    int
-	away    int // on vacation up to and without this day
+	away    int // on vacation until this day
 	persist int // days until a late one is persisted
 	faults  []counted
 	twin    *installation
@@ -58,7 +58,7 @@ func newInstallation(f *Fleet, i, day int, random *rand.Rand) *installation {
 	in := &installation{random: random, born: day}
 	in.kind = f.config.Shares.kind(random.Float64())
 	in.id = newID(random)
-	in.shape(day)
+	in.shape()
 	in.choose(f, day)
 	switch in.kind {
 	case late:
@@ -67,7 +67,7 @@ func newInstallation(f *Fleet, i, day int, random *rand.Rand) *installation {
 		twin := *in
 		in.twin = &twin
 		for twin.stamp() == in.stamp() {
-			twin.shape(day)
+			twin.shape()
 		}
 	}
 	return in
@@ -86,7 +86,7 @@ func (s *Shares) kind(u float64) kind {
 	return usual
 }
 
-// newID gives a random UUID of version 4.
+// newID returns a random UUID of version 4.
 func newID(random *rand.Rand) string {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:8], random.Uint64())
@@ -102,7 +102,7 @@ func newID(random *rand.Rand) string {
 	return string(text[:])
 }
 
-// A weighted value is chosen as often as its weight says.
+// A weighted value is chosen in proportion to its weight.
 type weighted struct {
 	value  string
 	weight float64
@@ -122,8 +122,9 @@ func pick(random *rand.Rand, from ...weighted) string {
 	return from[len(from)-1].value
 }
 
-// shape makes the machine and what is set up on it. Larger deployments have more users, other stores and more often TLS.
-func (in *installation) shape(int) {
+// shape chooses the machine and its setup. Larger deployments have more
+// users, other stores, and more often TLS.
+func (in *installation) shape() {
 	r := in.random
 	in.deployment = report.Deployment(pick(r, weighted{"container", 55}, weighted{"bare", 20}, weighted{"vm", 12},
 		weighted{"kubernetes", 10}, weighted{"unknown", 3}))
@@ -157,12 +158,12 @@ func (in *installation) shape(int) {
 	in.pre = r.Float64() < 0.03
 }
 
-// stamp stands for the machine.
+// stamp identifies the machine.
 func (in *installation) stamp() string {
 	return in.system + in.release + in.machine + string(in.deployment)
 }
 
-// choose gives a new installation its version: mostly the newest.
+// choose chooses the first version of an installation, mostly the newest.
 func (in *installation) choose(f *Fleet, day int) {
 	in.running = f.newest(day, in.pre)
 	for in.running > 0 && in.random.Float64() < 0.2 {
@@ -171,7 +172,8 @@ func (in *installation) choose(f *Fleet, day int) {
 	in.next = in.running
 }
 
-// ends tells whether an installation stops for good after a day: early on more often than later.
+// ends reports whether an installation stops for good after a day, which
+// is likelier when it is young.
 func (in *installation) ends(day int) bool {
 	if in.kind == once {
 		return true
@@ -180,7 +182,7 @@ func (in *installation) ends(day int) bool {
 	return in.random.Float64() < 0.0015+0.05*math.Exp(-age/4)
 }
 
-// reports tells whether an installation is up and reports on a day.
+// reports reports whether an installation runs and sends on a day.
 func (in *installation) reports(f *Fleet, day int) bool {
 	if day == in.born {
 		return true
@@ -189,7 +191,7 @@ func (in *installation) reports(f *Fleet, day int) bool {
 		return false
 	}
 	if in.random.Float64() < 1.0/150 {
-		in.away = day + 5 + int(in.random.ExpFloat64()*20) // some of them longer than the longest window
+		in.away = day + 5 + int(in.random.ExpFloat64()*20) // sometimes longer than the longest window
 		return false
 	}
 	likely := in.diligence
@@ -199,11 +201,12 @@ func (in *installation) reports(f *Fleet, day int) bool {
 	return in.random.Float64() < likely
 }
 
-// update moves an installation on: to a newer release, back to an older one, to more users.
+// update ages an installation: it adopts a release, rolls back, or gains
+// users.
 func (in *installation) update(f *Fleet, day int) {
 	if in.next != in.running && day >= in.when {
 		if in.next > in.running && in.random.Float64() < 0.01 {
-			back := in.running // it did not go well: back, and once more in two weeks
+			back := in.running // it failed: back, and again in two days
 			in.running, in.next, in.when = in.next, back, day+2
 			return
 		}

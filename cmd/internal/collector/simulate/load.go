@@ -7,10 +7,12 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// Progress is told how many of how many steps are done. It is called often and has to be quick. Nil is none.
+// Progress is called often with how many of how many steps are done, so
+// it has to be quick.
 type Progress func(done, of int)
 
-// Load loads all reports up to and with the day to, or all for 0. It does not close the loader.
+// Load loads all reports up to and including the day to, or all of them
+// if to is 0. It does not close the loader. Progress may be nil.
 func (f *Fleet) Load(ctx context.Context, l *collector.Loader, to collector.Day, progress Progress) error {
 	if to == 0 {
 		to = f.config.Last

@@ -11,47 +11,52 @@ import (
 	"time"
 )
 
-// A Sending says how reports are sent.
+// A Sending configures how reports are sent.
 type Sending struct {
 	// Endpoint is the collector's URL. Required.
 	Endpoint string
-	// Connections is how many requests are under way at a time; 0 is 16.
+	// Connections is the number of concurrent requests; 16 by default.
 	Connections int
-	// Rate is how many reports are begun in a second; 0 is as many as can be.
+	// Rate is how many reports are started per second; 0 is as many as
+	// possible.
 	Rate float64
-	// Duration ends the sending when not all is sent by then; 0 is no bound.
+	// Duration bounds the time; 0 means until all reports are sent.
 	Duration time.Duration
-	// Attempts is how often a report is sent that is answered with 429 or 503, or not at all; 0 is 5. Between two of them
-	// the connection waits as long as the collector asks for, up to a minute, or else a second.
+	// Attempts is how often to send a report that is answered with 429,
+	// with 503, or not at all; 5 by default. Between attempts the
+	// connection waits as long as the collector asks, at most a minute,
+	// or else a second.
 	Attempts int
-	// Progress is called after each report, from many goroutines. Nil is none.
+	// Progress, if not nil, is called after each report, from many
+	// goroutines.
 	Progress func()
-	// Connect returns the client of one connection; when ctx ends it
-	// opens no more connections. Nil uses net/http.
+	// Connect returns the client of one connection, which opens no
+	// connection after ctx has ended. Nil uses net/http.
 	Connect func(ctx context.Context, endpoint string) (Client, error)
 }
 
-// A Result says what became of reports that were sent.
+// A Result is what became of the reports.
 type Result struct {
-	// Accepted were answered with 2xx, Refused with another status, by status, and Failed not at all. Retried counts the
-	// attempts that were made again.
+	// Accepted counts answers of 2xx, Refused other answers by status,
+	// and Failed reports without an answer. Retried counts further
+	// attempts.
 	Accepted uint64         `json:"accepted"`
 	Refused  map[int]uint64 `json:"refused"`
 	Failed   uint64         `json:"failed"`
 	Retried  uint64         `json:"retried"`
-	// Error is the last reason why there was no answer.
-	Error string `json:"error,omitempty"`
-	// Elapsed is how long it took.
+	// Error is the reason of the last failure.
+	Error   string        `json:"error,omitempty"`
 	Elapsed time.Duration `json:"elapsed_ns"`
-	// Latency is of the accepted reports, at their last attempt. With a Rate it begins when the report was due, so that a
-	// server that stalls is seen in all that had to wait for it.
+	// Latency is that of the accepted reports, in their last attempt.
+	// With a Rate it begins when the report was due, so that a stall of
+	// the server shows in all reports that waited for it.
 	Latency Histogram `json:"-"`
 }
 
-// PerSecond is the rate of accepted reports.
+// PerSecond returns the rate of accepted reports.
 func (r *Result) PerSecond() float64 { return float64(r.Accepted) / r.Elapsed.Seconds() }
 
-// MarshalJSON adds the rate and percentiles in milliseconds.
+// MarshalJSON adds the rate, and percentiles in milliseconds.
 func (r *Result) MarshalJSON() ([]byte, error) {
 	type plain Result
 	milliseconds := func(q float64) float64 { return float64(r.Latency.Quantile(q).Microseconds()) / 1000 }
@@ -64,11 +69,13 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 	}})
 }
 
-// Send sends what the fleet reports on its last day: all connections at a time, but the reports of one installation in their
-// order. It returns early when ctx ends. The error says that nothing could be sent at all; what single reports came to is in
-// the result.
+// Send sends the reports of the fleet's last day on all connections at
+// once, those of one installation in order. It returns early when ctx
+// ends. The error says that nothing could be sent at all; the result has
+// what became of single reports.
 func (f *Fleet) Send(ctx context.Context, s Sending) (Result, error) {
-	// Not iter.Pull: it does not go together with a main goroutine that is bound to its thread, which package main's is.
+	// Not iter.Pull, which panics when the main goroutine is locked to
+	// its thread, as it is in package main.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	visits := make(chan Visit, 256)
@@ -113,7 +120,7 @@ func (f *Fleet) lastVisits() iter.Seq[Visit] {
 	}
 }
 
-// LastReports is how many reports the fleet has on its last day: what Send sends.
+// LastReports returns the number of reports that Send sends.
 func (f *Fleet) LastReports() int {
 	n := 0
 	for visit := range f.lastVisits() {
@@ -122,11 +129,13 @@ func (f *Fleet) LastReports() int {
 	return n
 }
 
-// A Source gives the next report of one connection: whether it is a health report, its body, which may be in buf, and false
-// when there is none any more. It is called by one goroutine.
+// A Source returns the next report of one connection: whether it is a
+// health report, and its body, which may use buf. It returns false after
+// the last one. It is called by one goroutine.
 type Source func(buf []byte) (health bool, body []byte, ok bool)
 
-// Run sends the reports of sources, one for each connection, until all are empty, the duration is over, or ctx ends.
+// Run sends the reports of sources, one for each connection, until all
+// are empty, the duration is over, or ctx ends.
 func (s Sending) Run(ctx context.Context, source func(connection int) Source) (Result, error) {
 	if s.Connections == 0 {
 		s.Connections = 16
@@ -138,7 +147,7 @@ func (s Sending) Run(ctx context.Context, source func(connection int) Source) (R
 		s.Connect = connect
 	}
 	if s.Connections < 0 || s.Attempts < 0 || s.Rate < 0 || s.Duration < 0 {
-		return Result{}, errors.New("the connections, attempts, rate or duration are negative")
+		return Result{}, errors.New("negative connections, attempts, rate or duration")
 	}
 	if s.Duration > 0 {
 		var cancel context.CancelFunc
@@ -191,7 +200,7 @@ type pacer struct {
 	given int
 }
 
-// due gives when the next report is due, which may be past.
+// due returns when the next report is due, which may be in the past.
 func (p *pacer) due() time.Time {
 	if p.rate == 0 {
 		return time.Now()
@@ -260,15 +269,16 @@ func (w *worker) send(ctx context.Context, due time.Time, health bool, body []by
 	}
 }
 
-// isDial reports whether a report was not sent because no connection
-// could be opened.
+// isDial reports whether err is a failure to connect, so that nothing was
+// sent.
 func isDial(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
 }
 
-// over tells whether a context has ended, or is about to: a connection that is being opened ends by the same deadline, and
-// may do so a moment before.
+// over reports whether a context has ended or is about to. A connection
+// attempt ends by the same deadline, perhaps a moment earlier than the
+// context.
 func over(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
@@ -283,7 +293,8 @@ func (w *worker) gaveUp(answer Answer, err error) {
 	w.result.Refused[answer.Status]++
 }
 
-// sleep waits, and tells whether ctx did not end first.
+// sleep waits, and reports whether it waited the whole time, before ctx
+// ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

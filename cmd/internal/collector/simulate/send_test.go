@@ -19,7 +19,8 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// TestSendIsTheTruth loads all days but the last, sends that over HTTP, and compares every figure.
+// All days but the last are loaded, and the last is sent over HTTP: every
+// figure is the truth.
 func TestSendIsTheTruth(t *testing.T) {
 	t.Parallel()
 	c, app := groundtruth.NewCollector(t, collector.App{Key: "demo"})
@@ -39,21 +40,21 @@ func TestSendIsTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	groundtruth.Load(t, c, app, func(l *collector.Loader) error { return f.Load(t.Context(), l, f.Last()-1, nil) })
-	var told atomic.Int64
-	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: web.URL, Connections: 4, Progress: func() { told.Add(1) }})
+	var calls atomic.Int64
+	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: web.URL, Connections: 4, Progress: func() { calls.Add(1) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := f.LastReports(); int(result.Accepted) != want || len(result.Refused) != 0 || int(told.Load()) != want {
-		t.Errorf("got %d accepted, %v refused, told %d times, want all %d", result.Accepted, result.Refused, told.Load(), want)
+	if want := f.LastReports(); int(result.Accepted) != want || len(result.Refused) != 0 || int(calls.Load()) != want {
+		t.Errorf("got %d accepted, %v refused, %d calls of Progress, want all %d", result.Accepted, result.Refused, calls.Load(), want)
 	}
 	if collector.DayOf(time.Now()) != today {
-		t.Skip("midnight has come meanwhile") // the reports are of two days then
+		t.Skip("midnight passed during the test, so its reports are of two days")
 	}
 	groundtruth.Compare(t, c, app, f)
 }
 
-// TestSendTriesAgain holds what is done about each kind of answer.
+// Every kind of answer is handled as documented.
 func TestSendTriesAgain(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -104,7 +105,7 @@ func TestSendTriesAgain(t *testing.T) {
 	for _, visit := range f.Visits() {
 		for _, sent := range visit {
 			if sent.Health != nil {
-				refused++ // the handler takes heartbeats only
+				refused++ // the handler accepts heartbeats only
 				continue
 			}
 			id := sent.Heartbeat.InstallationID
@@ -126,7 +127,7 @@ func TestSendTriesAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if int(result.Accepted) != want || result.Refused[400] != uint64(refused) || int(result.Retried) != retried || result.Failed != 0 {
-		t.Errorf("got %d accepted, %v refused, %d failed, %d tried again; want %d, %d, 0, %d",
+		t.Errorf("got %d accepted, %v refused, %d failed, %d retried; want %d, %d, 0, %d",
 			result.Accepted, result.Refused, result.Failed, result.Retried, want, refused, retried)
 	}
 	if result.Latency.Count() != result.Accepted {
@@ -134,13 +135,13 @@ func TestSendTriesAgain(t *testing.T) {
 	}
 }
 
-// one gives one report, without a body.
+// one is a source of one report without a body.
 func one(int) simulate.Source {
 	sent := false
 	return func(buf []byte) (bool, []byte, bool) { defer func() { sent = true }(); return false, buf, !sent }
 }
 
-// TestSendEnds holds that rate, duration and context end the sending.
+// The rate, the duration and the context end the sending.
 func TestSendEnds(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -174,8 +175,8 @@ func TestSendEnds(t *testing.T) {
 	}
 }
 
-// A connection that is still being opened at the end has not failed, and ends by the same deadline a moment before its
-// context can say so.
+// A connection attempt that the end cuts short is no failure. It ends by
+// the same deadline as the context, a moment earlier.
 func TestSendEndsWhileConnecting(t *testing.T) {
 	t.Parallel()
 	result, err := simulate.Sending{Endpoint: "http://127.0.0.1:9", Connections: 1, Attempts: 1}.Run(ending{t.Context()}, one)
@@ -193,7 +194,7 @@ func TestHistogram(t *testing.T) {
 	t.Parallel()
 	var all, half simulate.Histogram
 	if all.Quantile(0.5) != 0 {
-		t.Error("an empty histogram has a median")
+		t.Error("got a median from an empty histogram")
 	}
 	for i := range 50_000 {
 		all.Add(time.Duration(i) * time.Microsecond)
@@ -207,7 +208,7 @@ func TestHistogram(t *testing.T) {
 			t.Errorf("quantile %v: got %v, want %v", q, got, want)
 		}
 	}
-	all.Add(1 << 62) // the longest there can be
+	all.Add(1 << 62) // the longest possible
 	if all.Max() != 1<<62 || all.Count() != 100_002 {
 		t.Errorf("got %v of %d", all.Max(), all.Count())
 	}

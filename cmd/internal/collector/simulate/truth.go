@@ -8,9 +8,10 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Truth is what is true of the installations that sent some reports. The definitions are those of the answers of package
-// collector; the way in which they are worked out is the most direct one. It takes about a kilobyte for each installation
-// that was seen. It is not safe for concurrent use.
+// A Truth is what is true of the installations that sent some reports.
+// The definitions are those of package collector, the computation is the
+// most direct one. It takes about a kilobyte per installation. It is not
+// safe for concurrent use.
 type Truth struct {
 	excludeDevelopment bool
 	last               collector.Day
@@ -32,16 +33,18 @@ type person struct {
 	states []past
 	first  string // version
 	counts map[report.FaultKey]cumulative
-	// before is the values before the last ones. turns is how often they came back, each time within cloneDays of the time
-	// before, which was on turned.
+	// before is the values before the current ones. turns is how often
+	// they came back, each time within cloneDays of the previous time,
+	// which was on the day turned.
 	before map[string]string
 	turns  int
 	turned collector.Day
 	clone  bool
 }
 
-// An ID that goes back to the values before cloneTurns times, with at most cloneDays from one to the next, is used more than
-// once, should these differ in more than facts.
+// An ID that returns to its previous values cloneTurns times, each time
+// within cloneDays, is used by more than one machine, if these values
+// differ in more than facts.
 const (
 	cloneTurns = 3
 	cloneDays  = 28
@@ -58,13 +61,14 @@ type cumulative struct {
 	count int
 }
 
-// An affliction is a fault: who had it on which days, and how often it happened.
+// An affliction is who had a fault on which days, and how often it
+// happened.
 type affliction struct {
 	affected    map[collector.Day]map[string]bool
 	occurrences map[collector.Day]uint64
 }
 
-// Truth works out what is true of all reports of the fleet.
+// Truth computes what is true of all reports of the fleet.
 func (f *Fleet) Truth() *Truth {
 	t := NewTruth(f.config.ExcludeDevelopment)
 	for day, visit := range f.Visits() {
@@ -76,7 +80,8 @@ func (f *Fleet) Truth() *Truth {
 	return t
 }
 
-// NewTruth makes a truth without any report. ExcludeDevelopment is as in [collector.App].
+// NewTruth returns a truth without reports. ExcludeDevelopment is that of
+// [collector.App].
 func NewTruth(excludeDevelopment bool) *Truth {
 	return &Truth{
 		excludeDevelopment: excludeDevelopment,
@@ -88,7 +93,7 @@ func NewTruth(excludeDevelopment bool) *Truth {
 	}
 }
 
-// Add takes a report that was accepted on a day. Days do not go back.
+// Add adds a report that was accepted on a day. Days do not decrease.
 func (t *Truth) Add(day collector.Day, sent Sent) {
 	t.last = max(t.last, day)
 	if sent.Heartbeat != nil {
@@ -115,7 +120,8 @@ func (t *Truth) heartbeat(day collector.Day, h *report.Heartbeat) {
 	p.become(day, values)
 }
 
-// seen notes that an ID was seen, and gives nil when it does not count as an installation.
+// seen records that an ID was seen. It returns nil if the ID does not
+// count as an installation.
 func (t *Truth) seen(day collector.Day, id, version string, persistence report.Persistence) *person {
 	p := t.people[id]
 	switch {
@@ -157,7 +163,7 @@ func Values(h *report.Heartbeat) map[string]string {
 	return values
 }
 
-// at gives the values at the end of a day, as far as it was seen by now.
+// at returns the values at the end of a day, as known so far.
 func (p *person) at(day collector.Day) map[string]string {
 	for _, state := range slices.Backward(p.states) {
 		if state.day <= day {

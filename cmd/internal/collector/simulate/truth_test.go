@@ -12,10 +12,11 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// rare shares make every kind of installation frequent enough for a small fleet.
+// rare makes every kind of installation frequent enough for a small
+// fleet.
 var rare = simulate.Shares{Once: 0.1, Memory: 0.08, Late: 0.08, Clones: 0.04, Development: 0.08}
 
-// TestFiguresAreTheTruth loads fleets into the real collector, and compares each figure.
+// Fleets are loaded into the real collector: every figure is the truth.
 func TestFiguresAreTheTruth(t *testing.T) {
 	for name, config := range map[string]simulate.Config{
 		"all counted":  {Seed: 1, Installations: 600, Days: 120, Shares: &rare, Forged: 50},
@@ -35,7 +36,8 @@ func TestFiguresAreTheTruth(t *testing.T) {
 	}
 }
 
-// TestSameSeed holds that a fleet is the same each time, and has the smaller one in it.
+// Equal seeds make equal fleets, and a larger fleet contains the smaller
+// one.
 func TestSameSeed(t *testing.T) {
 	t.Parallel()
 	ids := func(installations int, seed uint64) map[string]int {
@@ -55,22 +57,23 @@ func TestSameSeed(t *testing.T) {
 	}
 	small := ids(100, 7)
 	if !reflect.DeepEqual(small, ids(100, 7)) {
-		t.Error("the same seed gave another fleet")
+		t.Error("got two different fleets from one seed")
 	}
 	large := ids(300, 7)
 	for visit, n := range small {
 		if large[visit] != n {
-			t.Errorf("%s: %d times in the larger fleet, and %d times in the smaller one", visit, large[visit], n)
+			t.Errorf("%s: got %d times in the larger fleet, want %d as in the smaller one", visit, large[visit], n)
 		}
 	}
 	for visit := range ids(100, 8) {
 		if small[visit] != 0 {
-			t.Error("another seed gave the same installation")
+			t.Error("got the same installation from another seed")
 		}
 	}
 }
 
-// TestReportsAreValid holds that a collector would accept all of it, and that all kinds of installations are there.
+// A collector would accept every report, and every kind of installation
+// occurs.
 func TestReportsAreValid(t *testing.T) {
 	t.Parallel()
 	f, err := simulate.New(simulate.Config{Seed: 4, Installations: 800, Days: 150, Shares: &rare, Forged: 20})
@@ -118,7 +121,7 @@ func TestReportsAreValid(t *testing.T) {
 	}
 }
 
-// TestTruth holds the brute force itself to a case that is worked out by hand.
+// The brute force agrees with a case worked out by hand.
 func TestTruth(t *testing.T) {
 	t.Parallel()
 	truth := simulate.NewTruth(false)
