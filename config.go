@@ -15,10 +15,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
@@ -328,11 +329,11 @@ func (c Config) configLocation(l idstore.Location) (_ idstore.Location, err erro
 	return l, nil
 }
 
-func parseKey(dotted string) (configfile.Key, error) {
+func parseKey(dotted string) (jsonedit.Key, error) {
 	if !utf8.ValidString(dotted) {
 		return nil, fmt.Errorf("key %q: not UTF-8", dotted)
 	}
-	return configfile.ParseKey(dotted)
+	return jsonedit.ParseKey(dotted)
 }
 
 // OpenStore gives the store of the ID that a [Service] with this config would use, for tools that look at it or reset
@@ -346,7 +347,7 @@ func (c Config) OpenStore() (keeper.Store, error) {
 }
 
 // Diagnose looks at all that saving the ID depends on; see [configfile.File.Diagnose]. It waits no longer than ctx.
-func (c Config) Diagnose(ctx context.Context) ([]configfile.Finding, error) {
+func (c Config) Diagnose(ctx context.Context) ([]diagnose.Finding, error) {
 	c = c.withDefaults()
 	location, err := c.location()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -85,32 +85,32 @@ const (
 )
 
 // consentKeys are the config's keys of the operator's decisions. They stand beside the key of the consent itself.
-type consentKeys struct{ enabled, health, schema, facts configfile.Key }
+type consentKeys struct{ enabled, health, schema, facts jsonedit.Key }
 
-func newConsentKeys(enabled configfile.Key) consentKeys {
-	beside := func(name string) configfile.Key {
-		return append(append(configfile.Key(nil), enabled[:len(enabled)-1]...), name)
+func newConsentKeys(enabled jsonedit.Key) consentKeys {
+	beside := func(name string) jsonedit.Key {
+		return append(append(jsonedit.Key(nil), enabled[:len(enabled)-1]...), name)
 	}
 	return consentKeys{enabled, beside("health_enabled"), beside("granted_schema"), beside("granted_facts")}
 }
 
-func (k consentKeys) all() []configfile.Key {
-	return []configfile.Key{k.enabled, k.health, k.schema, k.facts}
+func (k consentKeys) all() []jsonedit.Key {
+	return []jsonedit.Key{k.enabled, k.health, k.schema, k.facts}
 }
 
 // policyKeys are the keys of a policy: telemetry and health reports, as any program has them, and those of a host that
 // keeps them elsewhere.
-func (k consentKeys) policyKeys() []configfile.Key {
-	common := configfile.Key{"telemetry", "enabled"}
-	return []configfile.Key{common, newConsentKeys(common).health, k.enabled, k.health}
+func (k consentKeys) policyKeys() []jsonedit.Key {
+	common := jsonedit.Key{"telemetry", "enabled"}
+	return []jsonedit.Key{common, newConsentKeys(common).health, k.enabled, k.health}
 }
 
 // A reading is what the places of the operator's decisions held when they were read. Nil values were not read.
 type reading struct {
-	policy    []configfile.Value // at policyKeys
+	policy    []jsonedit.Value // at policyKeys
 	policyErr error
-	values    []configfile.Value // at all, of the config or of the host's settings
-	err       error              // of the values
+	values    []jsonedit.Value // at all, of the config or of the host's settings
+	err       error            // of the values
 }
 
 // Decisions reads what the operator decided, as it stands at this moment. An error, a torn file or a time-out reads as
@@ -144,7 +144,7 @@ func (s *Service) decide(ctx context.Context, thoroughly bool) Decisions {
 
 // read reads the config and then the policy, which goes before it, but is left alone while a hung disk is waited for.
 func (s *Service) read(ctx context.Context, thoroughly bool) (r reading) {
-	var policyKeys []configfile.Key
+	var policyKeys []jsonedit.Key
 	if thoroughly {
 		policyKeys = s.keys.policyKeys()
 	}
@@ -162,32 +162,32 @@ func (s *Service) read(ctx context.Context, thoroughly bool) (r reading) {
 }
 
 // askHost asks the host for the decisions.
-func (s *Service) askHost(ctx context.Context) ([]configfile.Value, error) {
+func (s *Service) askHost(ctx context.Context) ([]jsonedit.Value, error) {
 	type answer struct{ telemetry, health Consent }
 	a, err := flight.Do(ctx, &s.asking, "ask the host for the consent", func(ctx context.Context) (a answer, err error) {
 		a.telemetry, a.health, err = s.config.Consent(ctx)
 		return a, err
 	})
-	values := make([]configfile.Value, len(s.keys.all()))
+	values := make([]jsonedit.Value, len(s.keys.all()))
 	values[0], values[1] = asValue(a.telemetry), asValue(a.health)
 	values[2], values[3] = asNumber(report.SchemaVersion), asNumber(max(s.facts.declaration.Version(), 1))
 	return values, err
 }
 
 // asValue is the value that a config would have for a decision.
-func asValue(c Consent) configfile.Value {
+func asValue(c Consent) jsonedit.Value {
 	switch c {
 	case Granted:
-		return configfile.Value{Kind: configfile.Bool, Text: "true"}
+		return jsonedit.Value{Kind: jsonedit.Bool, Text: "true"}
 	case Unset:
-		return configfile.Value{}
+		return jsonedit.Value{}
 	default:
-		return configfile.Value{Kind: configfile.Bool, Text: "false"}
+		return jsonedit.Value{Kind: jsonedit.Bool, Text: "false"}
 	}
 }
 
-func asNumber(n int) configfile.Value {
-	return configfile.Value{Kind: configfile.Number, Text: strconv.Itoa(n)}
+func asNumber(n int) jsonedit.Value {
+	return jsonedit.Value{Kind: jsonedit.Number, Text: strconv.Itoa(n)}
 }
 
 // remember keeps what was read, for the status, and starts counting faults anew when health reports are granted or
@@ -204,9 +204,9 @@ func (s *Service) remember(r *reading) {
 }
 
 // at gives a value, Absent where none was read.
-func at(values []configfile.Value, i int) configfile.Value {
+func at(values []jsonedit.Value, i int) jsonedit.Value {
 	if i >= len(values) {
-		return configfile.Value{}
+		return jsonedit.Value{}
 	}
 	return values[i]
 }
@@ -218,7 +218,7 @@ func (s *Service) known(st keeper.Status) Decisions {
 		r = *last
 	}
 	if s.storeReadsConsent { // and may have done so since
-		values := make([]configfile.Value, len(s.keys.all()))
+		values := make([]jsonedit.Value, len(s.keys.all()))
 		copy(values, r.values)
 		values[0], r.values, r.err = st.Enabled, values, nil
 		if st.Unread {
@@ -241,7 +241,7 @@ func (s *Service) settledDecision(ctx context.Context, st keeper.Status) Decisio
 }
 
 // mayCreate tells whether consent allows to make an ID, from the config's key as it was just read.
-func (s *Service) mayCreate(ctx context.Context, enabled configfile.Value) bool {
+func (s *Service) mayCreate(ctx context.Context, enabled jsonedit.Value) bool {
 	return s.settledDecision(ctx, keeper.Status{Enabled: enabled}).State == Granted
 }
 
@@ -291,38 +291,38 @@ func (s *Service) denied(r *reading, config Consent) string {
 }
 
 // denies tells whether a value of a policy, which can only deny, does.
-func denies(policy configfile.Value) bool {
-	return policy.Kind != configfile.Absent && !isTrue(policy)
+func denies(policy jsonedit.Value) bool {
+	return policy.Kind != jsonedit.Absent && !isTrue(policy)
 }
 
 // decision is that of a value in the config, or in the host's settings.
-func (s *Service) decision(v configfile.Value, key configfile.Key) Decision {
+func (s *Service) decision(v jsonedit.Value, key jsonedit.Key) Decision {
 	source := "config key " + key.String()
 	if s.config.Consent != nil {
 		source = hostSettings
 	}
 	switch {
-	case v.Kind == configfile.Absent:
+	case v.Kind == jsonedit.Absent:
 		return Decision{Unset, notDecided}
 	case isTrue(v):
 		return Decision{Granted, source}
-	case v.Kind == configfile.Bool:
+	case v.Kind == jsonedit.Bool:
 		return Decision{Denied, source}
 	default:
 		return Decision{Denied, source + " is neither true nor false"}
 	}
 }
 
-func isTrue(v configfile.Value) bool { return v.Kind == configfile.Bool && v.Text == "true" }
+func isTrue(v jsonedit.Value) bool { return v.Kind == jsonedit.Bool && v.Text == "true" }
 
 // version reads which version a consent covers. One that does not say covers the first, and none covers more than there
 // is; what is not a number covers nothing.
-func version(v configfile.Value, latest int) int {
-	if v.Kind == configfile.Absent {
+func version(v jsonedit.Value, latest int) int {
+	if v.Kind == jsonedit.Absent {
 		return 1
 	}
 	n, err := strconv.Atoi(v.Text)
-	if v.Kind != configfile.Number || err != nil || n < 0 {
+	if v.Kind != jsonedit.Number || err != nil || n < 0 {
 		return 0
 	}
 	return min(n, latest)

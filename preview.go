@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -72,7 +72,7 @@ func (s *Service) previewStatus(ctx context.Context) (installid.Status, error) {
 		return st.Status, nil
 	}
 	rec, err := s.store.Load(ctx)
-	if err != nil && !errors.Is(err, keeper.ErrNotFound) && !errors.Is(err, configfile.ErrEmpty) {
+	if err != nil && !errors.Is(err, keeper.ErrNotFound) && !errors.Is(err, jsonedit.ErrEmpty) {
 		return installid.Status{}, err
 	}
 	return installid.Status{ID: rec.ID, Persisted: !rec.ID.IsZero()}, nil

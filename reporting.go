@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -268,7 +268,7 @@ var (
 )
 
 type consentWrite struct {
-	key     configfile.Key
+	key     jsonedit.Key
 	literal string
 }
 

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/spf13/cobra"
 )
 
@@ -34,7 +34,7 @@ The config and the ID are not changed. The exit code is 0 when all is well, also
 			findings, err := config.Diagnose(ctx)
 			switch {
 			case ctx.Err() != nil && err != nil:
-				findings = []configfile.Finding{silentDisk(err)}
+				findings = []diagnose.Finding{silentDisk(err)}
 			case err != nil:
 				return inFlags(cmd, err)
 			}
@@ -48,10 +48,10 @@ The config and the ID are not changed. The exit code is 0 when all is well, also
 }
 
 // silentDisk is what there is to say when the time is over.
-func silentDisk(err error) configfile.Finding {
-	return configfile.Finding{
+func silentDisk(err error) diagnose.Finding {
+	return diagnose.Finding{
 		Check:  "disk",
-		Level:  configfile.Problem,
+		Level:  diagnose.Problem,
 		Detail: err.Error(),
 		Hint:   "the file system does not answer; look at its mount and at its server",
 	}
@@ -59,18 +59,18 @@ func silentDisk(err error) configfile.Finding {
 
 // diagnosis is the output of doctor --json.
 type diagnosis struct {
-	Problems int                  `json:"problems"`
-	Warnings int                  `json:"warnings"`
-	Findings []configfile.Finding `json:"findings"`
+	Problems int                `json:"problems"`
+	Warnings int                `json:"warnings"`
+	Findings []diagnose.Finding `json:"findings"`
 }
 
-func printDiagnosis(w io.Writer, findings []configfile.Finding, asJSON bool) error {
+func printDiagnosis(w io.Writer, findings []diagnose.Finding, asJSON bool) error {
 	d := diagnosis{Findings: findings}
 	for _, f := range findings {
 		switch f.Level {
-		case configfile.Problem:
+		case diagnose.Problem:
 			d.Problems++
-		case configfile.Warning:
+		case diagnose.Warning:
 			d.Warnings++
 		}
 	}

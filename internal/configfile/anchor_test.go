@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-func mustPublish(t *testing.T, a *configfile.Anchor, text, want string) {
+func mustPublish(t *testing.T, a *anchor.Anchor, text, want string) {
 	t.Helper()
 	if got, err := a.Publish(t.Context(), text); got != want || err != nil {
 		t.Errorf("publish: got %q, %v, want %q", got, err, want)
@@ -58,7 +60,7 @@ func TestAnchorFound(t *testing.T) {
 		{"as long as is read", put(otherID + strings.Repeat(" ", 1024-len(otherID))), otherID, true, false},
 		{"longer than is read", put(otherID + strings.Repeat(" ", 1025-len(otherID))), id, true, false},
 		{"one megabyte", put(strings.Repeat("x", 1<<20)), id, true, false},
-		{"too large", put(strings.Repeat("x", configfile.MaxSize+1)), id, true, false},
+		{"too large", put(strings.Repeat("x", replace.MaxSize+1)), id, true, false},
 		{"mode 0444", func(disk *faultfs.FS) { put("")(disk); disk.Chmod(anchorPath, 0o444) }, id, true, false},
 		{"symlink", func(disk *faultfs.FS) {
 			disk.WriteFile("/srv/id", []byte(otherID+"\n"), 0o644)
@@ -151,14 +153,14 @@ func TestAnchorMode(t *testing.T) {
 
 func TestAnchorMakesFolders(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		a, err := configfile.OpenAnchorFS(disk, "/var/lib/app/id", isID)
+		a, err := anchor.Open(disk, "/var/lib/app/id", anchor.Options{Valid: isID})
 		if err != nil {
 			t.Fatal(err)
 		}
 		mustPublish(t, a, id, id)
 		requireMode(t, disk, "/var/lib/app/id", 0o644)
 		requireMode(t, disk, "/var/lib/app", fs.ModeDir|0o755)
-		b, err := configfile.OpenAnchorFS(disk, "/opt/app/id", isID)
+		b, err := anchor.Open(disk, "/opt/app/id", anchor.Options{Valid: isID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +179,7 @@ func TestAnchorSharesFlight(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Inject(faultfs.Rule{Op: faultfs.OpLstat, Hang: true, Times: 1})
 		f := open(t, disk)
-		a := f.Anchor("", isID)
+		a := anchorOf(f)
 		go set(t.Context(), f, id)
 		begin := time.Now()
 		waitForHang(t, disk)
@@ -187,7 +189,7 @@ func TestAnchorSharesFlight(t *testing.T) {
 				t.Errorf("running: got %q since %v, want save since %v", op, since, begin)
 			}
 		}
-		b, err := configfile.OpenAnchorFS(disk, "/etc/app/other", isID)
+		b, err := anchor.Open(disk, "/etc/app/other", anchor.Options{Valid: isID})
 		if err != nil {
 			t.Fatal(err)
 		}

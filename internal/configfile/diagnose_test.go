@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -32,7 +32,7 @@ ok: durable names in folder: supported
 ok: lock of folder: supported
 `
 
-func lines(findings []configfile.Finding) string {
+func lines(findings []diagnose.Finding) string {
 	var b strings.Builder
 	b.WriteString("\n")
 	for _, f := range findings {
@@ -43,6 +43,10 @@ func lines(findings []configfile.Finding) string {
 		b.WriteString("\n")
 	}
 	return b.String()
+}
+
+func diagnoseConfig(ctx context.Context, disk *faultfs.FS, anchorDir string) []diagnose.Finding {
+	return diagnose.Config(ctx, disk, configPath, key, anchorPathIn(anchorDir))
 }
 
 func TestDiagnose(t *testing.T) {
@@ -171,7 +175,7 @@ func TestDiagnose(t *testing.T) {
 				tt.prepare(disk)
 				before := disk.Files()
 				begin := time.Now()
-				got := lines(open(t, asUser(disk, tt.uid)).Diagnose(t.Context(), key, tt.anchorDir))
+				got := lines(diagnoseConfig(t.Context(), asUser(disk, tt.uid), tt.anchorDir))
 				if tt.want == nil && got != healthy {
 					t.Errorf("got %s\nwant %s", got, healthy)
 				}
@@ -199,11 +203,11 @@ func TestDiagnoseChangesNothing(t *testing.T) {
 			disk.MkdirAll("/var/lib", 0o755)
 			p := disk.As("p")
 			p.StepLimit(steps)
-			open(t, p).Diagnose(t.Context(), key, "/var/lib")
+			diagnoseConfig(t.Context(), p, "/var/lib")
 			killed = p.Killed()
 			time.Sleep(10 * time.Minute)
 			sweep(t, disk)
-			if err := open(t, disk).Anchor("/var/lib", isID).Sweep(t.Context()); err != nil {
+			if err := anchorIn(open(t, disk), "/var/lib").Sweep(t.Context()); err != nil {
 				t.Error(err)
 			}
 			requireNoTemps(t, disk)
@@ -219,7 +223,7 @@ func TestDiagnoseChangesNothing(t *testing.T) {
 func TestDiagnoseHangs(t *testing.T) {
 	var steps []step
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		open(t, disk.As("p")).Diagnose(t.Context(), key, "")
+		diagnoseConfig(t.Context(), disk.As("p"), "")
 		steps = stepsOf(disk.Log())
 	})
 	for _, at := range steps {
@@ -227,8 +231,8 @@ func TestDiagnoseHangs(t *testing.T) {
 			hang := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
 			ctx, cancel := context.WithTimeout(t.Context(), attempt)
 			defer cancel()
-			got := open(t, disk.As("p")).Diagnose(ctx, key, "")
-			if len(got) != 1 || got[0].Check != "disk" || got[0].Level != configfile.Problem || !strings.Contains(got[0].Hint, "does not answer") {
+			got := diagnoseConfig(ctx, disk.As("p"), "")
+			if len(got) != 1 || got[0].Check != "disk" || got[0].Level != diagnose.Problem || !strings.Contains(got[0].Hint, "does not answer") {
 				t.Errorf("%v: got %v", at, got)
 			}
 			hang.Release()
@@ -260,11 +264,7 @@ func TestDiagnoseAnchor(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			tt.prepare(disk)
-			a, err := configfile.OpenAnchorFS(disk, "/etc/app/id", isID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := lines(a.Diagnose(t.Context())); !strings.Contains(got, "\n"+tt.want+"\n") {
+			if got := lines(diagnose.File(t.Context(), disk, "/etc/app/id", isID)); !strings.Contains(got, "\n"+tt.want+"\n") {
 				t.Errorf("%s: got %s\nwant %s", tt.name, got, tt.want)
 			}
 			requireNoTemps(t, disk)
@@ -273,14 +273,14 @@ func TestDiagnoseAnchor(t *testing.T) {
 }
 
 func TestLevel(t *testing.T) {
-	for level, want := range map[configfile.Level]string{configfile.OK: `"ok"`, configfile.Warning: `"warning"`, configfile.Problem: `"problem"`} {
+	for level, want := range map[diagnose.Level]string{diagnose.OK: `"ok"`, diagnose.Warning: `"warning"`, diagnose.Problem: `"problem"`} {
 		got, err := json.Marshal(level)
-		var back configfile.Level
+		var back diagnose.Level
 		if backErr := json.Unmarshal(got, &back); string(got) != want || err != nil || backErr != nil || back != level {
 			t.Errorf("got %s, %v, %v, %v, want %s", got, back, err, backErr, want)
 		}
 	}
-	var level configfile.Level
+	var level diagnose.Level
 	if err := json.Unmarshal([]byte(`"fine"`), &level); err == nil {
 		t.Error("no level: no error")
 	}

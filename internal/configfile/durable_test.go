@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -93,14 +95,14 @@ func TestFolderSyncFails(t *testing.T) {
 func TestUnsynced(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
-		a := f.Anchor("", isID)
-		ours, others := configfile.Value{Kind: configfile.String, Text: id}, configfile.Value{Kind: configfile.String, Text: otherID}
+		a := anchorOf(f)
+		ours, others := jsonedit.Value{Kind: jsonedit.String, Text: id}, jsonedit.Value{Kind: jsonedit.String, Text: otherID}
 		require := func(when string, want bool) {
 			t.Helper()
 			if f.Unsynced(key, ours) != want || a.Unsynced(id) != want {
 				t.Errorf("%s: got %v, %v, want %v", when, f.Unsynced(key, ours), a.Unsynced(id), want)
 			}
-			if f.Unsynced(key, others) || f.Unsynced(configfile.Key{"a"}, ours) || f.Unsynced(key, configfile.Value{}) {
+			if f.Unsynced(key, others) || f.Unsynced(jsonedit.Key{"a"}, ours) || f.Unsynced(key, jsonedit.Value{}) {
 				t.Errorf("%s: others are not trusted", when)
 			}
 			if a.Unsynced(otherID) || a.Unsynced("") {
@@ -150,7 +152,7 @@ func TestFoundIsMadeDurable(t *testing.T) {
 					switch {
 					case err == nil && stored == id:
 						s.requireDurableInAny(t, disk)
-					case !s.inPlace || !errors.Is(err, configfile.ErrChanging): // the first has it open for writing
+					case !s.inPlace || !errors.Is(err, replace.ErrChanging): // the first has it open for writing
 						t.Errorf("%v: got %q, %v", at, stored, err)
 					}
 					first.Release()

@@ -11,6 +11,9 @@ import (
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
 type judged bool
@@ -34,10 +37,10 @@ func TestPermanent(t *testing.T) {
 		{syscall.ENOSPC, false}, {syscall.EDQUOT, false}, {syscall.EIO, false}, {syscall.ESTALE, false}, {syscall.ENOLCK, false},
 		{syscall.EAGAIN, false}, {syscall.EMFILE, false}, {syscall.ENFILE, false}, {syscall.EINTR, false}, {syscall.ENOENT, false},
 
-		{configfile.ErrNotRegular, true}, {configfile.ErrReadOnly, true}, {configfile.ErrNotInPlace, true},
-		{configfile.ErrNotObject, true}, {configfile.ErrTooLarge, true}, {configfile.ErrTooDeep, true},
-		{configfile.ErrChanging, false}, {configfile.ErrEmpty, false},
-		{&configfile.SyntaxError{}, true}, {&configfile.SyntaxError{Truncated: true}, false},
+		{replace.ErrNotRegular, true}, {replace.ErrReadOnly, true}, {replace.ErrNotInPlace, true},
+		{jsonedit.ErrNotObject, true}, {jsonedit.ErrTooLarge, true}, {replace.ErrTooLarge, true}, {jsonedit.ErrTooDeep, true},
+		{replace.ErrChanging, false}, {jsonedit.ErrEmpty, false},
+		{&jsonedit.SyntaxError{}, true}, {&jsonedit.SyntaxError{Truncated: true}, false},
 		{errors.ErrUnsupported, true}, {fs.ErrPermission, true}, {fs.ErrNotExist, false},
 		{flight.ErrTimeout, false}, {context.DeadlineExceeded, false}, {context.Canceled, false},
 		{judged(true), true}, {judged(false), false},
@@ -46,8 +49,8 @@ func TestPermanent(t *testing.T) {
 		{errors.Join(syscall.EACCES, syscall.EROFS), true},
 		{errors.Join(syscall.EACCES, syscall.EIO), false},
 		{errors.Join(syscall.EIO, syscall.EACCES), false},
-		{fmt.Errorf("%w (%w)", configfile.ErrNotInPlace, pathError(syscall.EACCES)), true},
-		{fmt.Errorf("%w (%w)", configfile.ErrChanging, pathError(syscall.EACCES)), false},
+		{fmt.Errorf("%w (%w)", replace.ErrNotInPlace, pathError(syscall.EACCES)), true},
+		{fmt.Errorf("%w (%w)", replace.ErrChanging, pathError(syscall.EACCES)), false},
 		{fmt.Errorf("%w: %w", flight.ErrTimeout, context.DeadlineExceeded), false},
 		{errors.Join(syscall.EROFS, errors.New("something else")), true},
 		{errors.Join(judged(true), syscall.EIO), false},
@@ -62,10 +65,10 @@ func TestPermanent(t *testing.T) {
 
 func TestIsReadOnly(t *testing.T) {
 	for err, want := range map[error]bool{
-		nil: false, configfile.ErrReadOnly: true, fs.ErrPermission: true, syscall.EROFS: true, syscall.EACCES: true,
-		syscall.EPERM: true, syscall.EIO: false, syscall.ENOSPC: false, configfile.ErrNotInPlace: false,
+		nil: false, replace.ErrReadOnly: true, fs.ErrPermission: true, syscall.EROFS: true, syscall.EACCES: true,
+		syscall.EPERM: true, syscall.EIO: false, syscall.ENOSPC: false, replace.ErrNotInPlace: false,
 	} {
-		if got := configfile.IsReadOnly(fmt.Errorf("save: %w", err)); got != want {
+		if got := fsys.IsReadOnly(fmt.Errorf("save: %w", err)); got != want {
 			t.Errorf("%v: got %v, want %v", err, got, want)
 		}
 	}
@@ -78,12 +81,12 @@ func TestParseKey(t *testing.T) {
 	}{
 		{"telemetry.installation_id", 2}, {"id", 1}, {"a.b.c.d", 4}, {"", 0}, {".", 0}, {"a.", 0}, {".a", 0}, {"a..b", 0},
 	} {
-		key, err := configfile.ParseKey(tt.dotted)
+		key, err := jsonedit.ParseKey(tt.dotted)
 		if len(key) != tt.want || (err == nil) != (tt.want > 0) || err == nil && key.String() != tt.dotted {
 			t.Errorf("%q: got %v, %v", tt.dotted, key, err)
 		}
 	}
-	if err := (configfile.Key{}).Check(); err == nil {
+	if err := (jsonedit.Key{}).Check(); err == nil {
 		t.Error("no name: no error")
 	}
 }

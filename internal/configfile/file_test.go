@@ -10,28 +10,29 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 func TestOpen(t *testing.T) {
 	disk := faultfs.New()
-	if _, err := configfile.OpenFS(disk, "config.json", configfile.Options{}); err == nil {
+	if _, err := configfile.Open(disk, "config.json", configfile.Options{}); err == nil {
 		t.Error("a relative path: no error")
 	}
-	if _, err := configfile.OpenAnchorFS(disk, "anchor", isID); err == nil {
+	if _, err := anchor.Open(disk, "anchor", anchor.Options{Valid: isID}); err == nil {
 		t.Error("a relative path of an anchor: no error")
 	}
 	f := openAt(t, disk, "/etc//app/./config.json")
 	if f.Path() != configPath {
 		t.Errorf("got %s, want %s", f.Path(), configPath)
 	}
-	if a := f.Anchor("", isID); a.Path() != anchorPath {
+	if a := anchorOf(f); a.Path() != anchorPath {
 		t.Errorf("got %s, want %s", a.Path(), anchorPath)
-	}
-	if a, want := f.Anchor("/var/lib/app", isID), "/var/lib/app/.config.json.installation-id"; a.Path() != want {
-		t.Errorf("got %s, want %s", a.Path(), want)
 	}
 	if log := disk.Log(); len(log) != 0 {
 		t.Errorf("opening touched the disk: %v", log)
@@ -41,12 +42,12 @@ func TestOpen(t *testing.T) {
 // TestRealDisk is the one test here of what hosts get: the file system of the operating system.
 func TestRealDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sub", "config.json")
-	f, err := configfile.Open(path, configfile.Options{New: []byte(config)})
+	f, err := configfile.Open(fsys.OS{}, path, configfile.Options{New: []byte(config)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{id, otherID} {
-		now, wrote, err := f.Set(t.Context(), key, id, func(configfile.Value) bool { return false })
+		now, wrote, err := f.Set(t.Context(), key, id, func(jsonedit.Value) bool { return false })
 		if now.Text != id || !wrote || err != nil {
 			t.Errorf("got %v, %v, %v", now, wrote, err)
 		}
@@ -54,12 +55,12 @@ func TestRealDisk(t *testing.T) {
 			t.Errorf("got %q, %v", data, err)
 		}
 	}
-	a, err := configfile.OpenAnchor(f.Anchor("", isID).Path(), isID)
+	a, err := anchor.Open(fsys.OS{}, anchorOf(f).Path(), anchor.Options{Valid: isID})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustPublish(t, a, id, id)
-	mustPublish(t, f.Anchor("", isID), otherID, id)
+	mustPublish(t, anchorOf(f), otherID, id)
 	if err := a.Replace(t.Context(), otherID); err != nil {
 		t.Error(err)
 	}
@@ -74,11 +75,11 @@ func TestRealDisk(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	enabled := configfile.Key{"telemetry", "enabled"}
+	enabled := jsonedit.Key{"telemetry", "enabled"}
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.WriteFile(configPath, []byte(`{"telemetry": {"enabled": true, "installation_id": "`+id+`"}}`), 0o644)
-		got, err := open(t, disk).Read(t.Context(), key, enabled, configfile.Key{"none"})
-		want := []configfile.Value{{Kind: configfile.String, Text: id}, {Kind: configfile.Bool, Text: "true"}, {}}
+		got, err := open(t, disk).Read(t.Context(), key, enabled, jsonedit.Key{"none"})
+		want := []jsonedit.Value{{Kind: jsonedit.String, Text: id}, {Kind: jsonedit.Bool, Text: "true"}, {}}
 		if err != nil || len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 			t.Errorf("got %v, %v, want %v", got, err, want)
 		}
@@ -112,29 +113,29 @@ func TestRefused(t *testing.T) {
 		takes     time.Duration
 		reads     bool // whether reading works
 	}{
-		{"empty", put(""), "empty", configfile.ErrEmpty, false, looks, false},
-		{"blank", put(" \r\n\t"), "empty", configfile.ErrEmpty, false, looks, false},
-		{"only a byte order mark", put("\xef\xbb\xbf"), "empty", configfile.ErrEmpty, false, looks, false},
+		{"empty", put(""), "empty", jsonedit.ErrEmpty, false, looks, false},
+		{"blank", put(" \r\n\t"), "empty", jsonedit.ErrEmpty, false, looks, false},
+		{"only a byte order mark", put("\xef\xbb\xbf"), "empty", jsonedit.ErrEmpty, false, looks, false},
 		{"cut off", put("{\n  \"a\": "), "line 2, column 8: ", nil, false, looks, false},
 		{"garbage", put("{\n  a: 1}"), "line 2, column 3: ", nil, true, looks, false},
 		{"UTF-16", put("\xff\xfe{\x00}\x00"), "line 1, column 1: looks like UTF-16", nil, true, looks, false},
-		{"not an object", put("[]"), "top level: not an object", configfile.ErrNotObject, true, 0, false},
-		{"telemetry is not an object", put(`{"telemetry": 1}`), "telemetry: not an object", configfile.ErrNotObject, true, 0, false},
-		{"too large", put(strings.Repeat(" ", configfile.MaxSize) + "{}"), "larger than", configfile.ErrTooLarge, true, 0, false},
-		{"too deep", put(strings.Repeat("[", 100_000)), "nested deeper", configfile.ErrTooDeep, true, 0, false},
+		{"not an object", put("[]"), "top level: not an object", jsonedit.ErrNotObject, true, 0, false},
+		{"telemetry is not an object", put(`{"telemetry": 1}`), "telemetry: not an object", jsonedit.ErrNotObject, true, 0, false},
+		{"too large", put(strings.Repeat(" ", replace.MaxSize) + "{}"), "larger than", replace.ErrTooLarge, true, 0, false},
+		{"too deep", put(strings.Repeat("[", 100_000)), "nested deeper", jsonedit.ErrTooDeep, true, 0, false},
 		{
 			"folder", func(disk *faultfs.FS) { disk.Delete(configPath); disk.MkdirAll(configPath, 0o755) },
-			"not a regular file but a folder", configfile.ErrNotRegular, true, 0, false,
+			"not a regular file but a folder", replace.ErrNotRegular, true, 0, false,
 		},
-		{"FIFO", node(fs.ModeNamedPipe), "not a regular file but a FIFO", configfile.ErrNotRegular, true, 0, false},
-		{"socket", node(fs.ModeSocket), "not a regular file but a socket", configfile.ErrNotRegular, true, 0, false},
-		{"device", node(fs.ModeDevice), "not a regular file but a device", configfile.ErrNotRegular, true, 0, false},
+		{"FIFO", node(fs.ModeNamedPipe), "not a regular file but a FIFO", replace.ErrNotRegular, true, 0, false},
+		{"socket", node(fs.ModeSocket), "not a regular file but a socket", replace.ErrNotRegular, true, 0, false},
+		{"device", node(fs.ModeDevice), "not a regular file but a device", replace.ErrNotRegular, true, 0, false},
 		{
 			"folder is a file", func(disk *faultfs.FS) { disk.Delete("/etc/app"); disk.WriteFile("/etc/app", nil, 0o644) },
 			"not a directory", nil, true, 0, false,
 		},
-		{"mode 0444", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o444) }, "read-only: mode 0444", configfile.ErrReadOnly, true, 0, true},
-		{"mode 0400", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o400) }, "read-only: mode 0400", configfile.ErrReadOnly, true, 0, true},
+		{"mode 0444", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o444) }, "read-only: mode 0444", replace.ErrReadOnly, true, 0, true},
+		{"mode 0400", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o400) }, "read-only: mode 0400", replace.ErrReadOnly, true, 0, true},
 		{"read-only mount", func(disk *faultfs.FS) { disk.MarkReadOnly("/") }, "read-only file system", nil, true, 0, true},
 		{"immutable", func(disk *faultfs.FS) { disk.MarkImmutable(configPath) }, "operation not permitted", fs.ErrPermission, true, 0, true},
 	} {
@@ -269,7 +270,7 @@ func TestSetKeepsWhatKeepSays(t *testing.T) {
 			f := open(t, disk)
 			for _, fault := range []faultfs.Rule{{Op: faultfs.OpSync, Err: errors.New("no"), Times: 1}, {Op: faultfs.OpLstat}} {
 				defer disk.Inject(fault).Remove()
-				f.Set(t.Context(), key, id, func(configfile.Value) bool { return true })
+				f.Set(t.Context(), key, id, func(jsonedit.Value) bool { return true })
 				requireContent(t, disk, configPath, text)
 			}
 		})
@@ -282,7 +283,7 @@ func TestSetLongText(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
 		for _, text := range []string{a, b, a} {
-			if _, _, err := f.Set(t.Context(), key, text, func(configfile.Value) bool { return false }); err != nil {
+			if _, _, err := f.Set(t.Context(), key, text, func(jsonedit.Value) bool { return false }); err != nil {
 				t.Error(err)
 			}
 			requireContent(t, disk, configPath, withID(config, text))
@@ -291,7 +292,7 @@ func TestSetLongText(t *testing.T) {
 }
 
 func TestSetLiteral(t *testing.T) {
-	enabled := configfile.Key{"telemetry", "enabled"}
+	enabled := jsonedit.Key{"telemetry", "enabled"}
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.WriteFile(configPath, []byte(`{"telemetry": {"enabled": "what"}}`), 0o644)
 		f := open(t, disk)
@@ -327,7 +328,7 @@ func TestCheckIsUsed(t *testing.T) {
 	}
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
-		dotted := configfile.Key{"telemetry.installation_id"}
+		dotted := jsonedit.Key{"telemetry.installation_id"}
 		if err := f.Check(t.Context(), dotted, id); err != nil {
 			t.Fatal(err)
 		}
@@ -349,11 +350,11 @@ func TestCheckOfMissing(t *testing.T) {
 func TestWritable(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
-		if err := f.Writable(t.Context()); err != nil {
+		if err := f.CheckWritable(t.Context()); err != nil {
 			t.Error(err)
 		}
 		disk.Chmod(configPath, 0o444)
-		if err := f.Writable(t.Context()); !errors.Is(err, configfile.ErrReadOnly) || !configfile.IsReadOnly(err) {
+		if err := f.CheckWritable(t.Context()); !errors.Is(err, replace.ErrReadOnly) || !fsys.IsReadOnly(err) {
 			t.Errorf("got %v, want ErrReadOnly", err)
 		}
 		for _, e := range disk.Log() {
@@ -374,7 +375,7 @@ func TestEndedContext(t *testing.T) {
 		_, setErr := set(ctx, f, id)
 		_, publishErr := a.Publish(ctx, id)
 		for _, err := range []error{
-			readErr, setErr, publishErr, f.Check(ctx, key, id), f.Writable(ctx), f.Sweep(ctx), a.Sweep(ctx), a.Replace(ctx, id),
+			readErr, setErr, publishErr, f.Check(ctx, key, id), f.CheckWritable(ctx), f.Sweep(ctx), a.Sweep(ctx), a.Replace(ctx, id),
 		} {
 			if !errors.Is(err, flight.ErrTimeout) || !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want a time-out", err)

@@ -1,11 +1,13 @@
 package configfile_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +17,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -34,7 +39,7 @@ const (
 	saved  = "{\n  \"theme\": \"dark\",\n  \"listen\": \":80\",\n  \"saves\": 2\n}\n"
 )
 
-var key = configfile.Key{"telemetry", "installation_id"}
+var key = jsonedit.Key{"telemetry", "installation_id"}
 
 // withID is a config with the ID in it.
 func withID(config, id string) string {
@@ -74,21 +79,38 @@ func open(t *testing.T, process *faultfs.FS) *configfile.File {
 
 func openAt(t *testing.T, process *faultfs.FS, path string) *configfile.File {
 	t.Helper()
-	f, err := configfile.OpenFS(process, path, configfile.Options{})
+	f, err := configfile.Open(process, path, configfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func openAnchor(t *testing.T, process *faultfs.FS) *configfile.Anchor {
+func openAnchor(t *testing.T, process *faultfs.FS) *anchor.Anchor {
 	t.Helper()
-	return open(t, process).Anchor("", isID)
+	return anchorOf(open(t, process))
+}
+
+func anchorOf(f *configfile.File) *anchor.Anchor { return anchorIn(f, "") }
+
+func anchorIn(f *configfile.File, dir string) *anchor.Anchor {
+	if dir == "" {
+		dir = fsys.Dir(f.Path())
+	}
+	a, err := f.Anchor(fsys.Join(dir, ".config.json.installation-id"), isID)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func anchorPathIn(dir string) string {
+	return path.Join(cmp.Or(dir, "/etc/app"), ".config.json.installation-id")
 }
 
 func isID(text string) bool { return text == id || text == otherID || strings.HasPrefix(text, "id-") }
 
-func keepID(v configfile.Value) bool { return v.Kind == configfile.String && isID(v.Text) }
+func keepID(v jsonedit.Value) bool { return v.Kind == jsonedit.String && isID(v.Text) }
 
 // set is the Set of the tests: an ID that is there stands.
 func set(ctx context.Context, f *configfile.File, id string) (string, error) {

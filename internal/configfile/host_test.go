@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -38,7 +39,7 @@ func TestHostSavesAtEveryMoment(t *testing.T) {
 					case loses:
 					case err == nil && at.beforeCommit() && (stored != id || got.Telemetry.ID != id):
 						t.Errorf("host saves %s: got %q, no error, and %+v, %v in the config", host.name, stored, got, parseErr)
-					case err != nil && afterErr == nil && !errors.Is(err, configfile.ErrChanging):
+					case err != nil && afterErr == nil && !errors.Is(err, replace.ErrChanging):
 						t.Errorf("host saves %s: %v", host.name, err)
 					}
 					if at.op != faultfs.OpRemove {
@@ -112,7 +113,7 @@ func TestHostSavesAllTheTime(t *testing.T) {
 					stored, err := set(t.Context(), f, id)
 					if err == nil {
 						t.Logf("saved all the same: %q", stored)
-					} else if !errors.Is(err, configfile.ErrChanging) || configfile.Permanent(err) {
+					} else if !errors.Is(err, replace.ErrChanging) || configfile.Permanent(err) {
 						t.Errorf("got %v, want ErrChanging", err)
 					}
 					if got, err := parse([]byte(content(t, disk, configPath))); err != nil || got.Saves != 2 {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -64,7 +66,7 @@ func TestInPlace(t *testing.T) {
 					requireContent(t, disk, configPath, want)
 					return
 				}
-				if !errors.Is(err, configfile.ErrNotInPlace) || !configfile.Permanent(err) {
+				if !errors.Is(err, replace.ErrNotInPlace) || !configfile.Permanent(err) {
 					t.Errorf("got %v, want ErrNotInPlace, permanent", err)
 				}
 				requireContent(t, disk, configPath, tt.before)
@@ -78,7 +80,7 @@ func TestInPlaceSaysWhy(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.WriteFile(configPath, []byte(ofSize(page, 0)), 0o666)
 		_, err := set(t.Context(), open(t, asUser(disk, 7)), id)
-		if !errors.Is(err, configfile.ErrNotInPlace) || !errors.Is(err, syscall.EACCES) || !configfile.IsReadOnly(err) {
+		if !errors.Is(err, replace.ErrNotInPlace) || !errors.Is(err, syscall.EACCES) || !fsys.IsReadOnly(err) {
 			t.Errorf("got %v, want ErrNotInPlace because of EACCES", err)
 		}
 	})

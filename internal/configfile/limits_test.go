@@ -1,6 +1,7 @@
 package configfile_test
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path"
@@ -11,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -38,7 +41,7 @@ func TestMostRounds(t *testing.T) {
 			disk.ReplaceFile(configPath, []byte(saved+strings.Repeat("\n", saves)), 0o644)
 		}})
 		_, err := set(t.Context(), open(t, disk), id)
-		if !errors.Is(err, configfile.ErrChanging) || configfile.Permanent(err) {
+		if !errors.Is(err, replace.ErrChanging) || configfile.Permanent(err) {
 			t.Errorf("got %v, want ErrChanging, not permanent", err)
 		}
 		if n := count(disk, isNewTemp); n != 10 {
@@ -67,7 +70,7 @@ func TestMostPutBackRounds(t *testing.T) {
 			if exchanges := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpExchange }); exchanges > 10*11 {
 				t.Errorf("%d saves: %d exchanges", saves, exchanges)
 			}
-			if err != nil && !errors.Is(err, configfile.ErrChanging) {
+			if err != nil && !errors.Is(err, replace.ErrChanging) {
 				t.Errorf("%d saves: %v", saves, err)
 			}
 			requireNoTemps(t, disk)
@@ -94,7 +97,7 @@ func TestWritersAreWaitedFor(t *testing.T) {
 			}
 			if held < want {
 				t.Error("never")
-			} else if held == want && err != nil || held > want && !errors.Is(err, configfile.ErrChanging) {
+			} else if held == want && err != nil || held > want && !errors.Is(err, replace.ErrChanging) {
 				t.Errorf("held for %v: got %v", held, err)
 			}
 			if timer.Stop() {
@@ -140,7 +143,7 @@ func TestMostPublishRounds(t *testing.T) {
 			After: func() { disk.Delete(anchorPath) },
 		})
 		_, err := openAnchor(t, disk).Publish(t.Context(), id)
-		if !errors.Is(err, configfile.ErrChanging) || configfile.Permanent(err) {
+		if !errors.Is(err, replace.ErrChanging) || configfile.Permanent(err) {
 			t.Errorf("got %v, want ErrChanging, not permanent", err)
 		}
 		if n := count(disk, isNewTemp); n != 10 {
@@ -152,7 +155,7 @@ func TestMostPublishRounds(t *testing.T) {
 
 // TestMaxSize is about configs at the limit, which are read in no more than a few pieces.
 func TestMaxSize(t *testing.T) {
-	for size, want := range map[int]error{configfile.MaxSize: nil, configfile.MaxSize + 1: configfile.ErrTooLarge} {
+	for size, want := range map[int]error{replace.MaxSize: nil, replace.MaxSize + 1: replace.ErrTooLarge} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			disk.WriteFile(configPath, []byte(ofSize(size, 0)), 0o644)
 			f := open(t, disk)
@@ -163,7 +166,7 @@ func TestMaxSize(t *testing.T) {
 				t.Errorf("%d bytes: read in %d pieces", size, n)
 			}
 			// One that would become too large stays as it is.
-			if _, err := set(t.Context(), f, id); !errors.Is(err, configfile.ErrTooLarge) || !configfile.Permanent(err) {
+			if _, err := set(t.Context(), f, id); !errors.Is(err, cmp.Or(want, jsonedit.ErrTooLarge)) || !configfile.Permanent(err) {
 				t.Errorf("%d bytes: got %v, want ErrTooLarge, permanent", size, err)
 			}
 		})
@@ -174,9 +177,9 @@ func TestMaxSize(t *testing.T) {
 func TestGrowsWhileRead(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Inject(faultfs.Rule{Op: faultfs.OpRead, Times: 1, Do: func() {
-			disk.WriteFile(configPath, []byte(ofSize(configfile.MaxSize+1, 0)), 0o644)
+			disk.WriteFile(configPath, []byte(ofSize(replace.MaxSize+1, 0)), 0o644)
 		}})
-		if _, err := open(t, disk).Read(t.Context(), key); !errors.Is(err, configfile.ErrTooLarge) {
+		if _, err := open(t, disk).Read(t.Context(), key); !errors.Is(err, replace.ErrTooLarge) {
 			t.Errorf("got %v, want ErrTooLarge", err)
 		}
 	})

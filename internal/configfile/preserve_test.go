@@ -183,7 +183,7 @@ func requireMode(t *testing.T, disk *faultfs.FS, name string, want fs.FileMode) 
 func TestNewDocument(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Delete(configPath)
-		f, err := configfile.OpenFS(disk, configPath, configfile.Options{New: []byte("{\n  \"telemetry\": {\n    \"enabled\": false\n  }\n}\n")})
+		f, err := configfile.Open(disk, configPath, configfile.Options{New: []byte("{\n  \"telemetry\": {\n    \"enabled\": false\n  }\n}\n")})
 		if err != nil {
 			t.Fatal(err)
 		}

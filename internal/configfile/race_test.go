@@ -104,7 +104,7 @@ func setNumber(t *testing.T, p *faultfs.FS, i int) (string, error) {
 
 func publishAndSet(t *testing.T, p *faultfs.FS, i int) (string, error) {
 	f := open(t, p)
-	text, err := f.Anchor("", isID).Publish(t.Context(), number(i))
+	text, err := anchorOf(f).Publish(t.Context(), number(i))
 	if err != nil {
 		return "", err
 	}
@@ -199,7 +199,7 @@ func saveAgainAndAgain(t *testing.T, disk *faultfs.FS, save func(*faultfs.FS, st
 func publishAgainAndAgain(t *testing.T, p *faultfs.FS, text string, patience time.Duration) (string, error) {
 	t.Helper()
 	f := open(t, p)
-	a := f.Anchor("", isID)
+	a := anchorOf(f)
 	published := ""
 	for i := 0; i < 8 || published == ""; i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -97,7 +97,7 @@ func TestPathWithParents(t *testing.T) {
 		f := openAt(t, disk, "/etc/link/../config.json")
 		mustSet(t, f, id)
 		requireContent(t, disk, "/srv/config.json", withID(config, id))
-		if _, err := f.Anchor("", isID).Publish(t.Context(), id); err != nil {
+		if _, err := anchorOf(f).Publish(t.Context(), id); err != nil {
 			t.Error(err)
 		}
 		requireContent(t, disk, "/srv/.config.json.installation-id", id+"\n")

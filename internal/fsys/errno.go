@@ -2,6 +2,7 @@ package fsys
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"syscall"
 )
@@ -25,4 +26,14 @@ func ReadOnlyErrno(errno syscall.Errno) bool {
 // same folder has just worked: Linux says EPERM then (link(2)), others that it is not supported.
 func WithoutLinks(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EMLINK)
+}
+
+// IsReadOnly reports whether err means that a file may be readable but cannot
+// be written.
+func IsReadOnly(err error) bool {
+	if errors.Is(err, fs.ErrPermission) {
+		return true
+	}
+	var errno syscall.Errno
+	return errors.As(err, &errno) && ReadOnlyErrno(errno)
 }

@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -24,12 +27,12 @@ const DefaultKey = "telemetry.installation_id"
 // anchor: the operator put it there, or an older version did.
 type ConfigFile struct {
 	config *configfile.File
-	anchor *configfile.Anchor
-	key    configfile.Key
+	anchor *anchor.Anchor
+	key    jsonedit.Key
 	// enabled is the config's consent key, read together with the ID.
-	enabled configfile.Key
+	enabled jsonedit.Key
 	// fresh is what a config that had to be made says there.
-	fresh configfile.Value
+	fresh jsonedit.Value
 	// apart says that the anchor lives in a folder of its own, so that a read-only config has a persisted ID too.
 	apart bool
 }
@@ -37,11 +40,11 @@ type ConfigFile struct {
 // ConfigOptions say where a [ConfigFile] keeps what.
 type ConfigOptions struct {
 	// Key is where the ID lives; nil is DefaultKey.
-	Key configfile.Key
+	Key jsonedit.Key
 	// EnabledKey is the config's consent key; nil for none.
-	EnabledKey configfile.Key
+	EnabledKey jsonedit.Key
 	// Fresh is what stands at EnabledKey in the document of configfile.Options.New.
-	Fresh configfile.Value
+	Fresh jsonedit.Value
 	// AnchorDir is the folder for the anchor; empty is the config's own. It and its parents are made when missing.
 	AnchorDir string
 }
@@ -49,19 +52,32 @@ type ConfigOptions struct {
 // newConfigFile gives the store of the config at path; it does not touch the disk.
 func newConfigFile(config *configfile.File, opts ConfigOptions) (*ConfigFile, error) {
 	if opts.Key == nil {
-		opts.Key, _ = configfile.ParseKey(DefaultKey)
+		opts.Key, _ = jsonedit.ParseKey(DefaultKey)
 	}
 	if err := opts.Key.Check(); err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
+	anchor, err := config.Anchor(anchorPath(config.Path(), opts.AnchorDir), isID)
+	if err != nil {
+		return nil, err
+	}
 	return &ConfigFile{
 		config:  config,
-		anchor:  config.Anchor(opts.AnchorDir, isID),
+		anchor:  anchor,
 		key:     opts.Key,
 		enabled: opts.EnabledKey,
 		fresh:   opts.Fresh,
 		apart:   opts.AnchorDir != "" && filepath.Clean(opts.AnchorDir) != filepath.Dir(config.Path()),
 	}, nil
+}
+
+// anchorPath returns the path of the anchor of a config: in dir, or next to the
+// config if dir is empty.
+func anchorPath(config, dir string) string {
+	if dir == "" {
+		dir = fsys.Dir(config)
+	}
+	return fsys.Join(dir, "."+filepath.Base(config)+".installation-id")
 }
 
 func isID(text string) bool {
@@ -70,8 +86,8 @@ func isID(text string) bool {
 }
 
 // storedID is the ID that a config value holds, or the zero ID.
-func storedID(v configfile.Value) installid.ID {
-	if v.Kind != configfile.String {
+func storedID(v jsonedit.Value) installid.ID {
+	if v.Kind != jsonedit.String {
 		return installid.ID{}
 	}
 	id, _ := installid.Parse(v.Text)
@@ -103,7 +119,7 @@ func (s *ConfigFile) Load(ctx context.Context) (keeper.Record, error) {
 
 // readConfig reads what the config says. A config that does not exist says nothing, without an error.
 func (s *ConfigFile) readConfig(ctx context.Context) (keeper.Record, error) {
-	keys := []configfile.Key{s.key}
+	keys := []jsonedit.Key{s.key}
 	if s.enabled != nil {
 		keys = append(keys, s.enabled)
 	}
@@ -116,7 +132,7 @@ func (s *ConfigFile) readConfig(ctx context.Context) (keeper.Record, error) {
 		return rec, err
 	}
 	rec.ID = storedID(values[0])
-	rec.Replaced = rec.ID.IsZero() && values[0].Kind != configfile.Absent
+	rec.Replaced = rec.ID.IsZero() && values[0].Kind != jsonedit.Absent
 	rec.Unsynced = !rec.ID.IsZero() && s.config.Unsynced(s.key, values[0])
 	if s.enabled != nil {
 		rec.Enabled = values[1]
@@ -161,12 +177,12 @@ func (s *ConfigFile) Save(ctx context.Context, id installid.ID) (keeper.Record, 
 // is empty may stay so; one that is read-only is taken at its word, unless the anchor lives elsewhere. One that could
 // not be read, or not be understood, may hold an ID, which a new one in the anchor would hide.
 func (s *ConfigFile) anchorHolds(err error) bool {
-	return errors.Is(err, configfile.ErrEmpty) || s.apart && configfile.IsReadOnly(err)
+	return errors.Is(err, jsonedit.ErrEmpty) || s.apart && fsys.IsReadOnly(err)
 }
 
 // copyToConfig sets the config's key to id, unless a valid one is there. rec is what is durable already.
 func (s *ConfigFile) copyToConfig(ctx context.Context, rec keeper.Record, id installid.ID, anchorErr error) (keeper.Record, error) {
-	now, wrote, err := s.config.Set(ctx, s.key, id.String(), func(v configfile.Value) bool { return !storedID(v).IsZero() })
+	now, wrote, err := s.config.Set(ctx, s.key, id.String(), func(v jsonedit.Value) bool { return !storedID(v).IsZero() })
 	if err != nil {
 		if anchorErr != nil {
 			err = fmt.Errorf("%w (no anchor either: %w)", err, anchorErr)
@@ -211,7 +227,7 @@ func (s *ConfigFile) Maintain(ctx context.Context, id installid.ID) (keeper.Reco
 // one and wins.
 func (s *ConfigFile) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	rec := keeper.Record{ID: id, Place: s.configPlace(), Written: true}
-	never := func(configfile.Value) bool { return false }
+	never := func(jsonedit.Value) bool { return false }
 	if _, _, err := s.config.Set(ctx, s.key, id.String(), never); err != nil {
 		old, readErr := s.readConfig(ctx)
 		if !s.anchorHolds(err) || readErr != nil || !old.ID.IsZero() {
@@ -234,7 +250,7 @@ func (s *ConfigFile) Recover(ctx context.Context) error {
 	rec, configErr := s.readConfig(ctx)
 	var err error
 	if configErr == nil && !rec.ID.IsZero() {
-		err = s.config.Confirm(ctx)
+		err = s.config.Sync(ctx)
 	}
 	switch anchored, _ := installid.Parse(text); {
 	case anchorErr != nil || anchored.IsZero():
@@ -243,7 +259,7 @@ func (s *ConfigFile) Recover(ctx context.Context) error {
 			s.anchor.Replace(ctx, rec.ID.String()) // best effort: the next look does it as well
 		}
 	default:
-		err = errors.Join(err, s.anchor.Confirm(ctx))
+		err = errors.Join(err, s.anchor.Sync(ctx))
 	}
 	s.config.Sweep(ctx) // best effort: what stays is swept at the next start
 	s.anchor.Sweep(ctx)
@@ -253,7 +269,7 @@ func (s *ConfigFile) Recover(ctx context.Context) error {
 // mayFollow tells whether the anchor may be written to where the config has an ID already. A config that is read-only is
 // taken at its word.
 func (s *ConfigFile) mayFollow(ctx context.Context) bool {
-	return s.apart || s.config.Writable(ctx) == nil
+	return s.apart || s.config.CheckWritable(ctx) == nil
 }
 
 // Running tells which file operation is in flight and since when.

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
@@ -28,7 +28,7 @@ func TestStores(t *testing.T) {
 	stores := map[string]func(t *testing.T) keeper.Store{
 		"config":               open(idstore.Location{ConfigPath: path}),
 		"config, anchor apart": open(idstore.Location{ConfigPath: path, AnchorDir: "/var/lib/app"}),
-		"config, other keys":   open(idstore.Location{ConfigPath: path, Key: configfile.Key{"a.b", "c"}, EnabledKey: configfile.Key{"on"}}),
+		"config, other keys":   open(idstore.Location{ConfigPath: path, Key: jsonedit.Key{"a.b", "c"}, EnabledKey: jsonedit.Key{"on"}}),
 		"state file":           open(idstore.Location{StateFile: "/var/lib/app/installation-id"}),
 		"functions of the host": func(t *testing.T) keeper.Store {
 			var stored string
@@ -88,13 +88,13 @@ func TestStores(t *testing.T) {
 
 // TestFreshConfig: the record of a save that made the config says what is in it.
 func TestFreshConfig(t *testing.T) {
-	l := idstore.Location{ConfigPath: "/srv/app/config.json", EnabledKey: configfile.Key{"telemetry", "enabled"}}
+	l := idstore.Location{ConfigPath: "/srv/app/config.json", EnabledKey: jsonedit.Key{"telemetry", "enabled"}}
 	store, err := l.OpenFS(faultfs.New())
 	if err != nil {
 		t.Fatal(err)
 	}
 	rec, err := store.Save(t.Context(), mustParse(knownID))
-	if err != nil || rec.Enabled != (configfile.Value{Kind: configfile.Bool, Text: "false"}) {
+	if err != nil || rec.Enabled != (jsonedit.Value{Kind: jsonedit.Bool, Text: "false"}) {
 		t.Errorf("got %+v, %v", rec, err)
 	}
 	loaded, err := store.Load(t.Context())
@@ -129,7 +129,7 @@ func TestOpenRefuses(t *testing.T) {
 		"both":                {ConfigPath: "/a", StateFile: "/b"},
 		"relative config":     {ConfigPath: "a"},
 		"relative state file": {StateFile: "a"},
-		"empty name in key":   {ConfigPath: "/a", Key: configfile.Key{"a", ""}},
+		"empty name in key":   {ConfigPath: "/a", Key: jsonedit.Key{"a", ""}},
 	} {
 		if store, err := l.OpenFS(faultfs.New()); err == nil {
 			t.Errorf("%s: got %v", name, store)

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -17,10 +19,10 @@ import (
 type Location struct {
 	// ConfigPath is the JSON config, Key the ID's place in it, EnabledKey the one of the consent, and AnchorDir the
 	// folder for the anchor; see ConfigOptions.
-	ConfigPath string         `json:"config_path,omitempty"`
-	Key        configfile.Key `json:"key,omitempty"`
-	EnabledKey configfile.Key `json:"enabled_key,omitempty"`
-	AnchorDir  string         `json:"anchor_dir,omitempty"`
+	ConfigPath string       `json:"config_path,omitempty"`
+	Key        jsonedit.Key `json:"key,omitempty"`
+	EnabledKey jsonedit.Key `json:"enabled_key,omitempty"`
+	AnchorDir  string       `json:"anchor_dir,omitempty"`
 	// StateFile is the plain file, when there is no config.
 	StateFile string `json:"state_file,omitempty"`
 	// PolicyPath is the machine-wide policy file, which only records are read from; empty for none.
@@ -31,7 +33,7 @@ type Location struct {
 const off = "false"
 
 // newConfig is what a config that does not exist begins with: the operator sees the switch, and that it is off.
-func newConfig(enabled configfile.Key) []byte {
+func newConfig(enabled jsonedit.Key) []byte {
 	if len(enabled) == 0 {
 		return []byte("{}\n")
 	}
@@ -56,28 +58,28 @@ func (l Location) OpenFS(disk fsys.FS) (keeper.Store, error) {
 	case l.StateFile != "":
 		return newStateFile(disk, l.StateFile)
 	}
-	config, err := configfile.OpenFS(disk, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
+	config, err := configfile.Open(disk, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
 	if err != nil {
 		return nil, err
 	}
 	opts := ConfigOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir}
 	if len(l.EnabledKey) > 0 {
-		opts.Fresh = configfile.Value{Kind: configfile.Bool, Text: off}
+		opts.Fresh = jsonedit.Value{Kind: jsonedit.Bool, Text: off}
 	}
 	return newConfigFile(config, opts)
 }
 
 // Diagnose looks at all that saving an ID at the location depends on. It waits no longer than ctx.
-func (l Location) Diagnose(ctx context.Context, disk fsys.FS) ([]configfile.Finding, error) {
+func (l Location) Diagnose(ctx context.Context, disk fsys.FS) ([]diagnose.Finding, error) {
 	store, err := l.OpenFS(disk)
 	if err != nil {
 		return nil, err
 	}
 	switch s := store.(type) {
 	case *ConfigFile:
-		return s.config.Diagnose(ctx, s.key, l.AnchorDir), nil
+		return diagnose.Config(ctx, disk, s.config.Path(), s.key, s.anchor.Path()), nil
 	case *StateFile:
-		return s.file.Diagnose(ctx), nil
+		return diagnose.File(ctx, disk, s.file.Path(), isID), nil
 	}
 	return nil, nil
 }

@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -26,9 +28,9 @@ type Records interface {
 	// of the machine-wide policy file at policyKeys. A file for which there
 	// are no keys is not read. The policy is left alone if ctx ends while
 	// the config is read.
-	ReadDecisions(ctx context.Context, configKeys, policyKeys []configfile.Key) Decisions
+	ReadDecisions(ctx context.Context, configKeys, policyKeys []jsonedit.Key) Decisions
 	// WriteValue gives the config's key a value, a JSON literal such as true or 2.
-	WriteValue(ctx context.Context, key configfile.Key, literal string) error
+	WriteValue(ctx context.Context, key jsonedit.Key, literal string) error
 	// LoadState reads what SaveState wrote; fs.ErrNotExist when there is nothing.
 	LoadState(ctx context.Context) ([]byte, error)
 	// SaveState keeps a line of JSON, at most 1,000 bytes.
@@ -41,7 +43,7 @@ type Records interface {
 // a file are nil if it was not read. All of them are Absent if the file does
 // not exist.
 type Decisions struct {
-	Config, Policy       []configfile.Value
+	Config, Policy       []jsonedit.Value
 	ConfigErr, PolicyErr error
 }
 
@@ -54,20 +56,22 @@ func (l Location) OpenRecordsFS(disk fsys.FS, store keeper.Store) (Records, erro
 	r := new(fileRecords)
 	var err error
 	if l.PolicyPath != "" {
-		if r.policy, err = configfile.OpenFS(disk, l.PolicyPath, configfile.Options{}); err != nil {
+		if r.policy, err = configfile.Open(disk, l.PolicyPath, configfile.Options{}); err != nil {
 			return nil, err
 		}
 	}
 	configPath, statePath := l.recordPaths()
 	if s, ok := store.(*ConfigFile); ok {
-		r.config = s.config.Beside()
+		r.config = s.config.Sibling()
 	} else if configPath != "" {
-		if r.config, err = configfile.OpenFS(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
+		if r.config, err = configfile.Open(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
 			return nil, err
 		}
 	}
 	if statePath != "" {
-		r.state = r.config.AnchorAt(statePath, isJSON)
+		if r.state, err = r.config.Anchor(statePath, isJSON); err != nil {
+			return nil, err
+		}
 		r.beside = l.ConfigPath != "" && filepath.Dir(statePath) == filepath.Dir(configPath)
 	}
 	return r, err
@@ -104,11 +108,11 @@ var ErrNoPlace = errors.New("there is no file to keep it in")
 type fileRecords struct {
 	config *configfile.File
 	policy *configfile.File
-	state  *configfile.Anchor
+	state  *anchor.Anchor
 	beside bool // whether the state lies beside the host's config
 }
 
-func (r *fileRecords) ReadDecisions(ctx context.Context, configKeys, policyKeys []configfile.Key) (d Decisions) {
+func (r *fileRecords) ReadDecisions(ctx context.Context, configKeys, policyKeys []jsonedit.Key) (d Decisions) {
 	if len(configKeys) > 0 {
 		d.Config, d.ConfigErr = readIfThere(ctx, r.config, configKeys)
 	}
@@ -118,18 +122,18 @@ func (r *fileRecords) ReadDecisions(ctx context.Context, configKeys, policyKeys 
 	return d
 }
 
-func readIfThere(ctx context.Context, file *configfile.File, keys []configfile.Key) ([]configfile.Value, error) {
+func readIfThere(ctx context.Context, file *configfile.File, keys []jsonedit.Key) ([]jsonedit.Value, error) {
 	if file == nil {
-		return make([]configfile.Value, len(keys)), nil
+		return make([]jsonedit.Value, len(keys)), nil
 	}
 	values, err := file.Read(ctx, keys...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return make([]configfile.Value, len(keys)), nil
+		return make([]jsonedit.Value, len(keys)), nil
 	}
 	return values, err
 }
 
-func (r *fileRecords) WriteValue(ctx context.Context, key configfile.Key, literal string) error {
+func (r *fileRecords) WriteValue(ctx context.Context, key jsonedit.Key, literal string) error {
 	if r.config == nil {
 		return ErrNoPlace
 	}
@@ -150,7 +154,7 @@ func (r *fileRecords) SaveState(ctx context.Context, state []byte) error {
 	}
 	if r.beside {
 		// A config that is read-only is taken at its word, as the store does.
-		if err := r.config.Writable(ctx); configfile.IsReadOnly(err) {
+		if err := r.config.CheckWritable(ctx); fsys.IsReadOnly(err) {
 			return fmt.Errorf("nothing is written beside the config: %w", err)
 		}
 	}

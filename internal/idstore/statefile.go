@@ -8,20 +8,20 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
 // A StateFile keeps the ID in a plain file of its own, for hosts without a JSON config.
-type StateFile struct{ file *configfile.Anchor }
+type StateFile struct{ file *anchor.Anchor }
 
 // NewStateFile gives the store of the file at path, an absolute path; it does not touch the disk.
 func NewStateFile(path string) (*StateFile, error) { return newStateFile(fsys.OS{}, path) }
 
 func newStateFile(fsys fsys.FS, path string) (*StateFile, error) {
-	file, err := configfile.OpenAnchorFS(fsys, path, isID)
+	file, err := anchor.Open(fsys, path, anchor.Options{Valid: isID})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *StateFile) Maintain(_ context.Context, id installid.ID) (keeper.Record,
 
 // Recover makes the file durable and removes temporary files of killed processes.
 func (s *StateFile) Recover(ctx context.Context) error {
-	err := s.file.Confirm(ctx)
+	err := s.file.Sync(ctx)
 	s.file.Sweep(ctx) // best effort: what stays is swept at the next start
 	return err
 }

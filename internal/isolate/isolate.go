@@ -24,8 +24,10 @@ import (
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -57,7 +59,7 @@ type request struct {
 	Op       string           `json:"op"`
 	Location idstore.Location `json:"location"`
 	ID       installid.ID     `json:"id,omitzero"`
-	Keys     []configfile.Key `json:"keys,omitempty"`
+	Keys     []jsonedit.Key   `json:"keys,omitempty"`
 	Literal  string           `json:"literal,omitempty"`
 	State    []byte           `json:"state,omitempty"`
 }
@@ -74,10 +76,10 @@ type answer struct {
 
 // A result is what an operation gave; each gives one of these.
 type result struct {
-	Record   keeper.Record        `json:"record,omitzero"`
-	Values   []configfile.Value   `json:"values,omitempty"`
-	State    []byte               `json:"state,omitempty"`
-	Findings []configfile.Finding `json:"findings,omitempty"`
+	Record   keeper.Record      `json:"record,omitzero"`
+	Values   []jsonedit.Value   `json:"values,omitempty"`
+	State    []byte             `json:"state,omitempty"`
+	Findings []diagnose.Finding `json:"findings,omitempty"`
 }
 
 // serve answers one request. A parent that gives up, or ends, closes in.
@@ -98,7 +100,7 @@ func serve(in io.Reader, out io.Writer) int {
 	if err != nil {
 		a.Error, a.Permanent = err.Error(), configfile.Permanent(err)
 		a.NotExist = errors.Is(err, fs.ErrNotExist)
-		a.NotFound, a.Empty = errors.Is(err, keeper.ErrNotFound), errors.Is(err, configfile.ErrEmpty)
+		a.NotFound, a.Empty = errors.Is(err, keeper.ErrNotFound), errors.Is(err, jsonedit.ErrEmpty)
 	}
 	if json.NewEncoder(out).Encode(a) != nil {
 		return 1
@@ -252,7 +254,7 @@ func (e *remoteError) Is(target error) bool {
 	switch target {
 	case keeper.ErrNotFound:
 		return e.answer.NotFound
-	case configfile.ErrEmpty:
+	case jsonedit.ErrEmpty:
 		return e.answer.Empty
 	case fs.ErrNotExist:
 		return e.answer.NotExist

@@ -24,6 +24,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -111,8 +112,8 @@ func misbehave(ctx context.Context, l idstore.Location) {
 func in(dir string) idstore.Location {
 	return idstore.Location{
 		ConfigPath: filepath.Join(dir, "config.json"),
-		Key:        configfile.Key{"telemetry", "installation_id"},
-		EnabledKey: configfile.Key{"telemetry", "enabled"},
+		Key:        jsonedit.Key{"telemetry", "installation_id"},
+		EnabledKey: jsonedit.Key{"telemetry", "enabled"},
 	}
 }
 
@@ -177,7 +178,7 @@ func judge(err error) (j judgement) {
 		Text:      err.Error(),
 		Permanent: configfile.Permanent(err),
 		NotFound:  errors.Is(err, keeper.ErrNotFound),
-		Empty:     errors.Is(err, configfile.ErrEmpty),
+		Empty:     errors.Is(err, jsonedit.ErrEmpty),
 		NotExist:  errors.Is(err, fs.ErrNotExist),
 		Timeout:   errors.Is(err, flight.ErrTimeout),
 	}
@@ -498,17 +499,17 @@ func TestRecords(t *testing.T) {
 	dir := t.TempDir()
 	write(t, in(dir).ConfigPath, "{\"telemetry\": {\"enabled\": false}}\n", 0o644)
 	store, ctx := newStore(t, in(dir)), t.Context()
-	keys := []configfile.Key{in(dir).EnabledKey, {"none"}}
-	enabled := func() configfile.Value {
+	keys := []jsonedit.Key{in(dir).EnabledKey, {"none"}}
+	enabled := func() jsonedit.Value {
 		t.Helper()
 		d := store.ReadDecisions(ctx, keys, nil)
 		values, err := d.Config, d.ConfigErr
-		if err != nil || len(values) != 2 || values[1].Kind != configfile.Absent {
+		if err != nil || len(values) != 2 || values[1].Kind != jsonedit.Absent {
 			t.Fatalf("got %v, %v", values, err)
 		}
 		return values[0]
 	}
-	if v := enabled(); v.Kind != configfile.Bool || v.Text != "false" {
+	if v := enabled(); v.Kind != jsonedit.Bool || v.Text != "false" {
 		t.Errorf("got %v", v)
 	}
 	if err := store.WriteValue(ctx, keys[0], "true"); err != nil {

@@ -7,8 +7,10 @@ import (
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -140,7 +142,7 @@ func (s *Store) Maintain(ctx context.Context, id installid.ID) (keeper.Record, e
 // knew of that; the next one syncs what it finds, and has to go by what that says.
 func (s *Store) write(ctx context.Context, req request) (keeper.Record, error) {
 	r, err := s.do(ctx, req)
-	untouched := err == nil || configfile.Permanent(err) || errors.Is(err, configfile.ErrEmpty)
+	untouched := err == nil || configfile.Permanent(err) || errors.Is(err, jsonedit.ErrEmpty)
 	s.unsynced.Store(!untouched && r.Record.ID.IsZero())
 	return r.Record, err
 }
@@ -152,7 +154,7 @@ func (s *Store) Recover(ctx context.Context) error {
 }
 
 // ReadDecisions is idstore.Records'.
-func (s *Store) ReadDecisions(ctx context.Context, configKeys, policyKeys []configfile.Key) (d idstore.Decisions) {
+func (s *Store) ReadDecisions(ctx context.Context, configKeys, policyKeys []jsonedit.Key) (d idstore.Decisions) {
 	if len(configKeys) > 0 {
 		d.Config, d.ConfigErr = s.values(ctx, opReadConfig, configKeys)
 	}
@@ -162,7 +164,7 @@ func (s *Store) ReadDecisions(ctx context.Context, configKeys, policyKeys []conf
 	return d
 }
 
-func (s *Store) values(ctx context.Context, op string, keys []configfile.Key) ([]configfile.Value, error) {
+func (s *Store) values(ctx context.Context, op string, keys []jsonedit.Key) ([]jsonedit.Value, error) {
 	r, err := s.do(ctx, request{Op: op, Keys: keys})
 	if err == nil && len(r.Values) != len(keys) {
 		err = errors.New("child process: an answer of another length")
@@ -171,8 +173,8 @@ func (s *Store) values(ctx context.Context, op string, keys []configfile.Key) ([
 }
 
 // WriteValue is idstore.Records'.
-func (s *Store) WriteValue(ctx context.Context, key configfile.Key, literal string) error {
-	_, err := s.do(ctx, request{Op: opWriteValue, Keys: []configfile.Key{key}, Literal: literal})
+func (s *Store) WriteValue(ctx context.Context, key jsonedit.Key, literal string) error {
+	_, err := s.do(ctx, request{Op: opWriteValue, Keys: []jsonedit.Key{key}, Literal: literal})
 	return err
 }
 
@@ -189,7 +191,7 @@ func (s *Store) SaveState(ctx context.Context, state []byte) error {
 }
 
 // Diagnose is idstore.Location's.
-func (s *Store) Diagnose(ctx context.Context) ([]configfile.Finding, error) {
+func (s *Store) Diagnose(ctx context.Context) ([]diagnose.Finding, error) {
 	r, err := s.do(ctx, request{Op: opDiagnose})
 	return r.Findings, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
 // resultWithheld is the result of an attempt that ended before it began, since no ID may be made. No observer is told.
@@ -123,7 +124,7 @@ func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (installid.
 			return installid.ResultFound, nil
 		case errors.Is(err, ErrNotFound):
 			err = nil
-		case errors.Is(err, configfile.ErrEmpty) && attempt >= k.opts.Attempts:
+		case errors.Is(err, jsonedit.ErrEmpty) && attempt >= k.opts.Attempts:
 			// It was read again over the attempts and stays so: no moment in someone else's write.
 		default:
 			return failure(ctx, err), fmt.Errorf("read installation ID: %w", err)
@@ -136,7 +137,7 @@ func (k *Keeper) try(ctx context.Context, attempt int, absent *bool) (installid.
 		}
 	}
 	rec, err := k.store.Save(ctx, id)
-	if rec.Enabled.Kind != configfile.Absent {
+	if rec.Enabled.Kind != jsonedit.Absent {
 		k.update(func(st *Status) { st.Enabled = rec.Enabled })
 	}
 	if !rec.ID.IsZero() {
@@ -174,7 +175,7 @@ func (k *Keeper) noteLoaded(ctx context.Context, rec Record, err error) {
 const withheldReason = "an ID is made only after consent"
 
 // make puts a new ID into use, unless there is one, if one may be made.
-func (k *Keeper) make(ctx context.Context, enabled configfile.Value) bool {
+func (k *Keeper) make(ctx context.Context, enabled jsonedit.Value) bool {
 	if k.opts.MayCreate != nil && !k.opts.MayCreate(ctx, enabled) {
 		k.update(func(st *Status) { st.Reason = withheldReason })
 		return false

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
 // A script is a store that does as it is told. It counts the calls, and those at the same time.
@@ -156,10 +157,10 @@ func TestPermanentAndNot(t *testing.T) {
 		took     time.Duration
 	}{
 		{"transient", errors.New("oh"), 3, 3 * time.Second},
-		{"permanent", configfile.ErrReadOnly, 1, 0},
+		{"permanent", replace.ErrReadOnly, 1, 0},
 		{"permanent in another process", judged(true), 1, 0},
 		{"transient in another process", judged(false), 3, 3 * time.Second},
-		{"a time-out of something permanent", errors.Join(flight.ErrTimeout, configfile.ErrReadOnly), 3, 3 * time.Second},
+		{"a time-out of something permanent", errors.Join(flight.ErrTimeout, replace.ErrReadOnly), 3, 3 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -186,11 +187,11 @@ func (j judged) Permanent() bool { return bool(j) }
 // TestMayCreate: it is asked before an ID is made or stored, and not about one that is stored.
 func TestMayCreate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		enabled := configfile.Value{Kind: configfile.Bool, Text: "true"}
-		var asked []configfile.Value
+		enabled := jsonedit.Value{Kind: jsonedit.Bool, Text: "true"}
+		var asked []jsonedit.Value
 		var may atomic.Bool
 		s := &script{load: gives(keeper.Record{Enabled: enabled}, keeper.ErrNotFound), save: stores}
-		k, err := keeper.New(s, keeper.Options{MayCreate: func(_ context.Context, v configfile.Value) bool {
+		k, err := keeper.New(s, keeper.Options{MayCreate: func(_ context.Context, v jsonedit.Value) bool {
 			asked = append(asked, v)
 			return may.Load()
 		}})
@@ -228,12 +229,12 @@ func TestNoteEnabled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	yes := configfile.Value{Kind: configfile.Bool, Text: "true"}
+	yes := jsonedit.Value{Kind: jsonedit.Bool, Text: "true"}
 	k.NoteEnabled(yes, nil)
 	if st := k.Status(); st.Enabled != yes || st.Unread {
 		t.Errorf("got %+v", st)
 	}
-	k.NoteEnabled(configfile.Value{}, errors.New("oh"))
+	k.NoteEnabled(jsonedit.Value{}, errors.New("oh"))
 	if st := k.Status(); !st.Unread {
 		t.Errorf("got %+v", st)
 	}
@@ -267,7 +268,7 @@ func TestNobodyWaitsForTheCopy(t *testing.T) {
 		{"works at the second", 2, errors.New("oh"), 2, time.Second},
 		{"works at the third", 3, errors.New("oh"), 3, 3 * time.Second},
 		{"does not work", 0, errors.New("oh"), 3, 3 * time.Second},
-		{"cannot work", 0, configfile.ErrReadOnly, 1, 0},
+		{"cannot work", 0, replace.ErrReadOnly, 1, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
 // The log lines. Operators grep for them: neither the texts nor the keys change.
@@ -117,7 +117,7 @@ func (k *Keeper) tell(tell func(installid.Observer)) {
 
 // NoteEnabled tells the keeper what the config's consent key is now, as somebody else has read it, or that it could not
 // be read.
-func (k *Keeper) NoteEnabled(enabled configfile.Value, err error) {
+func (k *Keeper) NoteEnabled(enabled jsonedit.Value, err error) {
 	k.update(func(st *Status) {
 		if st.Unread = err != nil; err == nil {
 			st.Enabled = enabled

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
 // The defaults of [Options].
@@ -41,7 +41,7 @@ type Options struct {
 	// MayCreate, when set, is asked with the value of the config's consent key before a new ID is made or stored. While
 	// it says no, there is no ID unless one is stored, and the config is looked at once a minute. It returns soon after ctx
 	// ends.
-	MayCreate func(ctx context.Context, enabled configfile.Value) bool
+	MayCreate func(ctx context.Context, enabled jsonedit.Value) bool
 	// OnSettled, when set, is called once, when the first decision about the ID has been taken. It is part of the start,
 	// and returns soon after ctx ends.
 	OnSettled func(ctx context.Context, st Status)

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
 // A Store keeps one installation ID.
@@ -14,7 +14,7 @@ import (
 // behind, for which a later call waits. They are safe for concurrent use.
 type Store interface {
 	// Load reads the ID that is stored and changes nothing. ErrNotFound says that the place could be read and holds no
-	// ID; any other error says that it could not, and that an ID may well be there. One that wraps configfile.ErrEmpty
+	// ID; any other error says that it could not, and that an ID may well be there. One that wraps jsonedit.ErrEmpty
 	// says that there is nothing at all, which counts as ErrNotFound once it has stayed so over the attempts. The
 	// record's other fields count also with an error.
 	Load(ctx context.Context) (Record, error)
@@ -53,7 +53,7 @@ type Record struct {
 	Replaced bool
 	// Enabled is the value of the config's consent key, read together with the ID. It is Absent where a store has no
 	// config or could not read it. Save gives it when it has made the config.
-	Enabled configfile.Value
+	Enabled jsonedit.Value
 	// Unread says that the config could not be read, or not be understood, although the ID is known from elsewhere.
 	Unread bool
 }

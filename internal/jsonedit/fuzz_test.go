@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"bytes"
@@ -144,14 +144,14 @@ func FuzzEdit(f *testing.F) {
 func checkEdit(t *testing.T, data []byte, key Key, value string) {
 	t.Helper()
 	before := bytes.Clone(data)
-	content, err := newText(value)
+	content, err := NewString(value)
 	if err != nil {
 		if utf8.ValidString(value) {
 			t.Fatalf("refused the value %q: %v", value, err)
 		}
 		return
 	}
-	after, err := edit(data, key, content)
+	after, err := Edit(data, key, content)
 	if !bytes.Equal(before, data) {
 		t.Fatal("edit changed what it was given")
 	}
@@ -182,7 +182,7 @@ func checkEdit(t *testing.T, data []byte, key Key, value string) {
 	if undone := undo(before, after, splices); !bytes.Equal(undone, before) {
 		t.Errorf("without the changes it is %q, want the original", undone)
 	}
-	values, err := scan(after, []Key{key})
+	values, err := Scan(after, []Key{key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func FuzzScan(f *testing.F) {
 func checkScan(t *testing.T, data []byte) {
 	t.Helper()
 	before := bytes.Clone(data)
-	got, err := scan(data, fuzzKeys)
+	got, err := Scan(data, fuzzKeys)
 	if !bytes.Equal(before, data) {
 		t.Fatal("scan changed what it was given")
 	}
@@ -271,12 +271,12 @@ func checkScan(t *testing.T, data []byte) {
 
 	// For each key alone, so that one error does not hide another.
 	for _, key := range fuzzKeys {
-		_, err := scan(data, []Key{key})
+		_, err := Scan(data, []Key{key})
 		if want.err == nil && (err != nil) != want.refusable([]Key{key}) {
 			t.Errorf("%s: got error %v, want one: %t", key, err, !(err != nil))
 		}
 	}
-	_, err = scan(data, nil)
+	_, err = Scan(data, nil)
 	if (err == nil) != (want.err == nil) {
 		t.Errorf("without keys: got error %v, want %v", err, want.err)
 	}

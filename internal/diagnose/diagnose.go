@@ -1,4 +1,6 @@
-package configfile
+// Package diagnose checks everything that saving an installation ID depends
+// on, and says what to do about what it finds.
+package diagnose
 
 import (
 	"context"
@@ -8,8 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
 // A Finding is one thing that was looked at for an operator.
@@ -60,68 +65,78 @@ func (l *Level) UnmarshalText(text []byte) error {
 	return errors.New("not a level")
 }
 
-// Diagnose looks at all that saving the key depends on: the config, its folder, its mount, and what the file system can
-// do, which it tries on temporary files of its own. It changes neither the config nor the anchor. When ctx ends first,
-// that is the finding.
-func (f *File) Diagnose(ctx context.Context, key Key, anchorDir string) []Finding {
-	d := diagnosis{File: f, key: key, anchorDir: anchorDir}
-	findings, err := flight.Do(ctx, f.flight, "diagnose", func(ctx context.Context) ([]Finding, error) {
-		d.run(ctx)
+// Config checks everything that saving key in the config at path depends on:
+// the config, its directory and mount, the directory of the anchor, and what
+// the file system supports, which is tried on temporary files. It changes
+// neither the config nor the anchor. If ctx ends first, that is the finding.
+func Config(ctx context.Context, disk fsys.FS, path string, key jsonedit.Key, anchorPath string) []Finding {
+	return run(ctx, disk, func(ctx context.Context, d *diagnosis) { d.runConfig(ctx, path, key, anchorPath) })
+}
+
+// File checks everything that publishing an anchor at path depends on. valid
+// reports whether a text can be in it.
+func File(ctx context.Context, disk fsys.FS, path string, valid func(text string) bool) []Finding {
+	return run(ctx, disk, func(ctx context.Context, d *diagnosis) { d.runFile(ctx, path, valid) })
+}
+
+func run(ctx context.Context, disk fsys.FS, check func(context.Context, *diagnosis)) []Finding {
+	findings, err := flight.Do(ctx, new(flight.Flight), "diagnose", func(ctx context.Context) ([]Finding, error) {
+		d := diagnosis{fs: disk}
+		check(ctx, &d)
 		return d.findings, nil
 	})
 	if err != nil {
-		return []Finding{silentDisk(err)}
+		return []Finding{{"disk", Problem, err.Error(), "the file system does not answer; look at its mount and at its server"}}
 	}
 	return findings
 }
 
 type diagnosis struct {
-	*File
-	key       Key
-	anchorDir string
-	findings  []Finding
+	fs       fsys.FS
+	findings []Finding
 }
 
 func (d *diagnosis) add(check string, level Level, detail, hint string) {
 	d.findings = append(d.findings, Finding{check, level, detail, hint})
 }
 
-func (d *diagnosis) run(ctx context.Context) {
-	target, err := d.resolve(ctx)
+func (d *diagnosis) runConfig(ctx context.Context, path string, key jsonedit.Key, anchorPath string) {
+	target, err := replace.Resolve(ctx, d.fs, path)
 	if err != nil {
 		d.add("config", Problem, err.Error(), hintFor(err))
 		return
 	}
-	if target != d.path {
+	if target != path {
 		d.add("symlink", OK, "leads to "+target, "")
 	}
-	inPlace := d.runConfig(ctx, target)
-	d.runFolder(ctx, "folder", folderOf(target), filepath.Base(target), inPlace)
-	anchor := d.Anchor(d.anchorDir, nil)
-	if dir := folderOf(anchor.path); dir != folderOf(target) {
-		d.runFolder(ctx, "anchor folder", dir, filepath.Base(anchor.path), false)
+	inPlace := d.runTarget(ctx, target, key)
+	d.runFolder(ctx, "folder", fsys.Dir(target), filepath.Base(target), inPlace)
+	if dir := fsys.Dir(anchorPath); dir != fsys.Dir(target) {
+		d.runFolder(ctx, "anchor folder", dir, filepath.Base(anchorPath), false)
 	}
 }
 
-// runConfig looks at the config and tells whether the change could be made in place.
-func (d *diagnosis) runConfig(ctx context.Context, target string) (inPlace bool) {
-	err := d.read(ctx, target, func(s *snapshot) error {
-		probe, err := newText("00000000-0000-4000-8000-000000000000")
+// runTarget checks the config and reports whether the change could be made in
+// place.
+func (d *diagnosis) runTarget(ctx context.Context, target string, key jsonedit.Key) (inPlace bool) {
+	file := replace.New(d.fs, target, replace.Options{Torn: jsonedit.IsTorn})
+	err := file.Read(ctx, func(s *replace.Snapshot) error {
+		probe, err := jsonedit.NewString("00000000-0000-4000-8000-000000000000")
 		if err != nil {
 			return err
 		}
-		after, err := edit(s.data, d.key, probe)
+		after, err := jsonedit.Edit(s.Data, key, probe)
 		if err != nil {
 			return err
 		}
-		_, _, inPlace = changedRange(s.data, after)
-		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.data)), "")
-		if err := d.writable(target, s.info); err != nil {
+		inPlace = s.FitsInPlace(after)
+		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.Data)), "")
+		if err := s.CheckWritable(); err != nil {
 			d.add("config writable", Problem, err.Error(), "make it writable, or give a state folder of its own for the ID")
 		} else {
-			d.add("config writable", OK, fmt.Sprintf("mode %04o", s.info.Mode().Perm()), "")
+			d.add("config writable", OK, fmt.Sprintf("mode %04o", s.Mode().Perm()), "")
 		}
-		if n := d.fs.LinkCount(s.info); n > 1 {
+		if n := s.LinkCount(); n > 1 {
 			d.addInPlace("hard links", fmt.Sprintf("the config has %d names", n), inPlace, "give it one name")
 		}
 		if mounted, err := d.fs.IsMountPoint(target); err == nil && mounted {
@@ -143,7 +158,7 @@ func (d *diagnosis) addInPlace(check, why string, possible bool, hint string) {
 	if possible {
 		d.add(check, Warning, why+"; it is written in place", hint)
 	} else {
-		d.add(check, Problem, why+"; it "+ErrNotInPlace.Error(), hint+", or give a state folder of its own for the ID")
+		d.add(check, Problem, why+"; it "+replace.ErrNotInPlace.Error(), hint+", or give a state folder of its own for the ID")
 	}
 }
 
@@ -160,7 +175,7 @@ func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, inPl
 			d.add(check, Problem, dir+" is not a folder", "remove what is there, or give another path")
 			return
 		}
-		if parent := folderOf(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if parent := fsys.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
 			missing, dir = " (the folders below it will be made)", parent
 			continue
 		}
@@ -184,8 +199,8 @@ func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, inPl
 // runAbilities tries on temporary files for that name, which are swept as others are, what the file system can do. It
 // stops when ctx ends: nobody waits for the findings then.
 func (d *diagnosis) runAbilities(ctx context.Context, check, dir, name string) {
-	probe := inFolder(dir, name)
-	a, err := writeTemp(ctx, d.fs, probe, []byte("a\n"), 0o600, nil)
+	probe := fsys.Join(dir, name)
+	a, err := replace.WriteTemp(ctx, d.fs, probe, []byte("a\n"), 0o600)
 	if err != nil {
 		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
 		return
@@ -194,14 +209,14 @@ func (d *diagnosis) runAbilities(ctx context.Context, check, dir, name string) {
 	if ctx.Err() != nil {
 		return
 	}
-	b := strings.TrimSuffix(a, tempSuffix) + "-2" + tempSuffix
+	b := strings.TrimSuffix(a, ".tmp") + "-2.tmp"
 	if err := d.fs.Link(a, b); err != nil {
 		d.add("hard links in "+check, Warning, err.Error(), "two programs that start at the same moment may disagree once about the ID")
 	} else {
 		defer d.fs.Remove(b)
 		d.add("hard links in "+check, OK, "supported", "")
 	}
-	c, err := writeTemp(ctx, d.fs, probe, []byte("c\n"), 0o600, nil)
+	c, err := replace.WriteTemp(ctx, d.fs, probe, []byte("c\n"), 0o600)
 	if err != nil {
 		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
 		return
@@ -223,7 +238,7 @@ func (d *diagnosis) runAbilities(ctx context.Context, check, dir, name string) {
 	} else {
 		d.add("durable names in "+check, OK, "supported", "")
 	}
-	unlock, err := tryLock(ctx, d.fs, dir, lockWait)
+	unlock, err := replace.TryLock(ctx, d.fs, dir, replace.LockWait)
 	unlock()
 	switch {
 	case errors.Is(err, fsys.ErrLocked):
@@ -238,48 +253,39 @@ func (d *diagnosis) runAbilities(ctx context.Context, check, dir, name string) {
 // hintFor says what to do about an error.
 func hintFor(err error) string {
 	switch {
-	case errors.Is(err, ErrEmpty):
+	case errors.Is(err, jsonedit.ErrEmpty):
 		return "write {} into it, or remove it"
-	case errors.Is(err, ErrNotObject):
+	case errors.Is(err, jsonedit.ErrNotObject):
 		return "the config has to be an object, and each part of the key's path before the last as well"
-	case errors.Is(err, ErrNotRegular):
+	case errors.Is(err, replace.ErrNotRegular):
 		return "give the path of a file"
-	case IsReadOnly(err):
+	case fsys.IsReadOnly(err):
 		return "look at the permissions and at the mount's options"
-	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrTooDeep):
+	case errors.Is(err, jsonedit.ErrTooLarge), errors.Is(err, replace.ErrTooLarge), errors.Is(err, jsonedit.ErrTooDeep):
 		return "give a smaller config, or use a state file"
 	}
-	if _, ok := errors.AsType[*SyntaxError](err); ok {
+	if _, ok := errors.AsType[*jsonedit.SyntaxError](err); ok {
 		return "mend it at the line and column given; it is never written over"
 	}
 	return "mend this, and run doctor again"
 }
 
-// Diagnose looks at all that publishing the anchor depends on, as [File.Diagnose] does for a config.
-func (a *Anchor) Diagnose(ctx context.Context) []Finding {
-	d := diagnosis{File: &File{path: a.path, fs: a.fs, flight: a.flight}}
-	findings, err := flight.Do(ctx, a.flight, "diagnose", func(ctx context.Context) ([]Finding, error) {
-		now, err := a.read(ctx)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			d.add("file", OK, a.path+" does not exist; it will be made", "")
-		case err != nil:
-			d.add("file", Problem, err.Error(), hintFor(err))
-		case !a.valid(now.text()):
-			d.add("file", Warning, a.path+" holds no ID; it will be replaced", "")
-		default:
-			d.add("file", OK, a.path+" can be read", "")
+// runFile checks the anchor.
+func (d *diagnosis) runFile(ctx context.Context, path string, valid func(text string) bool) {
+	s, err := replace.Read(ctx, d.fs, path)
+	inPlace := false
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.add("file", OK, path+" does not exist; it will be made", "")
+	case err != nil:
+		d.add("file", Problem, err.Error(), hintFor(err))
+	default:
+		s.Close()
+		if inPlace = valid(anchor.Text(s.Data)); inPlace {
+			d.add("file", OK, path+" can be read", "")
+		} else {
+			d.add("file", Warning, path+" holds no ID; it will be replaced", "")
 		}
-		there := err == nil && a.valid(now.text())
-		d.runFolder(ctx, "folder", folderOf(a.path), filepath.Base(a.path), there)
-		return d.findings, nil
-	})
-	if err != nil {
-		return []Finding{silentDisk(err)}
 	}
-	return findings
-}
-
-func silentDisk(err error) Finding {
-	return Finding{"disk", Problem, err.Error(), "the file system does not answer; look at its mount and at its server"}
+	d.runFolder(ctx, "folder", fsys.Dir(path), filepath.Base(path), inPlace)
 }

@@ -1,4 +1,4 @@
-package configfile
+package replace
 
 import (
 	"bytes"
@@ -8,32 +8,34 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// commit makes data the content of the target, which was read as s. It fails with errChanged, and changes nothing that
-// lasts, when the target is not, or does not stay, what was read.
-func (f *File) commit(ctx context.Context, target string, s *snapshot, data []byte) error {
-	err := f.replaceOrWrite(ctx, target, s, data)
+// commit makes data the content of the file that was read as s. It fails with
+// ErrChanged, and changes nothing that lasts, if the file is not, or does not
+// stay, what was read.
+func (f *File) commit(ctx context.Context, s *Snapshot, data []byte) error {
+	err := f.replaceOrWrite(ctx, s, data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errChanged // what is missing is found out by reading again
+		return ErrChanged // what is missing is found out by reading again
 	}
 	return err
 }
 
-func (f *File) replaceOrWrite(ctx context.Context, target string, s *snapshot, data []byte) error {
-	if f.mustStay(ctx, target, s.info) {
-		return f.writeInPlace(ctx, target, s, data)
+func (f *File) replaceOrWrite(ctx context.Context, s *Snapshot, data []byte) error {
+	if mustStay(ctx, s) {
+		return f.writeInPlace(ctx, s, data)
 	}
-	r := &replacement{fs: f.fs, target: target, info: s.info, was: s.data, data: data, like: s.file, perm: 0o600}
+	r := &replacement{fs: f.fs, target: s.name, info: s.info, was: s.Data, data: data, like: s.file, perm: 0o600, cutShort: f.opts.CutShort}
 	err := r.do(ctx)
 	refused, ok := errors.AsType[*refusedError](err)
 	if !ok {
 		return err
 	}
-	switch err := f.writeInPlace(ctx, target, s, data); {
+	switch err := f.writeInPlace(ctx, s, data); {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrNotInPlace):
@@ -45,18 +47,18 @@ func (f *File) replaceOrWrite(ctx context.Context, target string, s *snapshot, d
 
 // mustStay tells whether the file has to stay the one that it is, because something is mounted on it or because it has
 // several names.
-func (f *File) mustStay(ctx context.Context, target string, info fs.FileInfo) bool {
-	if mounted, err := f.fs.IsMountPoint(target); err == nil && mounted {
+func mustStay(ctx context.Context, s *Snapshot) bool {
+	if mounted, err := s.fs.IsMountPoint(s.name); err == nil && mounted {
 		return true
 	}
-	return f.fs.LinkCount(info) > 1 && !f.dropOwnName(ctx, target, info)
+	return s.fs.LinkCount(s.info) > 1 && !dropOwnName(ctx, s.fs, s.name, s.info)
 }
 
 // dropOwnName removes the second name that a process leaves behind which was killed between linking a new config to its
 // name and removing the temporary one, and tells whether the file has only one name then.
-func (f *File) dropOwnName(ctx context.Context, target string, info fs.FileInfo) bool {
-	dir := folderOf(target)
-	names, err := f.fs.ReadDir(dir)
+func dropOwnName(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo) bool {
+	dir := fsys.Dir(target)
+	names, err := disk.ReadDir(dir)
 	if err != nil {
 		return false
 	}
@@ -64,13 +66,28 @@ func (f *File) dropOwnName(ctx context.Context, target string, info fs.FileInfo)
 		if _, ok := tempTime(name, tempPrefix(target)); !ok || ctx.Err() != nil {
 			continue
 		}
-		temp := inFolder(dir, name)
-		if other, err := f.fs.Lstat(temp); err == nil && f.fs.SameFile(other, info) {
-			f.fs.Remove(temp)
+		temp := fsys.Join(dir, name)
+		if other, err := disk.Lstat(temp); err == nil && disk.SameFile(other, info) {
+			disk.Remove(temp)
 		}
 	}
-	now, err := f.fs.Lstat(target)
-	return err == nil && f.fs.SameFile(now, info) && f.fs.LinkCount(now) == 1
+	now, err := disk.Lstat(target)
+	return err == nil && disk.SameFile(now, info) && disk.LinkCount(now) == 1
+}
+
+// renamesOverOpen reports whether a file can be renamed over one that is open.
+const renamesOverOpen = runtime.GOOS != "windows"
+
+// Replace replaces the file that was read by a new one with data and, before
+// the umask, perm. A symlink is replaced itself. It fails with [ErrChanged] if
+// the file is not what was read any more, however late it completes.
+func (s *Snapshot) Replace(ctx context.Context, data []byte, perm fs.FileMode) error {
+	r := &replacement{fs: s.fs, target: s.name, info: s.info, was: s.Data, data: data, perm: perm, cutShort: func([]byte) bool { return false }}
+	err := r.do(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrChanged
+	}
+	return err
 }
 
 // A replacement lets a new file take the place of another one, and looks at what that displaced.
@@ -82,6 +99,8 @@ type replacement struct {
 	data   []byte      // what is to take its place
 	like   fsys.File   // whose mode, owner and attributes the new file gets; nil for none
 	perm   fs.FileMode // the new file's mode where like is nil
+
+	cutShort func([]byte) bool
 
 	temp string      // the new file and, after the exchange, what was displaced
 	ours fs.FileInfo // of the new file
@@ -96,7 +115,7 @@ func (e *refusedError) Unwrap() error { return e.error }
 // because something is mounted on it.
 func refusal(err error) error {
 	_, attributes := errors.AsType[*attributesError](err)
-	if attributes || IsReadOnly(err) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EXDEV) ||
+	if attributes || fsys.IsReadOnly(err) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EXDEV) ||
 		errors.Is(err, syscall.ENAMETOOLONG) {
 		return &refusedError{err}
 	}
@@ -132,7 +151,7 @@ func (r *replacement) do(ctx context.Context) (err error) {
 		return r.putBack()
 	}
 	if err == nil {
-		err = syncFolder(ctx, r.fs, r.target)
+		err = SyncDir(ctx, r.fs, r.target)
 	}
 	// The last look is at what a program may have written to the displaced file that had it open.
 	if r.displacedNewer() {
@@ -162,7 +181,7 @@ func openUnchanged(ctx context.Context, disk fsys.FS, target string, info fs.Fil
 	return file, nil
 }
 
-// openAs opens the target for reading if it is still the file of info and holds data, and fails with errChanged if not.
+// openAs opens the target for reading if it is still the file of info and holds data, and fails with ErrChanged if not.
 func openAs(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, data []byte) (file fsys.File, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -176,7 +195,7 @@ func openAs(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, 
 	}
 	found, err := readAll(file, int64(len(data)))
 	if err == nil && !bytes.Equal(found, data) {
-		err = errChanged
+		err = ErrChanged
 	}
 	if err := cmp.Or(ctx.Err(), err); err != nil {
 		file.Close()
@@ -185,11 +204,11 @@ func openAs(ctx context.Context, disk fsys.FS, target string, info fs.FileInfo, 
 	return file, nil
 }
 
-// requireSame fails with errChanged if the target, not followed, is not the file of info.
+// requireSame fails with ErrChanged if the target, not followed, is not the file of info.
 func requireSame(disk fsys.FS, target string, info fs.FileInfo) error {
 	now, err := disk.Lstat(target)
 	if err == nil && !disk.SameFile(now, info) {
-		err = errChanged
+		err = ErrChanged
 	}
 	return err
 }
@@ -235,5 +254,5 @@ func (r *replacement) renameOver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rename: %w", err)
 	}
-	return syncFolder(ctx, r.fs, r.target)
+	return SyncDir(ctx, r.fs, r.target)
 }

@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"bytes"
@@ -212,7 +212,7 @@ func TestEdit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			before := []byte(tt.before)
-			got, err := edit(before, idKey, text("ID"))
+			got, err := Edit(before, idKey, text("ID"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +256,7 @@ func TestEditOtherKeys(t *testing.T) {
 		{"empty value", `{"a":1}`, Key{"a"}, "", `{"a":""}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := edit([]byte(tt.before), tt.key, text(tt.value))
+			got, err := Edit([]byte(tt.before), tt.key, text(tt.value))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,7 +279,7 @@ func TestEditNotObject(t *testing.T) {
 		`{"telemetry":[{}]}`:       "telemetry: not an object",
 		`{"telemetry":"",}`:        "telemetry: not an object",
 	} {
-		got, err := edit([]byte(before), idKey, text("ID"))
+		got, err := Edit([]byte(before), idKey, text("ID"))
 		if !errors.Is(err, ErrNotObject) || err.Error() != want {
 			t.Errorf("%s: got error %v, want %s", before, err, want)
 		}
@@ -287,7 +287,7 @@ func TestEditNotObject(t *testing.T) {
 			t.Errorf("%s: got a result with the error", before)
 		}
 	}
-	_, err := edit([]byte(`{"a":{"b":1}}`), Key{"a", "b", "c"}, text("v"))
+	_, err := Edit([]byte(`{"a":{"b":1}}`), Key{"a", "b", "c"}, text("v"))
 	if err == nil || err.Error() != "a.b: not an object" {
 		t.Errorf("got error %v, want a.b: not an object", err)
 	}
@@ -295,11 +295,11 @@ func TestEditNotObject(t *testing.T) {
 
 func TestEditRefusesItsOwnArguments(t *testing.T) {
 	for name, key := range map[string]Key{"no name": {}, "empty name": {"a", ""}, "invalid UTF-8": {"a\xff"}} {
-		if got, err := edit([]byte(`{}`), key, text("v")); err == nil || got != nil {
+		if got, err := Edit([]byte(`{}`), key, text("v")); err == nil || got != nil {
 			t.Errorf("key with %s: got %q, %v, want an error", name, got, err)
 		}
 	}
-	if got, err := newText("\xff"); err == nil || got.raw != nil {
+	if got, err := NewString("\xff"); err == nil || got.raw != nil {
 		t.Errorf("value with invalid UTF-8: got %q, %v, want an error", got.raw, err)
 	}
 }
@@ -307,7 +307,7 @@ func TestEditRefusesItsOwnArguments(t *testing.T) {
 // TestEditKeepsLimits: what was just small or shallow enough is not made into what no one can read any more.
 func TestEditKeepsLimits(t *testing.T) {
 	full := `{"a":"` + strings.Repeat("x", MaxSize-len(`{"a":""}`)) + `"}`
-	if _, err := edit([]byte(full), idKey, text(testID)); !errors.Is(err, ErrTooLarge) {
+	if _, err := Edit([]byte(full), idKey, text(testID)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("full config: got %v, want %v", err, ErrTooLarge)
 	}
 	deep := strings.Repeat(`{"a":`, MaxDepth) + `1` + strings.Repeat(`}`, MaxDepth)
@@ -316,10 +316,10 @@ func TestEditKeepsLimits(t *testing.T) {
 		key[i] = "a"
 	}
 	key[MaxDepth-1] = "b"
-	if _, err := edit([]byte(deep), key, text(testID)); !errors.Is(err, ErrTooDeep) {
+	if _, err := Edit([]byte(deep), key, text(testID)); !errors.Is(err, ErrTooDeep) {
 		t.Errorf("deep config: got %v, want %v", err, ErrTooDeep)
 	}
-	if _, err := edit([]byte(deep), key[:MaxDepth], text(testID)); err != nil {
+	if _, err := Edit([]byte(deep), key[:MaxDepth], text(testID)); err != nil {
 		t.Errorf("deep config, key that fits: got %v, want no error", err)
 	}
 }
@@ -368,9 +368,9 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// text is the scalar of a string, which has to be valid.
-func text(s string) scalar {
-	value, err := newText(s)
+// text is the Scalar of a string, which has to be valid.
+func text(s string) Scalar {
+	value, err := NewString(s)
 	if err != nil {
 		panic(err)
 	}
@@ -384,17 +384,17 @@ func TestLiteral(t *testing.T) {
 		{`{}`, "null", `{"a": {"b": null}}`},
 		{`{"a":{"b":"x"}}`, "-1.5e3", `{"a":{"b":-1.5e3}}`},
 	} {
-		value, err := newLiteral(tt.literal)
+		value, err := NewLiteral(tt.literal)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := edit([]byte(tt.before), Key{"a", "b"}, value)
+		got, err := Edit([]byte(tt.before), Key{"a", "b"}, value)
 		if err != nil || string(got) != tt.want {
 			t.Errorf("%s in %s: got %s, %v, want %s", tt.literal, tt.before, got, err, tt.want)
 		}
 	}
 	for _, bad := range []string{"", "tru", `"x"`, "{}", "[]", " true", "1 ", "1,2", "01", "NaN"} {
-		if _, err := newLiteral(bad); err == nil {
+		if _, err := NewLiteral(bad); err == nil {
 			t.Errorf("%q: got no error", bad)
 		}
 	}

@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 // verify returns an error unless after is before with the value at key and no other difference. It shares no
 // step with what made the splices: it takes the bytes apart again, reads the result as any reader would, and compares
 // the two configs member by member.
-func verify(before, after []byte, splices []splice, key Key, value scalar) error {
+func verify(before, after []byte, splices []splice, key Key, value Scalar) error {
 	if err := verifyBytes(before, after, splices); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ var errOtherMembers = errors.New("other members would change")
 
 // compare returns an error unless two configs in strict JSON have the same members in the same order, but for the one
 // at key, which in after is the value. Objects on the way to it may be new.
-func compare(before, after []byte, key Key, value scalar) error {
+func compare(before, after []byte, key Key, value Scalar) error {
 	options := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 	b := jsontext.NewDecoder(bytes.NewBuffer(before), options...)
 	a := jsontext.NewDecoder(bytes.NewBuffer(after), options...)
@@ -82,7 +82,7 @@ func compare(before, after []byte, key Key, value scalar) error {
 }
 
 // compareObjects compares two objects whose opening brace was read; the way on to the key is rest.
-func compareObjects(b, a *jsontext.Decoder, rest Key, value scalar) error {
+func compareObjects(b, a *jsontext.Decoder, rest Key, value Scalar) error {
 	found := false
 	for b.PeekKind() == jsontext.KindString {
 		was, err := b.ReadValue()
@@ -131,7 +131,7 @@ func compareObjects(b, a *jsontext.Decoder, rest Key, value scalar) error {
 }
 
 // compareNew returns an error unless the next member of a leads to value and to nothing else.
-func compareNew(a *jsontext.Decoder, rest Key, value scalar) error {
+func compareNew(a *jsontext.Decoder, rest Key, value Scalar) error {
 	name, err := a.ReadValue()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package configfile
+package replace
 
 import (
 	"bytes"
@@ -20,20 +20,21 @@ const pageSize = 4096
 // What another program writes in the moment between the last comparison and the second write, or while that hangs, is
 // written into: nothing can put it back here. On one machine, though, the kernel lets no other program write to a file,
 // or cut it, to which a write hangs.
-func (f *File) writeInPlace(ctx context.Context, target string, s *snapshot, data []byte) error {
-	from, to, ok := changedRange(s.data, data)
+func (f *File) writeInPlace(ctx context.Context, s *Snapshot, data []byte) error {
+	target := s.name
+	from, to, ok := changedRange(s.Data, data)
 	if !ok {
 		return ErrNotInPlace
 	}
-	fence, err := openUnchanged(ctx, f.fs, target, s.info, s.data)
+	fence, err := openUnchanged(ctx, f.fs, target, s.info, s.Data)
 	if err != nil {
 		return err
 	}
 	if err := fence.Close(); err != nil {
 		return err
 	}
-	was := s.data
-	if f.lostPages() {
+	was := s.Data
+	if f.lostPages {
 		// A sync that failed has left pages of which the system believes that they are on disk. Written once more, though
 		// with what they hold, they come there.
 		if err := f.writeInto(ctx, target, s.info, was, 0, was); err != nil {
@@ -78,7 +79,7 @@ func (f *File) writeInto(ctx context.Context, target string, info fs.FileInfo, w
 		return err
 	}
 	if !f.fs.SameFile(now, info) {
-		return errChanged
+		return ErrChanged
 	}
 	fence, err := openAs(ctx, f.fs, target, info, was)
 	if err != nil {
@@ -94,7 +95,7 @@ func (f *File) writeInto(ctx context.Context, target string, info fs.FileInfo, w
 		return fmt.Errorf("write in place: %w", err)
 	}
 	err = file.Sync()
-	f.setLostPages(err != nil)
+	f.lostPages = err != nil
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}

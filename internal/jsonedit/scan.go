@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"bytes"
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// scan returns what stands at each of the keys, in their order, after checking all of data in one pass.
+// Scan returns what stands at each of the keys, in their order, after checking all of data in one pass.
 //
 // The error is ErrTooLarge, ErrEmpty, ErrTooDeep or a *SyntaxError, and then there are no values; or it wraps
 // ErrNotObject, and then the values of the keys that it does not concern are returned with it.
-func scan(data []byte, keys []Key) ([]Value, error) {
+func Scan(data []byte, keys []Key) ([]Value, error) {
 	doc, err := parse(data, keys)
 	if doc.places == nil {
 		return nil, err
@@ -130,6 +130,16 @@ func isSyntaxError(err error) bool {
 func isTruncated(err error) bool {
 	e, ok := errors.AsType[*SyntaxError](err)
 	return ok && e.Truncated
+}
+
+// IsTorn reports whether an error of [Scan] or [Edit] may come from a document
+// that another program is just writing.
+func IsTorn(err error) bool { return isSyntaxError(err) || errors.Is(err, ErrEmpty) }
+
+// IsCutShort reports whether data is empty, or a document without its end.
+func IsCutShort(data []byte) bool {
+	_, err := Scan(data, nil)
+	return errors.Is(err, ErrEmpty) || isTruncated(err)
 }
 
 func sameSlice(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }

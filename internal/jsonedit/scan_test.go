@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"bytes"
@@ -53,7 +53,7 @@ func TestScan(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := scan([]byte(tt.data), keys)
+			got, err := Scan([]byte(tt.data), keys)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,27 +65,27 @@ func TestScan(t *testing.T) {
 }
 
 func TestScanNotObject(t *testing.T) {
-	got, err := scan([]byte(`{"telemetry":1,"a":2}`), []Key{idKey, {"a"}, {"telemetry"}})
+	got, err := Scan([]byte(`{"telemetry":1,"a":2}`), []Key{idKey, {"a"}, {"telemetry"}})
 	if !errors.Is(err, ErrNotObject) || err.Error() != "telemetry: not an object" {
 		t.Errorf("got error %v, want telemetry: not an object", err)
 	}
 	if want := []Value{{}, {Kind: Number, Text: "2"}, {Kind: Number, Text: "1"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if _, err := scan([]byte(`{"telemetry":1,"a":2`), []Key{idKey}); !isTruncated(err) {
+	if _, err := Scan([]byte(`{"telemetry":1,"a":2`), []Key{idKey}); !isTruncated(err) {
 		t.Errorf("got error %v, want that the end is missing", err)
 	}
-	if _, err := scan([]byte(`[]`), nil); err != nil {
+	if _, err := Scan([]byte(`[]`), nil); err != nil {
 		t.Errorf("no keys: got error %v, want none", err)
 	}
 }
 
 func TestScanEmpty(t *testing.T) {
 	for _, data := range []string{"", "\n", " \t\r\n", "\xef\xbb\xbf", "\xef\xbb\xbf\n"} {
-		if _, err := scan([]byte(data), []Key{idKey}); err != ErrEmpty {
+		if _, err := Scan([]byte(data), []Key{idKey}); err != ErrEmpty {
 			t.Errorf("%q: got %v, want %v", data, err, ErrEmpty)
 		}
-		if got, err := edit([]byte(data), idKey, text("ID")); err != ErrEmpty || got != nil {
+		if got, err := Edit([]byte(data), idKey, text("ID")); err != ErrEmpty || got != nil {
 			t.Errorf("%q: edit: got %q, %v, want %v", data, got, err, ErrEmpty)
 		}
 	}
@@ -162,7 +162,7 @@ var syntaxCases = []struct {
 
 func TestSyntaxError(t *testing.T) {
 	for _, tt := range syntaxCases {
-		_, err := scan([]byte(tt.data), []Key{enabledKey, idKey})
+		_, err := Scan([]byte(tt.data), []Key{enabledKey, idKey})
 		e, ok := errors.AsType[*SyntaxError](err)
 		if !ok {
 			t.Errorf("%q: got error %v, want a syntax error", tt.data, err)
@@ -171,7 +171,7 @@ func TestSyntaxError(t *testing.T) {
 		if err.Error() != tt.want || e.Truncated != tt.truncated {
 			t.Errorf("%q: got %v, truncated %t, want %s, truncated %t", tt.data, err, e.Truncated, tt.want, tt.truncated)
 		}
-		result, editErr := edit([]byte(tt.data), idKey, text("ID"))
+		result, editErr := Edit([]byte(tt.data), idKey, text("ID"))
 		if result != nil || editErr == nil || editErr.Error() != tt.want {
 			t.Errorf("%q: edit: got %q, %v, want %s", tt.data, result, editErr, tt.want)
 		}
@@ -191,7 +191,7 @@ func TestTruncated(t *testing.T) {
 func requirePrefixes(t *testing.T, data []byte) {
 	t.Helper()
 	for i := range data {
-		if _, err := scan(data[:i], nil); err != nil && err != ErrEmpty && !isTruncated(err) {
+		if _, err := Scan(data[:i], nil); err != nil && err != ErrEmpty && !isTruncated(err) {
 			t.Errorf("%q: first %d bytes: got %v, want that the end is missing", data, i, err)
 		}
 	}
@@ -201,13 +201,13 @@ func requirePrefixes(t *testing.T, data []byte) {
 func TestErrorsAreDiscreet(t *testing.T) {
 	config := `{"ЖЖ": "ЖЖ\n\u00e9Ж", /* ЖЖ */ "Ж": ["ЖЖЖ", {"ЖЖ": {"ЖЖ": -12.5e3}}, tЖ], } // ЖЖ` + "\n"
 	config = strings.Replace(config, "tЖ", "true", 1)
-	if _, err := scan([]byte(config), nil); err != nil {
+	if _, err := Scan([]byte(config), nil); err != nil {
 		t.Fatal(err)
 	}
 	for i := range config {
 		for _, bad := range []string{"", "Ж", "\"", "\\", "\\u12Ж\"", "\n", ",", "}", "]", "1", "*/", "//", "/*", "\xff", "\x00"} {
 			for _, rest := range []int{i, i + 1} {
-				_, err := scan([]byte(config[:i]+bad+config[rest:]), []Key{idKey})
+				_, err := Scan([]byte(config[:i]+bad+config[rest:]), []Key{idKey})
 				if err == nil || errors.Is(err, ErrNotObject) {
 					continue
 				}
@@ -233,7 +233,7 @@ func TestDepth(t *testing.T) {
 		"in a block comment":     "/* \" " + nested(2*MaxDepth) + "*/0",
 		"slash before a comment": "[\"" + nested(MaxDepth) + "\" // [\n]",
 	} {
-		if _, err := scan([]byte(data), nil); err != nil {
+		if _, err := Scan([]byte(data), nil); err != nil {
 			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
@@ -247,11 +247,11 @@ func TestDepth(t *testing.T) {
 		"trailing commas":     strings.Repeat("[[],", MaxDepth) + "0" + strings.Repeat(",]", MaxDepth),
 		"100,000 deep arrays": nested(100_000),
 	} {
-		if _, err := scan([]byte(data), nil); !errors.Is(err, ErrTooDeep) {
+		if _, err := Scan([]byte(data), nil); !errors.Is(err, ErrTooDeep) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrTooDeep)
 		}
 	}
-	if _, err := scan([]byte("[}"+nested(MaxDepth+1)), nil); !isSyntaxError(err) {
+	if _, err := Scan([]byte("[}"+nested(MaxDepth+1)), nil); !isSyntaxError(err) {
 		t.Errorf("wrong before it is too deep: got %v, want a syntax error", err)
 	}
 }
@@ -287,7 +287,7 @@ func TestHostileInput(t *testing.T) {
 			start := time.Now()
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := scan(tt.data, []Key{enabledKey, idKey})
+			_, err := Scan(tt.data, []Key{enabledKey, idKey})
 			runtime.ReadMemStats(&after)
 			switch {
 			case tt.want == nil && err != nil, tt.want != nil && err == nil,
@@ -299,7 +299,7 @@ func TestHostileInput(t *testing.T) {
 			}
 
 			before = after
-			_, editErr := edit(tt.data, idKey, text(testID))
+			_, editErr := Edit(tt.data, idKey, text(testID))
 			runtime.ReadMemStats(&after)
 			if (editErr == nil) != (err == nil) && !errors.Is(editErr, ErrTooLarge) {
 				t.Errorf("edit: got error %v, want as scan: %v", editErr, err)
@@ -343,7 +343,7 @@ func bigConfig() []byte {
 func TestScanAllocates(t *testing.T) {
 	data, keys := bigConfig(), []Key{enabledKey, idKey}
 	got := testing.AllocsPerRun(100, func() {
-		if _, err := scan(data, keys); err != nil {
+		if _, err := Scan(data, keys); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -371,14 +371,14 @@ func BenchmarkScan(b *testing.B) {
 			if err != nil {
 				return err
 			}
-			_, err = scan(data, keys)
+			_, err = Scan(data, keys)
 			return err
 		}},
-		{"Scan", func() error { _, err := scan(data, keys); return err }},
+		{"Scan", func() error { _, err := Scan(data, keys); return err }},
 		{"Walk", func() error { _, err := walk(data, data, keys); return err }},
-		{"ScanComments", func() error { _, err := scan(commented, keys); return err }},
+		{"ScanComments", func() error { _, err := Scan(commented, keys); return err }},
 		{"Unmarshal", func() error { var m map[string]any; return json.Unmarshal(data, &m) }},
-		{"Edit", func() error { _, err := edit(data, idKey, text("ID")); return err }},
+		{"Edit", func() error { _, err := Edit(data, idKey, text("ID")); return err }},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))

@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"bytes"
@@ -110,36 +110,36 @@ func isString(raw []byte, want string) bool {
 	return ok && string(text) == want
 }
 
-// scalar is a value to be written.
-type scalar struct {
+// Scalar is a value to be written.
+type Scalar struct {
 	raw    []byte // as it is written
 	text   string // of a string
 	isText bool
 }
 
-// newText gives the scalar of a string.
-func newText(text string) (scalar, error) {
+// NewString gives the Scalar of a string.
+func NewString(text string) (Scalar, error) {
 	raw, err := jsontext.AppendQuote(nil, text)
 	if err != nil {
-		return scalar{}, errors.New("value: invalid UTF-8")
+		return Scalar{}, errors.New("value: invalid UTF-8")
 	}
-	return scalar{raw, text, true}, nil
+	return Scalar{raw, text, true}, nil
 }
 
-// newLiteral gives the scalar of a literal: true, false, null or a number.
-func newLiteral(literal string) (scalar, error) {
+// NewLiteral gives the Scalar of a literal: true, false, null or a number.
+func NewLiteral(literal string) (Scalar, error) {
 	v := jsontext.Value(literal)
 	switch v.Kind() {
 	case jsontext.KindTrue, jsontext.KindFalse, jsontext.KindNull, jsontext.KindNumber:
 		if v.IsValid() && strings.TrimSpace(literal) == literal {
-			return scalar{raw: []byte(literal)}, nil
+			return Scalar{raw: []byte(literal)}, nil
 		}
 	}
-	return scalar{}, errors.New("value: not true, false, null or a number")
+	return Scalar{}, errors.New("value: not true, false, null or a number")
 }
 
-// is reports whether raw is the scalar, however it is written.
-func (s scalar) is(raw []byte) bool {
+// is reports whether raw is the Scalar, however it is written.
+func (s Scalar) is(raw []byte) bool {
 	if s.isText {
 		return isString(raw, s.text)
 	}
@@ -147,4 +147,4 @@ func (s scalar) is(raw []byte) bool {
 }
 
 // value gives what a reader will see.
-func (s scalar) value() Value { return newValue(kindOf(jsontext.Value(s.raw).Kind()), s.raw) }
+func (s Scalar) Value() Value { return newValue(kindOf(jsontext.Value(s.raw).Kind()), s.raw) }

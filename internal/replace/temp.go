@@ -1,4 +1,4 @@
-package configfile
+package replace
 
 import (
 	"context"
@@ -27,6 +27,10 @@ const (
 	sweepAge = 10 * time.Minute
 	// sweepAgeUnlocked is the same where the lock does not work, which otherwise shows that no save is running.
 	sweepAgeUnlocked = 24 * time.Hour
+	// LockWait bounds the wait for another process that changes the file. The
+	// lock saves work and is not needed for correctness, so that after the
+	// wait, or where locks do not work, the change goes on without it.
+	LockWait = time.Second
 )
 
 func tempPrefix(name string) string {
@@ -43,7 +47,7 @@ func tempPrefix(name string) string {
 
 // newTemp makes an empty temporary file beside name.
 func newTemp(disk fsys.FS, name string, perm fs.FileMode) (fsys.File, string, error) {
-	temp := inFolder(folderOf(name),
+	temp := fsys.Join(fsys.Dir(name),
 		tempPrefix(name)+strconv.FormatInt(time.Now().Unix(), 10)+"-"+rand.Text()[:8]+tempSuffix)
 	file, err := disk.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -78,6 +82,12 @@ func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm
 	return temp, nil
 }
 
+// WriteTemp creates a temporary file with data next to name, and returns its
+// name. [Sweep] removes it later if the caller does not.
+func WriteTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) (string, error) {
+	return writeTemp(ctx, disk, name, data, perm, nil)
+}
+
 func fillTemp(ctx context.Context, file fsys.File, data []byte, like fsys.File) error {
 	if _, err := file.Write(data); err != nil {
 		return fmt.Errorf("write temporary file: %w", err)
@@ -105,10 +115,19 @@ type attributesError struct{ err error }
 func (e *attributesError) Error() string { return "keep owner and attributes: " + e.err.Error() }
 func (e *attributesError) Unwrap() error { return e.err }
 
-// publish makes the file name with data, whole and durable: of any number of racing processes exactly one succeeds, and
+// Create makes the file name with data, whole and durable: of any number of racing processes exactly one succeeds, and
 // the others get fs.ErrExist. Where the file system has no hard links, the lock of the folder has to stand in; when that
 // does not work either, a file that another program makes in the very microseconds before the rename is written over.
-func publish(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, lock func() (unlock func())) error {
+func Create(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
+	return create(ctx, disk, name, data, perm, func() func() { return Lock(ctx, disk, fsys.Dir(name)) })
+}
+
+// CreateLocked is Create for a caller that holds the lock of the directory.
+func CreateLocked(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
+	return create(ctx, disk, name, data, perm, func() func() { return func() {} })
+}
+
+func create(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, lock func() (unlock func())) error {
 	temp, err := writeTemp(ctx, disk, name, data, perm, nil)
 	if err != nil {
 		return err
@@ -127,7 +146,7 @@ func publish(ctx context.Context, disk fsys.FS, name string, data []byte, perm f
 	case err != nil:
 		return fmt.Errorf("publish: %w", err)
 	}
-	return syncFolder(ctx, disk, name)
+	return SyncDir(ctx, disk, name)
 }
 
 func renameToNew(ctx context.Context, disk fsys.FS, temp, name string, lock func() (unlock func())) error {
@@ -148,6 +167,33 @@ func renameToNew(ctx context.Context, disk fsys.FS, temp, name string, lock func
 	return nil
 }
 
+// Overwrite puts a new file with data in the place of whatever name is: a file
+// that cannot be read, or a symlink.
+func Overwrite(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
+	temp, err := writeTemp(ctx, disk, name, data, perm, nil)
+	if err != nil {
+		return err
+	}
+	if err := disk.Rename(temp, name); err != nil {
+		disk.Remove(temp)
+		return fmt.Errorf("rename: %w", err)
+	}
+	return SyncDir(ctx, disk, name)
+}
+
+// Sync makes durable what a file holds, if it exists, and writes nothing.
+func Sync(ctx context.Context, disk fsys.FS, name string) error {
+	s, err := open(ctx, disk, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.sync(ctx, name)
+}
+
 // isSame tells whether two names are those of one file.
 func isSame(disk fsys.FS, a, b string) bool {
 	x, err := disk.Lstat(a)
@@ -158,51 +204,51 @@ func isSame(disk fsys.FS, a, b string) bool {
 	return err == nil && disk.SameFile(x, y)
 }
 
-// syncFolder makes the name durable.
-func syncFolder(ctx context.Context, disk fsys.FS, name string) error {
+// SyncDir makes the name durable.
+func SyncDir(ctx context.Context, disk fsys.FS, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := disk.SyncDir(folderOf(name)); err != nil {
+	if err := disk.SyncDir(fsys.Dir(name)); err != nil {
 		return fmt.Errorf("sync folder: %w", err)
 	}
 	return nil
 }
 
-// makeFolders makes a folder and its parents where they are missing, each durable, with modes that follow the umask. One
+// MakeDirs makes a folder and its parents where they are missing, each durable, with modes that follow the umask. One
 // that is there may have been made a moment ago by a process that has not come to syncing it, so that it is synced here.
-func makeFolders(ctx context.Context, disk fsys.FS, dir string) error {
+func MakeDirs(ctx context.Context, disk fsys.FS, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	parent := folderOf(dir)
+	parent := fsys.Dir(dir)
 	_, err := disk.Lstat(dir)
 	if err == nil && parent != dir {
-		if err := syncFolder(ctx, disk, dir); err != nil && !IsReadOnly(err) { // a parent that only others may read
+		if err := SyncDir(ctx, disk, dir); err != nil && !fsys.IsReadOnly(err) { // a parent that only others may read
 			return err
 		}
 	}
 	if err == nil || !errors.Is(err, fs.ErrNotExist) || parent == dir {
 		return err // should it not be a folder, the next step says so
 	}
-	if err := makeFolders(ctx, disk, parent); err != nil {
+	if err := MakeDirs(ctx, disk, parent); err != nil {
 		return err
 	}
 	if err := disk.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	return syncFolder(ctx, disk, dir)
+	return SyncDir(ctx, disk, dir)
 }
 
-// lock takes the lock of a folder, for at most lockWait, and gives the function that releases it. It goes on without
+// Lock takes the lock of a folder, for at most LockWait, and gives the function that releases it. It goes on without
 // when the folder is not there, the lock is not to be had in time, or locks do not work.
-func lock(ctx context.Context, disk fsys.FS, dir string) (unlock func()) {
-	unlock, _ = tryLock(ctx, disk, dir, lockWait)
+func Lock(ctx context.Context, disk fsys.FS, dir string) (unlock func()) {
+	unlock, _ = TryLock(ctx, disk, dir, LockWait)
 	return unlock
 }
 
-// tryLock is lock, and tells with what it failed.
-func tryLock(ctx context.Context, disk fsys.FS, dir string, wait time.Duration) (unlock func(), err error) {
+// TryLock is Lock, and tells with what it failed.
+func TryLock(ctx context.Context, disk fsys.FS, dir string, wait time.Duration) (unlock func(), err error) {
 	deadline := time.Now().Add(wait)
 	for pause := time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 20*time.Millisecond) {
 		unlock, err := disk.LockDir(dir)
@@ -226,10 +272,10 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// sweep removes the temporary files of name that are old and, since the lock is free, not in use.
-func sweep(ctx context.Context, disk fsys.FS, name string) error {
-	dir := folderOf(name)
-	unlock, err := tryLock(ctx, disk, dir, 0)
+// Sweep removes the temporary files of name that are old and, since the lock is free, not in use.
+func Sweep(ctx context.Context, disk fsys.FS, name string) error {
+	dir := fsys.Dir(name)
+	unlock, err := TryLock(ctx, disk, dir, 0)
 	if errors.Is(err, fsys.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -254,7 +300,7 @@ func sweep(ctx context.Context, disk fsys.FS, name string) error {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
-		if err := disk.Remove(inFolder(dir, entry)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(fsys.Join(dir, entry)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("sweep temporary files: %w", err))
 		}
 	}

@@ -1,4 +1,4 @@
-package configfile
+package replace
 
 import (
 	"bytes"
@@ -88,10 +88,10 @@ func (r *replacement) contentOf(name string) (info fs.FileInfo, data []byte, err
 	for again := 0; ; again++ {
 		info, data, err = r.contentOnce(name)
 		_, fault := errors.AsType[syscall.Errno](err)
-		if !fault || errors.Is(err, fs.ErrNotExist) || again == len(rereads) {
+		if !fault || errors.Is(err, fs.ErrNotExist) || again == len(rereadPauses) {
 			return info, data, err
 		}
-		time.Sleep(rereads[again])
+		time.Sleep(rereadPauses[again])
 	}
 }
 
@@ -134,7 +134,7 @@ func (r *replacement) putBack() error {
 		}
 		switch r.lookFor(r.temp, id, data) {
 		case final, missing:
-			return r.putBackDone(errChanged)
+			return r.putBackDone(ErrChanged)
 		case unknown:
 			return r.notPutBack(errUnreadable)
 		}
@@ -175,7 +175,7 @@ var errUnreadable = errors.New("what was displaced cannot be read")
 
 func (r *replacement) putBackDone(err error) error {
 	r.fs.Remove(r.temp)
-	r.fs.SyncDir(folderOf(r.target))
+	r.fs.SyncDir(fsys.Dir(r.target))
 	return err
 }
 
@@ -201,20 +201,15 @@ func (r *replacement) writtenTo(displaced fsys.File) ([]byte, error) {
 		switch {
 		case err == nil && (bytes.Equal(data, r.was) || bytes.Equal(data, r.data)):
 			return nil, nil
-		case err == nil && len(data) <= MaxSize && !isCutShort(data):
+		case err == nil && len(data) <= MaxSize && !r.cutShort(data):
 			return data, nil
-		case again == len(rereads) && fault != nil:
+		case again == len(rereadPauses) && fault != nil:
 			return nil, fmt.Errorf("%w: %w", errUnreadable, fault)
-		case again == len(rereads) || len(data) > MaxSize:
+		case again == len(rereadPauses) || len(data) > MaxSize:
 			return nil, nil
 		}
-		time.Sleep(rereads[again])
+		time.Sleep(rereadPauses[again])
 	}
-}
-
-func isCutShort(data []byte) bool {
-	_, err := scan(data, nil)
-	return errors.Is(err, ErrEmpty) || isTruncated(err)
 }
 
 // restore makes content that of the target again, unless something newer still is there by now. It is all that is left of
@@ -223,12 +218,12 @@ func (r *replacement) restore(content []byte) error {
 	for again := 0; ; again++ {
 		err := r.restoreOnce(content)
 		if err == nil {
-			return errChanged
+			return ErrChanged
 		}
-		if again == len(rereads) {
+		if again == len(rereadPauses) {
 			return fmt.Errorf("put back what another program saved: %w", err)
 		}
-		time.Sleep(rereads[again])
+		time.Sleep(rereadPauses[again])
 	}
 }
 
@@ -257,6 +252,6 @@ func (r *replacement) restoreOnce(content []byte) error {
 		err = errUnreadable
 	}
 	r.fs.Remove(temp)
-	r.fs.SyncDir(folderOf(r.target))
+	r.fs.SyncDir(fsys.Dir(r.target))
 	return err
 }

@@ -1,4 +1,4 @@
-package configfile
+package jsonedit
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ type splice struct {
 	insert []byte
 }
 
-// edit returns data with the value at key, whatever stood there before. Nothing else changes, not one byte:
+// Edit returns data with the value at key, whatever stood there before. Nothing else changes, not one byte:
 // what is inserted follows the indentation, spacing, line ends and trailing commas around it. A missing member becomes
 // the last one of its object, and missing objects on the way to it are made. A value that is there already leaves data
 // as it is.
 //
 // The result was read again and compared with data before it is returned; what cannot be changed safely is an error
 // and never a wrong result. The errors are those of scan, and none of them leaves a result.
-func edit(data []byte, key Key, value scalar) ([]byte, error) {
+func Edit(data []byte, key Key, value Scalar) ([]byte, error) {
 	_, _, after, err := plan(data, key, value)
 	return after, err
 }
@@ -43,7 +43,7 @@ func apply(data []byte, splices []splice) []byte {
 
 // plan returns the changes that edit makes, in the order of their offsets: none, one, or a comma and a member; what stands
 // at the key now; and the result.
-func plan(data []byte, key Key, value scalar) (splices []splice, now Value, after []byte, err error) {
+func plan(data []byte, key Key, value Scalar) (splices []splice, now Value, after []byte, err error) {
 	doc, err := parse(data, []Key{key})
 	if err != nil {
 		return nil, Value{}, nil, err

@@ -1,0 +1,63 @@
+package replace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+var (
+	// ErrNotRegular means that the path leads to a directory, a device, a
+	// socket or a FIFO. None of these is read.
+	ErrNotRegular = errors.New("not a regular file")
+
+	// ErrTooLarge means that the file is larger than [MaxSize].
+	ErrTooLarge = fmt.Errorf("larger than %d bytes", MaxSize)
+
+	// ErrReadOnly means that the file's mode has no write bit. It is honoured
+	// even for root. It is also an [fs.ErrPermission].
+	ErrReadOnly error = readOnlyError{}
+
+	// ErrNotInPlace means that the file could only be written in place, and
+	// that the change does not fit into one page, so that it could be torn.
+	ErrNotInPlace = errors.New("cannot be replaced, nor be changed in place without the danger of tearing it")
+
+	// ErrChanging means that other programs kept changing the file.
+	ErrChanging = errors.New("is being changed by another program all the time")
+
+	// ErrChanged means that the file was changed since it was read.
+	ErrChanged = errors.New("was changed by another program meanwhile")
+)
+
+type readOnlyError struct{}
+
+func (readOnlyError) Error() string        { return "file is read-only" }
+func (readOnlyError) Is(target error) bool { return target == fs.ErrPermission }
+
+func checkRegular(info fs.FileInfo) error {
+	if mode := info.Mode(); !mode.IsRegular() {
+		return &notRegularError{fileKind(mode)}
+	}
+	return nil
+}
+
+type notRegularError struct{ kind string }
+
+func (e *notRegularError) Error() string { return "not a regular file but " + e.kind }
+
+func (e *notRegularError) Is(target error) bool { return target == ErrNotRegular }
+
+func fileKind(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	default:
+		return "something else"
+	}
+}

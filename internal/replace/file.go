@@ -1,0 +1,210 @@
+package replace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+)
+
+const (
+	// maxRounds is how often an update starts over because the file changed.
+	maxRounds = 10
+	// maxLinks is how many symlinks are followed; the kernel has the same limit.
+	maxLinks = 40
+)
+
+// rereadPauses are the pauses before a file is read again that may be in the
+// middle of another program's write.
+var rereadPauses = []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond}
+
+// A File is a file that other programs change too. At most one of its methods
+// may run at a time.
+type File struct {
+	fs   fsys.FS
+	path string
+	opts Options
+
+	// lostPages is set while a sync in place has failed: the kernel then
+	// believes pages to be on disk that are not.
+	lostPages bool
+}
+
+// Options say what a [File] knows of its content. Both functions may be nil.
+type Options struct {
+	// Torn reports whether a callback returned err because another program
+	// had not finished writing. The file is then read again, a few times.
+	Torn func(err error) bool
+
+	// CutShort reports whether data lacks its end. If another program leaves
+	// such content in a file that was renamed over, it is not put back: the
+	// rest of it would never follow.
+	CutShort func(data []byte) bool
+}
+
+// New returns the file at path, an absolute path. It does not touch the disk.
+func New(disk fsys.FS, path string, opts Options) *File {
+	if opts.Torn == nil {
+		opts.Torn = func(error) bool { return false }
+	}
+	if opts.CutShort == nil {
+		opts.CutShort = func([]byte) bool { return false }
+	}
+	return &File{fs: disk, path: path, opts: opts}
+}
+
+// Read reads the file and calls use with the result, and again while use
+// fails with an error that is torn. The snapshot is closed after each call.
+func (f *File) Read(ctx context.Context, use func(*Snapshot) error) error {
+	return f.read(ctx, f.path, use)
+}
+
+func (f *File) read(ctx context.Context, name string, use func(*Snapshot) error) error {
+	for again := 0; ; again++ {
+		err := readOnce(ctx, f.fs, name, use)
+		if err == nil || !f.opts.Torn(err) || again == len(rereadPauses) {
+			return err
+		}
+		select {
+		case <-time.After(rereadPauses[again]):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func readOnce(ctx context.Context, disk fsys.FS, name string, use func(*Snapshot) error) error {
+	s, err := Read(ctx, disk, name)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return use(s)
+}
+
+// Update reads the file and replaces its content with what edit returns for
+// it; nil means that it stays as it is and is only made durable. edit gets nil
+// if the file does not exist, which then is created with the directories above
+// it. edit is called again whenever another program was faster, up to ten
+// times, and while it fails with an error that is torn.
+//
+// The new content is written to a temporary file in the same directory, which
+// then changes places with the file. Mode, owner and extended attributes stay,
+// and a symlink too: its target is changed. Where that is not possible,
+// because the file is a mount point or has several names, because its
+// directory is not writable, or because its owner or attributes could not be
+// kept, it is written in place. That is done only if the change fits into one
+// page of the file, since nothing larger is whole at every moment.
+//
+// Its errors are those of edit and [Read], and [ErrNotInPlace] and
+// [ErrChanging].
+func (f *File) Update(ctx context.Context, edit func(*Snapshot) ([]byte, error)) error {
+	unlock := func() {}
+	defer func() { unlock() }()
+	for round := range maxRounds {
+		// Resolved each time, since it may be a symlink that changed.
+		target, err := Resolve(ctx, f.fs, f.path)
+		if err != nil {
+			return err
+		}
+		if round == 0 {
+			unlock = Lock(ctx, f.fs, fsys.Dir(target))
+		}
+		err = f.read(ctx, target, func(s *Snapshot) error {
+			data, err := edit(s)
+			if err != nil {
+				return err
+			}
+			if data == nil {
+				return s.sync(ctx, target)
+			}
+			return f.commit(ctx, s, data)
+		})
+		if errors.Is(err, fs.ErrNotExist) {
+			err = f.create(ctx, target, edit)
+		}
+		if !errors.Is(err, ErrChanged) {
+			return err
+		}
+	}
+	return ErrChanging
+}
+
+// create makes the file.
+func (f *File) create(ctx context.Context, target string, edit func(*Snapshot) ([]byte, error)) error {
+	data, err := edit(nil)
+	if err != nil {
+		return err
+	}
+	if err := MakeDirs(ctx, f.fs, fsys.Dir(target)); err != nil {
+		return err
+	}
+	err = CreateLocked(ctx, f.fs, target, data, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrChanged
+	}
+	return err
+}
+
+// Sync makes durable what the file holds, if it exists, and writes nothing.
+// Whoever wrote it may have been killed before syncing it.
+func (f *File) Sync(ctx context.Context) error {
+	target, err := Resolve(ctx, f.fs, f.path)
+	if err != nil {
+		return err
+	}
+	return Sync(ctx, f.fs, target)
+}
+
+// CheckWritable is [Snapshot.CheckWritable] without opening the file.
+func (f *File) CheckWritable(ctx context.Context) error {
+	target, err := Resolve(ctx, f.fs, f.path)
+	if err != nil {
+		return err
+	}
+	info, err := f.fs.Lstat(target)
+	if err != nil {
+		return err
+	}
+	return checkWritable(f.fs, target, info)
+}
+
+// Sweep is [Sweep] for the file.
+func (f *File) Sweep(ctx context.Context) error {
+	target, err := Resolve(ctx, f.fs, f.path)
+	if err != nil {
+		return err
+	}
+	return Sweep(ctx, f.fs, target)
+}
+
+// Resolve follows symlinks and returns the name of what they lead to, which
+// need not exist.
+func Resolve(ctx context.Context, disk fsys.FS, name string) (string, error) {
+	for range maxLinks {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		info, err := disk.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		to, err := disk.Readlink(name)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(to) {
+			to = fsys.Join(fsys.Dir(name), to)
+		}
+		name = fsys.Clean(to)
+	}
+	return "", fmt.Errorf("more than %d symlinks: %w", maxLinks, error(syscall.ELOOP))
+}
