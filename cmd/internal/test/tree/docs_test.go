@@ -1,4 +1,4 @@
-package arrows
+package tree
 
 import (
 	"fmt"
@@ -9,67 +9,48 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestDependenciesPage holds docs/dependencies.md to the direct requirements of go.mod, and to the tools.
+// TestDependenciesPage holds docs/dependencies.md to the modules that the
+// go.mod files require directly, and to the tools.
 func TestDependenciesPage(t *testing.T) {
 	page := readTree(t, "docs/dependencies.md")
 	explained := map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(page, -1) {
 		explained[m[1]] = true
 	}
-	required := directRequirements(readTree(t, "go.mod"))
-	for _, module := range toolModules(readTree(t, "tools/go.mod")) {
-		required[module] = true
+	required := map[string]bool{}
+	for _, name := range []string{"go.mod", "cmd/go.mod"} {
+		for _, r := range modFile(t, name).Require {
+			required[r.Mod.Path] = required[r.Mod.Path] || !r.Indirect && r.Mod.Path != library
+		}
 	}
-	if len(required) < 5 {
-		t.Fatalf("got requirements %v from go.mod, want more: is it read rightly?", required)
+	tools := modFile(t, "tools/go.mod")
+	for _, tool := range tools.Tool {
+		for _, r := range tools.Require {
+			if under(tool.Path, r.Mod.Path) {
+				required[r.Mod.Path] = true
+			}
+		}
 	}
-	for module := range required {
-		if !explained[module] {
-			t.Errorf("go.mod requires %s, which docs/dependencies.md does not explain", module)
+	for module, direct := range required {
+		if direct && !explained[module] {
+			t.Errorf("docs/dependencies.md does not explain %s, which is required", module)
 		}
 	}
 	for module := range explained {
 		if !required[module] {
-			t.Errorf("docs/dependencies.md explains %s, which go.mod does not require directly", module)
+			t.Errorf("docs/dependencies.md explains %s, which no go.mod requires directly", module)
 		}
 	}
 }
 
-// directRequirements gives the modules that a go.mod requires without "// indirect".
-func directRequirements(mod string) map[string]bool {
-	found := map[string]bool{}
-	for line := range strings.Lines(mod) {
-		fields := strings.Fields(strings.TrimPrefix(line, "require "))
-		if len(fields) >= 2 && strings.HasPrefix(fields[1], "v") && strings.Contains(fields[0], "/") &&
-			!strings.Contains(line, "// indirect") {
-			found[fields[0]] = true
-		}
-	}
-	return found
-}
-
-// toolModules gives the required modules that have the tools of a go.mod in them.
-func toolModules(mod string) []string {
-	var found []string
-	for line := range strings.Lines(mod) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") {
-			continue
-		}
-		if regexp.MustCompile(`(?m)^\s*(tool )?` + regexp.QuoteMeta(fields[0]) + `/\S+$`).MatchString(mod) {
-			found = append(found, fields[0])
-		}
-	}
-	return found
-}
-
-// TestFailuresPage holds docs/failures.md to the tests: every line of the disk, the config and the collector names tests, and each of
-// them is in the tree.
+// TestFailuresPage holds docs/failures.md to the tests: every line of the
+// disk, the config and the collector names tests that exist.
 func TestFailuresPage(t *testing.T) {
 	exists := tests(t)
 	for _, problem := range failuresProblems(readTree(t, "docs/failures.md"), exists) {
@@ -92,7 +73,7 @@ func failureLine(number, tests string) string {
 	return fmt.Sprintf("| %s | a condition | what then | %s |\n", number, tests)
 }
 
-// failuresProblems gives what is wrong with a failures page.
+// failuresProblems returns what is wrong with a failures page.
 func failuresProblems(page string, exists map[string]bool) []string {
 	var problems []string
 	lines := map[string]string{}
@@ -130,8 +111,8 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	return problems
 }
 
-// tests gives the names of all tests, fuzzers and test scripts of the module. A test outside of the root package has the
-// name of its folder before it.
+// tests returns the names of all tests, fuzzers and test scripts. A test
+// outside the root package is prefixed with the name of its directory.
 func tests(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -139,7 +120,7 @@ func tests(t *testing.T) map[string]bool {
 		if !f.isTest() {
 			continue
 		}
-		syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "..", f.name), nil, parser.SkipObjectResolution)
+		syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, f.name), nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +133,7 @@ func tests(t *testing.T) map[string]bool {
 				found[prefix+fn.Name.Name] = true
 			}
 		}
-		scripts, _ := filepath.Glob(filepath.Join("..", "..", "..", "..", f.dir(), "testdata", "script", "*.txtar"))
+		scripts, _ := filepath.Glob(filepath.Join(root, f.dir(), "testdata", "script", "*.txtar"))
 		for _, script := range scripts {
 			found[filepath.Base(script)] = true
 		}
@@ -160,7 +141,8 @@ func tests(t *testing.T) map[string]bool {
 	return found
 }
 
-// TestConfigurationPage holds docs/configuration.md to the fields of rollcall.Config and the settings of the program.
+// TestConfigurationPage holds docs/configuration.md to the fields of
+// rollcall.Config and the settings of the program.
 func TestConfigurationPage(t *testing.T) {
 	page := readTree(t, "docs/configuration.md")
 	wanted := exportedFields(t, "config.go", "Config")
@@ -181,7 +163,7 @@ func TestConfigurationPage(t *testing.T) {
 	}
 }
 
-// exportedFields gives the names of the exported fields of a struct in a file of the module.
+// exportedFields returns the exported fields of a struct.
 func exportedFields(t *testing.T, name, structName string) []string {
 	t.Helper()
 	var names []string
@@ -202,10 +184,11 @@ func exportedFields(t *testing.T, name, structName string) []string {
 	return names
 }
 
-// settings gives the names that the command's calls of addSetting give to flags.
+// settings returns the names of the flags that the program's calls of
+// addSetting define.
 func settings(t *testing.T, dir string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "..", "..", dir, "*.go"))
+	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +215,7 @@ func TestLogLines(t *testing.T) {
 	page := readTree(t, "docs/operations.md")
 	count := 0
 	for _, f := range tree(t) {
-		if _, isLinked := linked[f.dir()]; !isLinked || f.isTest() {
+		if !slices.Contains(layers, f.dir()) || f.isTest() {
 			continue
 		}
 		ast.Inspect(parse(t, f.name), func(n ast.Node) bool {
@@ -256,11 +239,11 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// TestLinks follows the links between the module's own documents.
+// TestLinks follows the links between the documents.
 func TestLinks(t *testing.T) {
 	var pages []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md"} {
-		found, err := filepath.Glob(filepath.Join("..", "..", "..", "..", pattern))
+		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,20 +263,29 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-func readTree(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
 func parse(t *testing.T, name string) *ast.File {
 	t.Helper()
-	syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "..", name), nil, parser.SkipObjectResolution)
+	syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, name), nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return syntax
+}
+
+// TestDecisions holds the index of decisions to the records.
+func TestDecisions(t *testing.T) {
+	index := readTree(t, "docs/decisions/README.md")
+	records, err := filepath.Glob(filepath.Join(root, "docs", "decisions", "[0-9]*.md"))
+	if err != nil || len(records) == 0 {
+		t.Fatalf("got records %v and error %v", records, err)
+	}
+	for i, name := range records {
+		record := filepath.Base(name)
+		if !strings.Contains(index, "]("+record+")") {
+			t.Errorf("docs/decisions/README.md does not list %s", record)
+		}
+		if want := fmt.Sprintf("%04d-", i+1); !strings.HasPrefix(record, want) {
+			t.Errorf("got record %s, want one that begins with %s", record, want)
+		}
+	}
 }
