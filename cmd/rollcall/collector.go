@@ -9,7 +9,9 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/spf13/cobra"
 )
@@ -56,20 +58,20 @@ func defaultDataDir() string {
 }
 
 // connect finds the collector of the folder, which has to be there.
-func (f *dataFolder) connect(cmd *cobra.Command) (*process.Client, error) {
+func (f *dataFolder) connect(cmd *cobra.Command) (*control.Client, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	client, err := process.Connect(cmd.Context(), f.dir, false, nil)
+	client, err := control.Connect(cmd.Context(), f.dir, datadir.Options{})
 	return client, explainCollector(err)
 }
 
 // make is connect, and makes the folder and what belongs in it when that is missing.
-func (f *dataFolder) make(cmd *cobra.Command) (*process.Client, error) {
+func (f *dataFolder) make(cmd *cobra.Command) (*control.Client, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	client, err := process.Connect(cmd.Context(), f.dir, true, nil)
+	client, err := control.Connect(cmd.Context(), f.dir, datadir.Options{Create: true})
 	return client, explainCollector(err)
 }
 
@@ -93,9 +95,9 @@ func explainCollector(err error) error {
 		{sqlite.ErrInUse, "another rollcall collector works in this folder; wait for it or stop it, or choose another folder with --data-dir"},
 		{sqlite.ErrNotStore, "--data-dir names the folder of a collector; rollcall collector restore puts a backup in its place"},
 		{collector.ErrSecret, "rollcall.key and rollcall.db belong together: put back the key, or restore a backup that has both"},
-		{process.ErrNoKey, "put back the key that belongs to the database, or restore a backup that has both"},
-		{process.ErrBadKey, "put back the key that belongs to the database, or restore a backup that has both"},
-		{process.ErrNoData, "--data-dir says where the data is; rollcall collector serve begins with an empty folder"},
+		{datadir.ErrNoSecret, "put back the key that belongs to the database, or restore a backup that has both"},
+		{datadir.ErrBadSecret, "put back the key that belongs to the database, or restore a backup that has both"},
+		{datadir.ErrNoData, "--data-dir says where the data is; rollcall collector serve begins with an empty folder"},
 		{collector.ErrUnknownApp, "rollcall collector app list shows the apps, and app add makes one"},
 		{collector.ErrAppExists, "rollcall collector app set changes it"},
 		{collector.ErrNotEmpty, "import into an app that is new: rollcall collector app add"},
@@ -104,7 +106,7 @@ func explainCollector(err error) error {
 		{access.ErrNoToken, "rollcall collector token list shows the tokens"},
 		{access.ErrExists, "choose another name, or revoke it first"},
 		{syscall.EADDRINUSE, "another program listens there, perhaps another collector; choose another address with --listen"},
-		{process.ErrListen, "--listen takes host:port, such as " + defaultCollectorListen},
+		{daemon.ErrListen, "--listen takes host:port, such as " + defaultCollectorListen},
 		{fs.ErrPermission, "is it the folder of another user? --data-dir chooses another one"},
 	}
 	for _, h := range hints {

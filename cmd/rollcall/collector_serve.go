@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/spf13/cobra"
 )
@@ -45,7 +45,7 @@ once, and nothing acknowledged is lost. Under systemd, Type=notify and WatchdogS
 type collectorServe struct {
 	folder  dataFolder
 	logging logging
-	options process.Options
+	options daemon.Options
 	proxies []string
 }
 
@@ -81,7 +81,7 @@ func (s *collectorServe) add(cmd *cobra.Command) {
 		addCollectorSetting(flags, limitSetting(limit.target, limit.value), limit.name, limit.usage+`; "off" for no limit`)
 	}
 	addCollectorSetting(flags, textSetting(&o.Title, "text", ""), "title", "what the pages are called")
-	addCollectorSetting(flags, durationSetting(&o.StopTimeout, process.DefaultStopTimeout), "stop-timeout",
+	addCollectorSetting(flags, durationSetting(&o.StopTimeout, daemon.DefaultStopTimeout), "stop-timeout",
 		"how long requests in flight and the last writes may take at the end")
 	s.logging.add(cmd)
 	for _, name := range []string{"tls-cert", "tls-key"} {
@@ -104,7 +104,7 @@ func (s *collectorServe) run(cmd *cobra.Command, _ []string) (err error) {
 	o.Dir, o.Version, o.Logger = s.folder.dir, buildVersion().Version, s.logging.logger(cmd.ErrOrStderr())
 	ctx, done := untilSignal(cmd.Context(), o.StopTimeout+time.Second)
 	defer done()
-	collector, err := process.Open(ctx, o)
+	collector, err := daemon.Open(ctx, o)
 	if err != nil {
 		return explainCollector(err)
 	}
@@ -112,7 +112,7 @@ func (s *collectorServe) run(cmd *cobra.Command, _ []string) (err error) {
 }
 
 // checkTLS refuses settings of TLS that do not go together.
-func checkTLS(o *process.Options) error {
+func checkTLS(o *daemon.Options) error {
 	switch {
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return withHint(errors.New("--tls-cert and --tls-key: only one of them is given"), "give both, or neither")

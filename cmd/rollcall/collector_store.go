@@ -6,14 +6,15 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/spf13/cobra"
 )
 
 func newCollectorBackup() *cobra.Command {
 	var folder dataFolder
-	var withoutKey bool
+	var opts control.BackupOptions
 	cmd := &cobra.Command{
 		Use:   "backup DEST",
 		Short: "Copy all that the collector holds to a new folder",
@@ -29,7 +30,7 @@ without it the database cannot be used.`,
 				return err
 			}
 			defer client.Close()
-			err = client.Backup(cmd.Context(), folder.dir, args[0], !withoutKey)
+			err = client.Backup(cmd.Context(), args[0], opts)
 			if errors.Is(err, fs.ErrExist) {
 				return withHint(fmt.Errorf("%s exists", args[0]), "give the name of a folder that is not there yet")
 			}
@@ -40,13 +41,13 @@ without it the database cannot be used.`,
 		},
 	}
 	folder.add(cmd)
-	cmd.Flags().BoolVar(&withoutKey, "without-key", false, "leave out rollcall.key")
+	cmd.Flags().BoolVar(&opts.WithoutSecret, "without-key", false, "leave out rollcall.key")
 	return cmd
 }
 
 func newCollectorRestore() *cobra.Command {
 	var folder dataFolder
-	var opts process.RestoreOptions
+	var opts datadir.RestoreOptions
 	cmd := &cobra.Command{
 		Use:   "restore SRC",
 		Short: "Put a backup into the data folder of a collector that does not run",
@@ -62,21 +63,21 @@ the backup has no key, --key names one, or the one in the data folder is used. I
 			if _, err := os.Stat(args[0]); err != nil {
 				return withHint(err, "give a folder that rollcall collector backup made")
 			}
-			err := process.Restore(cmd.Context(), args[0], folder.dir, opts)
+			err := datadir.Restore(cmd.Context(), args[0], folder.dir, opts)
 			switch {
 			case errors.Is(err, fs.ErrExist):
 				return withHint(fmt.Errorf("%s has the data of a collector", folder.dir), "--force replaces it")
 			case errors.Is(err, sqlite.ErrNotStore), errors.Is(err, fs.ErrNotExist):
 				return withHint(err, "give a folder that rollcall collector backup made")
-			case errors.Is(err, process.ErrNoKey):
+			case errors.Is(err, datadir.ErrNoSecret):
 				return withHint(err, "name the key that belongs to the backup with --key")
 			}
 			return explainCollector(err)
 		},
 	}
 	folder.add(cmd)
-	cmd.Flags().StringVar(&opts.Key, "key", "", "file with the key, where the backup has none")
-	cmd.Flags().BoolVar(&opts.Force, "force", false, "replace what is in the data folder")
+	cmd.Flags().StringVar(&opts.SecretFile, "key", "", "file with the key, where the backup has none")
+	cmd.Flags().BoolVar(&opts.Overwrite, "force", false, "replace what is in the data folder")
 	_ = cmd.MarkFlagFilename("key", "key")
 	return cmd
 }

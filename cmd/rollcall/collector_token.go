@@ -5,7 +5,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/spf13/cobra"
 )
 
@@ -52,7 +52,7 @@ settings. With --app it is for that app only.`,
 }
 
 func (t *tokenCommand) runAdd(cmd *cobra.Command, args []string) error {
-	want := process.NewToken{Name: args[0], Scope: access.Read, App: t.app}
+	want := control.NewToken{Name: args[0], Scope: access.Read, App: t.app}
 	if t.admin {
 		want.Scope = access.Admin
 	}

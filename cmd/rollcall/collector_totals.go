@@ -3,13 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/spf13/cobra"
 )
 
@@ -51,7 +50,7 @@ const csvHead = "day,open,active_1d,active_7d,active_28d,active_30d,established_
 	"established_30d,new,returning,lost,forgotten,in_memory,excluded"
 
 // exportCSV writes days and numbers only, so nothing in it can be a formula or needs quotes.
-func exportCSV(cmd *cobra.Command, client *process.Client, app string) error {
+func exportCSV(cmd *cobra.Command, client *control.Client, app string) error {
 	series, err := client.Series(cmd.Context(), app)
 	if err != nil {
 		return err
@@ -110,7 +109,7 @@ installations, use backup and restore.`,
 				return err
 			}
 			defer client.Close()
-			done, err := client.Import(cmd.Context(), args[0], io.NopCloser(in))
+			done, err := client.Import(cmd.Context(), args[0], in)
 			if err != nil {
 				return explainCollector(err)
 			}

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/internal/terminal"
 )
@@ -118,14 +118,16 @@ func (s *simulation) run(cmd *cobra.Command, _ []string) error {
 // load loads the fleet into a data folder.
 func (s *simulation) load(cmd *cobra.Command, fleet *simulate.Fleet) error {
 	ctx := cmd.Context()
-	err := process.Load(ctx, s.dataDir, nil, func(c *collector.Collector) error {
-		to := fleet.Last()
-		if s.butToday {
-			to--
-		}
-		return loadFleet(ctx, c, fleet, to, newProgress(cmd, "days", s.config.Days))
-	})
-	return explainCollector(err)
+	data, err := datadir.Open(ctx, s.dataDir, datadir.Options{Create: true})
+	if err != nil {
+		return explainCollector(err)
+	}
+	defer data.Close()
+	to := fleet.Last()
+	if s.butToday {
+		to--
+	}
+	return explainCollector(loadFleet(ctx, data.Collector, fleet, to, newProgress(cmd, "days", s.config.Days)))
 }
 
 // loadFleet loads the days of a fleet up to and with one into its app, which is added when it is not there.

@@ -19,7 +19,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/metrics"
 	"github.com/rollcall-dev/rollcall/page"
 	"github.com/spf13/cobra"
@@ -106,7 +106,7 @@ func (u *up) run(cmd *cobra.Command, _ []string) error {
 	}
 	log := u.logging.logger(cmd.ErrOrStderr())
 	link := newSignInLink()
-	count, err := process.Open(ctx, process.Options{
+	count, err := daemon.Open(ctx, daemon.Options{
 		Dir: dir, Listen: u.collectorListen, StopTimeout: upStopTimeout, Version: buildVersion().Version,
 		Logger: log, Wrap: link.wrap,
 	})
@@ -117,7 +117,7 @@ func (u *up) run(cmd *cobra.Command, _ []string) error {
 }
 
 // both runs the agent beside the collector, until ctx ends or one of them fails, which ends the other.
-func (u *up) both(ctx context.Context, cmd *cobra.Command, count *process.Process, link *signInLink, log *slog.Logger) error {
+func (u *up) both(ctx context.Context, cmd *cobra.Command, count *daemon.Daemon, link *signInLink, log *slog.Logger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup
@@ -140,9 +140,9 @@ func (u *up) both(ctx context.Context, cmd *cobra.Command, count *process.Proces
 }
 
 // prepare does what comes before the agent runs, while the collector does.
-func (u *up) prepare(ctx context.Context, cmd *cobra.Command, count *process.Process, link *signInLink, address string,
+func (u *up) prepare(ctx context.Context, cmd *cobra.Command, count *daemon.Daemon, link *signInLink, address string,
 	log *slog.Logger) (*rollcall.Service, *agent.Agent, error) {
-	if err := link.open(ctx, count.Access()); err != nil {
+	if err := link.open(ctx, count.Tokens()); err != nil {
 		return nil, nil, err
 	}
 	if err := u.addApps(ctx, cmd.ErrOrStderr(), count.Collector()); err != nil {
@@ -278,7 +278,7 @@ func (u *up) sendOnceGranted(ctx context.Context, service *rollcall.Service, out
 // explainUp is explainCollector, for flags that have other names here.
 func explainUp(err error) error {
 	switch {
-	case errors.Is(err, process.ErrListen):
+	case errors.Is(err, daemon.ErrListen):
 		return withHint(err, "another program may listen there; choose another address with --collector-listen")
 	case errors.Is(err, agent.ErrListen):
 		return explainListen(err)
@@ -290,7 +290,7 @@ func explainUp(err error) error {
 type signInLink struct {
 	path   string
 	opened chan struct{}
-	keeper *access.Keeper
+	keeper *access.Tokens
 	token  string
 }
 
@@ -299,7 +299,7 @@ func newSignInLink() *signInLink {
 }
 
 // open makes the token behind the link.
-func (l *signInLink) open(ctx context.Context, keeper *access.Keeper) (err error) {
+func (l *signInLink) open(ctx context.Context, keeper *access.Tokens) (err error) {
 	if err := keeper.Revoke(ctx, upToken); err != nil && !errors.Is(err, access.ErrNoToken) {
 		return err
 	}

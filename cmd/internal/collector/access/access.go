@@ -88,7 +88,7 @@ const (
 	attemptSlots = 4096
 )
 
-// The errors of a [Keeper].
+// The errors of a [Tokens].
 var (
 	ErrWrongToken = errors.New("token is not known")
 	ErrNoToken    = errors.New("there is no token of that name")
@@ -102,8 +102,8 @@ type WaitError struct{ Wait time.Duration }
 // Error implements error.
 func (e *WaitError) Error() string { return "too many wrong tokens: try again later" }
 
-// A Keeper keeps the tokens and sessions. Make it with [New]. It is safe for concurrent use.
-type Keeper struct {
+// A Tokens keeps the tokens and sessions. Make it with [New]. It is safe for concurrent use.
+type Tokens struct {
 	settings Settings
 	attempts *limit.Table
 
@@ -114,8 +114,8 @@ type Keeper struct {
 }
 
 // New makes a keeper. It reads nothing yet.
-func New(settings Settings) *Keeper {
-	return &Keeper{settings: settings, attempts: limit.New(attemptSlots, WrongEvery, MaxWrong)}
+func New(settings Settings) *Tokens {
+	return &Tokens{settings: settings, attempts: limit.New(attemptSlots, WrongEvery, MaxWrong)}
 }
 
 // A hash is the SHA-256 of a token or of a session's secret. Both are random and long, so no slower hash is needed.
@@ -168,7 +168,7 @@ const (
 
 // Add makes a token. App is the key of the only app it is for, or empty for all. The token is not stored and cannot be
 // shown again. The name must be new: ErrExists, and there are at most MaxTokens: ErrTooMany.
-func (k *Keeper) Add(ctx context.Context, name string, scope Scope, app string) (token string, err error) {
+func (k *Tokens) Add(ctx context.Context, name string, scope Scope, app string) (token string, err error) {
 	switch {
 	case !validName(name):
 		return "", fmt.Errorf("name of the token is not 1 to %d printable characters", MaxNameLen)
@@ -201,7 +201,7 @@ func (k *Keeper) Add(ctx context.Context, name string, scope Scope, app string) 
 }
 
 // List gives the tokens in the order in which they were made.
-func (k *Keeper) List(ctx context.Context) ([]Token, error) {
+func (k *Tokens) List(ctx context.Context) ([]Token, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s, err := k.read(ctx)
@@ -216,7 +216,7 @@ func (k *Keeper) List(ctx context.Context) ([]Token, error) {
 }
 
 // Revoke ends a token and its sessions; ErrNoToken says that there is none of that name.
-func (k *Keeper) Revoke(ctx context.Context, name string) error {
+func (k *Tokens) Revoke(ctx context.Context, name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s, err := k.read(ctx)
@@ -239,7 +239,7 @@ func (k *Keeper) Revoke(ctx context.Context, name string) error {
 }
 
 // Check gives what a token grants.
-func (k *Keeper) Check(token string) (Grant, bool) {
+func (k *Tokens) Check(token string) (Grant, bool) {
 	found, ok := k.current().find(hashOf(token))
 	if !ok || !strings.HasPrefix(token, tokenPrefix) {
 		return Grant{}, false
@@ -248,7 +248,7 @@ func (k *Keeper) Check(token string) (Grant, bool) {
 }
 
 // Grant gives what the bearer token of a request grants, or, when it has no Authorization header, its session.
-func (k *Keeper) Grant(r *http.Request) (Grant, bool) {
+func (k *Tokens) Grant(r *http.Request) (Grant, bool) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
@@ -261,7 +261,7 @@ func (k *Keeper) Grant(r *http.Request) (Grant, bool) {
 
 // current gives a state that is not older than RefreshAfter, or the last one that could be read. One caller reads, and
 // the others do not wait for it unless there is none at all.
-func (k *Keeper) current() *state {
+func (k *Tokens) current() *state {
 	s := k.state.Load()
 	switch {
 	case s == nil:
@@ -289,7 +289,7 @@ func (k *Keeper) current() *state {
 }
 
 // read reads the settings. The caller holds mu and owns the state.
-func (k *Keeper) read(ctx context.Context) (*state, error) {
+func (k *Tokens) read(ctx context.Context) (*state, error) {
 	s := &state{read: time.Now()}
 	for name, into := range map[string]any{tokensSetting: &s.tokens, sessionsSetting: &s.sessions} {
 		data, ok, err := k.settings.Setting(ctx, 0, name)
@@ -306,7 +306,7 @@ func (k *Keeper) read(ctx context.Context) (*state, error) {
 	return s, nil
 }
 
-func (k *Keeper) put(ctx context.Context, name string, value any) error {
+func (k *Tokens) put(ctx context.Context, name string, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (s *settings) all() string {
 	return fmt.Sprintf("%s", s.data)
 }
 
-func add(t *testing.T, k *access.Keeper, name string, scope access.Scope, app string) string {
+func add(t *testing.T, k *access.Tokens, name string, scope access.Scope, app string) string {
 	t.Helper()
 	token, err := k.Add(t.Context(), name, scope, app)
 	if err != nil {
@@ -71,7 +71,7 @@ func request(from string) *http.Request {
 }
 
 // signIn gives a request of the browser that signed in.
-func signIn(t *testing.T, k *access.Keeper, token string) *http.Request {
+func signIn(t *testing.T, k *access.Tokens, token string) *http.Request {
 	t.Helper()
 	w := httptest.NewRecorder()
 	if err := k.SignIn(w, request("192.0.2.1:1"), token); err != nil {
@@ -121,7 +121,7 @@ func TestTokens(t *testing.T) {
 	if strings.Contains(s.all(), token[4:]) {
 		t.Error("the token itself is stored")
 	}
-	for _, keeper := range []*access.Keeper{k, access.New(s)} { // and one after a restart
+	for _, keeper := range []*access.Tokens{k, access.New(s)} { // and one after a restart
 		if got, ok := keeper.Check(token); !ok || got != (access.Grant{Name: "reader", Scope: access.Read, App: "app"}) {
 			t.Errorf("got %+v, %v", got, ok)
 		}

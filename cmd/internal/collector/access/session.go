@@ -42,7 +42,7 @@ func cookieName(r *http.Request) string {
 // SignIn begins a session of the browser if the token is right. The errors are ErrWrongToken, a [WaitError] when too many
 // wrong tokens came from the address prefix of the request's RemoteAddr, and those of the settings. It writes a header
 // of the answer, and no more. The caller makes sure that no other site caused the request.
-func (k *Keeper) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
+func (k *Tokens) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
 	from := clientKey(r)
 	if wait, ok := k.attempts.Left(from); !ok {
 		return &WaitError{wait}
@@ -59,7 +59,7 @@ func (k *Keeper) SignIn(w http.ResponseWriter, r *http.Request, token string) er
 	return nil
 }
 
-func (k *Keeper) begin(ctx context.Context, secret, token hash) error {
+func (k *Tokens) begin(ctx context.Context, secret, token hash) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s, err := k.read(ctx)
@@ -91,7 +91,7 @@ func countOf(sessions []session, token hash) (n int) {
 }
 
 // putSessions stores the sessions, and then a state that has them. The caller holds mu.
-func (k *Keeper) putSessions(ctx context.Context, s *state, sessions []session) error {
+func (k *Tokens) putSessions(ctx context.Context, s *state, sessions []session) error {
 	if err := k.put(ctx, sessionsSetting, sessions); err != nil {
 		return fmt.Errorf("store sessions: %w", err)
 	}
@@ -101,7 +101,7 @@ func (k *Keeper) putSessions(ctx context.Context, s *state, sessions []session) 
 
 // SignOut ends the session of the browser, if it has one. It writes a header of the answer, and no more. When the error
 // is not nil the browser forgets the session, but who copied the cookie can still use it.
-func (k *Keeper) SignOut(w http.ResponseWriter, r *http.Request) error {
+func (k *Tokens) SignOut(w http.ResponseWriter, r *http.Request) error {
 	http.SetCookie(w, cookie(r, "", -1))
 	sent, err := r.Cookie(cookieName(r))
 	if err != nil {
@@ -122,7 +122,7 @@ func (k *Keeper) SignOut(w http.ResponseWriter, r *http.Request) error {
 }
 
 // sessionGrant gives what the session of the browser grants.
-func (k *Keeper) sessionGrant(r *http.Request) (Grant, bool) {
+func (k *Tokens) sessionGrant(r *http.Request) (Grant, bool) {
 	sent, err := r.Cookie(cookieName(r))
 	if errors.Is(err, http.ErrNoCookie) || len(sent.Value) != secretLen {
 		return Grant{}, false

@@ -33,7 +33,7 @@ import (
 // Options say what a dashboard shows. Collector and Access are required.
 type Options struct {
 	Collector *collector.Collector
-	Access    *access.Keeper
+	Access    *access.Tokens
 	// Alerts are shown and changed on the settings page; nil for none.
 	Alerts Alerts
 	// Title is what the pages are called; empty is Rollcall.

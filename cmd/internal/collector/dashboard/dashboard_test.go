@@ -29,7 +29,7 @@ import (
 type site struct {
 	t      *testing.T
 	c      *collector.Collector
-	access *access.Keeper
+	access *access.Tokens
 	alerts *alert.Watcher
 	url    string
 	app    collector.App

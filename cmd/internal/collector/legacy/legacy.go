@@ -57,37 +57,65 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-type handler struct {
-	Options
-	heartbeats, health *limit.Table
+// A Handler answers requests to the paths of the format. Create it with [New].
+type Handler struct {
+	opts                        Options
+	heartbeatLimit, healthLimit *limit.Table
+	handler                     http.Handler
 }
 
-// New makes the handler of the format's paths.
-func New(opts Options) (http.Handler, error) {
+// New returns a handler.
+func New(opts Options) (*Handler, error) {
 	if opts.Collector == nil {
 		return nil, errors.New("legacy: Collector is required")
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &handler{
-		Options:    opts,
-		heartbeats: limit.New(limitKeys, time.Minute/HeartbeatsPerMinute, HeartbeatsPerMinute),
-		health:     limit.New(limitKeys, time.Minute/HealthPerMinute, HealthPerMinute),
+	h := &Handler{
+		opts:           opts,
+		heartbeatLimit: limit.New(limitKeys, time.Minute/HeartbeatsPerMinute, HeartbeatsPerMinute),
+		healthLimit:    limit.New(limitKeys, time.Minute/HealthPerMinute, HealthPerMinute),
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /heartbeat", h.heartbeat)
-	mux.HandleFunc("POST /health-issues", h.healthIssues)
-	mux.HandleFunc("GET /stats/summary", h.summary)
-	mux.HandleFunc("GET /stats/health-issues", h.issues)
-	mux.HandleFunc("GET /version", h.version)
-	mux.HandleFunc("GET /dashboard", h.dashboard)
+	for _, r := range routes {
+		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) { r.handle(h, w, req) })
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "404 Not Found", http.StatusNotFound) })
-	return crossOrigin(mux), nil
+	h.handler = allowAllSites(mux)
+	return h, nil
 }
 
-// crossOrigin lets pages of other sites call, as the worker does.
-func crossOrigin(next http.Handler) http.Handler {
+// routes are the paths of the format.
+var routes = []struct {
+	method, path string
+	handle       func(*Handler, http.ResponseWriter, *http.Request)
+}{
+	{"POST", "/heartbeat", (*Handler).heartbeat},
+	{"POST", "/health-issues", (*Handler).health},
+	{"GET", "/stats/summary", (*Handler).summary},
+	{"GET", "/stats/health-issues", (*Handler).faultStats},
+	{"GET", "/version", (*Handler).version},
+	{"GET", "/dashboard", (*Handler).dashboard},
+}
+
+// Paths returns the paths of the format.
+func (h *Handler) Paths() []string {
+	paths := make([]string, len(routes))
+	for i, r := range routes {
+		paths[i] = r.path
+	}
+	return paths
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
+
+// InstallationID calls [InstallationID].
+func (h *Handler) InstallationID(text string) string { return InstallationID(text) }
+
+// allowAllSites lets pages of other sites call, as the worker does.
+func allowAllSites(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		if r.Method == http.MethodOptions {
@@ -104,8 +132,8 @@ func crossOrigin(next http.Handler) http.Handler {
 }
 
 // app finds the app that the format's reports belong to.
-func (h *handler) app(w http.ResponseWriter) (collector.App, bool) {
-	for _, app := range h.Collector.Apps() {
+func (h *Handler) app(w http.ResponseWriter) (collector.App, bool) {
+	for _, app := range h.opts.Collector.Apps() {
 		if app.Legacy {
 			return app, true
 		}
@@ -125,9 +153,9 @@ func fail(w http.ResponseWriter, status int, text string) {
 }
 
 // object reads a body that has to be one JSON object. What is not UTF-8 in it is replaced, as the worker does.
-func (h *handler) object(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
+func (h *Handler) object(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
 	refuse := func(reason report.Code, status int, text string) (object, bool) {
-		h.Collector.Refuse(app.Num, string(reason))
+		h.opts.Collector.Refuse(app.Num, string(reason))
 		fail(w, status, text)
 		return nil, false
 	}
@@ -154,13 +182,13 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, app collector.A
 var byteOrderMark = []byte("\ufeff")
 
 // allowed holds a sender to a limit.
-func (h *handler) allowed(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
+func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
 	if _, ok := t.Take(prefix(r)); ok {
 		if _, ok := t.Take(limit.Of("installation " + id)); ok {
 			return true
 		}
 	}
-	h.Collector.Refuse(app.Num, collector.RefusedRate)
+	h.opts.Collector.Refuse(app.Num, collector.RefusedRate)
 	w.Header().Set("Retry-After", "60")
 	fail(w, http.StatusTooManyRequests, "Rate limit exceeded")
 	return false
@@ -175,7 +203,7 @@ func prefix(r *http.Request) limit.Key {
 	return limit.Prefix(addr.Addr().WithZone(""))
 }
 
-func (h *handler) heartbeat(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
 	app, ok := h.app(w)
 	if !ok {
 		return
@@ -186,28 +214,28 @@ func (h *handler) heartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	id := InstallationID(body.text("installation_id"))
 	if id == "" {
-		h.Collector.Refuse(app.Num, string(report.CodeMissing))
+		h.opts.Collector.Refuse(app.Num, string(report.CodeMissing))
 		fail(w, http.StatusBadRequest, "Missing installation_id")
 		return
 	}
-	if !h.allowed(w, r, app, h.heartbeats, id) {
+	if !h.allowed(w, r, app, h.heartbeatLimit, id) {
 		return
 	}
 	received := collector.Received{App: app.Num}
 	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id, time.Now())
-	if h.Country != nil {
-		received.Country = h.Country(r)
+	if h.opts.Country != nil {
+		received.Country = h.opts.Country(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), commitWait)
 	defer cancel()
-	if _, err := h.Collector.Heartbeat(ctx, received); err != nil {
+	if _, err := h.opts.Collector.Heartbeat(ctx, received); err != nil {
 		h.refused(w, app, err)
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func (h *handler) healthIssues(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 	app, ok := h.app(w)
 	if !ok {
 		return
@@ -219,11 +247,11 @@ func (h *handler) healthIssues(w http.ResponseWriter, r *http.Request) {
 	id := InstallationID(body.text("installation_id"))
 	list, isList := body["issues"].([]any)
 	if id == "" || !isList {
-		h.Collector.Refuse(app.Num, string(report.CodeMissing))
+		h.opts.Collector.Refuse(app.Num, string(report.CodeMissing))
 		fail(w, http.StatusBadRequest, map[bool]string{true: "Missing installation_id", false: "Missing issues"}[id == ""])
 		return
 	}
-	if !h.allowed(w, r, app, h.health, id) {
+	if !h.allowed(w, r, app, h.healthLimit, id) {
 		return
 	}
 	received, issues := healthOf(body, list, app, id, time.Now())
@@ -233,7 +261,7 @@ func (h *handler) healthIssues(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), commitWait)
 	defer cancel()
-	receipt, err := h.Collector.Health(ctx, received)
+	receipt, err := h.opts.Collector.Health(ctx, received)
 	switch {
 	case err != nil:
 		h.refused(w, app, err)
@@ -251,7 +279,7 @@ type outcome struct {
 }
 
 // refused answers a report that the collector does not take.
-func (h *handler) refused(w http.ResponseWriter, app collector.App, err error) {
+func (h *Handler) refused(w http.ResponseWriter, app collector.App, err error) {
 	status, text, reason := http.StatusServiceUnavailable, "Try again later", collector.RefusedStore
 	switch {
 	case errors.Is(err, collector.ErrGone):
@@ -264,11 +292,11 @@ func (h *handler) refused(w http.ResponseWriter, app collector.App, err error) {
 	if status != http.StatusGone {
 		w.Header().Set("Retry-After", "300")
 	}
-	h.Collector.Refuse(app.Num, reason)
+	h.opts.Collector.Refuse(app.Num, reason)
 	fail(w, status, text)
 }
 
-func (h *handler) version(w http.ResponseWriter, _ *http.Request) {
+func (h *Handler) version(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=1800")
 	answer(w, http.StatusOK, map[string]any{
 		"stable":   map[string]any{"version": nil, "url": nil},
@@ -278,7 +306,7 @@ func (h *handler) version(w http.ResponseWriter, _ *http.Request) {
 }
 
 // dashboard leads to the page of the app that shows what was asked for.
-func (h *handler) dashboard(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) dashboard(w http.ResponseWriter, r *http.Request) {
 	app, ok := h.app(w)
 	if !ok {
 		return

@@ -20,7 +20,7 @@ type rig struct {
 	t       *testing.T
 	c       *collector.Collector
 	app     collector.App
-	handler http.Handler
+	handler *legacy.Handler
 	senders int
 	sent    int
 }

@@ -16,12 +16,12 @@ import (
 const queryWait = 20 * time.Second
 
 // reader finds the app, and what the asker may see of it.
-func (h *handler) reader(w http.ResponseWriter, r *http.Request) (collector.App, collector.View, bool) {
+func (h *Handler) reader(w http.ResponseWriter, r *http.Request) (collector.App, collector.View, bool) {
 	app, ok := h.app(w)
 	switch {
 	case !ok:
 		return app, collector.View{}, false
-	case h.MayRead != nil && h.MayRead(r, app.Key):
+	case h.opts.MayRead != nil && h.opts.MayRead(r, app.Key):
 		return app, collector.View{}, true
 	case app.Public:
 		return app, collector.View{Public: true, K: app.K}, true
@@ -53,7 +53,7 @@ type modelCount struct {
 }
 
 // summary answers as the worker does, over the last 7 days.
-func (h *handler) summary(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) summary(w http.ResponseWriter, r *http.Request) {
 	app, view, ok := h.reader(w, r)
 	if !ok {
 		return
@@ -62,20 +62,20 @@ func (h *handler) summary(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	result, err := h.summarize(ctx, app, view)
 	if err != nil {
-		h.Logger.Warn("Summary cannot be given", "error", err.Error())
+		h.opts.Logger.Warn("Summary cannot be given", "error", err.Error())
 		fail(w, http.StatusServiceUnavailable, "Try again later")
 		return
 	}
 	answer(w, http.StatusOK, result)
 }
 
-func (h *handler) summarize(ctx context.Context, app collector.App, view collector.View) (map[string]any, error) {
-	today, since, err := h.Collector.Today(app.Num)
+func (h *Handler) summarize(ctx context.Context, app collector.App, view collector.View) (map[string]any, error) {
+	today, since, err := h.opts.Collector.Today(app.Num)
 	if err != nil {
 		return nil, err
 	}
 	week := func(dimension string) (collector.Breakdown, error) {
-		return h.Collector.Breakdown(ctx, app.Num, dimension, 7, today, view)
+		return h.opts.Collector.Breakdown(ctx, app.Num, dimension, 7, today, view)
 	}
 	split, err := week(collector.DimVersion)
 	if err != nil {
@@ -126,8 +126,8 @@ func (h *handler) summarize(ctx context.Context, app collector.App, view collect
 
 // total adds up the new installations of all days: of MaxRangeDays at most. It is hidden when one of the days is, since the
 // sum of the others is no total.
-func (h *handler) total(ctx context.Context, app collector.App, view collector.View, r collector.Range) (collector.Figure, error) {
-	series, err := h.Collector.Series(ctx, app.Num, r, view)
+func (h *Handler) total(ctx context.Context, app collector.App, view collector.View, r collector.Range) (collector.Figure, error) {
+	series, err := h.opts.Collector.Series(ctx, app.Num, r, view)
 	if err != nil {
 		return nil, err
 	}
@@ -171,23 +171,23 @@ const (
 )
 
 // issues answers as the worker does, over the last 30 days.
-func (h *handler) issues(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) faultStats(w http.ResponseWriter, r *http.Request) {
 	app, view, ok := h.reader(w, r)
 	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
 	defer cancel()
-	today, since, err := h.Collector.Today(app.Num)
+	today, since, err := h.opts.Collector.Today(app.Num)
 	var all, recent collector.Faults
 	if err == nil {
-		all, err = h.Collector.Faults(ctx, app.Num, collector.Range{From: max(since, today-399), To: today}, view)
+		all, err = h.opts.Collector.Faults(ctx, app.Num, collector.Range{From: max(since, today-399), To: today}, view)
 	}
 	if err == nil {
-		recent, err = h.Collector.Faults(ctx, app.Num, collector.Range{From: today - 29, To: today}, view)
+		recent, err = h.opts.Collector.Faults(ctx, app.Num, collector.Range{From: today - 29, To: today}, view)
 	}
 	if err != nil {
-		h.Logger.Warn("Issues cannot be given", "error", err.Error())
+		h.opts.Logger.Warn("Issues cannot be given", "error", err.Error())
 		fail(w, http.StatusServiceUnavailable, "Try again later")
 		return
 	}

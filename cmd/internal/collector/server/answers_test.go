@@ -309,7 +309,7 @@ func TestLegacyInstallations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Legacy, o.LegacyID = wire, legacy.InstallationID
+		o.Legacy = wire
 	})
 	const path = "/v1/installations/My%20Birds"
 	r.wants(r.do("GET", path, here, ""), 400, "UUID")
@@ -354,11 +354,18 @@ func TestReady(t *testing.T) {
 	other.wants(other.do("GET", "/readyz", here, ""), 200, "") // the answer of a moment ago
 }
 
-// Pages see their client as it is: its address and not the proxy's, and whether it uses TLS.
+// A legacyPage is a legacy format with one path.
+type legacyPage struct{ http.Handler }
+
+func (legacyPage) Paths() []string                   { return []string{"/stats/summary"} }
+func (legacyPage) InstallationID(text string) string { return text }
+
+// Pages see the address of the client, not of the proxy, and whether the client
+// uses TLS.
 func TestPagesSeeTheClient(t *testing.T) {
 	var addr, scheme string
 	page := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { addr, scheme = r.RemoteAddr, r.URL.Scheme })
-	r := newRig(t, func(o *server.Options) { trust(o); o.Dashboard, o.Legacy = page, page })
+	r := newRig(t, func(o *server.Options) { trust(o); o.Dashboard, o.Legacy = page, legacyPage{page} })
 	for _, test := range []struct {
 		from         string
 		header       []string

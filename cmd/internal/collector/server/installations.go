@@ -31,8 +31,8 @@ func (s *Server) own(w http.ResponseWriter, r *http.Request) (id string, ok bool
 		return "", false
 	}
 	id = strings.ToLower(r.PathValue("id"))
-	if s.opts.LegacyID != nil && slices.ContainsFunc(s.c.Apps(), func(a collector.App) bool { return a.Legacy }) {
-		id = s.opts.LegacyID(r.PathValue("id"))
+	if s.opts.Legacy != nil && slices.ContainsFunc(s.c.Apps(), func(a collector.App) bool { return a.Legacy }) {
+		id = s.opts.Legacy.InstallationID(r.PathValue("id"))
 	}
 	if !uuid.MatchString(id) {
 		refuse(w, http.StatusBadRequest, "out_of_bounds", "the installation ID is not a UUID")

@@ -29,7 +29,7 @@ type rig struct {
 	t     testing.TB
 	store *storetest.Memory
 	c     *collector.Collector
-	keys  *access.Keeper
+	keys  *access.Tokens
 	app   collector.App
 	token string
 	logs  *lockedBuffer

@@ -21,15 +21,12 @@ import (
 // Options say how a [Server] works. Collector and Access are required.
 type Options struct {
 	Collector *collector.Collector
-	Access    *access.Keeper
+	Access    *access.Tokens
 	// Dashboard answers all paths that are not the server's own; nil for none. What it and Legacy see as the request's
 	// RemoteAddr is the client's address, and the scheme of the URL is https where the client came over TLS.
 	Dashboard http.Handler
-	// Legacy answers the paths of the YA-WAMF wire format; nil for none.
-	Legacy http.Handler
-	// LegacyID gives the installation ID under which an ID of that format is counted, which may be any text; nil for none.
-	// It is asked while an app is [collector.App.Legacy].
-	LegacyID func(string) string
+	// Legacy answers in another wire format; nil is none.
+	Legacy Legacy
 	// TrustedProxies are the addresses of proxies whose forwarding headers are believed; none by default.
 	TrustedProxies []netip.Prefix
 	// Country gives the country of an address, as an ISO 3166-1 code or empty; nil for no countries.
@@ -46,11 +43,21 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Legacy answers requests in another wire format. See package legacy.
+type Legacy interface {
+	http.Handler
+	// Paths returns the paths that belong to the format.
+	Paths() []string
+	// InstallationID returns the ID under which the collector counts an ID of
+	// the format, which may be any text.
+	InstallationID(text string) string
+}
+
 // A Server answers requests. Make it with [New]. It is safe for concurrent use.
 type Server struct {
 	opts    Options
 	c       *collector.Collector
-	access  *access.Keeper
+	access  *access.Tokens
 	log     *slog.Logger
 	limits  *limiter
 	lookups *limit.Table
@@ -67,9 +74,6 @@ const (
 	commitWait = 10 * time.Second
 	queryWait  = 20 * time.Second
 )
-
-// legacyPaths are those of the YA-WAMF wire format.
-var legacyPaths = []string{"/heartbeat", "/health-faults", "/stats/summary", "/stats/health-faults", "/version", "/dashboard"}
 
 // New makes a server; it starts nothing.
 func New(opts Options) (*Server, error) {
@@ -132,7 +136,7 @@ func (s *Server) routes() {
 		s.mux.Handle(r.method+" "+r.path, s.counted(r.path, handler))
 	}
 	if s.opts.Legacy != nil {
-		for _, path := range legacyPaths {
+		for _, path := range s.opts.Legacy.Paths() {
 			s.mux.Handle(path, s.counted(path, s.outside(s.opts.Legacy)))
 		}
 	}

@@ -1,4 +1,4 @@
-package process
+package daemon
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func TestWatched(t *testing.T) {
+func TestReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -28,7 +28,7 @@ func TestWatched(t *testing.T) {
 		return string(text), err
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := watch(slog.New(slog.DiscardHandler), load, file)
+		w, err := newReloaded(slog.New(slog.DiscardHandler), load, file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,22 +39,22 @@ func TestWatched(t *testing.T) {
 			}
 		}
 		write("the second")
-		want("first") // it is not looked at so soon
-		time.Sleep(lookEvery)
+		want("first") // the last check is too recent
+		time.Sleep(checkInterval)
 		want("the second")
 		write("broken!")
-		time.Sleep(lookEvery)
+		time.Sleep(checkInterval)
 		want("the second")
 		write("a third one")
-		time.Sleep(lookEvery)
+		time.Sleep(checkInterval)
 		want("a third one")
 		os.Remove(file)
-		time.Sleep(lookEvery)
+		time.Sleep(checkInterval)
 		want("a third one")
 	})
 }
 
-func TestToTLS(t *testing.T) {
+func TestRedirectToTLS(t *testing.T) {
 	tests := []struct {
 		method, url string
 		status      int
@@ -66,7 +66,7 @@ func TestToTLS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		w := httptest.NewRecorder()
-		toTLS(w, httptest.NewRequest(tt.method, tt.url, nil))
+		redirectToTLS(w, httptest.NewRequest(tt.method, tt.url, nil))
 		if w.Code != tt.status || w.Header().Get("Location") != tt.location {
 			t.Errorf("%s %s: got %d to %q, want %d to %q", tt.method, tt.url, w.Code, w.Header().Get("Location"), tt.status, tt.location)
 		}

@@ -1,12 +1,12 @@
-package process
+package daemon
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
@@ -14,68 +14,60 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 )
 
-// Limits bound what one sender may do; see [server.Limits].
-type Limits = server.Limits
-
-// parts are what a process is composed of.
-type parts struct {
-	handler http.Handler
-	// background is work that goes on beside the server until its context ends.
-	background []func(context.Context)
-}
-
-// compose puts the parts together.
-func compose(o *Options, d *data, country func(netip.Addr) string) (parts, error) {
+// newHandler connects the API, the pages, the legacy format, and the alerts.
+// Country returns the country of an address; it may be nil.
+func (d *Daemon) newHandler(country func(netip.Addr) string) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	alerts := alert.New(d.collector, o.Logger)
+	alerts := alert.New(d.Collector(), d.log)
+	d.background = append(d.background, alerts.Run)
 	pages, err := dashboard.New(dashboard.Options{
 		Alerts:    alerts,
-		Collector: d.collector,
-		Access:    d.access,
-		Title:     o.Title,
-		Version:   o.Version,
-		Logger:    o.Logger,
+		Collector: d.Collector(),
+		Access:    d.Tokens(),
+		Title:     d.opts.Title,
+		Version:   d.opts.Version,
+		Logger:    d.log,
 	})
 	if err != nil {
-		return parts{}, err
+		return nil, err
 	}
 	wire, err := legacy.New(legacy.Options{
-		Collector: d.collector,
+		Collector: d.Collector(),
 		Country:   countryOf(country),
 		MayRead: func(r *http.Request, app string) bool {
-			grant, ok := d.access.Grant(r)
+			grant, ok := d.Tokens().Grant(r)
 			return ok && grant.May(app, access.Read)
 		},
-		Logger: o.Logger,
+		Logger: d.log,
 	})
 	if err != nil {
-		return parts{}, err
+		return nil, err
 	}
 	s, err := server.New(server.Options{
-		Collector:      d.collector,
-		Access:         d.access,
+		Collector:      d.Collector(),
+		Access:         d.Tokens(),
 		Dashboard:      pages,
 		Legacy:         wire,
-		LegacyID:       legacy.InstallationID,
-		TrustedProxies: o.TrustedProxies,
+		TrustedProxies: d.opts.TrustedProxies,
 		Country:        country,
-		Limits:         o.Limits,
+		Limits:         d.opts.Limits,
 		Metrics:        registry,
-		OpenMetrics:    o.OpenMetrics,
-		Version:        o.Version,
-		Logger:         o.Logger,
+		OpenMetrics:    d.opts.OpenMetrics,
+		Version:        d.opts.Version,
+		Logger:         d.log,
 	})
 	if err != nil {
-		return parts{}, err
+		return nil, err
 	}
-	return parts{handler: s.Handler(), background: []func(context.Context){alerts.Run}}, nil
+	return s.Handler(), nil
 }
 
-// countryOf gives the country of a request's sender, which is the request's RemoteAddr behind the server's proxies.
+// countryOf returns a function from a request to the country of its sender, the
+// RemoteAddr that [server.Server] sets.
 func countryOf(country func(netip.Addr) string) func(*http.Request) string {
 	if country == nil {
 		return nil

@@ -1,4 +1,4 @@
-package process
+package daemon
 
 import (
 	"crypto/tls"
@@ -11,39 +11,41 @@ import (
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 )
 
-// encryption is how the connections are encrypted.
+// encryption is how connections are encrypted.
 type encryption struct {
-	// config is nil for connections in plain text.
+	// config is nil without TLS.
 	config *tls.Config
-	// plain answers at the address for connections in plain text, if there is one.
+	// plain handles requests at the address without TLS.
 	plain http.Handler
 }
 
-// newEncryption checks what the options say of it.
+// newEncryption checks the options that concern TLS.
 func newEncryption(o *Options) (encryption, error) {
 	switch {
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return encryption{}, errors.New("a certificate needs its key, and a key its certificate")
 	case o.TLSCert != "" && len(o.ACMEDomains) > 0:
-		return encryption{}, errors.New("certificates come from files or from a certificate authority, and not from both")
+		return encryption{}, errors.New("certificates come either from files or from a certificate authority")
 	case o.TLSCert != "":
-		return fromFiles(o.TLSCert, o.TLSKey, o.Logger)
+		return encryptionFromFiles(o.TLSCert, o.TLSKey, o.Logger)
 	case len(o.ACMEDomains) > 0:
-		return fromAuthority(o), nil
+		return encryptionFromAuthority(o), nil
 	case o.PlainListen != "":
-		return encryption{}, errors.New("an address for plain text beside the main one is of use with TLS only")
+		return encryption{}, errors.New("a second address without TLS requires TLS at the first")
 	}
 	return encryption{}, nil
 }
 
-func fromFiles(cert, key string, log *slog.Logger) (encryption, error) {
+func encryptionFromFiles(cert, key string, log *slog.Logger) (encryption, error) {
 	load := func() (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		return &pair, err
 	}
-	pair, err := watch(log, load, cert, key)
+	pair, err := newReloaded(log, load, cert, key)
 	if err != nil {
 		return encryption{}, fmt.Errorf("read certificate: %w", err)
 	}
@@ -51,14 +53,15 @@ func fromFiles(cert, key string, log *slog.Logger) (encryption, error) {
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get(), nil },
 	}
-	return encryption{config, http.HandlerFunc(toTLS)}, nil
+	return encryption{config, http.HandlerFunc(redirectToTLS)}, nil
 }
 
-// fromAuthority has certificates made, by TLS-ALPN-01 at the main address or by HTTP-01 at the one for plain text.
-func fromAuthority(o *Options) encryption {
+// encryptionFromAuthority requests certificates by TLS-ALPN-01 at the main
+// address, or by HTTP-01 at the address without TLS.
+func encryptionFromAuthority(o *Options) encryption {
 	m := &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
-		Cache:      autocert.DirCache(filepath.Join(o.Dir, acmeName)),
+		Cache:      autocert.DirCache(filepath.Join(o.Dir, datadir.ACMEDir)),
 		HostPolicy: autocert.HostWhitelist(o.ACMEDomains...),
 		Email:      o.ACMEEmail,
 	}
@@ -67,12 +70,12 @@ func fromAuthority(o *Options) encryption {
 	}
 	config := m.TLSConfig()
 	config.MinVersion = tls.VersionTLS12
-	return encryption{config, m.HTTPHandler(http.HandlerFunc(toTLS))}
+	return encryption{config, m.HTTPHandler(http.HandlerFunc(redirectToTLS))}
 }
 
-// toTLS sends a browser from plain text to TLS. Reports are not sent on: whoever is configured so sends their IDs in the
-// clear, and had better see it fail.
-func toTLS(w http.ResponseWriter, r *http.Request) {
+// redirectToTLS redirects browsers to https. It refuses reports: a program that
+// is configured to send IDs in the clear must fail rather than go on doing so.
+func redirectToTLS(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.Error(w, "use https", http.StatusBadRequest)
 		return

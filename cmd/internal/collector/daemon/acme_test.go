@@ -1,4 +1,4 @@
-package process_test
+package daemon_test
 
 import (
 	"bytes"
@@ -24,16 +24,17 @@ import (
 
 	"golang.org/x/crypto/acme"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 )
 
-// A certificate is made by the authority that was named, which finds the proof at the collector's address (RFC 8737), and is
-// kept in the data folder: the next start needs no authority.
+// The configured authority issues a certificate after it has found the proof at
+// the collector's address (RFC 8737). The data directory keeps the certificate,
+// so that the next start needs no authority.
 func TestACME(t *testing.T) {
 	ca := newAuthority(t)
 	dir := filepath.Join(t.TempDir(), "data")
-	opts := process.Options{Dir: dir, Listen: loopback, ACMEDomains: []string{"collector.example"}, ACMEDirectory: ca.URL + "/directory"}
-	handshake := func(p *process.Process, name string) error {
+	opts := daemon.Options{Dir: dir, Listen: loopback, ACMEDomains: []string{"collector.example"}, ACMEDirectory: ca.URL + "/directory"}
+	handshake := func(p *daemon.Daemon, name string) error {
 		conn, err := tls.Dial("tcp", p.Addr().String(), &tls.Config{ServerName: name, RootCAs: ca.pool})
 		if err == nil {
 			conn.Close()
@@ -49,7 +50,7 @@ func TestACME(t *testing.T) {
 		t.Errorf("issued %v", issued)
 	}
 	if err := handshake(p, "other.example"); err == nil {
-		t.Error("a name that is none of the collector's has a certificate")
+		t.Error("got a certificate for a name that is not configured")
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -65,7 +66,7 @@ func TestACME(t *testing.T) {
 		}
 		info, err := entry.Info()
 		if err == nil && entry.Type().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s has mode %v, and keys may be in it", path, info.Mode())
+			t.Errorf("%s may hold keys and has mode %v", path, info.Mode())
 		}
 		return err
 	})
@@ -74,7 +75,8 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// An authority speaks as much of ACME (RFC 8555) as one order needs. It does not look at signatures.
+// An authority implements as much of ACME (RFC 8555) as one order needs. It does
+// not check signatures.
 type authority struct {
 	*httptest.Server
 	t    *testing.T
@@ -83,8 +85,8 @@ type authority struct {
 	pool *x509.CertPool
 
 	mu     sync.Mutex
-	proof  string // the address at which the proof is looked for
-	name   string // what the order is for
+	proof  string // where to look for the proof
+	name   string // in the order
 	proved bool
 	issued []string
 	chain  []byte
@@ -158,10 +160,10 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"status": a.status("valid"), "identifier": map[string]any{"type": "dns", "value": a.name}, "challenges": []any{a.challenge()},
 		})
 	case "/challenge/1":
-		a.look()
+		a.validate()
 		answer(http.StatusOK, "", a.challenge())
 	case "/finalize/1":
-		a.fault(payload)
+		a.issue(payload)
 		answer(http.StatusOK, "/order/1", a.order())
 	case "/cert/1":
 		w.Header().Set("Content-Type", "application/pem-certificate-chain")
@@ -171,7 +173,7 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payloadOf gives what a signed request says.
+// payloadOf returns the payload of a signed request.
 func payloadOf(r *http.Request) []byte {
 	var signed struct{ Payload string }
 	if json.NewDecoder(r.Body).Decode(&signed) != nil {
@@ -203,8 +205,9 @@ func (a *authority) challenge() map[string]any {
 	return map[string]any{"type": "tls-alpn-01", "status": a.status("valid"), "url": a.URL + "/challenge/1", "token": "token"}
 }
 
-// look looks for the proof: a certificate for the name with the extension of RFC 8737.
-func (a *authority) look() {
+// validate looks for the proof at the collector: a certificate for the name
+// with the extension of RFC 8737.
+func (a *authority) validate() {
 	conn, err := tls.Dial("tcp", a.proof, &tls.Config{ServerName: a.name, NextProtos: []string{acme.ALPNProto}, InsecureSkipVerify: true})
 	if err != nil {
 		a.t.Error(err)
@@ -221,13 +224,14 @@ func (a *authority) look() {
 	}
 }
 
-func (a *authority) fault(payload []byte) {
+// issue issues the certificate that was requested.
+func (a *authority) issue(payload []byte) {
 	var request struct{ CSR string }
 	json.Unmarshal(payload, &request)
 	der, _ := base64.RawURLEncoding.DecodeString(request.CSR)
 	csr, err := x509.ParseCertificateRequest(der)
 	if err != nil || !a.proved || !slices.Equal(csr.DNSNames, []string{a.name}) {
-		a.t.Errorf("asked for a certificate with %v, proved: %v, %v", csr, a.proved, err)
+		a.t.Errorf("request for a certificate with %v, proved: %v, %v", csr, a.proved, err)
 		return
 	}
 	form := &x509.Certificate{

@@ -1,4 +1,4 @@
-package process
+package daemon
 
 import (
 	"fmt"
@@ -9,18 +9,19 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// countryLookup gives a function from an address to an ISO 3166-1 code, by a database in MaxMind's format which is read
-// again when it changes. Of an address that it does not know, the code is empty.
+// countryLookup returns a function from an address to its country, an ISO
+// 3166-1 code, or to "" if the database does not know the address. The database
+// is in MaxMind's format and is reloaded when the file changes.
 func countryLookup(file string, log *slog.Logger) (func(netip.Addr) string, error) {
 	load := func() (*maxminddb.Reader, error) {
-		// Not mapped into memory: a file that is written over in place would change, or end, under the reader.
+		// Not memory-mapped: the operator may overwrite the file in place.
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
 		return maxminddb.OpenBytes(data)
 	}
-	db, err := watch(log, load, file)
+	db, err := newReloaded(log, load, file)
 	if err != nil {
 		return nil, fmt.Errorf("open country database: %w", err)
 	}

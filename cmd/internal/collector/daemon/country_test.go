@@ -1,4 +1,4 @@
-package process_test
+package daemon_test
 
 import (
 	"bytes"
@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/process"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 )
 
-// A country is taken from the database for the address that a believed proxy names, and the address is nowhere.
+// The country comes from the database, for the address that a trusted proxy
+// names. The address itself is stored nowhere.
 func TestCountry(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "country.mmdb")
@@ -25,7 +26,7 @@ func TestCountry(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(dir, "data")
-	p, stop := start(t, process.Options{
+	p, stop := start(t, daemon.Options{
 		Dir: data, Listen: loopback, CountryDB: file, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	app, err := p.Collector().AddApp(t.Context(), collector.App{Key: "myapp"})
@@ -68,7 +69,7 @@ func TestCountry(t *testing.T) {
 		content, err := os.ReadFile(path)
 		for _, address := range []string{"192.0.2.77", "198.51.100.1", "2001:db8"} {
 			if bytes.Contains(content, []byte(address)) {
-				t.Errorf("%s has the address %s in it", path, address)
+				t.Errorf("%s contains the address %s", path, address)
 			}
 		}
 		return err
@@ -89,14 +90,15 @@ func TestBadCountryDB(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := process.Open(t.Context(), process.Options{Dir: filepath.Join(dir, "data"), Listen: loopback, CountryDB: file})
+		_, err := daemon.Open(t.Context(), daemon.Options{Dir: filepath.Join(dir, "data"), Listen: loopback, CountryDB: file})
 		if err == nil || !strings.Contains(err.Error(), "country database") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
-// countryDB makes a database of MaxMind's format (version 2.0 of its specification) in which one IPv4 network has a country.
+// countryDB returns a database in MaxMind's format, version 2.0, that knows the
+// country of one IPv4 network.
 func countryDB(t *testing.T, network, code string) []byte {
 	t.Helper()
 	prefix := netip.MustParsePrefix(network)
@@ -108,9 +110,9 @@ func countryDB(t *testing.T, network, code string) []byte {
 	for i := range nodes {
 		next := i + 1
 		if next == nodes {
-			next = nodes + separator // the first data
+			next = nodes + separator // the first record
 		}
-		sides := [2]int{nodes, nodes} // nothing
+		sides := [2]int{nodes, nodes} // not found
 		sides[address[i/8]>>(7-i%8)&1] = next
 		record(sides[0])
 		record(sides[1])

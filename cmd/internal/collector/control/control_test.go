@@ -1,0 +1,179 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+)
+
+// listen runs a collector with a control server, as another process would.
+func listen(t *testing.T, dir string) {
+	t.Helper()
+	d, err := datadir.Open(t.Context(), dir, datadir.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	s := control.NewServer(d, "1.2.3", slog.New(slog.DiscardHandler))
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Shutdown(context.Background()) })
+}
+
+// Of many first starts at once, one creates the secret, and all use it.
+func TestFirstStartsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			client, err := control.Connect(t.Context(), dir, datadir.Options{Create: true})
+			if err != nil {
+				// On a slow machine, not all eight get their turn in time.
+				if !strings.Contains(err.Error(), "another collector") {
+					t.Error(err)
+				}
+				return
+			}
+			client.Close()
+		})
+	}
+	wg.Wait()
+	client, err := control.Connect(t.Context(), dir, datadir.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}
+
+func TestServerRequiresToken(t *testing.T) {
+	dir := t.TempDir()
+	listen(t, dir)
+	file := filepath.Join(dir, "rollcall.control")
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("got mode %o of %s, want 600", mode, file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), `"address":"`)
+	address, _, _ := strings.Cut(rest, `"`)
+	for _, header := range []string{"", "Bearer ", "Bearer wrong"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/apps", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", header)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden {
+			t.Errorf("with %q: got status %d, want 403", header, response.StatusCode)
+		}
+	}
+}
+
+// Commands have the same results whether or not another process runs the
+// collector.
+func TestClient(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		dir := t.TempDir()
+		if running {
+			listen(t, dir)
+		}
+		client, err := control.Connect(t.Context(), dir, datadir.Options{Create: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if client.Running != running {
+			t.Errorf("got Running %t, want %t", client.Running, running)
+		}
+		ctx := t.Context()
+		if _, err := client.AddApp(ctx, collector.App{Key: "myapp"}); err != nil {
+			t.Error(err)
+		}
+		if _, err := client.AddApp(ctx, collector.App{Key: "myapp"}); !errors.Is(err, collector.ErrAppExists) {
+			t.Errorf("add an app twice: got %v, want ErrAppExists", err)
+		}
+		if err := client.UpdateApp(ctx, collector.App{Key: "other"}); !errors.Is(err, collector.ErrUnknownApp) {
+			t.Errorf("update an unknown app: got %v, want ErrUnknownApp", err)
+		}
+		if _, err := client.AddToken(ctx, control.NewToken{Name: "me", Scope: access.Read}); err != nil {
+			t.Error(err)
+		}
+		if err := client.RevokeToken(ctx, "you"); !errors.Is(err, access.ErrNoToken) {
+			t.Errorf("revoke an unknown token: got %v, want ErrNoToken", err)
+		}
+		if err := client.Check(ctx); err != nil {
+			t.Error(err)
+		}
+		client.Close()
+	}
+}
+
+// A backup that fails leaves nothing behind.
+func TestFailedBackup(t *testing.T) {
+	dir := t.TempDir()
+	client, err := control.Connect(t.Context(), filepath.Join(dir, "data"), datadir.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := client.Backup(ctx, filepath.Join(dir, "copy"), control.BackupOptions{}); err == nil {
+		t.Error("got no error from a canceled backup")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "copy")); err == nil {
+		t.Error("the directory still exists")
+	}
+}
+
+// An import reads what an export wrote, and rejects an incomplete archive.
+func TestImportOfIncompleteArchive(t *testing.T) {
+	client, err := control.Connect(t.Context(), t.TempDir(), datadir.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.AddApp(t.Context(), collector.App{Key: "myapp"}); err != nil {
+		t.Fatal(err)
+	}
+	whole := `{"archive":"rollcall totals","version":1,"app":"myapp"}
+{"kind":"total","day":"2026-05-04","data":{"active":[10,10,10,10],"new":10}}
+{"kind":"release","name":"1.0.0","data":{}}
+{"records":2}
+`
+	for n := range len(whole) - 1 {
+		_, err := client.Import(t.Context(), "myapp", strings.NewReader(whole[:n]))
+		if !errors.Is(err, collector.ErrArchive) {
+			t.Fatalf("the first %d bytes: got %v, want ErrArchive", n, err)
+		}
+	}
+	var before strings.Builder
+	if err := client.Export(t.Context(), "myapp", &before); err != nil {
+		t.Fatal(err)
+	}
+	done, err := client.Import(t.Context(), "myapp", strings.NewReader(whole))
+	if err != nil || done.Days != 1 {
+		t.Errorf("got %+v, %v, want 1 day", done, err)
+	}
+}

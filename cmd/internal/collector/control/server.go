@@ -1,0 +1,261 @@
+// Package control lets people and programs at the machine of a collector
+// administer it, whether it runs or not: see [Connect].
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
+)
+
+// A Server executes the commands of a [Client]. The server of a running
+// collector listens on loopback. Every command needs a token that only those
+// who can read the data directory know.
+type Server struct {
+	dir     *datadir.Dir
+	version string
+	token   string
+	http    *http.Server
+}
+
+// controlFile is the content of [datadir.ControlFile].
+type controlFile struct {
+	Address string `json:"address"`
+	Token   string `json:"token"`
+}
+
+// maxCommandBytes bounds the body of a command other than an import.
+const maxCommandBytes = 64 << 10
+
+// NewServer returns a server for a data directory; it does not listen yet.
+// Version is the program's.
+func NewServer(dir *datadir.Dir, version string, log *slog.Logger) *Server {
+	s := &Server{dir: dir, version: version, token: rand.Text()}
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Listen serves on loopback, and writes the address and the token to the data
+// directory.
+func (s *Server) Listen() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for commands: %w", err)
+	}
+	text, err := json.Marshal(controlFile{listener.Addr().String(), s.token})
+	if err == nil {
+		err = durable.Replace(filepath.Join(s.dir.Path, datadir.ControlFile), append(text, '\n'))
+	}
+	if err != nil {
+		listener.Close()
+		return fmt.Errorf("write %s: %w", datadir.ControlFile, err)
+	}
+	go s.http.Serve(listener)
+	return nil
+}
+
+// Shutdown accepts no further commands and waits for the current ones until
+// ctx ends.
+func (s *Server) Shutdown(ctx context.Context) {
+	_ = os.Remove(filepath.Join(s.dir.Path, datadir.ControlFile))
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", command(s.status))
+	mux.HandleFunc("GET /apps", command(s.apps))
+	mux.HandleFunc("POST /apps", command(s.addApp))
+	mux.HandleFunc("PUT /apps/{app}", command(s.updateApp))
+	mux.HandleFunc("GET /apps/{app}/series", command(s.series))
+	mux.HandleFunc("GET /apps/{app}/totals", s.exportTotals)
+	mux.HandleFunc("POST /apps/{app}/totals", command(s.importTotals))
+	mux.HandleFunc("GET /tokens", command(s.tokens))
+	mux.HandleFunc("POST /tokens", command(s.addToken))
+	mux.HandleFunc("DELETE /tokens", command(s.revokeToken))
+	mux.HandleFunc("GET /backup", s.backup)
+	mux.HandleFunc("POST /check", command(s.check))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 {
+			http.Error(w, "forbidden", http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// command returns a handler that answers with the result of do.
+func command[T any](do func(r *http.Request) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		result, err := do(r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(result) // fails only if the client is gone
+	}
+}
+
+// failure is the answer to a command that failed.
+type failure struct {
+	Error string `json:"error"`
+	// Code identifies one of the errors in codes.
+	Code string `json:"code,omitempty"`
+}
+
+// codes are the errors that keep their identity on the way to a client.
+var codes = map[string]error{
+	"unknown_app":   collector.ErrUnknownApp,
+	"app_exists":    collector.ErrAppExists,
+	"too_many_apps": collector.ErrTooManyApps,
+	"not_empty":     collector.ErrNotEmpty,
+	"archive":       collector.ErrArchive,
+	"no_token":      access.ErrNoToken,
+	"token_exists":  access.ErrExists,
+	"unavailable":   collector.ErrUnavailable,
+	"closed":        collector.ErrClosed,
+}
+
+func fail(w http.ResponseWriter, err error) {
+	f := failure{Error: err.Error()}
+	for code, known := range codes {
+		if errors.Is(err, known) {
+			f.Code = code
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusUnprocessableEntity)
+	_ = json.NewEncoder(w).Encode(f)
+}
+
+// none is the answer to a command without a result.
+type none struct{}
+
+// body decodes the body of a command.
+func body[T any](r *http.Request) (value T, err error) {
+	if err = json.NewDecoder(io.LimitReader(r.Body, maxCommandBytes)).Decode(&value); err != nil {
+		err = fmt.Errorf("read command: %w", err)
+	}
+	return value, err
+}
+
+// app returns the app that the path names.
+func (s *Server) app(r *http.Request) (collector.App, error) {
+	app, ok := s.dir.Collector.App(r.PathValue("app"))
+	if !ok {
+		return app, fmt.Errorf("%w: %s", collector.ErrUnknownApp, r.PathValue("app"))
+	}
+	return app, nil
+}
+
+// Status describes a running collector.
+type Status struct {
+	Version string `json:"version"`
+}
+
+func (s *Server) status(*http.Request) (Status, error) { return Status{s.version}, nil }
+
+func (s *Server) apps(*http.Request) ([]collector.App, error) { return s.dir.Collector.Apps(), nil }
+
+func (s *Server) addApp(r *http.Request) (collector.App, error) {
+	app, err := body[collector.App](r)
+	if err != nil {
+		return app, err
+	}
+	return s.dir.Collector.AddApp(r.Context(), app)
+}
+
+func (s *Server) updateApp(r *http.Request) (none, error) {
+	app, err := body[collector.App](r)
+	if err != nil {
+		return none{}, err
+	}
+	app.Key = r.PathValue("app")
+	return none{}, s.dir.Collector.UpdateApp(r.Context(), app)
+}
+
+func (s *Server) series(r *http.Request) (collector.Series, error) {
+	app, err := s.app(r)
+	if err != nil {
+		return collector.Series{}, err
+	}
+	today, since, err := s.dir.Collector.Today(app.Num)
+	if err != nil {
+		return collector.Series{}, err
+	}
+	since = max(since, today-collector.MaxRangeDays+1)
+	return s.dir.Collector.Series(r.Context(), app.Num, collector.Range{From: since, To: today}, collector.View{})
+}
+
+func (s *Server) tokens(r *http.Request) ([]access.Token, error) {
+	return s.dir.Tokens.List(r.Context())
+}
+
+// NewToken describes a token to create.
+type NewToken struct {
+	Name  string       `json:"name"`
+	Scope access.Scope `json:"scope"`
+	// App limits the token to the app with this key; empty is all apps.
+	App string `json:"app"`
+}
+
+func (s *Server) addToken(r *http.Request) (string, error) {
+	t, err := body[NewToken](r)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := s.dir.Collector.App(t.App); t.App != "" && !ok {
+		return "", fmt.Errorf("%w: %s", collector.ErrUnknownApp, t.App)
+	}
+	return s.dir.Tokens.Add(r.Context(), t.Name, t.Scope, t.App)
+}
+
+func (s *Server) revokeToken(r *http.Request) (none, error) {
+	return none{}, s.dir.Tokens.Revoke(r.Context(), r.URL.Query().Get("name"))
+}
+
+func (s *Server) check(r *http.Request) (none, error) {
+	return none{}, s.dir.Store.Check(r.Context())
+}
+
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	err := s.dir.Backup(r.Context(), func(file *os.File) error {
+		info, err := file.Stat()
+		if err != nil {
+			return err
+		}
+		// The length lets the client notice a copy that is cut short.
+		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+		_, _ = io.Copy(w, file)
+		return nil
+	})
+	if err != nil {
+		fail(w, fmt.Errorf("back up: %w", err))
+	}
+}

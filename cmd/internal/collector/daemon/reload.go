@@ -1,0 +1,75 @@
+package daemon
+
+import (
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// checkInterval is how often, at most, the files of a value in use are checked
+// for changes.
+const checkInterval = 10 * time.Second
+
+// A reloaded value comes from files and is loaded again when one of them
+// changes. It is safe for concurrent use.
+type reloaded[T any] struct {
+	files []string
+	load  func() (T, error)
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	value   T
+	loaded  []fileState // of the files that value comes from
+	checked time.Time
+}
+
+// A fileState shows that a file has changed.
+type fileState struct {
+	modified int64 // nanoseconds
+	size     int64
+}
+
+// newReloaded loads the value for the first time, and returns the error of load.
+func newReloaded[T any](log *slog.Logger, load func() (T, error), files ...string) (*reloaded[T], error) {
+	r := &reloaded[T]{files: files, load: load, log: log, loaded: states(files), checked: time.Now()}
+	var err error
+	r.value, err = load()
+	return r, err
+}
+
+// get returns the value, which stays the same while changed files cannot be
+// loaded.
+func (r *reloaded[T]) get() T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.checked) < checkInterval {
+		return r.value
+	}
+	r.checked = time.Now()
+	found := states(r.files)
+	if slices.Equal(found, r.loaded) {
+		return r.value
+	}
+	value, err := r.load()
+	if err != nil {
+		// A certificate and its key change one after the other; the next check
+		// may find both.
+		r.log.Warn("Changed file cannot be read; the last version stays in use", "file", r.files[0], "error", err.Error())
+		return r.value
+	}
+	r.log.Info("Changed file is in use", "file", r.files[0])
+	r.value, r.loaded = value, found
+	return r.value
+}
+
+func states(files []string) []fileState {
+	list := make([]fileState, len(files))
+	for i, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			list[i] = fileState{info.ModTime().UnixNano(), info.Size()}
+		}
+	}
+	return list
+}

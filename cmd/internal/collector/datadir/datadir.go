@@ -1,0 +1,164 @@
+// Package datadir opens, and restores, the data directory of a collector.
+//
+// The directory has mode 0700 and is open in one process at a time:
+//
+//	rollcall.db       the store, with -wal and -shm beside it while it is open
+//	rollcall.key      the secret, without which the store is worthless: 64 hexadecimal digits, mode 0600
+//	rollcall.control  where the running process accepts commands, and the token that authorizes them, mode 0600
+//	acme/             certificates and the account, if they come from a certificate authority
+package datadir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
+	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
+)
+
+// The files in a data directory.
+const (
+	DatabaseFile = "rollcall.db"
+	SecretFile   = "rollcall.key"
+	ControlFile  = "rollcall.control"
+	ACMEDir      = "acme"
+)
+
+// ErrNoData means that the directory does not hold a collector's data.
+var ErrNoData = errors.New("no collector has its data there")
+
+// Options configure [Open].
+type Options struct {
+	// Create creates the directory and the files in it if they are missing.
+	Create bool
+	// Logger receives the log lines; nil discards them.
+	Logger *slog.Logger
+}
+
+// A Dir is an open data directory. Its Store, Collector, and Tokens are valid
+// until Close.
+type Dir struct {
+	Path      string
+	Store     *sqlite.Store
+	Collector *collector.Collector
+	Tokens    *access.Tokens
+
+	log *slog.Logger
+}
+
+// Open opens a data directory. Errors are [ErrNoData], those of its secret
+// ([ErrNoSecret], [ErrBadSecret]), and those of [sqlite.Open]:
+// [sqlite.ErrInUse] if another process has the directory open.
+func Open(ctx context.Context, path string, opts Options) (*Dir, error) {
+	if err := prepare(path, opts.Create); err != nil {
+		return nil, err
+	}
+	secret, err := readOrCreateSecret(path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := open(ctx, path, secret, opts.Logger)
+	if err != nil {
+		return nil, err
+	}
+	d.removeLeftovers()
+	return d, nil
+}
+
+// prepare creates the directory, or checks that it holds a collector's data.
+func prepare(path string, create bool) error {
+	if create {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return fmt.Errorf("create data directory: %w", err)
+		}
+		return nil
+	}
+	switch _, err := os.Stat(filepath.Join(path, DatabaseFile)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w", path, ErrNoData)
+	case err != nil:
+		return fmt.Errorf("open data directory: %w", err)
+	}
+	return nil
+}
+
+// open opens the database in a directory under a secret.
+func open(ctx context.Context, path string, secret []byte, log *slog.Logger) (_ *Dir, err error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	d := &Dir{Path: path, log: log}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	file := filepath.Join(path, DatabaseFile)
+	if d.Store, err = sqlite.Open(ctx, file, sqlite.Options{Logger: log}); err != nil {
+		return nil, err
+	}
+	if d.Collector, err = collector.Open(ctx, d.Store, collector.Options{Secret: secret, Logger: log}); err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, err)
+	}
+	d.Tokens = access.New(d.Collector)
+	return d, nil
+}
+
+// leftoverAge is the age from which a temporary file counts as left over. A
+// younger one may belong to a process that is starting and has not taken the
+// lock yet.
+const leftoverAge = 10 * time.Minute
+
+// removeLeftovers removes temporary files of killed processes.
+func (d *Dir) removeLeftovers() {
+	for _, pattern := range []string{backupPattern, restorePattern, durable.TempPattern} {
+		names, _ := filepath.Glob(filepath.Join(d.Path, pattern))
+		for _, name := range names {
+			if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > leftoverAge {
+				_ = os.RemoveAll(name) // a file that cannot be removed does no harm
+			}
+		}
+	}
+}
+
+// closeTimeout bounds Close.
+const closeTimeout = 30 * time.Second
+
+// Close is Shutdown with a limit of 30 seconds.
+func (d *Dir) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	d.Shutdown(ctx)
+}
+
+// Shutdown closes the collector and the store, and stops waiting for them when
+// ctx ends. Acknowledged reports are durable in either case.
+func (d *Dir) Shutdown(ctx context.Context) {
+	closed := make(chan error, 1)
+	go func() {
+		var err error
+		if d.Collector != nil {
+			err = d.Collector.Close(ctx)
+		}
+		if d.Store != nil && err == nil {
+			err = d.Store.Close()
+		}
+		closed <- err
+	}()
+	select {
+	case err := <-closed:
+		if err != nil {
+			d.log.Warn("Store was not closed; the next start reads its journal", "error", err.Error())
+		}
+	case <-ctx.Done():
+		d.log.Warn("Store was not closed in time; the next start reads its journal")
+	}
+}
