@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/metrics"
 	"github.com/rollcall-dev/rollcall/page"
@@ -135,18 +136,18 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 }
 
 // listenAddress is the address to listen on, empty for none.
-func listenAddress(listen string) string {
-	if listen == listenOff {
+func listenAddress(text string) string {
+	if text == listenOff {
 		return ""
 	}
-	return listen
+	return text
 }
 
 func explainListen(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return withHint(err, "another agent may be running; choose another address with --listen, or --listen off")
-	case errors.Is(err, agent.ErrListen):
+	case errors.Is(err, listen.ErrAddress):
 		return withHint(err, "--listen takes host:port, such as %s, or off", defaultListen)
 	}
 	return err

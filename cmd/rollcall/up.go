@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/metrics"
 	"github.com/rollcall-dev/rollcall/page"
 	"github.com/spf13/cobra"
@@ -280,7 +281,7 @@ func explainUp(err error) error {
 	switch {
 	case errors.Is(err, daemon.ErrListen):
 		return withHint(err, "another program may listen there; choose another address with --collector-listen")
-	case errors.Is(err, agent.ErrListen):
+	case errors.Is(err, listen.ErrAddress):
 		return explainListen(err)
 	}
 	return explainCollector(err)

@@ -1,9 +1,12 @@
-// Package agent is the process around one service: the local HTTP server through which programs in any language get
-// their installation ID, and the talk with the service manager.
+// Package agent runs one service in a process of its own. A local HTTP
+// server lets programs in any language get their installation ID, and the
+// service manager is kept informed.
 //
-// The server answers from the first moment, before the ID is made and while the disk hangs. It is meant for programs on
-// the same machine: it listens on loopback unless told otherwise, and refuses what a web page could send to it, by a
-// name that resolves to loopback (DNS rebinding) or directly.
+// The server answers from the first moment, before there is an ID and
+// while the disk hangs. It is meant for programs on the same machine: it
+// listens on loopback unless told otherwise, and refuses what web pages
+// may send to it, directly or through a name that resolves to loopback
+// (DNS rebinding).
 package agent
 
 import (
@@ -17,17 +20,21 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/cmd/internal/notify"
+	"github.com/rollcall-dev/rollcall/internal/guard"
+	"github.com/rollcall-dev/rollcall/internal/loopback"
 )
 
-// What the end of [Agent.Run] may take: requests in flight and the service together, and then the last words to the
+// The end of [Agent.Run] takes at most stopTimeout for requests in flight
+// and the service together, and drainTimeout for the last messages to the
 // service manager.
 const (
 	stopTimeout  = 600 * time.Millisecond
 	drainTimeout = 100 * time.Millisecond
 )
 
-// A Service is what an agent runs: a [rollcall.Service].
+// A Service is what an agent runs, such as a [rollcall.Service].
 type Service interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
@@ -37,38 +44,42 @@ type Service interface {
 
 var _ Service = (*rollcall.Service)(nil)
 
-// Options say how an [Agent] works.
+// Options configure an [Agent].
 type Options struct {
-	// Listen is the TCP address of the local server, host:port; empty for no server.
+	// Listen is the TCP address of the local server, host:port. Empty
+	// means no server.
 	Listen string
-	// AllowHosts are further names by which clients may address the server; see [Agent.Handler].
+	// AllowHosts are further names by which clients may address the
+	// server; see [Agent.Handler].
 	AllowHosts []string
-	// Version is the program's, for the status.
+	// Version is the program's version, which the status includes.
 	Version string
-	// Metrics are served at /metrics; nil for no such endpoint.
+	// Metrics are served at /metrics. Nil means no such endpoint.
 	Metrics prometheus.Gatherer
-	// Page is the operator's page, for all other paths; nil for none. It need not look at the Host header.
+	// Page is the operator's page, which gets all other paths. Nil means
+	// none. It need not check the Host header.
 	Page http.Handler
-	// Persisted wakes the agent when Status().Persisted may have changed, so that the service manager hears of it; nil
-	// for never.
+	// Persisted, if not nil, is received from when Status().Persisted may
+	// have changed, to inform the service manager.
 	Persisted <-chan struct{}
-	// Logger gets the log lines; nil discards them.
+	// Logger receives the log lines; nil discards them.
 	Logger *slog.Logger
 }
 
-// An Agent runs one service. Make it with [New].
+// An Agent runs one service. Create it with [New].
 type Agent struct {
 	service Service
 	opts    Options
 	log     *slog.Logger
 	began   time.Time
-	hosts   hosts
-	// stopping ends when the agent does, so that no request waits longer.
+	hosts   guard.Hosts
+	// stopping ends when the agent stops, so that no request waits
+	// longer.
 	stopping context.Context
 	stop     context.CancelFunc
 }
 
-// New gives an agent for service; it opens nothing and starts nothing.
+// New returns an agent for service. It opens and starts nothing.
 func New(service Service, opts Options) (*Agent, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -76,7 +87,7 @@ func New(service Service, opts Options) (*Agent, error) {
 	a := &Agent{service: service, opts: opts, log: opts.Logger, began: time.Now()}
 	if opts.Listen != "" {
 		var err error
-		if a.hosts, err = newHosts(opts.Listen, opts.AllowHosts); err != nil {
+		if a.hosts, err = hostsOf(opts); err != nil {
 			return nil, err
 		}
 	}
@@ -84,11 +95,13 @@ func New(service Service, opts Options) (*Agent, error) {
 	return a, nil
 }
 
-// Run listens, starts the service and serves until ctx ends; then it stops both, which takes no longer than a second
-// whatever hangs. It fails when it cannot listen, before the service does anything. An agent runs once.
+// Run listens, starts the service and serves until ctx ends. Then it
+// stops both within a second, whatever hangs. If it cannot listen, it
+// returns an error before the service does anything. An agent runs once.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.stop()
-	// Listening comes first: the ID can take as long as the disk does, and someone may be waiting to ask how it goes.
+	// Listen first: making the ID can take as long as the disk hangs, and
+	// clients may want to ask for the state.
 	listener, err := a.listen(ctx)
 	if err != nil {
 		return err
@@ -121,11 +134,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// serve keeps the service manager informed until ctx ends or something fails.
+// serve keeps the service manager informed until ctx ends or something
+// fails.
 func (a *Agent) serve(ctx context.Context, manager *notify.Manager, failed <-chan error) error {
 	manager.Ready(a.statusText())
-	// The pings come from here, which never waits for the disk: a hung disk is no reason to restart the agent, since a
-	// restart would hang as well.
+	// This goroutine, which sends the pings, never waits for the disk. A
+	// hung disk is no reason to restart the agent, which would only hang
+	// again.
 	watchdog := time.NewTicker(manager.PingEvery())
 	defer watchdog.Stop()
 	settled := a.service.Settled()
@@ -146,7 +161,7 @@ func (a *Agent) serve(ctx context.Context, manager *notify.Manager, failed <-cha
 	}
 }
 
-// shutDown ends the server and the service, within stopTimeout.
+// shutDown stops the server and the service within stopTimeout.
 func (a *Agent) shutDown(server *http.Server, started <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -163,29 +178,54 @@ func (a *Agent) shutDown(server *http.Server, started <-chan struct{}) {
 	}
 }
 
-// listen opens the server's address; it gives nil when there is to be no server.
+// listen opens the server's address. It returns nil if there is to be
+// no server.
 func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
 	if a.opts.Listen == "" {
 		return nil, nil
 	}
-	listener, err := listen(ctx, a.opts.Listen)
+	listener, err := listen.TCP(ctx, a.opts.Listen)
 	if err != nil {
 		return nil, err
 	}
 	address := listener.Addr().String()
-	if !isLoopback(listener.Addr()) {
+	if !loopback.IsAddr(listener.Addr()) {
 		a.log.Warn("Listening on an address that other machines may reach, without authentication", "address", address)
 	}
-	// Where it was told to listen is no news to anyone, but a port that the system chose is.
+	// The operator knows the configured address, but not a port that
+	// the system chose.
 	level := slog.LevelDebug
-	if choosesPort(a.opts.Listen) {
+	if listen.ChoosesPort(a.opts.Listen) {
 		level = slog.LevelInfo
 	}
 	a.log.Log(ctx, level, "Listening", "address", address)
 	return listener, nil
 }
 
-// statusText is the line that the service manager shows.
+// The limits of the server. A response that waits on purpose extends
+// its own write deadline.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 10 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+func (a *Agent) newServer() *http.Server {
+	return &http.Server{
+		Handler:                      a.Handler(),
+		ReadHeaderTimeout:            readHeaderTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true, // so that the guard sees "OPTIONS *" too
+		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// statusText returns the line that the service manager shows.
 func (a *Agent) statusText() string {
 	switch st := a.service.Status(); {
 	case !st.Settled:

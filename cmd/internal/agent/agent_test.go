@@ -16,10 +16,11 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// stopLimit is what the end of an agent takes at most; see stopTimeout and drainTimeout.
+// stopLimit bounds the time that an agent takes to stop.
 const stopLimit = 700 * time.Millisecond
 
 func TestRunEndsWhileTheServiceHangs(t *testing.T) {
@@ -74,7 +75,7 @@ func TestRunStartsAndStopsTheService(t *testing.T) {
 			t.Error(err)
 		}
 		if got := strings.Join(events, " "); got != "start stop" {
-			t.Errorf("got %q, want start and stop", got)
+			t.Errorf("got %q, want \"start stop\"", got)
 		}
 	})
 }
@@ -101,21 +102,21 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer listener.Close()
 	service := newFakeService()
-	service.start = func(context.Context) error { t.Error("the service was started"); return nil }
+	service.start = func(context.Context) error { t.Error("started the service"); return nil }
 	a, err := agent.New(service, agent.Options{Listen: listener.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = a.Run(t.Context())
-	if !errors.Is(err, agent.ErrListen) || !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("got %v, want that the address is in use", err)
+	if !errors.Is(err, listen.ErrAddress) || !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("got %v, want ErrAddress and EADDRINUSE", err)
 	}
 	if want := "listen on " + listener.Addr().String() + ": "; !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "listen") != 1 {
 		t.Errorf("got %q, want %q and the cause", err, want)
 	}
 }
 
-// lockedBuffer is a log that is read while it is written.
+// lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -133,17 +134,17 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// await waits until enough holds.
+// await waits until enough returns true.
 func await(t *testing.T, what string, enough func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !enough(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// run starts an agent and gives the address that it listens on.
+// run starts an agent and returns the address it listens on.
 func run(t *testing.T, service agent.Service, opts agent.Options) (address string, log *lockedBuffer, stop func() error) {
 	t.Helper()
 	log = &lockedBuffer{}
@@ -183,7 +184,7 @@ func TestServesWhileTheServiceStarts(t *testing.T) {
 		t.Error(err)
 	}
 	if strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("warned on loopback: %s", log)
+		t.Errorf("got a warning on loopback: %s", log)
 	}
 }
 
@@ -213,7 +214,7 @@ func TestStopEndsWaitingRequests(t *testing.T) {
 		t.Errorf("got %d, want 503", got)
 	}
 	if took := time.Since(begin); took > 20*time.Second {
-		t.Errorf("took %v: the request was waited for", took)
+		t.Errorf("took %v to stop with a waiting request", took)
 	}
 }
 
@@ -222,6 +223,6 @@ func TestWarnsBeyondLoopback(t *testing.T) {
 	service.settle(func(st *rollcall.Status) { st.ID = installid.New() })
 	_, log, _ := run(t, service, agent.Options{Listen: "0.0.0.0:0"})
 	if !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("got no warning: %s", log)
+		t.Errorf("no warning in the log: %s", log)
 	}
 }

@@ -6,19 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// maxReply bounds what is read of an answer.
+// maxReply bounds how much of an answer is read.
 const maxReply = 1 << 20
 
-// A Reply is what an agent says about itself: the part of [Status] that a reader needs, and all of it as it came, which
-// an agent of another version may have more in.
+// A Reply is an agent's status: the part of [Status] that readers need,
+// and the whole as the agent sent it, which may have fields of another
+// version.
 type Reply struct {
 	installid.Status
 	Consent       string  `json:"consent"`
@@ -37,8 +40,9 @@ type Reply struct {
 	Raw json.RawMessage `json:"-"`
 }
 
-// Ask asks the agent at a base URL, such as http://127.0.0.1:8946, for its status. It waits no longer than ctx. It goes
-// through no proxy and follows no redirect: the agent is on this machine, or where the operator said.
+// Ask asks the agent at a base URL, such as http://127.0.0.1:8946, for
+// its status, until ctx ends. It uses no proxy and follows no redirect:
+// the agent is on this machine, or where the operator said.
 func Ask(ctx context.Context, base string) (Reply, error) {
 	target, err := url.Parse(base)
 	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
@@ -63,10 +67,22 @@ func Ask(ctx context.Context, base string) (Reply, error) {
 	return readReply(response)
 }
 
+// rootCause strips the names of operations from an error of package
+// net, because they repeat the address.
+func rootCause(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = call.Err
+	}
+	return err
+}
+
 func readReply(response *http.Response) (Reply, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
 	if err != nil {
-		return Reply{}, fmt.Errorf("read answer: %w", err)
+		return Reply{}, fmt.Errorf("read response: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
 		var refusal errorBody

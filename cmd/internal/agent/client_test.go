@@ -37,7 +37,7 @@ func TestAsk(t *testing.T) {
 			t.Errorf("got %+v", reply)
 		}
 		if !strings.Contains(string(reply.Raw), `"reporting"`) {
-			t.Errorf("got %s, want all of the status", reply.Raw)
+			t.Errorf("got %s, want the whole status", reply.Raw)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func TestAskNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() // it takes connections and never answers
+	defer listener.Close() // accepts connections and never answers
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := agent.Ask(ctx, "http://"+listener.Addr().String()); err == nil {
@@ -96,7 +96,7 @@ func TestAskNobody(t *testing.T) {
 	}
 	for _, base := range []string{"", "127.0.0.1:8946", "ftp://127.0.0.1", "http://", "http://%zz", "unix:///run/x"} {
 		if _, err := agent.Ask(t.Context(), base); err == nil || !strings.Contains(err.Error(), "not a URL") {
-			t.Errorf("got %v for %q, want that it is not a URL", err, base)
+			t.Errorf("got %v for %q, want \"not a URL\"", err, base)
 		}
 	}
 }

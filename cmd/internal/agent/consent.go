@@ -13,15 +13,17 @@ import (
 )
 
 const (
-	// PathConsent is where the operator's decisions are asked for and taken.
+	// PathConsent is where clients read and change the operator's
+	// decisions.
 	PathConsent = "/v1/consent"
 
-	// maxDecision bounds the body of a decision, and consentTimeout the time that saving it may take.
+	// maxDecision bounds the body of a request, and consentTimeout the
+	// time it takes to save a decision.
 	maxDecision    = 1 << 10
 	consentTimeout = 10 * time.Second
 )
 
-// A consenter is a Service that takes the operator's decisions.
+// A consenter is a Service that stores the operator's decisions.
 type consenter interface {
 	Decisions(ctx context.Context) rollcall.Decisions
 	SetConsent(ctx context.Context, granted bool) error
@@ -30,20 +32,21 @@ type consenter interface {
 
 var _ consenter = (*rollcall.Service)(nil)
 
-// decision is the body of POST /v1/consent: what is left out stays as it is.
+// A decision is the body of POST /v1/consent. Missing members change
+// nothing.
 type decision struct {
 	Telemetry *bool `json:"telemetry"`
 	Health    *bool `json:"health"`
 }
 
-// serveConsent tells what the operator decided.
+// serveConsent answers with the operator's decisions.
 func serveConsent(s consenter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, s.Decisions(r.Context()))
 	}
 }
 
-// takeConsent takes a decision, saves it and follows it at once.
+// takeConsent saves a decision, which takes effect at once.
 func takeConsent(s consenter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		d, err := readDecision(r)
@@ -72,13 +75,13 @@ func takeConsent(s consenter) http.HandlerFunc {
 
 func readDecision(r *http.Request) (decision, error) {
 	var d decision
-	// A form of another site cannot have this type.
+	// Forms of other sites cannot have this type.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return d, errors.New("the Content-Type is not application/json")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxDecision+1))
 	if err != nil || len(body) > maxDecision {
-		return d, errors.New("the body cannot be read, or is longer than 1024 bytes")
+		return d, errors.New("the body is unreadable or longer than 1024 bytes")
 	}
 	if err := json.Unmarshal(body, &d); err != nil || d.Telemetry == nil && d.Health == nil {
 		return d, errors.New(`the body is not a decision such as {"telemetry": false}`)

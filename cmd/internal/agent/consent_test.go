@@ -44,11 +44,11 @@ func TestConsent(t *testing.T) {
 	const kind = "application/json; charset=utf-8"
 
 	if status, answer := ask(http.MethodGet, "", ""); status != 200 || !strings.Contains(answer, `"granted"`) {
-		t.Errorf("got %d %s, want that it is granted", status, answer)
+		t.Errorf("got %d %s, want granted", status, answer)
 	}
 	status, answer := ask(http.MethodPost, kind, `{"telemetry": false}`)
 	if status != 200 || !strings.Contains(answer, `"denied"`) {
-		t.Errorf("got %d %s, want that it is denied", status, answer)
+		t.Errorf("got %d %s, want denied", status, answer)
 	}
 	want := strings.Replace(before, "true", "false", 1)
 	if got, err := os.ReadFile(config); err != nil || string(got) != want {

@@ -1,68 +1,32 @@
 package agent
 
 import (
-	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
+	"github.com/rollcall-dev/rollcall/internal/guard"
 )
 
-// hosts are the names by which the server may be addressed.
-//
-// A page from anywhere can have its own name resolve to 127.0.0.1 and then read what the server answers as if it were
-// its own. Its requests carry that name in their Host header, so a name that nobody configured is refused. An IP address
-// cannot be rebound: one of loopback is always good, and any is when the server listens on all addresses.
-type hosts struct {
-	names map[string]bool
-	anyIP bool
-}
-
-// newHosts gives the names for a server that listens on the address.
-func newHosts(listen string, allow []string) (hosts, error) {
-	host, err := splitListen(listen)
+// hostsOf returns the names by which clients may address the server:
+// those of loopback, the host it listens on, and the allowed ones. A
+// server that listens on all addresses may be addressed by any IP.
+func hostsOf(opts Options) (guard.Hosts, error) {
+	host, err := listen.Host(opts.Listen)
 	if err != nil {
-		return hosts{}, fmt.Errorf("%w on %q: %w", ErrListen, listen, err)
+		return guard.Hosts{}, err
 	}
-	h := hosts{names: map[string]bool{"localhost": true}, anyIP: host == ""}
+	hosts := guard.Hosts{AnyIP: host == ""}
 	if host != "" {
-		h.names[canonicalHost(host)] = true
+		hosts.Add(host)
 	}
-	for _, name := range allow {
-		h.names[canonicalHost(name)] = true
-	}
-	return h, nil
+	hosts.Add(opts.AllowHosts...)
+	return hosts, nil
 }
 
-// allow tells whether a request with this Host header is meant for this server. The port does not matter: it may be a
-// forwarded one.
-func (h hosts) allow(header string) bool {
-	host := header
-	if name, _, err := net.SplitHostPort(header); err == nil {
-		host = name
-	}
-	host = canonicalHost(host)
-	if h.names[host] {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && (ip.Unmap().IsLoopback() || h.anyIP)
-}
-
-// canonicalHost makes spellings of a host equal: case, a final dot, the brackets of an IPv6 address.
-func canonicalHost(host string) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if inner, ok := strings.CutPrefix(host, "["); ok {
-		host = strings.TrimSuffix(inner, "]")
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.String()
-	}
-	return host
-}
-
-// guard lets through to next what a program or an operator on this machine would send, and sets the headers that keep
-// browsers from giving the answer to other sites. There are no CORS headers, on purpose.
+// guard passes to next what programs and operators on this machine
+// send, and sets the headers that keep browsers from showing the answer
+// to other sites. It deliberately sets no CORS headers.
 func (a *Agent) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(refuseCrossSite))
@@ -73,11 +37,11 @@ func (a *Agent) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("X-Content-Type-Options", "nosniff")
 		switch {
-		case !a.hosts.allow(r.Host):
+		case !a.hosts.Allow(r.Host):
 			writeError(w, http.StatusMisdirectedRequest, "the Host header names another server; see --allow-host")
 		case a.opts.Page != nil && !isOwn(r.URL.Path):
-			next.ServeHTTP(w, r) // the page refuses other sites in a way that people understand
-		case isCrossSite(r):
+			next.ServeHTTP(w, r) // the page refuses other sites with a page of its own
+		case guard.CrossSite(r):
 			refuseCrossSite(w, r)
 		default:
 			guarded.ServeHTTP(w, r)
@@ -85,23 +49,14 @@ func (a *Agent) guard(next http.Handler) http.Handler {
 	})
 }
 
-// isOwn tells whether the path is one of the agent's own, and not of the operator's page.
+// isOwn reports whether a path belongs to the agent rather than to the
+// operator's page.
 func isOwn(path string) bool {
 	switch path {
 	case pathHealth, pathReady, pathMetrics:
 		return true
 	}
 	return strings.HasPrefix(path, "/v1/")
-}
-
-// isCrossSite tells whether a browser says that a page of another origin sent the request. CrossOriginProtection
-// leaves this to the same-origin policy for the methods that only read, where an ID is what is to be protected.
-func isCrossSite(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site": // "same-site" can be another program's page, on another port
-		return true
-	}
-	return false
 }
 
 func refuseCrossSite(w http.ResponseWriter, _ *http.Request) {

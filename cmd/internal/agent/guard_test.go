@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 )
 
 func TestHostHeader(t *testing.T) {
@@ -108,9 +109,9 @@ func TestCrossSite(t *testing.T) {
 }
 
 func TestListenAddress(t *testing.T) {
-	for _, listen := range []string{"foo", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:-1", "::1", "127.0.0.1:"} {
-		if _, err := agent.New(newFakeService(), agent.Options{Listen: listen}); !errors.Is(err, agent.ErrListen) {
-			t.Errorf("got %v for %q, want ErrListen", err, listen)
+	for _, address := range []string{"foo", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:-1", "::1", "127.0.0.1:"} {
+		if _, err := agent.New(newFakeService(), agent.Options{Listen: address}); !errors.Is(err, listen.ErrAddress) {
+			t.Errorf("got %v for %q, want ErrAddress", err, address)
 		}
 	}
 }

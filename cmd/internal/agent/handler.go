@@ -25,8 +25,8 @@ const (
 const (
 	// maxWait is the longest ?wait= of a request.
 	maxWait = 30 * time.Second
-	// retrySoon and retryLater are what Retry-After says, in seconds: while the disk is being asked, and while the
-	// operator is.
+	// The values of Retry-After, in seconds: while the disk is slow, and
+	// while the operator has not decided.
 	retrySoon  = 1
 	retryLater = 60
 )
@@ -36,7 +36,8 @@ type Installation struct {
 	ID        installid.ID `json:"installation_id"`
 	Persisted bool         `json:"persisted"`
 	Settled   bool         `json:"settled"`
-	// Provisional says that the storage could not be read yet, so that the ID may still change.
+	// Provisional means that the storage could not be read yet, so the ID
+	// may still change.
 	Provisional bool `json:"provisional"`
 }
 
@@ -47,7 +48,8 @@ type Status struct {
 	UptimeSeconds float64 `json:"uptime_seconds"`
 }
 
-// errorBody is the answer when there is no other. Settled is there while the ID is what is missing.
+// errorBody is the body of an error. Settled is present if the ID is what
+// is missing.
 type errorBody struct {
 	Error   string `json:"error"`
 	Settled *bool  `json:"settled,omitempty"`
@@ -55,16 +57,18 @@ type errorBody struct {
 
 // Handler serves the agent's endpoints:
 //
-//	GET /v1/installation  the ID once it is settled, and 503 before; ?wait=5s waits so long for it, at most 30 s
+//	GET /v1/installation  the ID once it is settled, 503 before; ?wait=5s waits for it, at most 30 s
 //	GET /v1/status        all that the service knows about itself
 //	GET /healthz          200 while the process is alive
-//	GET /readyz           200 once the ID is settled, and 503 before
+//	GET /readyz           200 once the ID is settled, 503 before
 //	GET /metrics          for Prometheus
-//	GET /v1/consent       what the operator decided; POST takes a decision, as {"telemetry": false}
+//	GET /v1/consent       the operator's decisions; POST changes them, as {"telemetry": false}
 //	/                     the operator's page
 //
-// Requests are answered when their Host header is a loopback address, localhost, the host the agent listens on or one
-// of Options.AllowHosts, and 421 otherwise; a browser's requests from pages of other origins get 403.
+// The Host header of a request has to be a loopback address, localhost,
+// the host that the agent listens on, or one of Options.AllowHosts. Other
+// requests get 421. Requests that a browser makes for pages of other
+// origins get 403.
 func (a *Agent) Handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, h http.Handler) {
@@ -83,7 +87,7 @@ func (a *Agent) Handler() http.Handler {
 		mux.Handle("POST "+PathConsent, takeConsent(s))
 		mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
 	}
-	mux.HandleFunc("/v1", unknownPath) // and no redirect to the next
+	mux.HandleFunc("/v1", unknownPath) // instead of a redirect to /v1/
 	mux.HandleFunc("/v1/", unknownPath)
 	if a.opts.Page != nil {
 		mux.Handle("/", a.opts.Page)
@@ -97,11 +101,11 @@ func unknownPath(w http.ResponseWriter, _ *http.Request) {
 	writeError(w, http.StatusNotFound, "no such path")
 }
 
-// allowOnly refuses what has another method.
+// allowOnly refuses all methods, and names those allowed.
 func allowOnly(methods string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", methods)
-		writeError(w, http.StatusMethodNotAllowed, "allowed here: "+methods)
+		writeError(w, http.StatusMethodNotAllowed, "allowed methods: "+methods)
 	})
 }
 
@@ -123,12 +127,13 @@ func (a *Agent) serveInstallation(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// waitSettled waits until the ID is settled, for d, until the client is gone, or until the agent ends.
+// waitSettled waits at most d until the ID is settled, the client leaves,
+// or the agent stops.
 func (a *Agent) waitSettled(w http.ResponseWriter, r *http.Request, d time.Duration) {
 	if d == 0 {
 		return
 	}
-	// Not every ResponseWriter has deadlines; those that have none do not need a later one.
+	// A ResponseWriter without deadlines needs no later one.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + writeTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), d)
 	defer cancel()
@@ -145,7 +150,7 @@ func parseWait(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 || d > maxWait {
-		return 0, errors.New("wait is not a duration between 0s and " + maxWait.String())
+		return 0, errors.New("wait: not a duration between 0s and " + maxWait.String())
 	}
 	return d, nil
 }
@@ -184,5 +189,5 @@ func writeJSON(w http.ResponseWriter, code int, body any) {
 	w.WriteHeader(code)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(body) // the client is gone: there is nobody to tell
+	_ = encoder.Encode(body) // an error means that the client is gone
 }

@@ -22,14 +22,14 @@ import (
 
 const testListen = "127.0.0.1:8946"
 
-// fakeService is a service whose status the test sets.
+// fakeService is a service with a status that the test sets.
 type fakeService struct {
 	mu      sync.Mutex
 	status  rollcall.Status
 	settled chan struct{}
-	asked   int // how often Settled was called
+	asked   int // calls of Settled
 
-	// start and stop, when set, are called by Start and Stop.
+	// start and stop, if not nil, are called by Start and Stop.
 	start, stop func(context.Context) error
 }
 
@@ -62,7 +62,7 @@ func (s *fakeService) Status() rollcall.Status {
 	return s.status
 }
 
-// settle lets the service have found, or not found, an ID.
+// settle settles the ID, or the lack of one.
 func (s *fakeService) settle(change func(*rollcall.Status)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,8 @@ func newHandler(t *testing.T, service agent.Service, opts agent.Options) http.Ha
 	return a.Handler()
 }
 
-// get makes a request as a program on this machine would, changed by the given functions.
+// get makes a request as a program on this machine would, after the given
+// changes.
 func get(h http.Handler, path string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	r.Host = testListen

@@ -18,7 +18,8 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// notifySocket is a service manager: it gives the messages that came so far.
+// notifySocket is a service manager. It returns the messages received so
+// far.
 func notifySocket(t *testing.T) (messages func() []string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "notify") // t.TempDir can be too long for a socket's name
@@ -90,7 +91,7 @@ func TestServiceManager(t *testing.T) {
 	}
 }
 
-func TestServiceManagerThatDoesNotRead(t *testing.T) {
+func TestUnresponsiveServiceManager(t *testing.T) {
 	dir, err := os.MkdirTemp("", "notify")
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,7 @@ func TestServiceManagerThatDoesNotRead(t *testing.T) {
 	}
 	defer socket.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
-	t.Setenv("WATCHDOG_USEC", "2000") // so many pings that the socket is full soon
+	t.Setenv("WATCHDOG_USEC", "2000") // so many pings that the socket soon is full
 	a, err := agent.New(newFakeService(), agent.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,7 @@ func TestServiceManagerThatDoesNotRead(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("the agent waits for its service manager")
+		t.Error("the agent waited for its service manager")
 	}
 }
 
@@ -129,6 +130,6 @@ func TestBadWatchdogVariable(t *testing.T) {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "Watchdog not used") {
-		t.Errorf("got no warning: %s", log)
+		t.Errorf("no warning in the log: %s", log)
 	}
 }

@@ -1,5 +1,5 @@
-// Package notify tells the service manager (systemd's notify protocol, sd_notify(3)) how a process is. Without a manager
-// all of it does nothing.
+// Package notify informs a service manager that speaks systemd's notify
+// protocol, sd_notify(3). Without one it does nothing.
 package notify
 
 import (
@@ -11,10 +11,11 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// A Manager is told how the process is. Make it with [New].
+// A Manager is the service manager of this process. Create it with [New].
 //
-// A message is a write to a socket that blocks while its reader does not read. So a goroutine of its own sends them, and
-// what does not fit into its short queue is dropped: no method blocks but Close.
+// A message is a write to a socket, which blocks while nobody reads it.
+// So a goroutine sends the messages, and those that do not fit its short
+// queue are dropped. Only Close blocks.
 type Manager struct {
 	log   *slog.Logger
 	queue chan string
@@ -22,10 +23,11 @@ type Manager struct {
 	every time.Duration
 }
 
-// queueLen is far more than a manager that reads lets come together.
+// queueLen is far more than can wait for a manager that reads.
 const queueLen = 16
 
-// New begins to talk to the service manager, if there is one. Logger gets a line when that fails; it is not nil.
+// New connects to the service manager, if there is one. The logger, which
+// is not nil, gets a line when that fails.
 func New(log *slog.Logger) *Manager {
 	m := &Manager{log: log, queue: make(chan string, queueLen), done: make(chan struct{})}
 	interval, err := daemon.SdWatchdogEnabled(false)
@@ -49,14 +51,14 @@ func (m *Manager) send() {
 	}
 }
 
-func (m *Manager) tell(message string) {
+func (m *Manager) post(message string) {
 	select {
 	case m.queue <- message:
 	default:
 	}
 }
 
-// PingEvery is how often Ping is to be called.
+// PingEvery returns the interval at which Ping is to be called.
 func (m *Manager) PingEvery() time.Duration {
 	if m.every <= 0 {
 		return math.MaxInt64
@@ -65,18 +67,19 @@ func (m *Manager) PingEvery() time.Duration {
 }
 
 // Ping feeds the watchdog.
-func (m *Manager) Ping() { m.tell(daemon.SdNotifyWatchdog) }
+func (m *Manager) Ping() { m.post(daemon.SdNotifyWatchdog) }
 
-// Ready says that the process serves.
-func (m *Manager) Ready(text string) { m.tell(daemon.SdNotifyReady + "\n" + statusLine(text)) }
+// Ready says that the process is ready to serve.
+func (m *Manager) Ready(text string) { m.post(daemon.SdNotifyReady + "\n" + statusLine(text)) }
 
-// Status gives the line that the manager shows.
-func (m *Manager) Status(text string) { m.tell(statusLine(text)) }
+// Status sets the line that the manager shows.
+func (m *Manager) Status(text string) { m.post(statusLine(text)) }
 
-// Stopping says that the process ends.
-func (m *Manager) Stopping() { m.tell(daemon.SdNotifyStopping) }
+// Stopping says that the process is about to end.
+func (m *Manager) Stopping() { m.post(daemon.SdNotifyStopping) }
 
-// Close waits until all is sent, no longer than d. Nothing may be told afterwards.
+// Close waits until everything is sent, at most d. No other method may be
+// called afterwards.
 func (m *Manager) Close(d time.Duration) {
 	close(m.queue)
 	select {
@@ -85,7 +88,8 @@ func (m *Manager) Close(d time.Duration) {
 	}
 }
 
-// statusLine makes an assignment of text, which must not begin another one.
+// statusLine returns an assignment of text, which cannot start another
+// one.
 func statusLine(text string) string {
 	return "STATUS=" + strings.Join(strings.Fields(text), " ")
 }
