@@ -12,6 +12,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/spf13/cobra"
 )
@@ -94,7 +95,7 @@ func explainCollector(err error) error {
 		{sqlite.ErrNewer, "use the newer version of rollcall; the upgrade kept a copy of the older database beside it, which restore takes"},
 		{sqlite.ErrInUse, "another rollcall collector works in this folder; wait for it or stop it, or choose another folder with --data-dir"},
 		{sqlite.ErrNotStore, "--data-dir names the folder of a collector; rollcall collector restore puts a backup in its place"},
-		{collector.ErrSecret, "rollcall.key and rollcall.db belong together: put back the key, or restore a backup that has both"},
+		{engine.ErrSecret, "rollcall.key and rollcall.db belong together: put back the key, or restore a backup that has both"},
 		{datadir.ErrNoSecret, "put back the key that belongs to the database, or restore a backup that has both"},
 		{datadir.ErrBadSecret, "put back the key that belongs to the database, or restore a backup that has both"},
 		{datadir.ErrNoData, "--data-dir says where the data is; rollcall collector serve begins with an empty folder"},

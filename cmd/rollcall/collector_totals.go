@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/spf13/cobra"
 )
 
@@ -59,7 +59,7 @@ func exportCSV(cmd *cobra.Command, client *control.Client, app string) error {
 	fmt.Fprintln(out, csvHead)
 	for _, p := range series.Points {
 		cells := []string{p.Day.String(), yesNo(p.Open)}
-		for _, f := range []collector.Figure{
+		for _, f := range []figures.Count{
 			p.Active.Day, p.Active.Week, p.Active.Days28, p.Active.Days30,
 			p.Established.Day, p.Established.Week, p.Established.Days28, p.Established.Days30,
 			p.New, p.Returning, p.Lost, p.Forgotten, p.InMemory, p.Excluded,

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/internal/terminal"
 )
@@ -131,7 +132,7 @@ func (s *simulation) load(cmd *cobra.Command, fleet *simulate.Fleet) error {
 }
 
 // loadFleet loads the days of a fleet up to and with one into its app, which is added when it is not there.
-func loadFleet(ctx context.Context, c *collector.Collector, fleet *simulate.Fleet, to collector.Day, progress *progressbar.ProgressBar) error {
+func loadFleet(ctx context.Context, c *engine.Engine, fleet *simulate.Fleet, to collector.Day, progress *progressbar.ProgressBar) error {
 	key := fleet.Config().App
 	app, ok := c.App(key)
 	if !ok {

@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/metrics"
 	"github.com/rollcall-dev/rollcall/page"
@@ -157,7 +158,7 @@ func (u *up) prepare(ctx context.Context, cmd *cobra.Command, count *daemon.Daem
 }
 
 // addApps adds what is not there yet: the app of this installation, and with --demo the simulated fleet's.
-func (u *up) addApps(ctx context.Context, out io.Writer, c *collector.Collector) error {
+func (u *up) addApps(ctx context.Context, out io.Writer, c *engine.Engine) error {
 	if _, ok := c.App(u.place.app); !ok {
 		if _, err := c.AddApp(ctx, collector.App{Key: u.place.app}); err != nil {
 			return err

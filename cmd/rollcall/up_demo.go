@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 )
 
@@ -20,7 +21,7 @@ const (
 )
 
 // addDemo adds an app with the past of a simulated fleet.
-func addDemo(ctx context.Context, out io.Writer, c *collector.Collector) (err error) {
+func addDemo(ctx context.Context, out io.Writer, c *engine.Engine) (err error) {
 	begin := time.Now()
 	app, err := c.AddApp(ctx, collector.App{Key: demoApp, Name: "Demo (simulated)"})
 	if err != nil {

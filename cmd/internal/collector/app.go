@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -59,9 +60,6 @@ const (
 	MaxFaults = 1000
 )
 
-// Other stands for all values beyond MaxValues.
-const Other = "other"
-
 // Validate tells whether an app can be added or changed so, Num and Created aside.
 func (a *App) Validate() error {
 	switch {
@@ -90,3 +88,11 @@ func validName(name string) bool {
 	}
 	return true
 }
+
+// Errors about apps.
+var (
+	// ErrAppExists says that there is an app of that key.
+	ErrAppExists = errors.New("there is an app of that key")
+	// ErrTooManyApps says that there are MaxApps apps.
+	ErrTooManyApps = errors.New("there are too many apps")
+)

@@ -1,6 +1,6 @@
 // Package collector counts installations: it takes the heartbeats and health reports of package report, acknowledges each
 // after it is durable, and answers how many installations of an app there are, which versions they run and whether they
-// are healthy. It speaks no protocol and draws no page: packages server and dashboard do, on top of a [Collector].
+// are healthy. It speaks no protocol and draws no page: packages server and dashboard do, on top of a [Engine].
 //
 // An installation is known by a [Key], a keyed hash of app and installation ID; the ID itself is not kept. It gets a
 // [Num], dense and in the order of first sight within its app, so that the installations which are new on a day are a

@@ -76,7 +76,7 @@ type JournalEntry struct {
 	Data   []byte
 }
 
-// A Store keeps what a [Collector] must not lose. Commit is called by one goroutine at a time; all other methods are safe
+// A Store keeps what a [Engine] must not lose. Commit is called by one goroutine at a time; all other methods are safe
 // for concurrent use, beside Commit too. Errors that pass by themselves (busy, full, unreachable) are ErrUnavailable;
 // any other error of Commit also means that nothing of the batch was written.
 //

@@ -29,7 +29,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// Settings is where tokens and sessions are kept; [*collector.Collector] is one.
+// Settings is where tokens and sessions are kept; [*engine.Engine] is one.
 type Settings interface {
 	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
 	PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error

@@ -19,23 +19,25 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// A Collector is what rules look at; *collector.Collector is one.
+// A Collector is what rules look at; *engine.Engine is one.
 type Collector interface {
 	Apps() []collector.App
 	Today(app collector.AppNum) (today, since collector.Day, err error)
-	Series(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Series, error)
+	Series(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Series, error)
 	Breakdown(
-		ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v collector.View,
-	) (collector.Breakdown, error)
-	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v collector.View) (collector.Floor, error)
-	Faults(ctx context.Context, app collector.AppNum, r collector.Range, v collector.View) (collector.Faults, error)
+		ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v figures.View,
+	) (figures.Breakdown, error)
+	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v figures.View) (figures.Floor, error)
+	Faults(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Faults, error)
 	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
 	PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error
 }
 
-var _ Collector = (*collector.Collector)(nil)
+var _ Collector = (*engine.Engine)(nil)
 
 // Names of the settings.
 const (

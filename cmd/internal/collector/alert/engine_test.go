@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -21,7 +22,7 @@ import (
 func TestFleet(t *testing.T) {
 	t.Parallel() // it looks at the rules some thousand times
 	synctest.Test(t, func(t *testing.T) {
-		c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+		c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 		if err != nil {
 			t.Fatal(err)
 		}

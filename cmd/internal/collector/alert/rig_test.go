@@ -16,6 +16,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // A fake is a collector whose figures are set by hand. Its settings outlive a watcher, as a store does a process.
@@ -23,11 +24,11 @@ type fake struct {
 	mu       sync.Mutex
 	settings map[string][]byte
 	apps     []collector.App
-	points   []collector.SeriesPoint
+	points   []figures.SeriesPoint
 	asOf     time.Time
-	steps    []collector.FloorStep
-	versions []collector.Value
-	faults   []collector.Fault
+	steps    []figures.FloorStep
+	versions []figures.Value
+	faults   []figures.Fault
 	turns    bool // the day ends after each look at which day it is
 	broken   bool // no figures can be read
 	full     bool // no settings can be stored
@@ -56,8 +57,8 @@ func (f *fake) Today(collector.AppNum) (today, since collector.Day, err error) {
 	return today, 0, nil
 }
 
-func (f *fake) Series(_ context.Context, _ collector.AppNum, r collector.Range, _ collector.View) (collector.Series, error) {
-	s := collector.Series{Meta: collector.Meta{AsOf: f.asOf}}
+func (f *fake) Series(_ context.Context, _ collector.AppNum, r collector.Range, _ figures.View) (figures.Series, error) {
+	s := figures.Series{Meta: figures.Meta{AsOf: f.asOf}}
 	if r.To < collector.DayOf(time.Now()) {
 		s.AsOf = (r.To + 1).Time()
 	}
@@ -69,16 +70,16 @@ func (f *fake) Series(_ context.Context, _ collector.AppNum, r collector.Range, 
 	return s, f.err()
 }
 
-func (f *fake) Breakdown(context.Context, collector.AppNum, string, int, collector.Day, collector.View) (collector.Breakdown, error) {
-	return collector.Breakdown{Values: f.versions}, f.err()
+func (f *fake) Breakdown(context.Context, collector.AppNum, string, int, collector.Day, figures.View) (figures.Breakdown, error) {
+	return figures.Breakdown{Values: f.versions}, f.err()
 }
 
-func (f *fake) Floor(context.Context, collector.AppNum, collector.Day, collector.View) (collector.Floor, error) {
-	return collector.Floor{Steps: f.steps}, f.err()
+func (f *fake) Floor(context.Context, collector.AppNum, collector.Day, figures.View) (figures.Floor, error) {
+	return figures.Floor{Steps: f.steps}, f.err()
 }
 
-func (f *fake) Faults(context.Context, collector.AppNum, collector.Range, collector.View) (collector.Faults, error) {
-	return collector.Faults{Faults: f.faults}, f.err()
+func (f *fake) Faults(context.Context, collector.AppNum, collector.Range, figures.View) (figures.Faults, error) {
+	return figures.Faults{Faults: f.faults}, f.err()
 }
 
 func (f *fake) Setting(_ context.Context, app collector.AppNum, name string) ([]byte, bool, error) {
@@ -101,7 +102,7 @@ func (f *fake) PutSetting(_ context.Context, app collector.AppNum, name string, 
 	return nil
 }
 
-func figure(n uint64) collector.Figure { return &n }
+func figure(n uint64) figures.Count { return &n }
 
 // days sets the figures of the last days; the last one is today.
 func (f *fake) days(active ...uint64) {
@@ -109,8 +110,8 @@ func (f *fake) days(active ...uint64) {
 	today := collector.DayOf(time.Now())
 	for i, n := range active {
 		day := today - collector.Day(len(active)-1-i)
-		a := collector.Active{Day: figure(n), Week: figure(n), Days28: figure(n), Days30: figure(n)}
-		f.points = append(f.points, collector.SeriesPoint{Day: day, Active: a, Established: a, New: figure(n)})
+		a := figures.Active{Day: figure(n), Week: figure(n), Days28: figure(n), Days30: figure(n)}
+		f.points = append(f.points, figures.SeriesPoint{Day: day, Active: a, Established: a, New: figure(n)})
 	}
 }
 
@@ -126,12 +127,12 @@ func repeat(n uint64, times int, then ...uint64) []uint64 {
 func (f *fake) releases(versions map[string]uint64, order []string, faults map[string]map[string]uint64) {
 	f.versions, f.faults = nil, nil
 	for _, v := range order {
-		f.versions = append(f.versions, collector.Value{Value: v, Count: figure(versions[v])})
+		f.versions = append(f.versions, figures.Value{Value: v, Count: figure(versions[v])})
 	}
 	for name, affected := range faults {
-		is := collector.Fault{ID: name, Component: "camera", Reason: name, Status: collector.FaultOpen}
+		is := figures.Fault{ID: name, Component: "camera", Reason: name, Status: collector.FaultOpen}
 		for v, n := range affected {
-			is.Versions = append(is.Versions, collector.FaultVersion{Version: v, Affected: figure(n), Active: figure(versions[v])})
+			is.Versions = append(is.Versions, figures.FaultVersion{Version: v, Affected: figure(n), Active: figure(versions[v])})
 		}
 		f.faults = append(f.faults, is)
 	}

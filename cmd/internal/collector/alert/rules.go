@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -61,9 +62,9 @@ func when(holds bool, text string, args ...any) (findings, bool, error) {
 }
 
 // points gives the figures by day, without the days on which the collector did not run.
-func (j judge) points(ctx context.Context, from, to collector.Day) (map[collector.Day]collector.SeriesPoint, time.Time, error) {
-	series, err := j.c.Series(ctx, j.app.Num, collector.Range{From: from, To: to}, collector.View{})
-	points := make(map[collector.Day]collector.SeriesPoint)
+func (j judge) points(ctx context.Context, from, to collector.Day) (map[collector.Day]figures.SeriesPoint, time.Time, error) {
+	series, err := j.c.Series(ctx, j.app.Num, collector.Range{From: from, To: to}, figures.View{})
+	points := make(map[collector.Day]figures.SeriesPoint)
 	for _, p := range series.Points {
 		if !p.Gap {
 			points[p.Day] = p
@@ -72,7 +73,7 @@ func (j judge) points(ctx context.Context, from, to collector.Day) (map[collecto
 	return points, series.AsOf, err
 }
 
-func number(f collector.Figure) float64 {
+func number(f figures.Count) float64 {
 	if f == nil {
 		return 0
 	}
@@ -108,11 +109,11 @@ const faultWindow = 7
 func (j judge) faultRate(
 	ctx context.Context, r Rule, today collector.Day, mark func(string) float64,
 ) (findings, bool, error) {
-	split, err := j.c.Breakdown(ctx, j.app.Num, collector.DimVersion, faultWindow, today, collector.View{})
+	split, err := j.c.Breakdown(ctx, j.app.Num, collector.DimVersion, faultWindow, today, figures.View{})
 	if err != nil {
 		return nil, false, err
 	}
-	var releases []collector.Value
+	var releases []figures.Value
 	for _, v := range split.Values { // the newest first
 		if v.Value != collector.Other && !report.IsDevelopment(v.Value) && number(v.Count) >= float64(r.least()) {
 			releases = append(releases, v)
@@ -122,7 +123,7 @@ func (j judge) faultRate(
 		return nil, false, nil
 	}
 	newest, older := releases[0], releases[1]
-	answer, err := j.c.Faults(ctx, j.app.Num, collector.Range{From: today - faultWindow + 1, To: today}, collector.View{})
+	answer, err := j.c.Faults(ctx, j.app.Num, collector.Range{From: today - faultWindow + 1, To: today}, figures.View{})
 	if err != nil {
 		return nil, false, err
 	}
@@ -152,7 +153,7 @@ func (j judge) faultRate(
 const deviations = 3
 
 func (j judge) adoption(ctx context.Context, r Rule, today collector.Day, mark float64) (findings, bool, error) {
-	floor, err := j.c.Floor(ctx, j.app.Num, today, collector.View{})
+	floor, err := j.c.Floor(ctx, j.app.Num, today, figures.View{})
 	if err != nil {
 		return nil, false, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // Each kind of rule says once that something began, not again after a restart, and once that it is over; a figure that is
@@ -18,8 +19,8 @@ func TestRules(t *testing.T) {
 	faults := func(newest, older uint64) map[string]map[string]uint64 {
 		return map[string]map[string]uint64{"decode": {"2.0": newest, "1.0": older}}
 	}
-	step := func(share float64) []collector.FloorStep {
-		return []collector.FloorStep{{Version: "2.1", Share: share / 2}, {Version: "2.0", Share: share}, {Version: "1.0", Share: 1}}
+	step := func(share float64) []figures.FloorStep {
+		return []figures.FloorStep{{Version: "2.1", Share: share / 2}, {Version: "2.0", Share: share}, {Version: "1.0", Share: 1}}
 	}
 	for name, tt := range map[string]struct {
 		rule              string

@@ -19,6 +19,8 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/report"
@@ -110,12 +112,12 @@ func drop(w http.ResponseWriter, r *http.Request) {
 }
 
 // openStore opens a collector on SQLite, and gives what closes both.
-func openStore(ctx context.Context, dir string) (*collector.Collector, func() error, error) {
+func openStore(ctx context.Context, dir string) (*engine.Engine, func() error, error) {
 	store, err := sqlite.Open(ctx, filepath.Join(dir, "rollcall.db"), sqlite.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := collector.Open(ctx, store, collector.Options{Secret: secret})
+	c, err := engine.Open(ctx, store, engine.Options{Secret: secret})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
@@ -175,7 +177,7 @@ func (c *child) kill() {
 }
 
 // inStore opens the store in this process for as long as do takes.
-func inStore(t *testing.T, dir string, do func(c *collector.Collector, app collector.App)) {
+func inStore(t *testing.T, dir string, do func(c *engine.Engine, app collector.App)) {
 	t.Helper()
 	c, closeAll, err := openStore(t.Context(), dir)
 	if err != nil {
@@ -194,9 +196,9 @@ func inStore(t *testing.T, dir string, do func(c *collector.Collector, app colle
 	}
 }
 
-func figuresOf(t *testing.T, c *collector.Collector, app collector.AppNum, day collector.Day) collector.SeriesPoint {
+func figuresOf(t *testing.T, c *engine.Engine, app collector.AppNum, day collector.Day) figures.SeriesPoint {
 	t.Helper()
-	s, err := c.Series(t.Context(), app, collector.Range{From: day, To: day}, collector.View{})
+	s, err := c.Series(t.Context(), app, collector.Range{From: day, To: day}, figures.View{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
 )
@@ -21,7 +22,7 @@ func TestKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	today := collector.DayOf(time.Now())
-	inStore(t, dir, func(*collector.Collector, collector.App) {})
+	inStore(t, dir, func(*engine.Engine, collector.App) {})
 	next := 0 // the installation after the last that was sent
 	var lost, acknowledged int
 	for range rounds {
@@ -63,7 +64,7 @@ func TestKilled(t *testing.T) {
 		for _, n := range sent {
 			next = max(next, n+1)
 		}
-		inStore(t, dir, func(c *collector.Collector, app collector.App) {
+		inStore(t, dir, func(c *engine.Engine, app collector.App) {
 			for _, some := range acks {
 				for _, n := range some {
 					acknowledged++
@@ -94,7 +95,7 @@ func TestKilled(t *testing.T) {
 	}
 	server.stop()
 	sameDay(t, today)
-	inStore(t, dir, func(c *collector.Collector, app collector.App) {
+	inStore(t, dir, func(c *engine.Engine, app collector.App) {
 		p := figuresOf(t, c, app.Num, today)
 		if *p.Active.Day != uint64(next) || *p.New != uint64(next) {
 			t.Errorf("got %d active and %d new, want %d: some are counted twice, or not at all", *p.Active.Day, *p.New, next)

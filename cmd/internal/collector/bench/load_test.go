@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -58,7 +59,7 @@ func hex(dst []byte, n int) {
 // loadKnown makes installations 0 to n that were seen yesterday.
 func loadKnown(t *testing.T, dir string, n int) {
 	t.Helper()
-	inStore(t, dir, func(c *collector.Collector, app collector.App) {
+	inStore(t, dir, func(c *engine.Engine, app collector.App) {
 		today, _, err := c.Today(app.Num)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -26,7 +27,7 @@ const (
 // A faulty loader has some installations of a crowd report faults, each on one day of ten on which it is active. Their keys
 // are those of installation IDs, so that they can be found again.
 type faulty struct {
-	*collector.Loader
+	*engine.Loader
 	ctx    context.Context
 	next   int
 	day    collector.Day
@@ -80,7 +81,7 @@ func faultyID(num int) string { return fmt.Sprintf("%08x-0000-4000-8000-00000000
 
 // pages measures how long the server takes for each page of the dashboard, the first time and again, for the range that pages
 // begin with and the longest one.
-func pages(t *testing.T, c *collector.Collector) {
+func pages(t *testing.T, c *engine.Engine) {
 	keeper := access.New(c)
 	token, err := keeper.Add(t.Context(), "pages", access.Admin, "")
 	if err != nil {

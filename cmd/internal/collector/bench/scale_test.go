@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 )
 
@@ -60,7 +62,7 @@ func scaleOf(t *testing.T, installations, days int) {
 	dir := t.TempDir()
 	var truth groundtruth.CrowdTruth
 	begin := time.Now()
-	inStore(t, dir, func(c *collector.Collector, app collector.App) {
+	inStore(t, dir, func(c *engine.Engine, app collector.App) {
 		app.Retention = collector.MaxRetention // all days stay
 		if err := c.UpdateApp(t.Context(), app); err != nil {
 			t.Fatal(err)
@@ -69,7 +71,7 @@ func scaleOf(t *testing.T, installations, days int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		groundtruth.Load(t, c, app.Num, func(l *collector.Loader) (err error) {
+		groundtruth.Load(t, c, app.Num, func(l *engine.Loader) (err error) {
 			crowd := &groundtruth.Crowd{Seed: 1, Installations: installations, Days: days, Last: today}
 			some := &faulty{Loader: l, ctx: t.Context(), random: rand.New(rand.NewPCG(1, 1))}
 			truth, err = crowd.Load(t.Context(), some)
@@ -105,19 +107,19 @@ func scaleOf(t *testing.T, installations, days int) {
 }
 
 // answers measures the overview and the retention triangles, and holds them to the truth.
-func answers(t *testing.T, c *collector.Collector, app collector.AppNum, days int, truth groundtruth.CrowdTruth) {
+func answers(t *testing.T, c *engine.Engine, app collector.AppNum, days int, truth groundtruth.CrowdTruth) {
 	to := truth.Day.Day
 	year := collector.Range{From: to - collector.Day(days) + 1, To: to}
 	overview := func() error {
-		if _, err := c.Series(t.Context(), app, year, collector.View{}); err != nil {
+		if _, err := c.Series(t.Context(), app, year, figures.View{}); err != nil {
 			return err
 		}
-		_, err := c.Breakdown(t.Context(), app, collector.DimVersion, 28, to, collector.View{})
+		_, err := c.Breakdown(t.Context(), app, collector.DimVersion, 28, to, figures.View{})
 		return err
 	}
 	retention := func(g collector.Grain) func() error {
 		return func() error {
-			_, err := c.Retention(t.Context(), app, g, year, collector.View{})
+			_, err := c.Retention(t.Context(), app, g, year, figures.View{})
 			return err
 		}
 	}
@@ -145,7 +147,7 @@ func answers(t *testing.T, c *collector.Collector, app collector.AppNum, days in
 }
 
 // activeBytes is how much of the store is the bits of activity.
-func activeBytes(t *testing.T, c *collector.Collector, app collector.AppNum) (n int64) {
+func activeBytes(t *testing.T, c *engine.Engine, app collector.AppNum) (n int64) {
 	for r, err := range c.Store().Records(t.Context(), "active", app, -1<<30, 1<<30) {
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
@@ -26,8 +27,8 @@ func TestFleetIsTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inStore(t, dir, func(c *collector.Collector, app collector.App) {
-		groundtruth.Load(t, c, app.Num, func(l *collector.Loader) error { return f.Load(t.Context(), l, today-1, nil) })
+	inStore(t, dir, func(c *engine.Engine, app collector.App) {
+		groundtruth.Load(t, c, app.Num, func(l *engine.Loader) error { return f.Load(t.Context(), l, today-1, nil) })
 	})
 	server := startChild(t, counting, dir)
 	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: server.endpoint, Connect: rawhttp.Connect})
@@ -39,7 +40,7 @@ func TestFleetIsTheTruth(t *testing.T) {
 	}
 	server.stop()
 	sameDay(t, today)
-	inStore(t, dir, func(c *collector.Collector, app collector.App) {
+	inStore(t, dir, func(c *engine.Engine, app collector.App) {
 		groundtruth.Compare(t, c, app.Num, f)
 	})
 }
@@ -58,7 +59,7 @@ func TestForged(t *testing.T) {
 	today := collector.DayOf(time.Now())
 	loadKnown(t, dir, known)
 	established := func() (n uint64) {
-		inStore(t, dir, func(c *collector.Collector, app collector.App) {
+		inStore(t, dir, func(c *engine.Engine, app collector.App) {
 			n = *figuresOf(t, c, app.Num, today).Established.Days28
 		})
 		return n

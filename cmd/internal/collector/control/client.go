@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
@@ -192,12 +193,12 @@ func (c *Client) App(ctx context.Context, key string) (collector.App, error) {
 	return collector.App{}, fmt.Errorf("%w: %s", collector.ErrUnknownApp, key)
 }
 
-// AddApp calls [collector.Collector.AddApp].
+// AddApp calls [engine.Engine.AddApp].
 func (c *Client) AddApp(ctx context.Context, app collector.App) (collector.App, error) {
 	return call[collector.App](ctx, c, http.MethodPost, "/apps", app)
 }
 
-// UpdateApp calls [collector.Collector.UpdateApp].
+// UpdateApp calls [engine.Engine.UpdateApp].
 func (c *Client) UpdateApp(ctx context.Context, app collector.App) error {
 	_, err := call[none](ctx, c, http.MethodPut, "/apps/"+url.PathEscape(app.Key), app)
 	return err
@@ -226,8 +227,8 @@ func (c *Client) Check(ctx context.Context) error {
 }
 
 // Series returns the figures of all days of an app.
-func (c *Client) Series(ctx context.Context, app string) (collector.Series, error) {
-	return call[collector.Series](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/series", nil)
+func (c *Client) Series(ctx context.Context, app string) (figures.Series, error) {
+	return call[figures.Series](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/series", nil)
 }
 
 // Export writes the totals of an app's closed days in the form that Import
@@ -243,7 +244,7 @@ func (c *Client) Export(ctx context.Context, app string, w io.Writer) error {
 }
 
 // Import loads totals that Export wrote into an app that has counted nothing
-// yet; see [collector.Collector.ImportTotals].
+// yet; see [engine.Engine.ImportTotals].
 func (c *Client) Import(ctx context.Context, app string, r io.Reader) (Imported, error) {
 	return call[Imported](ctx, c, http.MethodPost, totalsPath(app), io.NopCloser(r))
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
 
@@ -200,17 +201,17 @@ func (s *Server) updateApp(r *http.Request) (none, error) {
 	return none{}, s.dir.Collector.UpdateApp(r.Context(), app)
 }
 
-func (s *Server) series(r *http.Request) (collector.Series, error) {
+func (s *Server) series(r *http.Request) (figures.Series, error) {
 	app, err := s.app(r)
 	if err != nil {
-		return collector.Series{}, err
+		return figures.Series{}, err
 	}
 	today, since, err := s.dir.Collector.Today(app.Num)
 	if err != nil {
-		return collector.Series{}, err
+		return figures.Series{}, err
 	}
 	since = max(since, today-collector.MaxRangeDays+1)
-	return s.dir.Collector.Series(r.Context(), app.Num, collector.Range{From: since, To: today}, collector.View{})
+	return s.dir.Collector.Series(r.Context(), app.Num, collector.Range{From: since, To: today}, figures.View{})
 }
 
 func (s *Server) tokens(r *http.Request) ([]access.Token, error) {

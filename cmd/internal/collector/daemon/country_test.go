@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // The country comes from the database, for the address that a trusted proxy
@@ -52,7 +53,7 @@ func TestCountry(t *testing.T) {
 			t.Fatalf("%s: %d %s", from, response.StatusCode, answer)
 		}
 	}
-	split, err := p.Collector().Breakdown(t.Context(), app.Num, collector.DimCountry, 1, collector.DayOf(time.Now()), collector.View{})
+	split, err := p.Collector().Breakdown(t.Context(), app.Num, collector.DimCountry, 1, collector.DayOf(time.Now()), figures.View{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/notify"
 )
@@ -194,7 +194,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // Collector returns the collector, which is usable until Run returns.
-func (d *Daemon) Collector() *collector.Collector { return d.dir.Collector }
+func (d *Daemon) Collector() *engine.Engine { return d.dir.Collector }
 
 // Tokens returns the access tokens.
 func (d *Daemon) Tokens() *access.Tokens { return d.dir.Tokens }

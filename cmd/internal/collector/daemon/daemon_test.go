@@ -24,6 +24,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 )
 
 const loopback = "127.0.0.1:0"
@@ -53,7 +54,7 @@ const heartbeat = `{"schema":1,"app":"myapp","installation_id":"11111111-1111-41
 func TestStopWithRequestInFlight(t *testing.T) {
 	dir := t.TempDir()
 	arrived, goOn := make(chan struct{}), make(chan struct{})
-	var counting atomic.Pointer[collector.Collector]
+	var counting atomic.Pointer[engine.Engine]
 	p, stop := start(t, daemon.Options{Dir: dir, Listen: loopback, Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(arrived)

@@ -8,11 +8,12 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // breakdownPanel shows the values of a dimension; those beyond most are added up, and so are pre-releases.
-func breakdownPanel(id, title string, b collector.Breakdown, most int) panel {
+func breakdownPanel(id, title string, b figures.Breakdown, most int) panel {
 	p := panel{
 		ID: id, Title: title, Meta: b.Meta, Table: table{Head: []string{dimensionName(b.Dimension), "installations", "share"}},
 		Explain: say("Of the installations active in the %s days to %s (UTC), by what they reported last. %s of %s reporting.",
@@ -58,7 +59,7 @@ type bundle struct {
 	share float64
 }
 
-func (b *bundle) add(v collector.Value) {
+func (b *bundle) add(v figures.Value) {
 	b.n++
 	b.share += v.Share
 	if v.Count != nil {
@@ -66,7 +67,7 @@ func (b *bundle) add(v collector.Value) {
 	}
 }
 
-func note(count collector.Figure, share float64) string {
+func note(count figures.Count, share float64) string {
 	if count == nil {
 		return "–"
 	}
@@ -88,7 +89,7 @@ const maxBands = chart.MaxSeries - 2
 const trendTop = 30
 
 // trendPanel shows how a split changes.
-func trendPanel(id, title string, t collector.Trend) panel {
+func trendPanel(id, title string, t figures.Trend) panel {
 	names, rows := fold(t)
 	p := panel{
 		ID: id, Title: title, Wide: true, Meta: t.Meta, Table: table{Head: []string{"day", "active"}},
@@ -133,7 +134,7 @@ func trendPanel(id, title string, t collector.Trend) panel {
 
 // fold names the values that were largest on any day, puts versions into their order, and adds up pre-releases and all that
 // is left. The rows are the counts by these names, day by day.
-func fold(t collector.Trend) (names []string, rows [][]float64) {
+func fold(t figures.Trend) (names []string, rows [][]float64) {
 	version := t.Dimension == collector.DimVersion || t.Dimension == collector.DimFirstVersion
 	largest := make(map[string]float64)
 	for _, point := range t.Points {

@@ -28,11 +28,13 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // Options say what a dashboard shows. Collector and Access are required.
 type Options struct {
-	Collector *collector.Collector
+	Collector *engine.Engine
 	Access    *access.Tokens
 	// Alerts are shown and changed on the settings page; nil for none.
 	Alerts Alerts
@@ -59,7 +61,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 
 type dashboard struct {
 	opts      Options
-	c         *collector.Collector
+	c         *engine.Engine
 	log       *slog.Logger
 	templates *template.Template
 	assets    map[string]asset // by name
@@ -328,7 +330,7 @@ func (d *dashboard) viewer(w http.ResponseWriter, r *http.Request, need access.S
 		return v, true
 	case found && need == "" && (v.reads || app.Public):
 		if !v.reads {
-			v.view = collector.View{Public: true, K: app.K}
+			v.view = figures.View{Public: true, K: app.K}
 		}
 		return v, true
 	case signedIn:
@@ -342,7 +344,7 @@ func (d *dashboard) viewer(w http.ResponseWriter, r *http.Request, need access.S
 // A viewer is who looks at an app.
 type viewer struct {
 	app          collector.App
-	view         collector.View
+	view         figures.View
 	reads, admin bool
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 	"github.com/rollcall-dev/rollcall/report"
@@ -28,7 +29,7 @@ import (
 // A site is the pages of a collector with a fleet.
 type site struct {
 	t      *testing.T
-	c      *collector.Collector
+	c      *engine.Engine
 	access *access.Tokens
 	alerts *alert.Watcher
 	url    string
@@ -48,7 +49,7 @@ func newSite(t *testing.T) *site {
 // newEmptySite makes one without an app.
 func newEmptySite(t *testing.T) *site {
 	t.Helper()
-	c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestPages(t *testing.T) {
 // The command for the first heartbeat stays until one was counted, however long that takes, and in whatever way.
 func TestFirstHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+		c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // A faultForm lets the maintainer say something of a fault.
@@ -30,8 +31,8 @@ func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
 	faults := v.filter(p, answer.Faults)
 	p.Panels = []panel{
 		faultsPanel(faults, answer), ratesPanel(v, faults, answer.Meta),
-		grouping("severity", "severity", faults, answer.Meta, func(is collector.Fault) string { return is.Severity }),
-		grouping("component", "component", faults, answer.Meta, func(is collector.Fault) string { return is.Component }),
+		grouping("severity", "severity", faults, answer.Meta, func(is figures.Fault) string { return is.Severity }),
+		grouping("component", "component", faults, answer.Meta, func(is figures.Fault) string { return is.Component }),
 	}
 	if v.admin {
 		for _, is := range faults {
@@ -41,18 +42,18 @@ func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
 	return nil
 }
 
-func faultName(is collector.Fault) string { return is.Component + ": " + is.Reason }
+func faultName(is figures.Fault) string { return is.Component + ": " + is.Reason }
 
 // filter offers what can be left out, and does so.
-func (v view) filter(p *pageData, all []collector.Fault) []collector.Fault {
+func (v view) filter(p *pageData, all []figures.Fault) []figures.Fault {
 	filters := []struct {
 		id, name, without string
-		of                func(collector.Fault) string
+		of                func(figures.Fault) string
 	}{
-		{"status", "Status", "open", func(is collector.Fault) string { return string(is.Status) }},
-		{"severity", "Severity", anything, func(is collector.Fault) string { return is.Severity }},
-		{"component", "Component", anything, func(is collector.Fault) string { return is.Component }},
-		{"new", "New in", anything, func(is collector.Fault) string { return is.NewIn }},
+		{"status", "Status", "open", func(is figures.Fault) string { return string(is.Status) }},
+		{"severity", "Severity", anything, func(is figures.Fault) string { return is.Severity }},
+		{"component", "Component", anything, func(is figures.Fault) string { return is.Component }},
+		{"new", "New in", anything, func(is figures.Fault) string { return is.NewIn }},
 	}
 	rest := slices.Clone(all)
 	for _, f := range filters {
@@ -76,7 +77,7 @@ func (v view) filter(p *pageData, all []collector.Fault) []collector.Fault {
 			p.Choices = append(p.Choices, row)
 		}
 		if current != anything {
-			rest = slices.DeleteFunc(rest, func(is collector.Fault) bool { return f.of(is) != current })
+			rest = slices.DeleteFunc(rest, func(is figures.Fault) bool { return f.of(is) != current })
 		}
 	}
 	return rest
@@ -89,7 +90,7 @@ const (
 	maxFilter = 16
 )
 
-func faultsPanel(faults []collector.Fault, answer collector.Faults) panel {
+func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 	p := panel{
 		ID: "faults", Title: "Faults by affected opted-in installations", Wide: true, Meta: answer.Meta,
 		Explain: say("Of %s installations active from %s to %s (UTC). Counts are what operators agreed to report; who sends no health reports is not in them.",
@@ -120,7 +121,7 @@ func faultsPanel(faults []collector.Fault, answer collector.Faults) panel {
 }
 
 // grouping adds up the occurrences of faults by a text.
-func grouping(id, head string, faults []collector.Fault, meta collector.Meta, by func(collector.Fault) string) panel {
+func grouping(id, head string, faults []figures.Fault, meta figures.Meta, by func(figures.Fault) string) panel {
 	counts, occurrences := map[string]uint64{}, map[string]uint64{}
 	for _, is := range faults {
 		counts[by(is)]++
@@ -150,7 +151,7 @@ func grouping(id, head string, faults []collector.Fault, meta collector.Meta, by
 }
 
 // ratesPanel shows one fault by version.
-func ratesPanel(v view, faults []collector.Fault, meta collector.Meta) panel {
+func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	p := panel{
 		ID: "rates", Title: "Affected for each 1,000 opted-in installations of a version", Wide: true, Meta: meta,
 		Explain: "Newest version first. Versions are those that the installations run now.",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // overview says how the fleet is doing.
@@ -24,7 +25,7 @@ func (d *dashboard) overview(r *http.Request, v view, p *pageData) error {
 	}
 	points, before := cut(both.Points, v.span.From)
 	p.asOf(both.Meta)
-	var oldAge collector.Figure
+	var oldAge figures.Count
 	if len(before) > 0 {
 		then, err := d.c.Series(ctx, v.app.Num, collector.Range{From: v.span.From - 1, To: v.span.From - 1}, v.view)
 		if err != nil {
@@ -59,7 +60,7 @@ func clamp(r collector.Range) collector.Range {
 }
 
 // cut gives the points from a day on, and those before.
-func cut(points []collector.SeriesPoint, from collector.Day) (after, before []collector.SeriesPoint) {
+func cut(points []figures.SeriesPoint, from collector.Day) (after, before []figures.SeriesPoint) {
 	for i, point := range points {
 		if point.Day >= from {
 			return points[i:], points[:i]
@@ -69,27 +70,27 @@ func cut(points []collector.SeriesPoint, from collector.Day) (after, before []co
 }
 
 // A get picks one figure of a day.
-type get func(collector.SeriesPoint) collector.Figure
+type get func(figures.SeriesPoint) figures.Count
 
 // The figures of a day.
 var (
-	days28      get = func(p collector.SeriesPoint) collector.Figure { return p.Active.Days28 }
-	week        get = func(p collector.SeriesPoint) collector.Figure { return p.Active.Week }
-	day         get = func(p collector.SeriesPoint) collector.Figure { return p.Active.Day }
-	sure28      get = func(p collector.SeriesPoint) collector.Figure { return p.Established.Days28 }
-	sureWeek    get = func(p collector.SeriesPoint) collector.Figure { return p.Established.Week }
-	sureDay     get = func(p collector.SeriesPoint) collector.Figure { return p.Established.Day }
-	newcomers   get = func(p collector.SeriesPoint) collector.Figure { return p.New }
-	returning   get = func(p collector.SeriesPoint) collector.Figure { return p.Returning }
-	lost        get = func(p collector.SeriesPoint) collector.Figure { return p.Lost }
-	forgotten   get = func(p collector.SeriesPoint) collector.Figure { return p.Forgotten }
-	inMemory    get = func(p collector.SeriesPoint) collector.Figure { return p.InMemory }
-	excluded    get = func(p collector.SeriesPoint) collector.Figure { return p.Excluded }
+	days28      get = func(p figures.SeriesPoint) figures.Count { return p.Active.Days28 }
+	week        get = func(p figures.SeriesPoint) figures.Count { return p.Active.Week }
+	day         get = func(p figures.SeriesPoint) figures.Count { return p.Active.Day }
+	sure28      get = func(p figures.SeriesPoint) figures.Count { return p.Established.Days28 }
+	sureWeek    get = func(p figures.SeriesPoint) figures.Count { return p.Established.Week }
+	sureDay     get = func(p figures.SeriesPoint) figures.Count { return p.Established.Day }
+	newcomers   get = func(p figures.SeriesPoint) figures.Count { return p.New }
+	returning   get = func(p figures.SeriesPoint) figures.Count { return p.Returning }
+	lost        get = func(p figures.SeriesPoint) figures.Count { return p.Lost }
+	forgotten   get = func(p figures.SeriesPoint) figures.Count { return p.Forgotten }
+	inMemory    get = func(p figures.SeriesPoint) figures.Count { return p.InMemory }
+	excluded    get = func(p figures.SeriesPoint) figures.Count { return p.Excluded }
 	growthParts     = []get{newcomers, returning, lost, forgotten}
 )
 
 // add adds up a figure. When one of them is hidden from the public, the sum of the others is all that is known.
-func add(points []collector.SeriesPoint, of get) (sum uint64, whole bool) {
+func add(points []figures.SeriesPoint, of get) (sum uint64, whole bool) {
 	whole = true
 	for _, point := range points {
 		switch f := of(point); {
@@ -103,7 +104,7 @@ func add(points []collector.SeriesPoint, of get) (sum uint64, whole bool) {
 }
 
 // sumCell gives a sum as a cell.
-func sumCell(points []collector.SeriesPoint, of get) any {
+func sumCell(points []figures.SeriesPoint, of get) any {
 	sum, whole := add(points, of)
 	if !whole {
 		return atLeast(sum)
@@ -112,7 +113,7 @@ func sumCell(points []collector.SeriesPoint, of get) any {
 }
 
 // net gives new and returning, less lost and forgotten; ok is false when one of them is hidden.
-func net(points []collector.SeriesPoint) (n int64, ok bool) {
+func net(points []figures.SeriesPoint) (n int64, ok bool) {
 	for i, of := range growthParts {
 		sum, whole := add(points, of)
 		switch {
@@ -136,9 +137,9 @@ func signed(n int64) string {
 
 // A tileRow is what the tiles at the top are made of.
 type tileRow struct {
-	now, before []collector.SeriesPoint
+	now, before []figures.SeriesPoint
 	k           int
-	age, oldAge collector.Figure
+	age, oldAge figures.Count
 }
 
 // tiles are the figures at the top. Those of a moment are of the last day that is over.
@@ -155,7 +156,7 @@ func tiles(t tileRow) []tile {
 		t.sum("Lost", "Last seen 28 days before a day of the range", lost),
 		t.net(), t.sticky(), t.median(),
 		t.sum("In memory, excluded", "IDs that are not persisted, and development versions, added up over the days; in no other figure",
-			func(p collector.SeriesPoint) collector.Figure {
+			func(p figures.SeriesPoint) figures.Count {
 				if p.InMemory == nil || p.Excluded == nil {
 					return nil
 				}
@@ -167,7 +168,7 @@ func tiles(t tileRow) []tile {
 }
 
 // closed gives the days of the range that are over; all when none is.
-func (t tileRow) closed() []collector.SeriesPoint {
+func (t tileRow) closed() []figures.SeriesPoint {
 	if n := len(t.now); n > 1 && t.now[n-1].Open {
 		return t.now[:n-1]
 	}
@@ -175,13 +176,13 @@ func (t tileRow) closed() []collector.SeriesPoint {
 }
 
 // moments gives the last whole day, and the one that is a range earlier.
-func (t tileRow) moments() (now, then collector.SeriesPoint, known bool) {
+func (t tileRow) moments() (now, then figures.SeriesPoint, known bool) {
 	closed := t.closed()
 	now = closed[len(closed)-1]
 	if n := len(t.before); n > 0 && !t.before[n-1].Gap {
 		return now, t.before[n-1], true
 	}
-	return now, collector.SeriesPoint{}, false
+	return now, figures.SeriesPoint{}, false
 }
 
 func (t tileRow) at(name, explain string, of get) tile {
@@ -217,7 +218,7 @@ func (t tileRow) net() tile {
 
 func (t tileRow) sticky() tile {
 	one := tile{Name: "Stickiness", Explain: "Share of those active in 28 days that are active on the last whole day", Value: missing}
-	share := func(p collector.SeriesPoint) float64 {
+	share := func(p figures.SeriesPoint) float64 {
 		if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
 			return math.NaN()
 		}
@@ -244,14 +245,14 @@ func (t tileRow) median() tile {
 	return one
 }
 
-func (t *tile) spark(points []collector.SeriesPoint, of get) {
+func (t *tile) spark(points []figures.SeriesPoint, of get) {
 	if len(points) > 2 {
 		t.Spark = chart.Spark(pick(points, of))
 	}
 }
 
 // change says how a figure compares with an earlier one.
-func (t *tile) change(now, then collector.Figure) {
+func (t *tile) change(now, then figures.Count) {
 	if now == nil || then == nil || *then == 0 {
 		return
 	}
@@ -270,7 +271,7 @@ func (t *tile) change(now, then collector.Figure) {
 	}
 }
 
-func pick(points []collector.SeriesPoint, of get) []float64 {
+func pick(points []figures.SeriesPoint, of get) []float64 {
 	values := make([]float64, len(points))
 	for i, point := range points {
 		values[i] = value(of(point))
@@ -282,7 +283,7 @@ func pick(points []collector.SeriesPoint, of get) []float64 {
 }
 
 // axis gives the names of the days, which of them are gaps, and how many at the end are not over.
-func axis(points []collector.SeriesPoint) (days []string, gaps []bool, open int) {
+func axis(points []figures.SeriesPoint) (days []string, gaps []bool, open int) {
 	for _, point := range points {
 		days = append(days, point.Day.String())
 		gaps = append(gaps, point.Gap)
@@ -293,7 +294,7 @@ func axis(points []collector.SeriesPoint) (days []string, gaps []bool, open int)
 	return days, gaps, open
 }
 
-func activePanel(points []collector.SeriesPoint, meta collector.Meta) panel {
+func activePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	t := table{Head: []string{"day", "28 days", "7 days", "1 day", "28 days, established", "7 days, established", "1 day, established", "state"}}
 	for _, p := range points {
 		row := []any{p.Day}
@@ -320,8 +321,8 @@ func activePanel(points []collector.SeriesPoint, meta collector.Meta) panel {
 }
 
 // grown says in words how the 28-day figure went.
-func grown(points []collector.SeriesPoint) template.HTML {
-	var known []collector.SeriesPoint
+func grown(points []figures.SeriesPoint) template.HTML {
+	var known []figures.SeriesPoint
 	for _, p := range points {
 		if p.Active.Days28 != nil && !p.Gap && !p.Open {
 			known = append(known, p)
@@ -348,7 +349,7 @@ func state(open, gap bool) string {
 const weekly = 45
 
 // growthPanel adds days up to weeks when there are many.
-func growthPanel(points []collector.SeriesPoint, meta collector.Meta) panel {
+func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	t := table{Head: []string{"from", "new", "returning", "lost", "forgotten", "net", "state"}}
 	step, unit := 1, "day"
 	if len(points) > weekly {
@@ -360,7 +361,7 @@ func growthPanel(points []collector.SeriesPoint, meta collector.Meta) panel {
 	}
 	for i := len(points) % step; i < len(points); i += step {
 		part := points[i:min(len(points), i+step)]
-		gap := !slices.ContainsFunc(part, func(p collector.SeriesPoint) bool { return !p.Gap })
+		gap := !slices.ContainsFunc(part, func(p figures.SeriesPoint) bool { return !p.Gap })
 		open := part[len(part)-1].Open
 		row := []any{part[0].Day}
 		for n, of := range growthParts {
@@ -399,7 +400,7 @@ func growthPanel(points []collector.SeriesPoint, meta collector.Meta) panel {
 	return p
 }
 
-func asidePanel(points []collector.SeriesPoint, meta collector.Meta) panel {
+func asidePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	t := table{Head: []string{"day", "in memory", "excluded", "state"}}
 	for _, p := range points {
 		t.Rows = append(t.Rows, []any{p.Day, cellOf(p.Gap, p.InMemory), cellOf(p.Gap, p.Excluded), state(p.Open, p.Gap)})

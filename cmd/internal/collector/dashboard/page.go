@@ -19,6 +19,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/csvcell"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // A drawer draws a chart.
@@ -33,7 +34,7 @@ type panel struct {
 	Answer, Explain template.HTML
 	Chart           drawer
 	Table           table
-	Meta            collector.Meta
+	Meta            figures.Meta
 	// Form lets its reader choose what is shown; nil for nothing.
 	Form *form
 	// Wide says that it takes the whole width.
@@ -72,7 +73,7 @@ type option struct {
 	Current     bool
 }
 
-// A table has texts, figures (collector.Figure), numbers (uint64, float64 for shares), days, and unknown.
+// A table has texts, figures (figures.Count), numbers (uint64, float64 for shares), days, and unknown.
 type table struct {
 	Head []string
 	Rows [][]any
@@ -94,7 +95,7 @@ func (n atLeast) String() string { return "≥ " + strconv.FormatUint(uint64(n),
 func (n atLeast) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 
 // cellOf gives a figure as a cell; in a gap it is not known.
-func cellOf(gap bool, f collector.Figure) any {
+func cellOf(gap bool, f figures.Count) any {
 	if gap {
 		return unknown{}
 	}
@@ -140,7 +141,7 @@ type pageData struct {
 }
 
 // asOf says up to which moment reports are counted.
-func (p *pageData) asOf(m collector.Meta) {
+func (p *pageData) asOf(m figures.Meta) {
 	p.AsOf = m.AsOf.UTC().Format("2006-01-02 15:04 UTC")
 }
 
@@ -435,9 +436,9 @@ func (d *dashboard) begin(r *http.Request, v view, p *pageData) error {
 	return nil
 }
 
-func empty(points []collector.SeriesPoint) bool {
+func empty(points []figures.SeriesPoint) bool {
 	for _, point := range points {
-		for _, f := range []collector.Figure{point.Active.Day, point.Active.Days28, point.InMemory, point.Excluded} {
+		for _, f := range []figures.Count{point.Active.Day, point.Active.Days28, point.InMemory, point.Excluded} {
 			if f == nil || *f > 0 {
 				return false
 			}
@@ -547,7 +548,7 @@ func (p panel) json(body *bytes.Buffer, v view) error {
 // plain gives a cell as text without any formatting.
 func plain(cell any) string {
 	switch c := cell.(type) {
-	case collector.Figure:
+	case figures.Count:
 		if c == nil {
 			return ""
 		}
@@ -567,7 +568,7 @@ func plain(cell any) string {
 // from the public since its group is smaller than k says so; k is 0 where nothing is hidden.
 func figure(cell any, k int) template.HTML {
 	switch c := cell.(type) {
-	case collector.Figure:
+	case figures.Count:
 		switch {
 		case c != nil:
 			return number(*c)
@@ -650,7 +651,7 @@ func grouped(n uint64) string {
 }
 
 // groupedOr writes a figure in a chart.
-func groupedOr(f collector.Figure) string {
+func groupedOr(f figures.Count) string {
 	if f == nil {
 		return "–"
 	}
@@ -658,7 +659,7 @@ func groupedOr(f collector.Figure) string {
 }
 
 // value gives a figure for a chart.
-func value(f collector.Figure) float64 {
+func value(f figures.Count) float64 {
 	if f == nil {
 		return math.NaN()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // quality says how far the figures can be trusted.
@@ -26,7 +27,7 @@ func (d *dashboard) quality(r *http.Request, v view, p *pageData) error {
 	if len(q.Truncated) > 0 {
 		p.Notice = "More different values than are kept: " + visible(strings.Join(q.Truncated, ", ")) + ". The rest is counted as other."
 	}
-	sums := collector.QualityPoint{Refused: make(map[string]uint64)}
+	sums := figures.QualityPoint{Refused: make(map[string]uint64)}
 	for _, point := range q.Points {
 		sums.Accepted += point.Accepted
 		sums.Repeated += point.Repeated
@@ -36,14 +37,14 @@ func (d *dashboard) quality(r *http.Request, v view, p *pageData) error {
 		}
 	}
 	p.Tiles = qualityTiles(q, sums)
-	clients := breakdownPanel("clients", "Clients of opted-in installations", collector.Breakdown{
+	clients := breakdownPanel("clients", "Clients of opted-in installations", figures.Breakdown{
 		Meta: q.Meta, Dimension: collector.DimClient, Window: 28, To: v.today, Values: q.Clients, Active: &q.Denominator, Reporting: reporting(q.Clients),
 	}, 10)
 	p.Panels = []panel{reportsPanel(q), refusedPanel(sums.Refused, q.Meta), clients, droppedPanel(q)}
 	return nil
 }
 
-func qualityTiles(q collector.Quality, sums collector.QualityPoint) []tile {
+func qualityTiles(q figures.Quality, sums figures.QualityPoint) []tile {
 	clones := uint64(0)
 	if q.Clones != nil {
 		clones = *q.Clones
@@ -69,7 +70,7 @@ func total(counts map[string]uint64) (sum uint64) {
 }
 
 // daily makes a panel of lines of what is counted on each day.
-func daily(p panel, points []collector.QualityPoint, names []string, of func(collector.QualityPoint) []uint64) panel {
+func daily(p panel, points []figures.QualityPoint, names []string, of func(figures.QualityPoint) []uint64) panel {
 	p.Table.Head = append(append([]string{"day"}, names...), "state")
 	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "By day: " + strings.Join(names, ", ")}, Series: make([]chart.Series, len(names))}
 	for i, name := range names {
@@ -100,23 +101,23 @@ func daily(p panel, points []collector.QualityPoint, names []string, of func(col
 	return p
 }
 
-func reportsPanel(q collector.Quality) panel {
+func reportsPanel(q figures.Quality) panel {
 	return daily(panel{
 		ID: "reports", Title: "Reports of opted-in installations by day", Wide: true, Meta: q.Meta,
 		Explain: "Heartbeats and health reports that arrived on each day (UTC). Repeated ones are accepted too and change nothing.",
-	}, q.Points, []string{"accepted", "repeated", "refused"}, func(p collector.QualityPoint) []uint64 {
+	}, q.Points, []string{"accepted", "repeated", "refused"}, func(p figures.QualityPoint) []uint64 {
 		return []uint64{p.Accepted, p.Repeated, total(p.Refused)}
 	})
 }
 
-func droppedPanel(q collector.Quality) panel {
+func droppedPanel(q figures.Quality) panel {
 	p := daily(panel{
 		ID: "dropped", Title: "What was left out of reports, by day", Meta: q.Meta,
 		Explain: "Fields and facts that the collector does not know or that are out of their bounds, context of faults, and reports whose sender's clock was an hour off or more.",
-	}, q.Points, []string{"fields", "facts", "context", "clock off"}, func(p collector.QualityPoint) []uint64 {
+	}, q.Points, []string{"fields", "facts", "context", "clock off"}, func(p figures.QualityPoint) []uint64 {
 		return []uint64{p.DroppedFields, p.DroppedFacts, p.DroppedContext, p.Skewed}
 	})
-	if !slices.ContainsFunc(q.Points, func(p collector.QualityPoint) bool {
+	if !slices.ContainsFunc(q.Points, func(p figures.QualityPoint) bool {
 		return p.DroppedFields+p.DroppedFacts+p.DroppedContext+p.Skewed > 0
 	}) {
 		p.Empty = "Nothing was left out, and no clock was off."
@@ -124,7 +125,7 @@ func droppedPanel(q collector.Quality) panel {
 	return p
 }
 
-func refusedPanel(refused map[string]uint64, meta collector.Meta) panel {
+func refusedPanel(refused map[string]uint64, meta figures.Meta) panel {
 	p := panel{
 		ID: "refused", Title: "Refused reports by reason", Meta: meta, Table: table{Head: []string{"reason", "reports"}},
 		Explain: "In the range. Those that name no app of this collector are in the server's metrics.",
@@ -144,7 +145,7 @@ func refusedPanel(refused map[string]uint64, meta collector.Meta) panel {
 	return p
 }
 
-func reporting(values []collector.Value) collector.Figure {
+func reporting(values []figures.Value) figures.Count {
 	var sum uint64
 	for _, v := range values {
 		if v.Count != nil {

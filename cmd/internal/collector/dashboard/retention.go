@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // retention says how many installations stay.
@@ -40,7 +41,7 @@ func (d *dashboard) retention(r *http.Request, v view, p *pageData) error {
 // maxCohorts bounds the cohorts that are shown: the newest of the range.
 const maxCohorts = 40
 
-func trianglePanel(answer collector.Retention) panel {
+func trianglePanel(answer figures.Retention) panel {
 	p := panel{
 		ID: "triangle", Title: fmt.Sprintf("Retention of opted-in installations by %s of first sight", answer.Grain), Wide: true, Meta: answer.Meta,
 		Explain: say("Of the installations that were new in a %[1]s, how many percent were active in each %[1]s after. A hatched cell's %[1]s is not over; "+
@@ -90,7 +91,7 @@ func trianglePanel(answer collector.Retention) panel {
 }
 
 // stayed says in words how many of the cohorts that are old enough were still there after four periods.
-func stayed(cohorts []collector.Cohort, grain collector.Grain) template.HTML {
+func stayed(cohorts []figures.Cohort, grain collector.Grain) template.HTML {
 	const after = 4
 	var size, active uint64
 	for _, cohort := range cohorts {
@@ -108,7 +109,7 @@ func stayed(cohorts []collector.Cohort, grain collector.Grain) template.HTML {
 	return say("%s are active %s %ss later.", float64(active)/float64(size), after, grain)
 }
 
-func survivalPanel(answer collector.Survival) panel {
+func survivalPanel(answer figures.Survival) panel {
 	p := panel{
 		ID: "survival", Title: "Survival of opted-in installations by version of first install", Wide: true, Meta: answer.Meta,
 		Explain: "Of the installations that began with a version, the share that was active that many weeks after, over all weeks that are over.",

@@ -10,21 +10,22 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-func fig(n uint64) collector.Figure { return &n }
+func fig(n uint64) figures.Count { return &n }
 
 const evil = "=HYPERLINK(\"x\")<script>\x00\x1b'; DROP TABLE record; --"
 
 // states are days as they can be: closed, a gap, hidden from the public, and not over, with small and with huge figures.
-func states(n uint64) []collector.SeriesPoint {
-	full := collector.Active{Day: fig(n), Week: fig(n), Days28: fig(n), Days30: fig(n)}
-	point := collector.SeriesPoint{
+func states(n uint64) []figures.SeriesPoint {
+	full := figures.Active{Day: fig(n), Week: fig(n), Days28: fig(n), Days30: fig(n)}
+	point := figures.SeriesPoint{
 		Day: 20000, Active: full, Established: full, New: fig(n), Returning: fig(n), Lost: fig(n), Forgotten: fig(n), InMemory: fig(n), Excluded: fig(n),
 	}
 	closed, open := point, point
 	open.Day, open.Open = 20003, true
-	return []collector.SeriesPoint{closed, {Day: 20001, Gap: true}, {Day: 20002}, open}
+	return []figures.SeriesPoint{closed, {Day: 20001, Gap: true}, {Day: 20002}, open}
 }
 
 // draw executes the page with some panels and tiles.
@@ -45,7 +46,7 @@ func draw(t *testing.T, p *pageData) string {
 func TestStates(t *testing.T) {
 	for _, n := range []uint64{0, 1, 1234567, math.MaxInt64 / 8} {
 		points := states(n)
-		meta := collector.Meta{Suppressed: 3}
+		meta := figures.Meta{Suppressed: 3}
 		p := &pageData{K: 10, Panels: []panel{
 			activePanel(points, meta), growthPanel(points, meta), asidePanel(points, meta), activePanel(nil, meta), growthPanel(nil, meta),
 		}}
@@ -70,28 +71,28 @@ func TestStates(t *testing.T) {
 
 // Texts of clients in every place of every panel.
 func TestStatesHostile(t *testing.T) {
-	values := []collector.Value{{Value: evil, Count: fig(3), Share: .5}, {Value: evil + "2", Count: nil}}
-	trend := collector.Trend{Dimension: collector.DimVersion, Window: 28, Values: []string{evil, "1.0", "1.0-rc.1"}, Points: []collector.TrendPoint{
-		{Day: 20000, Active: fig(6), Counts: []collector.Figure{fig(1), fig(2), fig(3)}}, {Day: 20001, Gap: true, Counts: make([]collector.Figure, 3)},
+	values := []figures.Value{{Value: evil, Count: fig(3), Share: .5}, {Value: evil + "2", Count: nil}}
+	trend := figures.Trend{Dimension: collector.DimVersion, Window: 28, Values: []string{evil, "1.0", "1.0-rc.1"}, Points: []figures.TrendPoint{
+		{Day: 20000, Active: fig(6), Counts: []figures.Count{fig(1), fig(2), fig(3)}}, {Day: 20001, Gap: true, Counts: make([]figures.Count, 3)},
 	}}
 	half := 3
-	versions := collector.Versions{Releases: []collector.Release{
-		{Version: evil, Active: fig(1), Adoption: []collector.AdoptionPoint{{Days: 0, Active: fig(1), Of: fig(2), Share: .5}, {Days: 2}}, HalfAfter: &half},
-		{Version: "0.9", Adoption: []collector.AdoptionPoint{{Days: -1}, {Days: 100000}}}, {Version: "0.8-rc.1", Pre: true},
-	}, Moves: []collector.Move{{From: evil, To: evil, Count: fig(2)}}}
-	faults := []collector.Fault{{
+	versions := figures.Versions{Releases: []figures.Release{
+		{Version: evil, Active: fig(1), Adoption: []figures.AdoptionPoint{{Days: 0, Active: fig(1), Of: fig(2), Share: .5}, {Days: 2}}, HalfAfter: &half},
+		{Version: "0.9", Adoption: []figures.AdoptionPoint{{Days: -1}, {Days: 100000}}}, {Version: "0.8-rc.1", Pre: true},
+	}, Moves: []figures.Move{{From: evil, To: evil, Count: fig(2)}}}
+	faults := []figures.Fault{{
 		ID: "i1", Source: evil, Component: evil, Reason: evil, Stage: evil, Severity: evil, Affected: fig(4), Occurrences: nil, NewIn: evil, Note: evil, FixedIn: evil,
-		Versions: []collector.FaultVersion{{Version: evil, Affected: fig(1), Active: fig(2), PerThousand: 500}},
+		Versions: []figures.FaultVersion{{Version: evil, Affected: fig(1), Active: fig(2), PerThousand: 500}},
 	}}
 	v := view{values: url.Values{"status": {"all"}, "x": {"y"}}}
 	p := &pageData{Notice: visible(evil), Panels: []panel{
-		breakdownPanel("b", "B", collector.Breakdown{Dimension: "fact." + evil, Values: values, Meta: collector.Meta{Suppressed: 1}}, 8),
-		trendPanel("t", "T", trend), adoptionPanel(versions), floorPanel(collector.Floor{Steps: []collector.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
-		releasesPanel(versions), movesPanel(versions), newestPanel(versions, collector.Faults{Faults: faults}),
-		faultsPanel(faults, collector.Faults{}), ratesPanel(v, faults, collector.Meta{}), grouping("g", "severity", faults, collector.Meta{}, faultName),
-		trianglePanel(collector.Retention{Grain: collector.GrainWeek, Cohorts: []collector.Cohort{{From: 20000, Size: fig(2), Cells: []collector.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
-		survivalPanel(collector.Survival{Versions: []collector.VersionSurvival{{Version: evil, Size: fig(1), Cells: []collector.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
-		refusedPanel(map[string]uint64{evil: 3}, collector.Meta{}),
+		breakdownPanel("b", "B", figures.Breakdown{Dimension: "fact." + evil, Values: values, Meta: figures.Meta{Suppressed: 1}}, 8),
+		trendPanel("t", "T", trend), adoptionPanel(versions), floorPanel(figures.Floor{Steps: []figures.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
+		releasesPanel(versions), movesPanel(versions), newestPanel(versions, figures.Faults{Faults: faults}),
+		faultsPanel(faults, figures.Faults{}), ratesPanel(v, faults, figures.Meta{}), grouping("g", "severity", faults, figures.Meta{}, faultName),
+		trianglePanel(figures.Retention{Grain: collector.GrainWeek, Cohorts: []figures.Cohort{{From: 20000, Size: fig(2), Cells: []figures.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
+		survivalPanel(figures.Survival{Versions: []figures.VersionSurvival{{Version: evil, Size: fig(1), Cells: []figures.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
+		refusedPanel(map[string]uint64{evil: 3}, figures.Meta{}),
 	}}
 	p.Hidden = v.hidden()
 	v.filter(p, faults)
@@ -129,11 +130,11 @@ func TestStatesHostile(t *testing.T) {
 func TestStatesEmpty(t *testing.T) {
 	v := view{values: url.Values{}}
 	p := &pageData{Panels: []panel{
-		breakdownPanel("b", "B", collector.Breakdown{}, 8), trendPanel("t", "T", collector.Trend{}), adoptionPanel(collector.Versions{}),
-		floorPanel(collector.Floor{}), releasesPanel(collector.Versions{}), movesPanel(collector.Versions{}),
-		newestPanel(collector.Versions{}, collector.Faults{}), faultsPanel(nil, collector.Faults{}), ratesPanel(v, nil, collector.Meta{}),
-		grouping("g", "severity", nil, collector.Meta{}, faultName), trianglePanel(collector.Retention{}), survivalPanel(collector.Survival{}),
-		reportsPanel(collector.Quality{}), droppedPanel(collector.Quality{}), refusedPanel(nil, collector.Meta{}),
+		breakdownPanel("b", "B", figures.Breakdown{}, 8), trendPanel("t", "T", figures.Trend{}), adoptionPanel(figures.Versions{}),
+		floorPanel(figures.Floor{}), releasesPanel(figures.Versions{}), movesPanel(figures.Versions{}),
+		newestPanel(figures.Versions{}, figures.Faults{}), faultsPanel(nil, figures.Faults{}), ratesPanel(v, nil, figures.Meta{}),
+		grouping("g", "severity", nil, figures.Meta{}, faultName), trianglePanel(figures.Retention{}), survivalPanel(figures.Survival{}),
+		reportsPanel(figures.Quality{}), droppedPanel(figures.Quality{}), refusedPanel(nil, figures.Meta{}),
 	}}
 	for _, one := range p.Panels {
 		if one.Empty == "" {

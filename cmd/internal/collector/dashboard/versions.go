@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // versions says how releases are taken up.
@@ -57,7 +58,7 @@ const (
 )
 
 // adoptionPanel compares the newest releases; pre-releases are left out.
-func adoptionPanel(answer collector.Versions) panel {
+func adoptionPanel(answer figures.Versions) panel {
 	p := panel{
 		ID: "adoption", Title: "Adoption of opted-in installations by days since release", Meta: answer.Meta,
 		Table: table{Head: []string{"version", "released", "days after", "on it or newer", "of", "share"}},
@@ -106,7 +107,7 @@ func adoptionPanel(answer collector.Versions) panel {
 }
 
 // halfOf says in words when half of all ran a release.
-func halfOf(release collector.Release) template.HTML {
+func halfOf(release figures.Release) template.HTML {
 	if release.HalfAfter == nil {
 		return say("%s is not on half of the installations yet.", release.Version)
 	}
@@ -121,14 +122,14 @@ func inDays(n int) string {
 }
 
 // share gives a share as a cell; that of a hidden figure is hidden.
-func share(of collector.Figure, share float64) float64 {
+func share(of figures.Count, share float64) float64 {
 	if of == nil {
 		return math.NaN()
 	}
 	return share
 }
 
-func floorPanel(floor collector.Floor) panel {
+func floorPanel(floor figures.Floor) panel {
 	p := panel{
 		ID: "floor", Title: "If at least this version were required", Meta: floor.Meta,
 		Table:   table{Head: []string{"oldest supported version", "kept", "share"}},
@@ -155,7 +156,7 @@ func floorPanel(floor collector.Floor) panel {
 	return p
 }
 
-func releasesPanel(answer collector.Versions) panel {
+func releasesPanel(answer figures.Versions) panel {
 	t := table{Head: []string{"version", "kind", "released", "active in 28 days", "half of all after"}}
 	for _, release := range answer.Releases {
 		name := "release"
@@ -181,7 +182,7 @@ func releasesPanel(answer collector.Versions) panel {
 	return p
 }
 
-func movesPanel(answer collector.Versions) panel {
+func movesPanel(answer figures.Versions) panel {
 	p := panel{
 		ID: "moves", Title: "Upgrades and downgrades of opted-in installations", Meta: answer.Meta,
 		Table:   table{Head: []string{"from", "to", "changes", "kind"}},
@@ -210,7 +211,7 @@ func movesPanel(answer collector.Versions) panel {
 }
 
 // newestPanel compares the newest release's faults with its predecessor's.
-func newestPanel(answer collector.Versions, faults collector.Faults) panel {
+func newestPanel(answer figures.Versions, faults figures.Faults) panel {
 	p := panel{
 		ID: "newest", Title: "Health of the newest release", Meta: faults.Meta,
 		Explain: say("Affected from %s to %s (UTC) for each 1,000 opted-in installations of the version, beside the release before it.", faults.From, faults.To),

@@ -18,8 +18,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
@@ -48,7 +48,7 @@ type Options struct {
 type Dir struct {
 	Path      string
 	Store     *sqlite.Store
-	Collector *collector.Collector
+	Collector *engine.Engine
 	Tokens    *access.Tokens
 
 	log *slog.Logger
@@ -105,7 +105,7 @@ func open(ctx context.Context, path string, secret []byte, log *slog.Logger) (_ 
 	if d.Store, err = sqlite.Open(ctx, file, sqlite.Options{Logger: log}); err != nil {
 		return nil, err
 	}
-	if d.Collector, err = collector.Open(ctx, d.Store, collector.Options{Secret: secret, Logger: log}); err != nil {
+	if d.Collector, err = engine.Open(ctx, d.Store, engine.Options{Secret: secret, Logger: log}); err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
 	d.Tokens = access.New(d.Collector)

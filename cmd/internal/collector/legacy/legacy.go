@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -48,7 +49,7 @@ const commitWait = 10 * time.Second
 
 // Options say how the handler works. Collector is required.
 type Options struct {
-	Collector *collector.Collector
+	Collector *engine.Engine
 	// Country gives the country of the sender; nil for no countries.
 	Country func(*http.Request) string
 	// MayRead tells whether a request may see the figures of an app that is not public; nil is never.

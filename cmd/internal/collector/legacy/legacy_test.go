@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
 
 type rig struct {
 	t       *testing.T
-	c       *collector.Collector
+	c       *engine.Engine
 	app     collector.App
 	handler *legacy.Handler
 	senders int
@@ -27,7 +28,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)
 	}

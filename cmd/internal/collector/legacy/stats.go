@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -16,19 +17,19 @@ import (
 const queryWait = 20 * time.Second
 
 // reader finds the app, and what the asker may see of it.
-func (h *Handler) reader(w http.ResponseWriter, r *http.Request) (collector.App, collector.View, bool) {
+func (h *Handler) reader(w http.ResponseWriter, r *http.Request) (collector.App, figures.View, bool) {
 	app, ok := h.app(w)
 	switch {
 	case !ok:
-		return app, collector.View{}, false
+		return app, figures.View{}, false
 	case h.opts.MayRead != nil && h.opts.MayRead(r, app.Key):
-		return app, collector.View{}, true
+		return app, figures.View{}, true
 	case app.Public:
-		return app, collector.View{Public: true, K: app.K}, true
+		return app, figures.View{Public: true, K: app.K}, true
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
 	fail(w, http.StatusUnauthorized, "These figures are not public")
-	return app, collector.View{}, false
+	return app, figures.View{}, false
 }
 
 // features are the facts that the summary adds up, by the names it has for them.
@@ -43,13 +44,13 @@ var features = map[string]string{
 }
 
 type versionCount struct {
-	Version string           `json:"app_version"`
-	Count   collector.Figure `json:"count"`
+	Version string        `json:"app_version"`
+	Count   figures.Count `json:"count"`
 }
 
 type modelCount struct {
-	Model *string          `json:"model_type"` // null for those that report none
-	Count collector.Figure `json:"count"`
+	Model *string       `json:"model_type"` // null for those that report none
+	Count figures.Count `json:"count"`
 }
 
 // summary answers as the worker does, over the last 7 days.
@@ -69,12 +70,12 @@ func (h *Handler) summary(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, result)
 }
 
-func (h *Handler) summarize(ctx context.Context, app collector.App, view collector.View) (map[string]any, error) {
+func (h *Handler) summarize(ctx context.Context, app collector.App, view figures.View) (map[string]any, error) {
 	today, since, err := h.opts.Collector.Today(app.Num)
 	if err != nil {
 		return nil, err
 	}
-	week := func(dimension string) (collector.Breakdown, error) {
+	week := func(dimension string) (figures.Breakdown, error) {
 		return h.opts.Collector.Breakdown(ctx, app.Num, dimension, 7, today, view)
 	}
 	split, err := week(collector.DimVersion)
@@ -98,7 +99,7 @@ func (h *Handler) summarize(ctx context.Context, app collector.App, view collect
 		models = append(models, modelCount{nil, &rest})
 	}
 	slices.SortStableFunc(models, func(a, b modelCount) int { return cmp.Compare(count(b.Count), count(a.Count)) })
-	sums := make(map[string]collector.Figure)
+	sums := make(map[string]figures.Count)
 	for name, fact := range features {
 		b, err := week(collector.FactDimension + fact)
 		if err != nil {
@@ -126,7 +127,7 @@ func (h *Handler) summarize(ctx context.Context, app collector.App, view collect
 
 // total adds up the new installations of all days: of MaxRangeDays at most. It is hidden when one of the days is, since the
 // sum of the others is no total.
-func (h *Handler) total(ctx context.Context, app collector.App, view collector.View, r collector.Range) (collector.Figure, error) {
+func (h *Handler) total(ctx context.Context, app collector.App, view figures.View, r collector.Range) (figures.Count, error) {
 	series, err := h.opts.Collector.Series(ctx, app.Num, r, view)
 	if err != nil {
 		return nil, err
@@ -179,7 +180,7 @@ func (h *Handler) faultStats(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
 	defer cancel()
 	today, since, err := h.opts.Collector.Today(app.Num)
-	var all, recent collector.Faults
+	var all, recent figures.Faults
 	if err == nil {
 		all, err = h.opts.Collector.Faults(ctx, app.Num, collector.Range{From: max(since, today-399), To: today}, view)
 	}
@@ -191,29 +192,29 @@ func (h *Handler) faultStats(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, "Try again later")
 		return
 	}
-	bySeverity := sumUp(recent.Faults, func(is collector.Fault) issueSum { return issueSum{Severity: is.Severity} })
-	byComponent := sumUp(recent.Faults, func(is collector.Fault) issueSum { return issueSum{Component: is.Component} })
+	bySeverity := sumUp(recent.Faults, func(is figures.Fault) issueSum { return issueSum{Severity: is.Severity} })
+	byComponent := sumUp(recent.Faults, func(is figures.Fault) issueSum { return issueSum{Component: is.Component} })
 	answer(w, http.StatusOK, map[string]any{
 		"total_issues": affected(all), "active_last_30_days": affected(recent),
 		"by_severity": bySeverity, "by_component": byComponent[:min(len(byComponent), maxComponents)], "top_issues": top(recent.Faults),
 	})
 }
 
-func affected(answer collector.Faults) (sum uint64) {
+func affected(answer figures.Faults) (sum uint64) {
 	for _, is := range answer.Faults {
 		sum += count(is.Affected)
 	}
 	return sum
 }
 
-func count(f collector.Figure) uint64 {
+func count(f figures.Count) uint64 {
 	if f == nil {
 		return 0
 	}
 	return *f
 }
 
-func sumUp(issues []collector.Fault, key func(collector.Fault) issueSum) []issueSum {
+func sumUp(issues []figures.Fault, key func(figures.Fault) issueSum) []issueSum {
 	sums := []issueSum{}
 	for _, is := range issues {
 		k := key(is)
@@ -231,7 +232,7 @@ func sumUp(issues []collector.Fault, key func(collector.Fault) issueSum) []issue
 }
 
 // top gives the most frequent issues by version. The worker tells neither the source nor the stage of them apart.
-func top(issues []collector.Fault) []topIssue {
+func top(issues []figures.Fault) []topIssue {
 	type key struct{ component, reason, severity, version string }
 	sums := make(map[key]topIssue)
 	for _, is := range issues {

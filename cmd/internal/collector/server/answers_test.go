@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 )
@@ -127,7 +128,7 @@ func TestPublic(t *testing.T) {
 	}
 	r.wants(r.do("GET", "/api/v1/apps/app/export?of=quality", here, ""), 401, "unauthorized")
 	const split = "/api/v1/apps/app/breakdown?dimension=system"
-	public, closed := decode[collector.Breakdown](t, r.do("GET", split, here, "")), decode[collector.Breakdown](t, r.get(split))
+	public, closed := decode[figures.Breakdown](t, r.do("GET", split, here, "")), decode[figures.Breakdown](t, r.get(split))
 	if public.Suppressed == 0 || closed.Suppressed != 0 {
 		t.Errorf("got %d hidden from the public and %d from the maintainer", public.Suppressed, closed.Suppressed)
 	}

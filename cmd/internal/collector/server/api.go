@@ -15,6 +15,8 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // A question is one kind of answer about an app.
@@ -24,7 +26,7 @@ type question struct {
 	private bool
 	// params are those that it takes, beside none.
 	params []string
-	ask    func(ctx context.Context, c *collector.Collector, q *query) (any, error)
+	ask    func(ctx context.Context, c *engine.Engine, q *query) (any, error)
 }
 
 // The parameters of questions. "to" is today where it is not given, and "from" is 90 days before; "days" is how many days
@@ -32,38 +34,38 @@ type question struct {
 var rangeParams = []string{"from", "to", "days"}
 
 var questions = []question{
-	{"series", false, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"series", false, rangeParams, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Series(ctx, q.app, q.span(), q.view)
 	}},
-	{"dimensions", false, nil, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"dimensions", false, nil, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		names, err := c.Dimensions(ctx, q.app)
 		return Dimensions{names}, err
 	}},
-	{"breakdown", false, []string{"dimension", "window", "to"}, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"breakdown", false, []string{"dimension", "window", "to"}, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Breakdown(ctx, q.app, q.text("dimension", collector.DimVersion), q.number("window", 28), q.to(), q.view)
 	}},
-	{"trend", false, append([]string{"dimension", "window", "top"}, rangeParams...), func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"trend", false, append([]string{"dimension", "window", "top"}, rangeParams...), func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Trend(ctx, q.app, q.text("dimension", collector.DimVersion), q.number("window", 28), q.span(), q.number("top", 8), q.view)
 	}},
-	{"retention", false, append([]string{"grain"}, rangeParams...), func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"retention", false, append([]string{"grain"}, rangeParams...), func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Retention(ctx, q.app, collector.Grain(q.text("grain", string(collector.GrainWeek))), q.span(), q.view)
 	}},
-	{"survival", false, []string{"top"}, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"survival", false, []string{"top"}, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Survival(ctx, q.app, q.number("top", 8), q.view)
 	}},
-	{"versions", false, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"versions", false, rangeParams, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Versions(ctx, q.app, q.span(), q.view)
 	}},
-	{"floor", false, []string{"to"}, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"floor", false, []string{"to"}, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Floor(ctx, q.app, q.to(), q.view)
 	}},
-	{"cooccurrence", false, []string{"row", "column", "window"}, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"cooccurrence", false, []string{"row", "column", "window"}, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.CoOccurrence(ctx, q.app, q.text("row", collector.DimSystem), q.text("column", collector.DimMachine), q.number("window", 28), q.view)
 	}},
-	{"faults", false, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"faults", false, rangeParams, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Faults(ctx, q.app, q.span(), q.view)
 	}},
-	{"quality", true, rangeParams, func(ctx context.Context, c *collector.Collector, q *query) (any, error) {
+	{"quality", true, rangeParams, func(ctx context.Context, c *engine.Engine, q *query) (any, error) {
 		return c.Quality(ctx, q.app, q.span())
 	}},
 }
@@ -76,7 +78,7 @@ type Dimensions struct {
 // A query is the parameters of one question.
 type query struct {
 	app    collector.AppNum
-	view   collector.View
+	view   figures.View
 	today  collector.Day
 	values url.Values
 	err    error
@@ -165,7 +167,7 @@ func (s *Server) viewer(w http.ResponseWriter, r *http.Request, private bool) (*
 			return nil, app, false
 		}
 	case found && app.Public && !private:
-		q.view = collector.View{Public: true, K: app.K}
+		q.view = figures.View{Public: true, K: app.K}
 	default:
 		unauthorized(w)
 		return nil, app, false
@@ -236,7 +238,7 @@ func (s *Server) explain(w http.ResponseWriter, err error) {
 }
 
 // unchanged sets the tag of an answer, and tells whether the client has it already.
-func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, app collector.App, v collector.View) bool {
+func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, app collector.App, v figures.View) bool {
 	tag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d"`, s.opts.Version, app.Num, s.c.Tag(app.Num, v), v.Public, v.K)
 	header := w.Header()
 	header.Set("ETag", tag)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // badgeTemplate draws two boxes with text; html/template makes text of what is put into it.
@@ -26,7 +27,7 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "not_found", "there is no public app of that name")
 		return
 	}
-	view := collector.View{Public: true, K: app.K}
+	view := figures.View{Public: true, K: app.K}
 	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
 	defer cancel()
 	today, _, err := s.c.Today(app.Num)
@@ -38,13 +39,13 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	switch r.PathValue("badge") {
 	case "active.svg":
 		label = "active installations"
-		var series collector.Series
+		var series figures.Series
 		if series, err = s.c.Series(ctx, app.Num, collector.Range{From: today, To: today}, view); err == nil && len(series.Points) == 1 {
 			value = shown(series.Points[0].Established.Days28, app.K)
 		}
 	case "version.svg":
 		label = "most used version"
-		var versions collector.Breakdown
+		var versions figures.Breakdown
 		if versions, err = s.c.Breakdown(ctx, app.Num, collector.DimVersion, 28, today, view); err == nil {
 			value = mostUsed(versions)
 		}
@@ -68,7 +69,7 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	w.Write(body.Bytes())
 }
 
-func shown(figure collector.Figure, k int) string {
+func shown(figure figures.Count, k int) string {
 	if figure != nil {
 		return strconv.FormatUint(*figure, 10)
 	}
@@ -78,7 +79,7 @@ func shown(figure collector.Figure, k int) string {
 	return "under " + strconv.Itoa(k)
 }
 
-func mostUsed(b collector.Breakdown) string {
+func mostUsed(b figures.Breakdown) string {
 	most, value := uint64(0), "none yet"
 	for _, v := range b.Values {
 		if v.Count != nil && *v.Count > most && v.Value != collector.Other {

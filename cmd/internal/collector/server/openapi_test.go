@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -71,17 +72,17 @@ var results = map[string]any{
 	"GET /v1/installations/{id}":          heldAnswer{},
 	"DELETE /v1/installations/{id}":       collector.Deletion{},
 	"GET /api/v1/apps":                    AppList{},
-	"GET /api/v1/apps/{app}/series":       collector.Series{},
+	"GET /api/v1/apps/{app}/series":       figures.Series{},
 	"GET /api/v1/apps/{app}/dimensions":   Dimensions{},
-	"GET /api/v1/apps/{app}/breakdown":    collector.Breakdown{},
-	"GET /api/v1/apps/{app}/trend":        collector.Trend{},
-	"GET /api/v1/apps/{app}/retention":    collector.Retention{},
-	"GET /api/v1/apps/{app}/survival":     collector.Survival{},
-	"GET /api/v1/apps/{app}/versions":     collector.Versions{},
-	"GET /api/v1/apps/{app}/floor":        collector.Floor{},
-	"GET /api/v1/apps/{app}/cooccurrence": collector.CoOccurrence{},
-	"GET /api/v1/apps/{app}/faults":       collector.Faults{},
-	"GET /api/v1/apps/{app}/quality":      collector.Quality{},
+	"GET /api/v1/apps/{app}/breakdown":    figures.Breakdown{},
+	"GET /api/v1/apps/{app}/trend":        figures.Trend{},
+	"GET /api/v1/apps/{app}/retention":    figures.Retention{},
+	"GET /api/v1/apps/{app}/survival":     figures.Survival{},
+	"GET /api/v1/apps/{app}/versions":     figures.Versions{},
+	"GET /api/v1/apps/{app}/floor":        figures.Floor{},
+	"GET /api/v1/apps/{app}/cooccurrence": figures.CoOccurrence{},
+	"GET /api/v1/apps/{app}/faults":       figures.Faults{},
+	"GET /api/v1/apps/{app}/quality":      figures.Quality{},
 }
 
 func describeAPI(t *testing.T) object {

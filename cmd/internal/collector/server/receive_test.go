@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 )
 
@@ -311,7 +312,7 @@ func TestStopInFlight(t *testing.T) {
 	}
 	wg.Wait()
 	again := *r
-	opened, err := collector.Open(t.Context(), r.store, collector.Options{Secret: []byte(strings.Repeat("s", 32))})
+	opened, err := engine.Open(t.Context(), r.store, engine.Options{Secret: []byte(strings.Repeat("s", 32))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
@@ -28,7 +30,7 @@ import (
 type rig struct {
 	t     testing.TB
 	store *storetest.Memory
-	c     *collector.Collector
+	c     *engine.Engine
 	keys  *access.Tokens
 	app   collector.App
 	token string
@@ -41,7 +43,7 @@ func newRig(t testing.TB, change func(*server.Options)) *rig {
 	r := &rig{t: t, store: storetest.NewMemory(), logs: &lockedBuffer{}}
 	log := slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if r.c, err = collector.Open(t.Context(), r.store, collector.Options{Secret: bytes.Repeat([]byte("s"), 32), Logger: log}); err != nil {
+	if r.c, err = engine.Open(t.Context(), r.store, engine.Options{Secret: bytes.Repeat([]byte("s"), 32), Logger: log}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.c.Close(context.Background()) })
@@ -116,7 +118,7 @@ func (r *rig) wants(w *httptest.ResponseRecorder, status int, part string) {
 func (r *rig) active() uint64 {
 	r.t.Helper()
 	today := collector.DayOf(time.Now())
-	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: today, To: today}, collector.View{})
+	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: today, To: today}, figures.View{})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -13,14 +13,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
 // Options say how a [Server] works. Collector and Access are required.
 type Options struct {
-	Collector *collector.Collector
+	Collector *engine.Engine
 	Access    *access.Tokens
 	// Dashboard answers all paths that are not the server's own; nil for none. What it and Legacy see as the request's
 	// RemoteAddr is the client's address, and the scheme of the URL is https where the client came over TLS.
@@ -56,7 +56,7 @@ type Legacy interface {
 // A Server answers requests. Make it with [New]. It is safe for concurrent use.
 type Server struct {
 	opts    Options
-	c       *collector.Collector
+	c       *engine.Engine
 	access  *access.Tokens
 	log     *slog.Logger
 	limits  *limiter

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // A table is an answer in rows. Cells are texts, numbers, booleans, days, figures, or nil.
@@ -22,33 +22,33 @@ func (t *table) add(cells ...any) { t.rows = append(t.rows, cells) }
 // tableOf gives the table of any answer of questions.
 func tableOf(answer any) *table {
 	switch a := answer.(type) {
-	case collector.Series:
+	case figures.Series:
 		return seriesTable(a)
 	case Dimensions:
 		return dimensionsTable(a)
-	case collector.Breakdown:
+	case figures.Breakdown:
 		return breakdownTable(a)
-	case collector.Trend:
+	case figures.Trend:
 		return trendTable(a)
-	case collector.Retention:
+	case figures.Retention:
 		return retentionTable(a)
-	case collector.Survival:
+	case figures.Survival:
 		return survivalTable(a)
-	case collector.Versions:
+	case figures.Versions:
 		return versionsTable(a)
-	case collector.Floor:
+	case figures.Floor:
 		return floorTable(a)
-	case collector.CoOccurrence:
+	case figures.CoOccurrence:
 		return coOccurrenceTable(a)
-	case collector.Faults:
+	case figures.Faults:
 		return faultsTable(a)
-	case collector.Quality:
+	case figures.Quality:
 		return qualityTable(a)
 	}
 	panic(fmt.Sprintf("no table for %T", answer))
 }
 
-func seriesTable(a collector.Series) *table {
+func seriesTable(a figures.Series) *table {
 	t := newTable("day", "open", "gap", "active_day", "active_7_days", "active_28_days", "active_30_days", "established_day",
 		"established_7_days", "established_28_days", "established_30_days", "new", "returning", "lost", "forgotten", "in_memory",
 		"excluded")
@@ -68,7 +68,7 @@ func dimensionsTable(a Dimensions) *table {
 	return t
 }
 
-func breakdownTable(a collector.Breakdown) *table {
+func breakdownTable(a figures.Breakdown) *table {
 	t := newTable("to", "window_days", "dimension", "value", "count", "share", "reporting", "active")
 	for _, v := range a.Values {
 		t.add(a.To, a.Window, a.Dimension, v.Value, v.Count, share(v.Count, v.Share), a.Reporting, a.Active)
@@ -77,14 +77,14 @@ func breakdownTable(a collector.Breakdown) *table {
 }
 
 // share leaves out the share of a count that is hidden.
-func share(count collector.Figure, share float64) any {
+func share(count figures.Count, share float64) any {
 	if count == nil {
 		return nil
 	}
 	return share
 }
 
-func trendTable(a collector.Trend) *table {
+func trendTable(a figures.Trend) *table {
 	t := newTable("day", "open", "gap", "window_days", "dimension", "value", "count", "active")
 	for _, p := range a.Points {
 		for i, count := range p.Counts {
@@ -94,7 +94,7 @@ func trendTable(a collector.Trend) *table {
 	return t
 }
 
-func retentionTable(a collector.Retention) *table {
+func retentionTable(a figures.Retention) *table {
 	t := newTable("grain", "cohort", "size", "age", "active", "share", "open", "gap")
 	for _, c := range a.Cohorts {
 		for age, cell := range c.Cells {
@@ -104,7 +104,7 @@ func retentionTable(a collector.Retention) *table {
 	return t
 }
 
-func survivalTable(a collector.Survival) *table {
+func survivalTable(a figures.Survival) *table {
 	t := newTable("first_version", "size", "weeks", "active", "of", "share")
 	for _, v := range a.Versions {
 		for weeks, cell := range v.Cells {
@@ -115,7 +115,7 @@ func survivalTable(a collector.Survival) *table {
 }
 
 // versionsTable has two kinds of rows: releases with their adoption, and moves.
-func versionsTable(a collector.Versions) *table {
+func versionsTable(a figures.Versions) *table {
 	t := newTable("kind", "version", "to_version", "pre", "released", "active_28_days", "half_after_days", "days", "active", "of",
 		"share", "count", "up")
 	for _, r := range a.Releases {
@@ -134,7 +134,7 @@ func versionsTable(a collector.Versions) *table {
 	return t
 }
 
-func floorTable(a collector.Floor) *table {
+func floorTable(a figures.Floor) *table {
 	t := newTable("to", "version", "kept", "share")
 	for _, s := range a.Steps {
 		t.add(a.To, s.Version, s.Kept, share(s.Kept, s.Share))
@@ -142,7 +142,7 @@ func floorTable(a collector.Floor) *table {
 	return t
 }
 
-func coOccurrenceTable(a collector.CoOccurrence) *table {
+func coOccurrenceTable(a figures.CoOccurrence) *table {
 	t := newTable("to", "window_days", "row_dimension", "row", "column_dimension", "column", "count")
 	for i, row := range a.Counts {
 		for j, count := range row {
@@ -153,7 +153,7 @@ func coOccurrenceTable(a collector.CoOccurrence) *table {
 }
 
 // faultsTable has one row for each fault, with an empty version, and one for each version of it.
-func faultsTable(a collector.Faults) *table {
+func faultsTable(a figures.Faults) *table {
 	t := newTable("id", "source", "component", "reason", "stage", "severity", "first_seen", "last_seen", "new_in", "status", "fixed_in",
 		"note", "version", "affected", "occurrences", "active", "per_thousand")
 	for _, i := range a.Faults {
@@ -168,7 +168,7 @@ func faultsTable(a collector.Faults) *table {
 }
 
 // qualityTable has one row for each day. Refusals are one text, such as "not_json=2 too_large=1".
-func qualityTable(a collector.Quality) *table {
+func qualityTable(a figures.Quality) *table {
 	t := newTable("day", "open", "gap", "accepted", "repeated", "refused", "refused_by_reason", "dropped_fields", "dropped_facts",
 		"dropped_context", "skewed")
 	for _, p := range a.Points {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 )
 
 // Progress is called often with how many of how many steps are done, so
@@ -13,7 +14,7 @@ type Progress func(done, of int)
 
 // Load loads all reports up to and including the day to, or all of them
 // if to is 0. It does not close the loader. Progress may be nil.
-func (f *Fleet) Load(ctx context.Context, l *collector.Loader, to collector.Day, progress Progress) error {
+func (f *Fleet) Load(ctx context.Context, l *engine.Loader, to collector.Day, progress Progress) error {
 	if to == 0 {
 		to = f.config.Last
 	}
@@ -49,7 +50,7 @@ func (f *Fleet) Load(ctx context.Context, l *collector.Loader, to collector.Day,
 	return begin(to)
 }
 
-func load(ctx context.Context, l *collector.Loader, sent Sent) error {
+func load(ctx context.Context, l *engine.Loader, sent Sent) error {
 	if sent.Health != nil {
 		return l.Health(ctx, collector.ReceivedHealth{Report: *sent.Health})
 	}

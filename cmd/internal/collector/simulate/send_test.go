@@ -13,6 +13,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
@@ -39,7 +40,7 @@ func TestSendIsTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	groundtruth.Load(t, c, app, func(l *collector.Loader) error { return f.Load(t.Context(), l, f.Last()-1, nil) })
+	groundtruth.Load(t, c, app, func(l *engine.Loader) error { return f.Load(t.Context(), l, f.Last()-1, nil) })
 	var calls atomic.Int64
 	result, err := f.Send(t.Context(), simulate.Sending{Endpoint: web.URL, Connections: 4, Progress: func() { calls.Add(1) }})
 	if err != nil {

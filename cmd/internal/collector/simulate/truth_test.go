@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 	"github.com/rollcall-dev/rollcall/report"
@@ -30,7 +31,7 @@ func TestFiguresAreTheTruth(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, app := groundtruth.NewCollector(t, collector.App{Key: "demo", ExcludeDevelopment: config.ExcludeDevelopment})
-			groundtruth.Load(t, c, app, func(l *collector.Loader) error { return f.Load(t.Context(), l, 0, nil) })
+			groundtruth.Load(t, c, app, func(l *engine.Loader) error { return f.Load(t.Context(), l, 0, nil) })
 			groundtruth.Compare(t, c, app, f)
 		})
 	}

@@ -9,7 +9,7 @@
 //
 // Waits for another process that has locked the file end after two seconds with [collector.ErrUnavailable], as do errors
 // of the disk. A disk that does not answer at all holds Commit until it does, since only then it is known whether the
-// batch is written; that is why callers of [collector.Collector] wait with a context of their own. After an error the
+// batch is written; that is why callers of [engine.Engine] wait with a context of their own. After an error the
 // store goes on by itself as soon as the cause is gone.
 package sqlite
 

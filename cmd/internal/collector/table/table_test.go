@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
@@ -16,12 +17,12 @@ type masked uint64
 
 func (masked) MarshalText() ([]byte, error) { return []byte("≥ 5"), nil }
 
-func figures() *table.Table {
+func testTable() *table.Table {
 	day, _ := collector.ParseDay("2026-11-28")
 	seven := uint64(7)
 	t := table.New("day", "count", "share", "open", "note")
-	t.Add(day, collector.Figure(&seven), 0.25, true, "a \"b\", c")
-	t.Add(nil, collector.Figure(nil), math.NaN(), false, masked(5))
+	t.Add(day, figures.Count(&seven), 0.25, true, "a \"b\", c")
+	t.Add(nil, figures.Count(nil), math.NaN(), false, masked(5))
 	t.Add(day, -3, 1e-9, math.Inf(1), "<b>")
 	return t
 }
@@ -31,7 +32,7 @@ func TestCSV(t *testing.T) {
 		"2026-11-28,7,0.25,true,\"a \"\"b\"\", c\"\r\n" +
 		",,,false,≥ 5\r\n" +
 		"2026-11-28,-3,0.000000001,,<b>\r\n"
-	if got := string(figures().CSV()); got != want {
+	if got := string(testTable().CSV()); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if got, want := string(table.New("a", "=b").CSV()), "a,'=b\r\n"; got != want {
@@ -69,11 +70,11 @@ func TestJSON(t *testing.T) {
 	want := `{"day":"2026-11-28","count":7,"share":0.25,"open":true,"note":"a \"b\", c"}` + "\n" +
 		`{"day":null,"count":null,"share":null,"open":false,"note":"≥ 5"}` + "\n" +
 		`{"day":"2026-11-28","count":-3,"share":1e-9,"open":null,"note":"\u003cb\u003e"}` + "\n"
-	if got := string(figures().JSONLines()); got != want {
+	if got := string(testTable().JSONLines()); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	lines := strings.Split(strings.TrimSpace(want), "\n")
-	got, err := json.Marshal(figures())
+	got, err := json.Marshal(testTable())
 	if want := "[" + strings.Join(lines, ",") + "]"; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}

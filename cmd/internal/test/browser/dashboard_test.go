@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
@@ -32,7 +33,7 @@ type counted struct {
 
 func newCounted(t *testing.T) counted {
 	t.Helper()
-	c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)
 	}

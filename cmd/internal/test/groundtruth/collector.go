@@ -5,14 +5,15 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
 
 // NewCollector returns a collector with a store in memory, which is
 // closed at the end of the test, and the number of its only app.
-func NewCollector(t testing.TB, app collector.App) (*collector.Collector, collector.AppNum) {
+func NewCollector(t testing.TB, app collector.App) (*engine.Engine, collector.AppNum) {
 	t.Helper()
-	c, err := collector.Open(t.Context(), storetest.NewMemory(), collector.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func NewCollector(t testing.TB, app collector.App) (*collector.Collector, collec
 
 // Load loads a fleet, with the help of a function, into an app that has
 // counted nothing yet.
-func Load(t testing.TB, c *collector.Collector, app collector.AppNum, load func(*collector.Loader) error) {
+func Load(t testing.TB, c *engine.Engine, app collector.AppNum, load func(*engine.Loader) error) {
 	t.Helper()
 	l, err := c.Load(t.Context(), app)
 	if err != nil {

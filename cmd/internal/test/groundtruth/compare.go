@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -20,7 +22,7 @@ var windows = [4]int{1, 7, 28, 30}
 
 type comparer struct {
 	ctx   context.Context
-	from  *collector.Collector
+	from  *engine.Engine
 	app   collector.AppNum
 	truth *simulate.Truth
 	r     collector.Range
@@ -34,7 +36,7 @@ type comparer struct {
 // breakdowns on three days, pairs of values, retention by day, week and
 // month, survival, versions, moves, the floor, faults, and clones. The
 // fleet's reports have to be all that the app was sent.
-func Compare(t testing.TB, from *collector.Collector, app collector.AppNum, fleet *simulate.Fleet) {
+func Compare(t testing.TB, from *engine.Engine, app collector.AppNum, fleet *simulate.Fleet) {
 	t.Helper()
 	c := &comparer{ctx: t.Context(), from: from, app: app, truth: fleet.Truth(), r: fleet.Range()}
 	for _, step := range []func() error{
@@ -59,7 +61,7 @@ func (c *comparer) report(t testing.TB) {
 }
 
 // figure compares one figure. The rest names it, as for fmt.Sprintf.
-func (c *comparer) figure(got collector.Figure, want uint64, format string, args ...any) {
+func (c *comparer) figure(got figures.Count, want uint64, format string, args ...any) {
 	c.compared++
 	switch name := fmt.Sprintf(format, args...); {
 	case got == nil:
@@ -74,11 +76,11 @@ func (c *comparer) wrongf(format string, args ...any) {
 }
 
 func (c *comparer) series() error {
-	got, err := c.from.Series(c.ctx, c.app, c.r, collector.View{})
+	got, err := c.from.Series(c.ctx, c.app, c.r, figures.View{})
 	if err != nil {
 		return err
 	}
-	points := make(map[collector.Day]collector.SeriesPoint)
+	points := make(map[collector.Day]figures.SeriesPoint)
 	for _, p := range got.Points {
 		points[p.Day] = p
 	}
@@ -103,9 +105,9 @@ func (c *comparer) series() error {
 	return nil
 }
 
-func (c *comparer) point(p collector.SeriesPoint, want simulate.Day) {
-	active := []collector.Figure{p.Active.Day, p.Active.Week, p.Active.Days28, p.Active.Days30}
-	established := []collector.Figure{p.Established.Day, p.Established.Week, p.Established.Days28, p.Established.Days30}
+func (c *comparer) point(p figures.SeriesPoint, want simulate.Day) {
+	active := []figures.Count{p.Active.Day, p.Active.Week, p.Active.Days28, p.Active.Days30}
+	established := []figures.Count{p.Established.Day, p.Established.Week, p.Established.Days28, p.Established.Days30}
 	for w, days := range windows {
 		c.figure(active[w], want.Active[w], "%s, active in %d days", want.Day, days)
 		c.figure(established[w], want.Established[w], "%s, established in %d days", want.Day, days)
@@ -125,7 +127,7 @@ func (c *comparer) breakdowns() error {
 				continue
 			}
 			for _, window := range windows {
-				got, err := c.from.Breakdown(c.ctx, c.app, dimension, window, day, collector.View{})
+				got, err := c.from.Breakdown(c.ctx, c.app, dimension, window, day, figures.View{})
 				if err != nil {
 					return fmt.Errorf("breakdown by %s: %w", dimension, err)
 				}
@@ -136,7 +138,7 @@ func (c *comparer) breakdowns() error {
 	return nil
 }
 
-func (c *comparer) breakdown(values []collector.Value, want simulate.Split, what string) {
+func (c *comparer) breakdown(values []figures.Value, want simulate.Split, what string) {
 	for _, v := range values {
 		c.figure(v.Count, want[v.Value], "%s %s", what, v.Value)
 		delete(want, v.Value)
@@ -155,7 +157,7 @@ func (c *comparer) pairs() error {
 	}
 	for i, row := range dimensions {
 		for _, column := range dimensions[i+1:] {
-			got, err := c.from.CoOccurrence(c.ctx, c.app, row, column, 28, collector.View{})
+			got, err := c.from.CoOccurrence(c.ctx, c.app, row, column, 28, figures.View{})
 			if err != nil {
 				return fmt.Errorf("pairs of %s and %s: %w", row, column, err)
 			}
@@ -184,11 +186,11 @@ func (c *comparer) retention() error {
 }
 
 func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []simulate.Cohort) error {
-	got, err := c.from.Retention(c.ctx, c.app, g, r, collector.View{})
+	got, err := c.from.Retention(c.ctx, c.app, g, r, figures.View{})
 	if err != nil {
 		return fmt.Errorf("retention by %s: %w", g, err)
 	}
-	cohorts := make(map[collector.Day]collector.Cohort)
+	cohorts := make(map[collector.Day]figures.Cohort)
 	for _, cohort := range got.Cohorts {
 		cohorts[cohort.From] = cohort
 	}
@@ -209,7 +211,7 @@ func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []simulate.
 }
 
 func (c *comparer) survival() error {
-	got, err := c.from.Survival(c.ctx, c.app, collector.MaxTop, collector.View{})
+	got, err := c.from.Survival(c.ctx, c.app, figures.MaxTop, figures.View{})
 	if err != nil {
 		return err
 	}
@@ -226,7 +228,7 @@ func (c *comparer) survival() error {
 			c.figure(cell.Of, curve.Of[age], "survival of %s, of week %d", v.Version, age)
 		}
 	}
-	if n := min(len(want), collector.MaxTop); len(got.Versions) != n {
+	if n := min(len(want), figures.MaxTop); len(got.Versions) != n {
 		c.wrongf("versions with a curve: got %d, want %d", len(got.Versions), n)
 	}
 	return nil
@@ -242,7 +244,7 @@ func (c *comparer) clones() error {
 }
 
 func (c *comparer) versions() error {
-	got, err := c.from.Versions(c.ctx, c.app, c.r, collector.View{})
+	got, err := c.from.Versions(c.ctx, c.app, c.r, figures.View{})
 	if err != nil {
 		return err
 	}
@@ -255,7 +257,7 @@ func (c *comparer) versions() error {
 			c.wrongf("move from %s to %s: got the other direction", m.From, m.To)
 		}
 	}
-	if want := min(len(moves), collector.MaxMoves); len(got.Moves) != want {
+	if want := min(len(moves), figures.MaxMoves); len(got.Moves) != want {
 		c.wrongf("different moves: got %d, want %d", len(got.Moves), want)
 	}
 	active := c.truth.Split(collector.DimVersion, 28, c.r.To)
@@ -270,7 +272,7 @@ func (c *comparer) versions() error {
 
 // adoption compares one day in five, since the truth of each reads all
 // installations.
-func (c *comparer) adoption(release *collector.Release, point collector.AdoptionPoint) {
+func (c *comparer) adoption(release *figures.Release, point figures.AdoptionPoint) {
 	if point.Days%5 != 0 {
 		return
 	}
@@ -286,7 +288,7 @@ func (c *comparer) adoption(release *collector.Release, point collector.Adoption
 }
 
 func (c *comparer) floor() error {
-	got, err := c.from.Floor(c.ctx, c.app, c.r.To, collector.View{})
+	got, err := c.from.Floor(c.ctx, c.app, c.r.To, figures.View{})
 	if err != nil {
 		return err
 	}
@@ -306,11 +308,11 @@ func (c *comparer) floor() error {
 
 func (c *comparer) faults() error {
 	for _, r := range []collector.Range{c.r, {From: max(c.r.From, c.r.To-6), To: c.r.To}} {
-		got, err := c.from.Faults(c.ctx, c.app, r, collector.View{})
+		got, err := c.from.Faults(c.ctx, c.app, r, figures.View{})
 		if err != nil {
 			return err
 		}
-		faults := make(map[report.FaultKey]collector.Fault)
+		faults := make(map[report.FaultKey]figures.Fault)
 		for _, fault := range got.Faults {
 			faults[report.FaultKey{Source: fault.Source, Component: fault.Component, Reason: fault.Reason, Stage: fault.Stage,
 				Severity: report.Severity(fault.Severity)}] = fault
@@ -326,7 +328,7 @@ func (c *comparer) faults() error {
 	return nil
 }
 
-func (c *comparer) fault(got collector.Fault, want simulate.Fault) {
+func (c *comparer) fault(got figures.Fault, want simulate.Fault) {
 	what := want.Key.Component + " " + want.Key.Reason
 	c.figure(got.Affected, want.Affected, "%s, affected", what)
 	c.figure(got.Occurrences, want.Occurrences, "%s, occurrences", what)

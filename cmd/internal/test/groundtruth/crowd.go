@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 )
 
@@ -41,7 +43,7 @@ type CrowdTruth struct {
 	Weeks, Months []simulate.Cohort
 }
 
-// A CrowdLoader is what [Crowd.Load] needs of a [collector.Loader].
+// A CrowdLoader is what [Crowd.Load] needs of a [engine.Loader].
 type CrowdLoader interface {
 	Day(ctx context.Context, day collector.Day) error
 	New(ctx context.Context, key collector.Key, values map[string]string) (collector.Num, error)
@@ -49,7 +51,7 @@ type CrowdLoader interface {
 	Change(ctx context.Context, num collector.Num, values map[string]string) error
 }
 
-var _ CrowdLoader = (*collector.Loader)(nil)
+var _ CrowdLoader = (*engine.Loader)(nil)
 
 // First is the first day.
 func (c *Crowd) First() collector.Day { return c.Last - collector.Day(c.Days) + 1 }
@@ -310,16 +312,16 @@ func (p *periods) cohorts() []simulate.Cohort {
 // Compare compares the collector's figures of the last day, and the
 // cohorts, with the truth, and returns how many figures these are. The
 // app has to be the one that the crowd was loaded into.
-func (t *CrowdTruth) Compare(tb testing.TB, from *collector.Collector, app collector.AppNum) (compared int) {
+func (t *CrowdTruth) Compare(tb testing.TB, from *engine.Engine, app collector.AppNum) (compared int) {
 	tb.Helper()
 	day := collector.Range{From: t.Day.Day, To: t.Day.Day}
 	c := &comparer{ctx: tb.Context(), from: from, app: app, r: day}
-	series, err := from.Series(c.ctx, app, day, collector.View{})
+	series, err := from.Series(c.ctx, app, day, figures.View{})
 	if err != nil || len(series.Points) != 1 {
 		tb.Fatalf("got %d points and %v for one day", len(series.Points), err)
 	}
 	c.point(series.Points[0], t.Day)
-	versions, err := from.Breakdown(c.ctx, app, collector.DimVersion, 28, day.To, collector.View{})
+	versions, err := from.Breakdown(c.ctx, app, collector.DimVersion, 28, day.To, figures.View{})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 )
@@ -17,7 +18,7 @@ func TestCrowd(t *testing.T) {
 		t.Fatal(err)
 	}
 	var truth groundtruth.CrowdTruth
-	groundtruth.Load(t, c, app, func(l *collector.Loader) (err error) {
+	groundtruth.Load(t, c, app, func(l *engine.Loader) (err error) {
 		crowd := &groundtruth.Crowd{Seed: 1, Installations: 3000, Days: 100, Last: today}
 		truth, err = crowd.Load(t.Context(), l)
 		return err

@@ -1,0 +1,473 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+func TestRepeated(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		if got := r.send(r.heartbeat(1, "1.0")); got != (collector.Receipt{New: true}) {
+			t.Errorf("first: got %+v", got)
+		}
+		commits := r.store.Commits()
+		for range 10 { // S3
+			if got := r.send(r.heartbeat(1, "1.0")); got != (collector.Receipt{Repeated: true}) {
+				t.Errorf("repeat: got %+v", got)
+			}
+		}
+		if n := r.store.Commits() - commits; n != 0 {
+			t.Errorf("ten repeats made %d commits", n)
+		}
+		if got := r.send(r.heartbeat(1, "1.1")); got != (collector.Receipt{}) {
+			t.Errorf("another version: got %+v", got)
+		}
+		p := r.point(today())
+		r.wants("active", p.Active.Day, 1)
+		r.wants("new", p.New, 1)
+		r.wants("established", p.Established.Day, 0)
+	})
+}
+
+// What is acknowledged is there after a crash at any moment, and counted once.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for day := range 5 {
+			r.sends(day*10, day*10+30, fmt.Sprintf("1.%d", day))
+			r.crash()
+			p := r.point(today())
+			r.wants("active", p.Active.Day, 30)
+			if day > 0 {
+				r.wants("new", p.New, 10)
+				r.wants("established", p.Established.Day, 20)
+			}
+			r.sends(day*10, day*10+30, fmt.Sprintf("1.%d", day))
+			r.wants("active after repeats", r.point(today()).Active.Day, 30)
+			time.Sleep(time.Duration(day) * time.Minute) // over some checkpoints
+			r.crash()
+			r.wants("active after a checkpoint", r.point(today()).Active.Day, 30)
+			r.wants("28 days", r.point(today()).Active.Days28, uint64(30+10*day))
+			r.nextDay()
+			r.crash()
+		}
+	})
+}
+
+// S2: nothing is acknowledged that is not durable, and it recovers by itself.
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.sends(0, 3, "1.0")
+		r.store.Fail(collector.ErrUnavailable)
+		for range 2 {
+			if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(7, "1.0")); !errors.Is(err, collector.ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+		}
+		if err := r.c.Ready(t.Context()); err == nil {
+			t.Error("ready although nothing is written")
+		}
+		r.wants("active", r.point(today()).Active.Day, 3)
+		r.nextDay() // a day cannot be closed
+		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(7, "1.0")); !errors.Is(err, collector.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		r.store.Fail(nil)
+		if got := r.send(r.heartbeat(7, "1.0")); !got.New {
+			t.Errorf("got %+v, want a new one", got)
+		}
+		if err := r.c.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.wants("active the day before", r.point(today()-1).Active.Day, 3)
+		r.wants("active", r.point(today()).Active.Day, 1)
+	})
+}
+
+// A store that hangs costs the callers no more than they wait, and what it had taken is counted once.
+func TestStoreHangs(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		release := r.store.Hang()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := r.c.Heartbeat(ctx, r.heartbeat(1, "1.0")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		release()
+		r.send(r.heartbeat(1, "1.0"))
+		r.wants("active", r.point(today()).Active.Day, 1)
+		r.wants("new", r.point(today()).New, 1)
+	})
+}
+
+func TestInMemory(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		h := r.heartbeat(1, "1.0")
+		h.Heartbeat.IDPersistence = report.InMemory
+		for range 3 {
+			r.send(h)
+		}
+		r.crash()
+		r.send(h)
+		p := r.point(today())
+		r.wants("in memory", p.InMemory, 1)
+		r.wants("active", p.Active.Day, 0)
+		r.wants("new", p.New, 0)
+		r.nextDay()
+		r.wants("in memory, closed", r.point(today()-1).InMemory, 1)
+		r.wants("in memory, tomorrow", r.point(today()).InMemory, 0)
+		// An ID that is known stays an installation.
+		r.send(r.heartbeat(2, "1.0"))
+		h = r.heartbeat(2, "1.0")
+		h.Heartbeat.IDPersistence = report.InMemory
+		r.nextDay()
+		r.send(h)
+		r.wants("active", r.point(today()).Active.Day, 1)
+	})
+}
+
+// Whether anything was ever counted outlives restarts and deletions.
+func TestReported(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		wants := func(what string, want bool) {
+			t.Helper()
+			if got, err := r.c.Reported(r.app.Num); err != nil || got != want {
+				t.Errorf("%s: got %v, %v, want %v", what, got, err, want)
+			}
+		}
+		h := r.heartbeat(1, "1.0")
+		h.Heartbeat.IDPersistence = report.InMemory
+		r.send(h)
+		wants("in memory", false)
+		r.sends(2, 3, "1.0")
+		wants("counted", true)
+		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
+			t.Fatal(err)
+		}
+		wants("forgotten", true)
+		r.nextDay()
+		r.crash()
+		wants("after a crash", true)
+		if _, err := r.c.Reported(r.app.Num + 1); err == nil {
+			t.Error("no error for an app that does not exist")
+		}
+	})
+}
+
+func TestDevelopmentExcluded(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		app := r.app
+		app.ExcludeDevelopment = true
+		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		r.sends(0, 2, "1.0-dev")
+		r.sends(2, 5, "1.0")
+		p := r.point(today())
+		r.wants("excluded", p.Excluded, 2)
+		r.wants("active", p.Active.Day, 3)
+	})
+}
+
+func TestNewLimit(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		app := r.app
+		app.MaxNewPerDay = 3
+		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		r.sends(0, 3, "1.0")
+		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(3, "1.0")); !errors.Is(err, collector.ErrNewLimit) {
+			t.Errorf("got %v, want ErrNewLimit", err)
+		}
+		r.send(r.heartbeat(0, "1.1")) // known ones are not refused
+		r.nextDay()
+		r.send(r.heartbeat(3, "1.0"))
+	})
+}
+
+func TestRefusedApps(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		h := r.heartbeat(1, "1.0")
+		h.App = 99
+		if _, err := r.c.Heartbeat(t.Context(), h); !errors.Is(err, collector.ErrUnknownApp) {
+			t.Errorf("got %v, want ErrUnknownApp", err)
+		}
+		app := r.app
+		app.Gone = true
+		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(1, "1.0")); !errors.Is(err, collector.ErrGone) {
+			t.Errorf("got %v, want ErrGone", err)
+		}
+		if _, err := r.c.AddApp(t.Context(), collector.App{Key: "app"}); !errors.Is(err, collector.ErrAppExists) {
+			t.Errorf("got %v, want ErrAppExists", err)
+		}
+		for n := 2; n <= collector.MaxApps; n++ {
+			r.addApp(collector.App{Key: fmt.Sprintf("app-%d", n)})
+		}
+		if _, err := r.c.AddApp(t.Context(), collector.App{Key: "one-more"}); !errors.Is(err, collector.ErrTooManyApps) {
+			t.Errorf("got %v, want ErrTooManyApps", err)
+		}
+		r.crash()
+		if n := len(r.c.Apps()); n != collector.MaxApps {
+			t.Errorf("%d apps after a crash, want %d", n, collector.MaxApps)
+		}
+	})
+}
+
+func TestSecret(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		other := append([]byte("x"), testSecret...)
+		if _, err := engine.Open(t.Context(), r.store.Clone(), engine.Options{Secret: other}); !errors.Is(err, engine.ErrSecret) {
+			t.Errorf("got %v, want ErrSecret", err)
+		}
+		if _, err := engine.Open(t.Context(), r.store.Clone(), engine.Options{Secret: testSecret[:31]}); err == nil {
+			t.Error("took a secret of 31 bytes")
+		}
+	})
+}
+
+// Days on which the collector did not run are gaps, and nothing is lost over them.
+func TestGap(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.sends(0, 5, "1.0")
+		first := today()
+		store := r.store.Clone()
+		r.close()
+		time.Sleep(3 * 24 * time.Hour)
+		r.store = store
+		r.open()
+		r.sends(0, 2, "1.0")
+		for day, want := range map[collector.Day]bool{first: false, first + 1: true, first + 2: true, first + 3: false} {
+			if got := r.point(day).Gap; got != want {
+				t.Errorf("%s: gap is %v, want %v", day, got, want)
+			}
+		}
+		r.wants("28 days", r.point(today()).Active.Days28, 5)
+		r.wants("established", r.point(today()).Established.Days28, 2)
+	})
+}
+
+// The clock going back changes nothing.
+func TestManyValues(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for n := range collector.MaxValues + 10 {
+			h := r.heartbeat(n, "1.0")
+			h.Heartbeat.Facts = report.Facts{{Name: "f", Value: fmt.Sprintf("v%d", n)}}
+			r.send(h)
+		}
+		b, err := r.c.Breakdown(t.Context(), r.app.Num, collector.FactDimension+"f", 28, today(), figures.View{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(b.Values); n != collector.MaxValues+1 {
+			t.Errorf("%d values, want %d", n, collector.MaxValues+1)
+		}
+		for _, v := range b.Values {
+			if v.Value == collector.Other {
+				r.wants("other", v.Count, 10)
+			}
+		}
+		q, err := r.c.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(q.Truncated) != 1 || q.Truncated[0] != collector.FactDimension+"f" {
+			t.Errorf("truncated: %q", q.Truncated)
+		}
+	})
+}
+
+func TestClones(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		first := today()
+		r.sends(0, 3, "1.0")
+		for n := range 8 {
+			h := r.heartbeat(0, "1.0")
+			h.Heartbeat.Platform.System = []string{"windows", "linux"}[n%2]
+			r.send(h)
+			r.send(r.heartbeat(1, fmt.Sprintf("1.%d", n+1))) // upgrades are none
+		}
+		for range 4 { // nor is an operator who tries a release each month, and goes back
+			r.send(r.heartbeat(2, "2.0"))
+			r.send(r.heartbeat(2, "1.0"))
+			for range 30 {
+				r.nextDay()
+			}
+		}
+		q, err := r.c.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wants("clones", q.Clones, 1)
+		v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: first, To: first}, figures.View{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wants("upgrades", v.Upgrades, 8+1)
+		r.wants("downgrades", v.Downgrades, 1)
+	})
+}
+
+// Installations without a sign for the retention are purged; totals stay.
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		app := r.app
+		app.Retention = collector.MinRetention
+		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		first := today()
+		r.sends(0, 10, "1.0")
+		for range collector.MinRetention {
+			r.nextDay()
+			r.sends(0, 4, "1.0")
+		}
+		if held, _ := r.c.Describe(t.Context(), id(9)); len(held) != 1 {
+			t.Errorf("gone before its time: %+v", held)
+		}
+		r.nextDay()
+		r.sends(0, 4, "1.0")
+		if held, _ := r.c.Describe(t.Context(), id(9)); len(held) != 0 {
+			t.Errorf("not purged: %+v", held)
+		}
+		if held, _ := r.c.Describe(t.Context(), id(0)); len(held) != 1 || len(held[0].Days) != collector.MinRetention+1 {
+			t.Errorf("got %+v", held)
+		}
+		r.crash()
+		if held, _ := r.c.Describe(t.Context(), id(9)); len(held) != 0 {
+			t.Errorf("back after a crash: %+v", held)
+		}
+		r.wants("active on the first day", r.point(first).Active.Day, 10)
+		if got := r.send(r.heartbeat(9, "1.0")); !got.New {
+			t.Errorf("got %+v, want a new one", got)
+		}
+	})
+}
+
+func TestForget(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for range 40 {
+			r.sends(0, 5, "1.0")
+			r.nextDay()
+		}
+		r.sends(0, 6, "1.0")
+		held, err := r.c.Describe(t.Context(), id(3))
+		if err != nil || len(held) != 1 || len(held[0].Days) != 41 || !held[0].Established || held[0].Values[collector.DimVersion] != "1.0" {
+			t.Fatalf("got %+v, %v", held, err)
+		}
+		for i, want := range []int{1, 0, 0} {
+			got, err := r.c.Forget(t.Context(), id(3))
+			if err != nil || got.Deleted != want {
+				t.Errorf("call %d: got %+v, %v", i, got, err)
+			}
+		}
+		for range 2 {
+			if held, err := r.c.Describe(t.Context(), id(3)); err != nil || len(held) != 0 {
+				t.Errorf("got %+v, %v", held, err)
+			}
+			r.wants("active", r.point(today()).Active.Day, 5)
+			r.wants("28 days", r.point(today()).Active.Days28, 5)
+			r.wants("forgotten", r.point(today()).Forgotten, 1)
+			r.wants("the day before", r.point(today()-1).Active.Day, 5)
+			r.crash()
+		}
+		if got := r.send(r.heartbeat(3, "1.0")); !got.New {
+			t.Errorf("got %+v, want a new one", got)
+		}
+		h := r.heartbeat(50, "1.0")
+		h.Heartbeat.IDPersistence = report.InMemory
+		r.send(h)
+		if got, err := r.c.Forget(t.Context(), id(50)); err != nil || got.Deleted != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		r.wants("in memory", r.point(today()).InMemory, 1)
+	})
+}
+
+// What is kept in memory of days gone by knows of deletions, and of days that end.
+func TestForgetKept(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		first := today()
+		r.sends(0, 6, "1.0")
+		r.reports(r.health(2, 1, time.Now(), "disk-full"))
+		for range 50 {
+			r.nextDay()
+			r.sends(5, 6, "1.0")
+			r.reports(r.health(5, 1, time.Now(), "disk-full"))
+		}
+		wants := func(what string, since collector.Day, want, faulty uint64) {
+			t.Helper()
+			faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, figures.View{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if faults.Denominator != want {
+				t.Errorf("%s: active since %s: got %d, want %d", what, since, faults.Denominator, want)
+			}
+			var affected uint64
+			for _, is := range faults.Faults {
+				affected += *is.Affected
+			}
+			if affected != faulty {
+				t.Errorf("%s: with a fault since %s: got %d, want %d", what, since, affected, faulty)
+			}
+		}
+		for range 2 {
+			wants("before", first, 6, 2)
+			wants("before", first+1, 1, 1)
+		}
+		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
+			t.Fatal(err)
+		}
+		wants("after", first, 5, 1)
+		r.wants("28 days", r.point(today()).Active.Days28, 1)
+		if _, err := r.c.Forget(t.Context(), id(5)); err != nil {
+			t.Fatal(err)
+		}
+		wants("after another", first, 4, 0)
+		r.wants("28 days", r.point(today()).Active.Days28, 0)
+		r.nextDay()
+		r.sends(0, 1, "1.0")
+		r.wants("the next day", r.point(today()).Active.Days28, 1)
+		r.wants("returning", r.point(today()).Returning, 1)
+	})
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.sends(0, 5, "1.0")
+		r.close()
+		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(9, "1.0")); !errors.Is(err, collector.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+		r.open()
+		r.wants("active", r.point(today()).Active.Day, 5)
+	})
+}

@@ -1,0 +1,24 @@
+package engine_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// The random fleets are long, so there are few of them, and not much time is spent to make one that fails smaller.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	checks := "12"
+	if os.Getenv("ROLLCALL_SOAK") != "" {
+		checks = "300"
+	}
+	for name, value := range map[string]string{"rapid.checks": checks, "rapid.shrinktime": "10s"} {
+		if !given[name] {
+			flag.Set(name, value)
+		}
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,134 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+var testSecret = bytes.Repeat([]byte("s"), 32)
+
+// A rig is a collector on a store in memory, in a bubble whose clock begins at noon.
+type rig struct {
+	t     *testing.T
+	store *storetest.Memory
+	c     *engine.Engine
+	app   collector.App
+}
+
+// inBubble runs a test on a rig with one app.
+func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(12 * time.Hour)
+		r := &rig{t: t, store: storetest.NewMemory()}
+		r.open()
+		r.app = r.addApp(collector.App{Key: "app"})
+		defer r.close()
+		test(t, r)
+	})
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	c, err := engine.Open(r.t.Context(), r.store, engine.Options{Secret: testSecret})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	<-c.Warm()
+	r.c = c
+}
+
+func (r *rig) close() {
+	r.t.Helper()
+	if err := r.c.Close(context.Background()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// crash goes on with what was durable at this moment.
+func (r *rig) crash() {
+	r.t.Helper()
+	store := r.store.Clone()
+	r.close()
+	r.store = store
+	r.open()
+}
+
+func (r *rig) addApp(app collector.App) collector.App {
+	r.t.Helper()
+	added, err := r.c.AddApp(r.t.Context(), app)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return added
+}
+
+// id gives the installation ID number n.
+func id(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", n, n) }
+
+// heartbeat gives a heartbeat of installation n.
+func (r *rig) heartbeat(n int, version string) collector.Received {
+	return collector.Received{App: r.app.Num, Heartbeat: report.Heartbeat{
+		Schema: 1, App: r.app.Key, InstallationID: id(n), IDPersistence: report.Persisted, SentAt: time.Now(), Version: version,
+		Platform: report.Platform{System: "linux", Machine: "amd64"}, Deployment: report.DeploymentContainer,
+	}}
+}
+
+func (r *rig) send(received collector.Received) collector.Receipt {
+	r.t.Helper()
+	receipt, err := r.c.Heartbeat(r.t.Context(), received)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return receipt
+}
+
+// sends has the installations from lo up to and without hi report.
+func (r *rig) sends(lo, hi int, version string) {
+	r.t.Helper()
+	for n := lo; n < hi; n++ {
+		r.send(r.heartbeat(n, version))
+	}
+}
+
+// nextDay waits until noon of the next day.
+func (r *rig) nextDay() { time.Sleep(24 * time.Hour) }
+
+func today() collector.Day { return collector.DayOf(time.Now()) }
+
+// point gives the figures of a day.
+func (r *rig) point(day collector.Day) figures.SeriesPoint {
+	r.t.Helper()
+	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if len(s.Points) != 1 {
+		r.t.Fatalf("%d points for one day", len(s.Points))
+	}
+	return s.Points[0]
+}
+
+// wants compares figures.
+func (r *rig) wants(what string, got figures.Count, want uint64) {
+	r.t.Helper()
+	if got == nil {
+		r.t.Errorf("%s: hidden, want %d", what, want)
+	} else if *got != want {
+		r.t.Errorf("%s: got %d, want %d", what, *got, want)
+	}
+}
+
+// newRandom gives numbers that are the same for the same seed.
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }

@@ -1,0 +1,115 @@
+package engine_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
+)
+
+// BenchmarkAnswers asks a collector with 10 million installations over 400 days, a thousandth of that unless
+// ROLLCALL_BENCH is set. Overview is what that page needs; what is cold is asked for the first time after a start, or in a
+// day. No figure of the open day is kept from one question to the next.
+func BenchmarkAnswers(b *testing.B) {
+	n := 10_000
+	if os.Getenv("ROLLCALL_BENCH") != "" {
+		n = 10_000_000
+	}
+	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "rollcall.db"), sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	c, err := engine.Open(b.Context(), store, engine.Options{Secret: testSecret})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	app, err := c.AddApp(b.Context(), collector.App{Key: "app"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Fill(b.Context(), app.Num, n); err != nil {
+		b.Fatal(err)
+	}
+	to := collector.DayOf(time.Now())
+	year := collector.Range{From: to - engine.FillDays + 1, To: to}
+	series := func(ctx context.Context) error {
+		_, err := c.Series(ctx, app.Num, year, figures.View{})
+		return err
+	}
+	breakdown := func(ctx context.Context) error {
+		_, err := c.Breakdown(ctx, app.Num, collector.DimVersion, 28, to, figures.View{})
+		return err
+	}
+	overview := func(ctx context.Context) error {
+		if err := series(ctx); err != nil {
+			return err
+		}
+		return breakdown(ctx)
+	}
+	retention := func(ctx context.Context) error {
+		_, err := c.Retention(ctx, app.Num, collector.GrainDay, year, figures.View{})
+		return err
+	}
+	cold := func(ask func(ctx context.Context) error) func(ctx context.Context) error {
+		return func(ctx context.Context) error {
+			c.Cold(app.Num)
+			return ask(ctx)
+		}
+	}
+	for _, bb := range []struct {
+		name string
+		ask  func(ctx context.Context) error
+	}{
+		{"Series", series},
+		{"Breakdown", breakdown},
+		{"Overview", overview},
+		{"OverviewCold", cold(overview)},
+		{"Trend", func(ctx context.Context) error {
+			_, err := c.Trend(ctx, app.Num, collector.DimVersion, 28, year, 8, figures.View{})
+			return err
+		}},
+		{"RetentionDay", retention},
+		{"RetentionDayCold", cold(retention)},
+		{"RetentionWeek", func(ctx context.Context) error {
+			_, err := c.Retention(ctx, app.Num, collector.GrainWeek, year, figures.View{})
+			return err
+		}},
+		{"Survival", func(ctx context.Context) error {
+			_, err := c.Survival(ctx, app.Num, 8, figures.View{})
+			return err
+		}},
+		{"Versions", func(ctx context.Context) error {
+			_, err := c.Versions(ctx, app.Num, year, figures.View{})
+			return err
+		}},
+		{"Floor", func(ctx context.Context) error {
+			_, err := c.Floor(ctx, app.Num, to, figures.View{})
+			return err
+		}},
+		{"CoOccurrence", func(ctx context.Context) error {
+			_, err := c.CoOccurrence(ctx, app.Num, collector.DimSystem, collector.DimVersion, 28, figures.View{})
+			return err
+		}},
+		{"Faults28", func(ctx context.Context) error {
+			_, err := c.Faults(ctx, app.Num, collector.Range{From: to - 27, To: to}, figures.View{})
+			return err
+		}},
+		{"CloseDay", func(context.Context) error { return c.Closing(app.Num) }},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := bb.ask(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

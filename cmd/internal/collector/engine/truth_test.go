@@ -1,0 +1,549 @@
+package engine_test
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the brute force
+	"pgregory.net/rapid"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// The brute force: every heartbeat is a row, and every figure a query over all of them.
+const truthSchema = `
+CREATE TABLE beat (day INTEGER, id INTEGER, version TEXT, system TEXT, fact TEXT, at INTEGER);
+CREATE TABLE fault (day INTEGER, id INTEGER, reason TEXT, count INTEGER);
+CREATE TABLE aside (day INTEGER, id INTEGER, what TEXT);
+CREATE TABLE report (day INTEGER, repeated INTEGER);
+CREATE VIEW first AS SELECT id, min(day) AS day FROM beat GROUP BY id;
+CREATE VIEW days AS SELECT DISTINCT day, id FROM beat;`
+
+type truth struct {
+	t  *rapid.T
+	db *sql.DB
+}
+
+func newTruth(t *rapid.T) *truth {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(truthSchema); err != nil {
+		t.Fatal(err)
+	}
+	return &truth{t, db}
+}
+
+func (tr *truth) exec(query string, args ...any) {
+	if _, err := tr.db.Exec(query, args...); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+func (tr *truth) number(query string, args ...any) uint64 {
+	var n uint64
+	if err := tr.db.QueryRow(query, args...).Scan(&n); err != nil {
+		tr.t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+func (tr *truth) counts(query string, args ...any) map[string]uint64 {
+	rows, err := tr.db.Query(query, args...)
+	if err != nil {
+		tr.t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	counts := map[string]uint64{}
+	for rows.Next() {
+		var value string
+		var n uint64
+		if err := rows.Scan(&value, &n); err != nil {
+			tr.t.Fatal(err)
+		}
+		counts[value] = n
+	}
+	return counts
+}
+
+func (tr *truth) wants(what string, got figures.Count, query string, args ...any) {
+	want := tr.number(query, args...)
+	if got == nil {
+		tr.t.Errorf("%s: hidden, want %d", what, want)
+	} else if *got != want {
+		tr.t.Errorf("%s: got %d, want %d", what, *got, want)
+	}
+}
+
+// state is the value that an installation had of a column at the end of a day.
+func state(column string) string {
+	return fmt.Sprintf(`(SELECT b.%[1]s FROM beat b WHERE b.id = w.id AND b.day <= ?1 ORDER BY b.at DESC LIMIT 1)`, column)
+}
+
+// checkDay holds all figures of a day to the truth.
+func (tr *truth) checkDay(r *rig, day collector.Day) {
+	p := r.point(day)
+	for name, tt := range map[string]struct {
+		active figures.Active
+		min    int
+	}{"raw": {p.Active, 1}, "established": {p.Established, 2}} {
+		for days, got := range map[int]figures.Count{1: tt.active.Day, 7: tt.active.Week, 28: tt.active.Days28, 30: tt.active.Days30} {
+			tr.wants(fmt.Sprintf("%s: %s active in %d days", day, name, days), got, `SELECT count(*) FROM (
+				SELECT DISTINCT id FROM days WHERE day > ?1 - ?2 AND day <= ?1) w
+				WHERE (SELECT count(*) FROM days d WHERE d.id = w.id AND d.day <= ?1) >= ?3`, day, days, tt.min)
+		}
+	}
+	tr.wants(day.String()+": new", p.New, `SELECT count(*) FROM first WHERE day = ?`, day)
+	tr.wants(day.String()+": returning", p.Returning, `SELECT count(*) FROM days w JOIN first f USING (id) WHERE w.day = ?1 AND f.day < ?1
+		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 28 AND ?1 - 1)`, day)
+	tr.wants(day.String()+": lost", p.Lost, `SELECT count(*) FROM days w WHERE w.day = ?1 - 28
+		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 27 AND ?1)`, day)
+	tr.median(r, day)
+	tr.wants(day.String()+": in memory", p.InMemory, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'memory'`, day)
+	tr.wants(day.String()+": excluded", p.Excluded, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'excluded'`, day)
+	for dimension, column := range map[string]string{
+		collector.DimVersion: "version", collector.DimSystem: "system", collector.FactDimension + "f": "fact",
+	} {
+		for _, window := range []int{1, 7, 28, 30} {
+			b, err := r.c.Breakdown(r.t.Context(), r.app.Num, dimension, window, day, figures.View{})
+			if err != nil {
+				tr.t.Fatal(err)
+			}
+			want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state(column)+` AS value FROM (
+				SELECT DISTINCT id FROM days WHERE day > ?1 - ?2 AND day <= ?1) w) WHERE value <> '' GROUP BY value`, day, window)
+			tr.same(fmt.Sprintf("%s: %s in %d days", day, dimension, window), b.Values, want)
+		}
+	}
+	floor, err := r.c.Floor(r.t.Context(), r.app.Num, day, figures.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	for _, step := range floor.Steps {
+		newer := []string{}
+		for _, v := range versions {
+			if report.CompareVersions(v, step.Version) >= 0 {
+				newer = append(newer, v)
+			}
+		}
+		var kept uint64
+		for _, v := range newer {
+			kept += tr.number(`SELECT count(*) FROM (SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) w
+				WHERE `+state("version")+` = ?2`, day, v)
+		}
+		if *step.Kept != kept {
+			tr.t.Errorf("%s: floor %s keeps %d, want %d", day, step.Version, *step.Kept, kept)
+		}
+	}
+}
+
+// median holds the median age to the truth: the lower one of two.
+func (tr *truth) median(r *rig, day collector.Day) {
+	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	const active = `FROM (SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) JOIN first f USING (id)`
+	n := tr.number(`SELECT count(*) `+active, day)
+	if n == 0 {
+		if s.MedianAge != nil {
+			tr.t.Errorf("%s: median age of none: got %d", day, *s.MedianAge)
+		}
+		return
+	}
+	tr.wants(day.String()+": median age", s.MedianAge, `SELECT ?1 - f.day `+active+` ORDER BY 1 LIMIT 1 OFFSET ?2`, day, (n-1)/2)
+}
+
+// checkTrend holds days of a trend to the truth.
+func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
+	const top = 2
+	trend, err := r.c.Trend(r.t.Context(), r.app.Num, collector.DimVersion, 7, collector.Range{From: from, To: to}, top, figures.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if len(trend.Points) != int(to-from)+1 {
+		tr.t.Errorf("%d points of a trend from %s to %s", len(trend.Points), from, to)
+	}
+	for _, p := range trend.Points[max(0, len(trend.Points)-9):] {
+		want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
+			SELECT DISTINCT id FROM days WHERE day > ?1 - 7 AND day <= ?1) w) GROUP BY value`, p.Day)
+		var rest uint64
+		for _, n := range want {
+			rest += n
+		}
+		if *p.Active != rest {
+			tr.t.Errorf("%s: trend of %d, want %d", p.Day, *p.Active, rest)
+		}
+		for i, value := range trend.Values {
+			n := want[value]
+			rest -= n
+			if value == collector.Other {
+				n = rest
+			}
+			if *p.Counts[i] != n {
+				tr.t.Errorf("%s: trend of %s: got %d, want %d", p.Day, value, *p.Counts[i], n)
+			}
+		}
+	}
+}
+
+// checkPairs holds the pairs of today to the truth.
+func (tr *truth) checkPairs(r *rig, day collector.Day) {
+	pairs, err := r.c.CoOccurrence(r.t.Context(), r.app.Num, collector.DimSystem, collector.DimVersion, 28, figures.View{})
+	if errors.Is(err, collector.ErrDimension) && tr.number(`SELECT count(*) FROM beat`) == 0 {
+		return
+	}
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("system")+` || ' ' || `+state("version")+` AS value FROM (
+		SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) w) GROUP BY value`, day)
+	for i, row := range pairs.Rows {
+		for j, column := range pairs.Columns {
+			if got, want := *pairs.Counts[i][j], want[row+" "+column]; got != want {
+				tr.t.Errorf("%s and %s: got %d, want %d", row, column, got, want)
+			}
+			delete(want, row+" "+column)
+		}
+	}
+	if len(want) > 0 {
+		tr.t.Errorf("pairs without a cell: %v", want)
+	}
+}
+
+// checkSurvival holds the curves to the truth: by weeks that are over.
+func (tr *truth) checkSurvival(r *rig, to collector.Day) {
+	survival, err := r.c.Survival(r.t.Context(), r.app.Num, figures.MaxTop, figures.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	const firstVersion = `(SELECT b.version FROM beat b WHERE b.id = f.id ORDER BY b.at LIMIT 1)`
+	const monday = `(%s - (%[1]s + 3) %% 7)`
+	cohort, week := fmt.Sprintf(monday, "f.day"), fmt.Sprintf(monday, "d.day")
+	end := to.Week() // the first day that is in no week of a curve
+	seen := map[string]bool{}
+	for _, v := range survival.Versions {
+		seen[v.Version] = true
+		tr.wants(v.Version+": size", v.Size, `SELECT count(*) FROM first f WHERE f.day < ?1 AND `+firstVersion+` = ?2`, end, v.Version)
+		for age, cell := range v.Cells {
+			tr.wants(fmt.Sprintf("%s after %d weeks", v.Version, age), cell.Active, `SELECT count(DISTINCT f.id) FROM first f JOIN days d USING (id)
+				WHERE `+firstVersion+` = ?1 AND d.day < ?2 AND `+week+` = `+cohort+` + 7 * ?3`, v.Version, end, age)
+			tr.wants(fmt.Sprintf("%s of %d weeks or more", v.Version, age), cell.Of, `SELECT count(*) FROM first f
+				WHERE `+firstVersion+` = ?1 AND `+cohort+` + 7 * ?3 < ?2`, v.Version, end, age)
+		}
+	}
+	for version := range tr.counts(`SELECT `+firstVersion+`, count(*) FROM first f WHERE f.day < ? GROUP BY 1`, end) {
+		if !seen[version] {
+			tr.t.Errorf("no curve of %s", version)
+		}
+	}
+}
+
+// checkQuality holds the counts of reports, and the clones, to the truth. Reports that repeat what is known are not written
+// down one by one, so a crash takes those of its day along.
+func (tr *truth) checkQuality(r *rig, from, to collector.Day, clones uint64, crashed map[collector.Day]bool) {
+	quality, err := r.c.Quality(r.t.Context(), r.app.Num, collector.Range{From: from, To: to})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	if *quality.Clones != clones {
+		tr.t.Errorf("got %d clones, want %d", *quality.Clones, clones)
+	}
+	for _, p := range quality.Points {
+		news := p.Accepted - p.Repeated
+		tr.wants(p.Day.String()+": accepted, not repeated", &news, `SELECT count(*) FROM report WHERE day = ? AND NOT repeated`, p.Day)
+		if !crashed[p.Day] {
+			tr.wants(p.Day.String()+": repeated", &p.Repeated, `SELECT count(*) FROM report WHERE day = ? AND repeated`, p.Day)
+		}
+	}
+}
+
+// double is what tells whether an ID is used more than once.
+type double struct {
+	before, now string
+	flips       int
+	flipped     collector.Day
+	probable    bool
+}
+
+// become notes a state, and tells whether it is another one. Three times back to the state before, with at most 28 days from
+// one to the next, make a clone.
+func (d *double) become(state string, day collector.Day) (changed bool) {
+	if state == d.now {
+		return false
+	}
+	if state == d.before {
+		if day-d.flipped > 28 {
+			d.flips = 0
+		}
+		d.flips++
+		d.flipped = day
+		d.probable = d.probable || d.flips == 3
+	}
+	d.before, d.now = d.now, state
+	return true
+}
+
+// aside sends what is no installation: an ID in memory, or a development version, also of a known installation.
+func (tr *truth) aside(r *rig, n int, what string) {
+	h := r.heartbeat(n, "1.0")
+	if what == "memory" {
+		h.Heartbeat.IDPersistence = report.InMemory
+	} else {
+		h.Heartbeat.Version = "2.0-dev"
+	}
+	r.send(h)
+	tr.exec(`INSERT INTO report SELECT ?1, EXISTS (SELECT 1 FROM aside WHERE day = ?1 AND id = ?2 AND what = ?3)`, today(), n, what)
+	tr.exec(`INSERT INTO aside VALUES (?, ?, ?)`, today(), n, what)
+}
+
+// checkVersions holds moves and adoption to the truth.
+func (tr *truth) checkVersions(r *rig, first, to collector.Day, moves map[[2]string]uint64) {
+	answer, err := r.c.Versions(r.t.Context(), r.app.Num, collector.Range{From: first, To: to}, figures.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	var up, down uint64
+	for move, n := range moves {
+		if report.CompareVersions(move[0], move[1]) < 0 {
+			up += n
+		} else {
+			down += n
+		}
+	}
+	if *answer.Upgrades != up || *answer.Downgrades != down {
+		tr.t.Errorf("%d upgrades and %d downgrades, want %d and %d", *answer.Upgrades, *answer.Downgrades, up, down)
+	}
+	if len(answer.Moves) != len(moves) {
+		tr.t.Errorf("%d moves, want %d", len(answer.Moves), len(moves))
+	}
+	for _, m := range answer.Moves {
+		if want := moves[[2]string{m.From, m.To}]; *m.Count != want || m.Up != (report.CompareVersions(m.From, m.To) < 0) {
+			tr.t.Errorf("%d moves from %s to %s (up: %v), want %d", *m.Count, m.From, m.To, m.Up, want)
+		}
+	}
+	for _, release := range answer.Releases {
+		if want := collector.Day(tr.number(`SELECT min(day) FROM beat WHERE version = ?`, release.Version)); release.Released != want {
+			tr.t.Errorf("%s was first seen on %s, want %s", release.Version, release.Released, want)
+		}
+		for _, p := range release.Adoption {
+			if p.Days%5 > 0 {
+				continue // all of them would take long
+			}
+			day := release.Released + collector.Day(p.Days)
+			counts := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
+				SELECT DISTINCT id FROM days WHERE day = ?1) w) GROUP BY value`, day)
+			var n, of uint64
+			for version, count := range counts {
+				if of += count; report.CompareVersions(version, release.Version) >= 0 {
+					n += count
+				}
+			}
+			if *p.Active != n || *p.Of != of {
+				tr.t.Errorf("%s on %s: %d of %d, want %d of %d", release.Version, day, *p.Active, *p.Of, n, of)
+			}
+		}
+	}
+}
+
+func (tr *truth) same(what string, got []figures.Value, want map[string]uint64) {
+	counts := map[string]uint64{}
+	for _, v := range got {
+		counts[v.Value] = *v.Count
+	}
+	for value := range want {
+		if counts[value] != want[value] {
+			tr.t.Errorf("%s: %s: got %d, want %d", what, value, counts[value], want[value])
+		}
+	}
+	if len(counts) != len(want) {
+		tr.t.Errorf("%s: got %v, want %v", what, counts, want)
+	}
+}
+
+// checkRetention holds the triangles to the truth.
+func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
+	for _, grain := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
+		answer, err := r.c.Retention(r.t.Context(), r.app.Num, grain, collector.Range{From: from, To: to}, figures.View{})
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		if len(answer.Cohorts) == 0 {
+			tr.t.Errorf("%s: no cohorts", grain)
+		}
+		start := func(d collector.Day) collector.Day {
+			switch grain {
+			case collector.GrainWeek:
+				return d.Week()
+			case collector.GrainMonth:
+				return d.Month()
+			}
+			return d
+		}
+		next := func(d collector.Day) collector.Day {
+			for n := d + 1; ; n++ {
+				if start(n) == n {
+					return n
+				}
+			}
+		}
+		for _, cohort := range answer.Cohorts {
+			end := next(cohort.From)
+			tr.wants(fmt.Sprintf("%s of %s: size", grain, cohort.From), cohort.Size,
+				`SELECT count(*) FROM first WHERE day >= ? AND day < ?`, cohort.From, end)
+			period := cohort.From
+			for age, cell := range cohort.Cells {
+				tr.wants(fmt.Sprintf("%s of %s at %d", grain, cohort.From, age), cell.Active, `SELECT count(DISTINCT d.id) FROM days d
+					JOIN first f USING (id) WHERE f.day >= ? AND f.day < ? AND d.day >= ? AND d.day < ?`,
+					cohort.From, end, period, next(period))
+				if open := start(to) == period; cell.Open != open {
+					tr.t.Errorf("%s of %s at %d: open is %v", grain, cohort.From, age, cell.Open)
+				}
+				period = next(period)
+			}
+		}
+	}
+}
+
+func (tr *truth) checkFaults(r *rig, from, to collector.Day) {
+	answer, err := r.c.Faults(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, figures.View{})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	want := tr.counts(`SELECT reason, count(DISTINCT id) FROM fault WHERE day BETWEEN ? AND ? GROUP BY reason`, from, to)
+	if len(answer.Faults) != len(want) {
+		tr.t.Errorf("%s to %s: %d faults, want %d", from, to, len(answer.Faults), len(want))
+	}
+	for _, is := range answer.Faults {
+		if *is.Affected != want[is.Reason] {
+			tr.t.Errorf("%s to %s: %s affects %d, want %d", from, to, is.Reason, *is.Affected, want[is.Reason])
+		}
+		for _, v := range is.Versions {
+			const inRange = `FROM (SELECT DISTINCT id FROM days WHERE day BETWEEN ?2 AND ?1) w WHERE `
+			tr.wants(v.Version+" in the range", v.Active, `SELECT count(*) `+inRange+state("version")+` = ?3`, to, from, v.Version)
+			tr.wants(is.Reason+" in "+v.Version, v.Affected, `SELECT count(*) `+inRange+state("version")+` = ?3
+				AND EXISTS (SELECT 1 FROM fault f WHERE f.id = w.id AND f.reason = ?4 AND f.day BETWEEN ?2 AND ?1)`, to, from, v.Version, is.Reason)
+		}
+		tr.wants("occurrences of "+is.Reason, is.Occurrences, `SELECT sum(count) FROM fault WHERE reason = ? AND day BETWEEN ? AND ?`, is.Reason, from, to)
+	}
+}
+
+var versions = []string{"1.0", "1.1", "1.10", "2.0-rc.1", "2.0"}
+
+// TestTruth counts random fleets, with crashes at any time, and holds every figure to the brute force.
+func TestTruth(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		size, length := rapid.IntRange(1, 12).Draw(rt, "installations"), rapid.IntRange(1, 75).Draw(rt, "days")
+		seed := rapid.Uint64().Draw(rt, "seed")
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.app.ExcludeDevelopment = true
+			if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
+				t.Fatal(err)
+			}
+			tr := newTruth(rt)
+			defer tr.db.Close()
+			random := newRandom(seed)
+			time.Sleep(time.Duration(random.IntN(40)) * 24 * time.Hour)
+			first := today()
+			at := 0
+			current := make([]collector.Received, size)
+			faults := map[string]int{}
+			moves := map[[2]string]uint64{}
+			away := make([]collector.Day, size) // until when
+			doubles := make([]double, size)
+			crashed := map[collector.Day]bool{}
+			for range length {
+				for n := range size {
+					if random.IntN(60) == 0 {
+						away[n] = today() + collector.Day(random.IntN(45)) // a window or more
+					}
+					if today() < away[n] || random.IntN(100) < 8+n*4 {
+						continue // the later ones are off more often
+					}
+					if n > 0 && at < 20 && random.IntN(3) > 0 {
+						continue // and begins later
+					}
+					for range 1 + random.IntN(2) {
+						h := r.heartbeat(n, versions[random.IntN(len(versions))])
+						if n%4 == 3 && current[n].App != 0 { // two systems take turns
+							h.Heartbeat = current[n].Heartbeat
+							h.Heartbeat.Platform.System = []string{"linux", "windows"}[random.IntN(2)]
+						} else if old := current[n]; old.App != 0 && random.IntN(4) > 0 {
+							h.Heartbeat = old.Heartbeat
+						} else {
+							h.Heartbeat.Platform.System = []string{"linux", "windows"}[random.IntN(2)]
+							if random.IntN(2) > 0 {
+								h.Heartbeat.Facts = report.Facts{{Name: "f", Value: []string{"a", "b", "c"}[random.IntN(3)]}}
+							}
+						}
+						if old := current[n]; old.App != 0 && old.Heartbeat.Version != h.Heartbeat.Version {
+							moves[[2]string{old.Heartbeat.Version, h.Heartbeat.Version}]++
+						}
+						current[n] = h
+						r.send(h)
+						fact, _ := h.Heartbeat.Facts.Get("f")
+						at++
+						changed := doubles[n].become(h.Heartbeat.Version+" "+h.Heartbeat.Platform.System+" "+fact, today())
+						tr.exec(`INSERT INTO report SELECT ?1, NOT ?2 AND EXISTS (SELECT 1 FROM days WHERE day = ?1 AND id = ?3)`, today(), changed, n)
+						tr.exec(`INSERT INTO beat VALUES (?, ?, ?, ?, ?, ?)`, today(), n, h.Heartbeat.Version, h.Heartbeat.Platform.System, fact, at)
+					}
+					if random.IntN(6) == 0 {
+						reason := []string{"disk-full", "timeout"}[random.IntN(2)]
+						key := fmt.Sprint(n, reason)
+						more := 1 + random.IntN(5)
+						faults[key] += more
+						report := r.health(n, faults[key], first.Time(), reason)
+						report.Report.Version = current[n].Heartbeat.Version
+						r.reports(report)
+						tr.exec(`INSERT INTO fault VALUES (?, ?, ?, ?)`, today(), n, reason, more)
+						tr.exec(`INSERT INTO report VALUES (?, false)`, today())
+					}
+				}
+				for random.IntN(3) > 0 {
+					tr.aside(r, size+random.IntN(4), "memory")
+					tr.aside(r, random.IntN(size+4), "excluded")
+				}
+				if random.IntN(10) == 0 {
+					r.crash()
+					crashed[today()] = true
+				}
+				r.nextDay()
+			}
+			days := slices.Collect(func(yield func(collector.Day) bool) {
+				for day := first; day <= today(); day++ {
+					if day < today()-2 && random.IntN(8) > 0 {
+						continue // all of them would take long
+					}
+					if !yield(day) {
+						return
+					}
+				}
+			})
+			for _, day := range days {
+				tr.checkDay(r, day)
+			}
+			tr.checkRetention(r, first, today())
+			tr.checkFaults(r, first, today())
+			tr.checkFaults(r, max(first, today()-7), today())
+			tr.checkVersions(r, first, today(), moves)
+			tr.checkTrend(r, first, today())
+			tr.checkPairs(r, today())
+			tr.checkSurvival(r, today())
+			var clones uint64
+			for _, d := range doubles {
+				if d.probable {
+					clones++
+				}
+			}
+			tr.checkQuality(r, first, today(), clones, crashed)
+		})
+	})
+}
