@@ -41,7 +41,7 @@ func (s *Service) AskConsent(ctx context.Context, opts AskOptions) (Consent, err
 		return Unset, nil
 	}
 	decided := s.Decisions(ctx).Telemetry.State
-	if decided != Unset || s.config.Consent != nil || !canAsk(os.Getenv, os.Stdin, os.Stderr) {
+	if decided != Unset || s.config.Consent.Load != nil || !canAsk(os.Getenv, os.Stdin, os.Stderr) {
 		return decided, nil
 	}
 	if opts.Timeout < 0 || opts.Timeout > MaxAskTimeout {

@@ -55,7 +55,7 @@ func TestAsk(t *testing.T) {
 			if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			service, err := New(Config{ConfigPath: path, PolicyPath: filepath.Join(t.TempDir(), "none.json")})
+			service, err := New(Config{ConfigPath: path, Consent: ConsentConfig{PolicyPath: filepath.Join(t.TempDir(), "none.json")}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,227 +3,269 @@ package rollcall
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
-	"github.com/rollcall-dev/rollcall/internal/idstore"
-	"github.com/rollcall-dev/rollcall/internal/isolate"
-	"github.com/rollcall-dev/rollcall/internal/jsonedit"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The defaults of [Config].
 const (
-	DefaultConfigKey  = idstore.DefaultKey
-	DefaultEnabledKey = "telemetry.enabled"
+	DefaultIDKey      = "telemetry.installation_id"
 	DefaultIDVariable = "ROLLCALL_INSTALLATION_ID"
+	DefaultConsentKey = "telemetry.enabled"
 )
 
-// Config says where a [Service] keeps its installation ID, how long it may try, and what it reports to whom. The ID is
-// kept in ConfigPath, or by Load and Save, or else in a state file of App. An ID in the environment goes before all of
-// them.
+// Config configures a [Service]. A host needs one place for the
+// installation ID: ConfigPath, or ID.Load with ID.Save, or App alone.
+// Everything else is optional.
 type Config struct {
-	// App is the host's name: the key by which a collector knows it, and the name of its state folder. 1 to 64 of a-z,
-	// 0-9 and '-'. Required with Endpoint, and without ConfigPath and Load. Without these two the ID lives in the file
-	// installation-id in the app's state folder: $STATE_DIRECTORY (set by systemd) if that is set, else App in
-	// $XDG_STATE_HOME, else in the system's place for a user's state.
+	// App is the host's name, by which a collector counts. It has 1 to 64 of
+	// a-z, 0-9 and '-'. It is required with Endpoint, and when neither
+	// ConfigPath nor ID.Load is set: the ID then lives in the file
+	// installation-id in the app's state directory.
 	App string
+	// Version is the host's version. Development versions (empty, dev,
+	// (devel), dirty) do not report; see Reporting.Development.
+	Version string
 
-	// ConfigPath is the host's own JSON config, which may have comments and trailing commas. It and missing parent
-	// folders are made when missing. A relative path is taken from the working directory at the time of New.
+	// ConfigPath is the host's JSON config, which may have comments and
+	// trailing commas. The ID and the operator's consent are kept in it. If it
+	// or a parent directory is missing, it is created. A relative path is
+	// resolved when New is called.
 	ConfigPath string
-	// ConfigKey is where in the config the ID lives, in dotted form; empty is DefaultConfigKey.
-	ConfigKey string
-	// EnabledKey is where in the config the operator's consent is, in dotted form; empty is DefaultEnabledKey.
-	EnabledKey string
-
-	// Load and Save read and store the ID in a settings object of the host, instead of ConfigPath. Load returns "" when
-	// there is none. They may be slow, hang, fail or panic; they are never called two at a time. An error that wraps one
-	// of package fs or an errno is judged by it: a permanent one is not retried at once.
-	Load func(ctx context.Context) (string, error)
-	Save func(ctx context.Context, id string) error
-
-	// StateDir is an absolute path: the folder for the anchor of ConfigPath, instead of the config's own. With it a
-	// read-only config has a persisted ID too. Without ConfigPath it is the folder of the state file, or, with Load and
-	// Save, of what is kept about reports: without it a restarted host does not know whether it has reported today.
+	// StateDir is an absolute path: the app's state directory. If it is empty,
+	// that is $STATE_DIRECTORY (which systemd sets), else App below
+	// $XDG_STATE_HOME, else App below the system's directory for a user's
+	// state. With ConfigPath, a StateDir holds the anchor, which otherwise
+	// lies beside the config, so a read-only config has a persisted ID too.
+	// With ID.Load, it holds what was reported; without it a restarted host
+	// does not know whether it has reported today.
 	StateDir string
 
-	// IDVariable names the environment variable that gives the ID where a deployment injects it; empty is
-	// DefaultIDVariable. When it is set and not empty, nothing is read or written. A value that is not an ID is an error
-	// of New, and is not part of its text.
-	IDVariable string
-
-	// Attempts is how often saving is tried before the ID in memory serves; 0 is 3, at most 100.
-	Attempts int
-	// AttemptTimeout bounds one attempt; 0 is 5 seconds, at most 24 hours. So are the next two bounded.
-	AttemptTimeout time.Duration
-	// StartTimeout bounds Start as a whole; 0 is 20 seconds.
-	StartTimeout time.Duration
-	// Backoff is the wait after the first attempt, doubled after each further one; 0 is 1 second.
-	Backoff time.Duration
-
-	// Lazy makes Start return without waiting for the disk; the same work goes on in the background.
-	Lazy bool
-	// Isolate does the file work in a child process, so that a disk that hangs uninterruptibly cannot keep the host from
-	// ending. The host calls [RunChild] first in main. Not together with Load and Save.
-	Isolate bool
-	// AfterConsent makes no ID before the operator has granted telemetry. A stored ID is used. Only with ConfigPath or
-	// Consent.
-	AfterConsent bool
-
-	// Consent gives the operator's decisions about telemetry and health reports where they are kept in a settings object
-	// of the host, as with Load and Save. It may be slow, hang, fail or panic, which reads as denied. A grant covers all
-	// facts: a host that adds some asks again by itself. Not together with ConfigPath; without either the decisions are
-	// kept in the file consent.json in the app's state folder, with Load and Save in StateDir.
-	Consent func(ctx context.Context) (telemetry, health Consent, err error)
-
-	// Endpoint is the URL of the collector, https, or http on this machine. Empty means that nothing is ever sent.
+	// Endpoint is the collector's URL: https, or http on this machine. If it
+	// is empty, nothing is ever sent.
 	Endpoint string
-	// Version is the host's version. Development versions (empty, dev, (devel), dirty), test binaries and builds of CI
-	// do not report, unless ReportDevelopment is set.
-	Version           string
-	ReportDevelopment bool
-	// Facts are what a report says about the host's set-up; at most report.MaxFacts. A fact whose declaration says that
-	// it was added in a later version than the operator granted is withheld until it is granted again.
+	// Facts are the declared values of a heartbeat, at most report.MaxFacts.
+	// A fact added in a later version than the operator granted is withheld
+	// until the operator grants again.
 	Facts []Fact
-	// FaultContext are the keys that the context of a fault may have; at most report.MaxContext. See
-	// [Service.ReportFault].
-	FaultContext []string
-	// DenyVariable names an environment variable of the host's own that denies telemetry when it is 0, false, no or off.
-	DenyVariable string
-	// PolicyPath is the machine-wide policy file, in JSON, which can deny and cannot grant: under telemetry.enabled and
-	// telemetry.health_enabled, and where a host has these elsewhere under its own keys too. Empty is DefaultPolicyPath.
-	PolicyPath string
-	// Proxy is the URL of a proxy (http, https or socks5); empty takes those of the environment (HTTPS_PROXY, NO_PROXY).
-	Proxy string
-	// CAFile has further certificates to trust, in PEM form. There is no way to skip the verification.
-	CAFile string
 
-	// Logger gets the few log lines; nil discards them.
+	// ID configures how the installation ID is kept.
+	ID IDConfig
+	// Consent configures how the operator's decisions are read.
+	Consent ConsentConfig
+	// Reporting configures what is sent and how, beyond Endpoint and Facts.
+	Reporting ReportingConfig
+	// Limits bounds how long saving the ID may take.
+	Limits Limits
+
+	// Lazy makes Start return without waiting for the disk. The same work runs
+	// in the background.
+	Lazy bool
+	// Isolate does the file work in a child process, so that a disk that hangs
+	// uninterruptibly cannot keep the host from exiting. The host must call
+	// [RunChild] first in main. It excludes ID.Load and ID.Save.
+	Isolate bool
+
+	// Logger receives the few log lines; nil discards them.
 	Logger *slog.Logger
 	// Observer is told what happens, for metrics; nil for none.
-	Observer Observer
+	Observer installid.Observer
 
-	// fs is the file system, another one in tests.
+	// fs is the file system; tests replace it.
 	fs fsys.FS
 }
 
-// An Observer is told what a service does. See package metrics for one that serves Prometheus.
-type Observer = installid.Observer
-
-// New checks the config and does nothing else: it opens no file, starts no goroutine and writes nothing. An error names
-// the field that is wrong.
-func New(config Config) (*Service, error) {
-	s, err := newService(config)
-	if err != nil {
-		return nil, fmt.Errorf("rollcall: Config.%w", err)
-	}
-	return s, nil
+// IDConfig configures how the installation ID is kept.
+type IDConfig struct {
+	// Key is the ID's key in ConfigPath, with dots between the names; empty
+	// means DefaultIDKey.
+	Key string
+	// Variable names the environment variable that injects an ID, which takes
+	// precedence over every other place; empty means DefaultIDVariable. If the
+	// variable is set and not empty, its value is the ID and no ID is read or
+	// written. A value that is not an ID makes New fail; the error does not
+	// quote it.
+	Variable string
+	// AfterConsent makes a new ID only after the operator has granted
+	// telemetry. A stored ID is used either way. It needs ConfigPath or
+	// Consent.Load.
+	AfterConsent bool
+	// Load and Save read and store the ID in a settings object of the host,
+	// instead of ConfigPath. Load returns "" if no ID is stored. They may be
+	// slow, hang, fail or panic, and are never called concurrently. An error
+	// that wraps an errno or an error of package fs is judged by it: a
+	// permanent one is not retried soon.
+	Load func(ctx context.Context) (string, error)
+	Save func(ctx context.Context, id string) error
 }
 
-func newService(config Config) (*Service, error) {
-	config = config.withDefaults()
-	store, err := config.store()
-	if err != nil {
-		return nil, err
-	}
-	s := &Service{config: config, store: store, log: config.Logger, faults: newFaults(config.FaultContext)}
-	if err := s.setUpReporting(); err != nil {
-		return nil, err
-	}
-	options := keeper.Options{
-		Attempts:       config.Attempts,
-		AttemptTimeout: config.AttemptTimeout,
-		StartTimeout:   config.StartTimeout,
-		Backoff:        config.Backoff,
-		Lazy:           config.Lazy,
-		OnSettled:      s.onSettled,
-		Logger:         config.Logger,
-		Observer:       config.Observer,
-	}
-	if config.AfterConsent {
-		options.MayCreate = s.mayCreate
-	}
-	if s.keeper, err = keeper.New(store, options); err != nil {
-		return nil, err
-	}
-	s.sender = s.newSender()
-	return s, nil
+// ConsentConfig configures how the operator's decisions are read. If neither
+// ConfigPath nor Load is set, they live in the file consent.json in the app's
+// state directory; with ID.Load, in StateDir.
+type ConsentConfig struct {
+	// Key is the key of the consent in ConfigPath, with dots between the
+	// names; empty means DefaultConsentKey. The consent to health reports and
+	// the versions that a grant covers are stored beside it.
+	Key string
+	// DenyVariable names an environment variable of the host that denies
+	// telemetry when it is 0, false, no or off; empty for none.
+	DenyVariable string
+	// PolicyPath is the machine-wide policy file, an absolute path; empty
+	// means DefaultPolicyPath. The file is JSON and can deny but not grant, at
+	// telemetry.enabled and telemetry.health_enabled and at the host's own
+	// keys if those differ.
+	PolicyPath string
+	// Load reads the decisions from a settings object of the host. It excludes
+	// ConfigPath. It may be slow, hang, fail or panic, which all read as
+	// denied. A grant covers all facts: a host that adds some asks again
+	// itself.
+	Load func(ctx context.Context) (Consents, error)
 }
 
-// setUpReporting checks the fields that say what is reported.
-func (s *Service) setUpReporting() (err error) {
-	c := s.config
-	if s.facts, err = newFacts(c.Facts); err != nil {
+// Consents are decisions as the host keeps them.
+type Consents struct {
+	Telemetry Consent
+	Health    Consent
+}
+
+// ReportingConfig configures what is sent, and the way to the collector.
+type ReportingConfig struct {
+	// Development also reports from development versions, test binaries and
+	// builds of CI, which otherwise do not report.
+	Development bool
+	// FaultContext are the keys that a fault's context may have, at most
+	// report.MaxContext. See [Service.ReportFault].
+	FaultContext []string
+	// Proxy is the URL of a proxy (http, https or socks5); empty uses the
+	// environment's (HTTPS_PROXY, NO_PROXY).
+	Proxy string
+	// CAFile holds certificates in PEM form to trust besides the system's.
+	// Verification cannot be disabled.
+	CAFile string
+}
+
+// Limits bounds the work of saving an ID. The zero value means the defaults.
+type Limits struct {
+	// Attempts is how often saving is tried before an ID in memory serves; 0
+	// means DefaultAttempts. At most MaxAttempts.
+	Attempts int
+	// AttemptTimeout bounds one attempt; 0 means DefaultAttemptTimeout. At
+	// most MaxWait, as are the next two.
+	AttemptTimeout time.Duration
+	// StartTimeout bounds Start as a whole; 0 means DefaultStartTimeout.
+	StartTimeout time.Duration
+	// Backoff is the wait after the first attempt, and doubles after each
+	// further one; 0 means DefaultBackoff.
+	Backoff time.Duration
+}
+
+// The defaults of [Limits].
+const (
+	DefaultAttempts       = 3
+	DefaultAttemptTimeout = 5 * time.Second
+	DefaultStartTimeout   = 20 * time.Second
+	DefaultBackoff        = time.Second
+)
+
+// The upper bounds of [Limits].
+const (
+	MaxAttempts = 100
+	MaxWait     = 24 * time.Hour
+)
+
+// A ConfigError reports a field of [Config] that makes no sense.
+type ConfigError struct {
+	// Field is the field's path, such as "Endpoint" or "Consent.PolicyPath".
+	Field string
+	// Variable is the environment variable whose value is at fault; empty if
+	// the field itself is.
+	Variable string
+	// Err says what is wrong, without naming a field.
+	Err error
+}
+
+func (e *ConfigError) Error() string {
+	where := "rollcall: Config." + e.Field + ": "
+	if e.Variable != "" {
+		where += "environment variable " + e.Variable + ": "
+	}
+	return where + e.Err.Error()
+}
+
+// Unwrap returns e.Err.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// check reports the first field that makes no sense, apart from those that
+// say where the ID is kept: [Config.location] checks these.
+func (c Config) check() error {
+	if err := c.Limits.check(); err != nil {
 		return err
 	}
-	if len(c.FaultContext) > report.MaxContext {
-		return fmt.Errorf("FaultContext: %d keys, more than %d", len(c.FaultContext), report.MaxContext)
-	}
-	for i, key := range c.FaultContext {
-		if !report.ValidName(key) {
-			return fmt.Errorf("FaultContext[%d]: not 1 to %d of a-z, 0-9, '.' and '_', a letter first", i, report.MaxNameLen)
-		}
+	if err := c.Reporting.check(); err != nil {
+		return err
 	}
 	if c.Endpoint != "" {
 		if err := sender.CheckEndpoint(c.Endpoint); err != nil {
-			return fmt.Errorf("Endpoint: %w", err)
+			return &ConfigError{Field: "Endpoint", Err: err}
 		}
 		if c.App == "" {
-			return errors.New("App: required with Endpoint")
+			return invalid("App", "required to report to a collector")
 		}
 	}
-	if !filepath.IsAbs(c.PolicyPath) {
-		return errors.New("PolicyPath: not an absolute path")
-	}
-	enabled, err := parseKey(c.EnabledKey)
-	if err != nil {
-		return fmt.Errorf("EnabledKey: %w", err)
-	}
-	s.keys = newConsentKeys(enabled)
-	_, fixed := s.store.(*idstore.Fixed)
-	s.storeReadsConsent = c.ConfigPath != "" && !fixed
-	s.client = sync.OnceValue(thisClient)
-	s.notReal, _ = notReal(c.Version, os.Getenv)
-	if s.records, err = c.records(s.store); err != nil {
-		return err
+	if !filepath.IsAbs(c.Consent.PolicyPath) {
+		return invalid("Consent.PolicyPath", "not an absolute path")
 	}
 	return nil
 }
 
-// records gives what is kept besides the ID, which is so also when the ID is given by the environment.
-func (c Config) records(store keeper.Store) (idstore.Records, error) {
-	if records, ok := store.(idstore.Records); ok {
-		return records, nil
+func (r ReportingConfig) check() error {
+	if len(r.FaultContext) > report.MaxContext {
+		return invalid("Reporting.FaultContext", "%d keys, more than %d", len(r.FaultContext), report.MaxContext)
 	}
-	location, err := c.location()
-	if err != nil {
-		return nil, err
+	for i, key := range r.FaultContext {
+		if !report.ValidName(key) {
+			return invalid(fmt.Sprintf("Reporting.FaultContext[%d]", i),
+				"not 1 to %d of a-z, 0-9, '.' and '_', starting with a letter", report.MaxNameLen)
+		}
 	}
-	if c.Isolate {
-		return isolate.NewStore(location)
+	return nil
+}
+
+func (l Limits) check() error {
+	if l.Attempts < 1 || l.Attempts > MaxAttempts {
+		return invalid("Limits.Attempts", "%d is not between 1 and %d", l.Attempts, MaxAttempts)
 	}
-	return location.OpenRecordsFS(c.fs, store)
+	for _, limit := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"Limits.AttemptTimeout", l.AttemptTimeout},
+		{"Limits.StartTimeout", l.StartTimeout},
+		{"Limits.Backoff", l.Backoff},
+	} {
+		if limit.value < 1 || limit.value > MaxWait {
+			return invalid(limit.field, "%v is not between 1ns and %v", limit.value, MaxWait)
+		}
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {
-	c.ConfigKey = cmp.Or(c.ConfigKey, DefaultConfigKey)
-	c.EnabledKey = cmp.Or(c.EnabledKey, DefaultEnabledKey)
-	c.IDVariable = cmp.Or(c.IDVariable, DefaultIDVariable)
-	c.PolicyPath = cmp.Or(c.PolicyPath, DefaultPolicyPath())
+	c.ID.Key = cmp.Or(c.ID.Key, DefaultIDKey)
+	c.ID.Variable = cmp.Or(c.ID.Variable, DefaultIDVariable)
+	c.Consent.Key = cmp.Or(c.Consent.Key, DefaultConsentKey)
+	c.Consent.PolicyPath = cmp.Or(c.Consent.PolicyPath, DefaultPolicyPath())
+	c.Limits.Attempts = cmp.Or(c.Limits.Attempts, DefaultAttempts)
+	c.Limits.AttemptTimeout = cmp.Or(c.Limits.AttemptTimeout, DefaultAttemptTimeout)
+	c.Limits.StartTimeout = cmp.Or(c.Limits.StartTimeout, DefaultStartTimeout)
+	c.Limits.Backoff = cmp.Or(c.Limits.Backoff, DefaultBackoff)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -233,132 +275,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// store gives the place for the ID: the environment, or else the one that the config names.
-func (c Config) store() (keeper.Store, error) {
-	location, err := c.location()
-	if err != nil {
-		return nil, err
-	}
-	if strings.ContainsAny(c.IDVariable, "=\x00") {
-		return nil, errors.New("IDVariable: not the name of an environment variable")
-	}
-	if text := os.Getenv(c.IDVariable); text != "" {
-		id, err := installid.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("IDVariable: environment variable %s: %w", c.IDVariable, err)
-		}
-		return idstore.NewFixed(id, "environment variable "+c.IDVariable)
-	}
-	switch {
-	case c.Load != nil:
-		return idstore.NewFuncs(c.Load, c.Save)
-	case c.Isolate:
-		store, err := isolate.NewStore(location)
-		if err != nil {
-			return nil, fmt.Errorf("Isolate: %w", err)
-		}
-		return store, nil
-	default:
-		return location.OpenFS(c.fs)
-	}
-}
-
-// location checks the fields that say where the ID is kept. It is empty with Load and Save.
-func (c Config) location() (idstore.Location, error) {
-	l := idstore.Location{PolicyPath: c.PolicyPath}
-	functions := c.Load != nil || c.Save != nil
-	switch {
-	case c.ConfigPath != "" && c.Consent != nil:
-		return l, errors.New("Consent: set together with ConfigPath; only one of them can hold the decision")
-	case c.ConfigPath != "" && functions:
-		return l, errors.New("ConfigPath: set together with Load or Save; only one of them can keep the ID")
-	case c.ConfigPath == "" && !functions && c.App == "":
-		return l, errors.New("ConfigPath: one of ConfigPath, Load with Save, and App has to be set")
-	case c.App != "" && !report.ValidApp(c.App):
-		return l, fmt.Errorf("App: not 1 to %d of a-z, 0-9 and '-'", report.MaxAppLen)
-	}
-	if c.StateDir != "" {
-		if err := checkStateDir(c.StateDir); err != nil {
-			return l, fmt.Errorf("StateDir: %w", err)
-		}
-	}
-	if c.AfterConsent && c.ConfigPath == "" && c.Consent == nil {
-		return l, errors.New("AfterConsent: without ConfigPath or Consent there is nowhere to read the consent from")
-	}
-	switch {
-	case c.ConfigPath != "":
-		return c.configLocation(l)
-	case !functions:
-		file, err := stateFile(c.App, c.StateDir, os.Getenv)
-		if err != nil {
-			return l, err
-		}
-		l.StateFile = file
-	case c.Load == nil:
-		return l, errors.New("Load: missing, while Save is set")
-	case c.Save == nil:
-		return l, errors.New("Save: missing, while Load is set")
-	case c.Isolate:
-		return l, errors.New("Isolate: Load and Save are functions of this process and cannot run in a child")
-	default:
-		l.AnchorDir = c.StateDir
-	}
-	return l, nil
-}
-
-func (c Config) configLocation(l idstore.Location) (_ idstore.Location, err error) {
-	if l.ConfigPath, err = filepath.Abs(c.ConfigPath); err != nil {
-		return l, fmt.Errorf("ConfigPath: %w", err)
-	}
-	switch {
-	case strings.ContainsRune(c.ConfigPath, 0):
-		return l, errors.New("ConfigPath: NUL byte in it")
-	case os.IsPathSeparator(c.ConfigPath[len(c.ConfigPath)-1]):
-		return l, errors.New("ConfigPath: the path of a folder")
-	}
-	if l.Key, err = parseKey(c.ConfigKey); err != nil {
-		return l, fmt.Errorf("ConfigKey: %w", err)
-	}
-	if l.EnabledKey, err = parseKey(c.EnabledKey); err != nil {
-		return l, fmt.Errorf("EnabledKey: %w", err)
-	}
-	if n := min(len(l.Key), len(l.EnabledKey)); slices.Equal(l.Key[:n], l.EnabledKey[:n]) {
-		return l, errors.New("EnabledKey: the same as ConfigKey, or one of them inside the other")
-	}
-	l.AnchorDir = c.StateDir
-	return l, nil
-}
-
-func parseKey(dotted string) (jsonedit.Key, error) {
-	if !utf8.ValidString(dotted) {
-		return nil, fmt.Errorf("key %q: not UTF-8", dotted)
-	}
-	return jsonedit.ParseKey(dotted)
-}
-
-// OpenStore gives the store of the ID that a [Service] with this config would use, for tools that look at it or reset
-// it. It does not touch the disk.
-func (c Config) OpenStore() (keeper.Store, error) {
-	store, err := c.withDefaults().store()
-	if err != nil {
-		return nil, fmt.Errorf("rollcall: Config.%w", err)
-	}
-	return store, nil
-}
-
-// Diagnose looks at all that saving the ID depends on; see [configfile.File.Diagnose]. It waits no longer than ctx.
-func (c Config) Diagnose(ctx context.Context) ([]diagnose.Finding, error) {
-	c = c.withDefaults()
-	location, err := c.location()
-	if err != nil {
-		return nil, fmt.Errorf("rollcall: Config.%w", err)
-	}
-	if !c.Isolate {
-		return location.Diagnose(ctx, c.fs)
-	}
-	store, err := isolate.NewStore(location)
-	if err != nil {
-		return nil, fmt.Errorf("rollcall: Config.Isolate: %w", err)
-	}
-	return store.Diagnose(ctx)
+// invalid returns the [ConfigError] of a field.
+func invalid(field, format string, args ...any) error {
+	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
 }

@@ -27,20 +27,20 @@ func TestNonsense(t *testing.T) {
 		set         func(*config)
 	}{
 		{"ConfigPath", "no place", func(c *config) { c.ConfigPath = "" }},
-		{"ConfigPath", "two places", func(c *config) { c.Load, c.Save = noLoad, noSave }},
+		{"ConfigPath", "two places", func(c *config) { c.ID.Load, c.ID.Save = noLoad, noSave }},
 		{"ConfigPath", "a folder", func(c *config) { c.ConfigPath = "config/" }},
 		{"ConfigPath", "the root", func(c *config) { c.ConfigPath = "/" }},
 		{"ConfigPath", "NUL", func(c *config) { c.ConfigPath = "config\x00.json" }},
-		{"ConfigKey", "empty name", func(c *config) { c.ConfigKey = "telemetry..id" }},
-		{"ConfigKey", "only a dot", func(c *config) { c.ConfigKey = "." }},
-		{"ConfigKey", "not UTF-8", func(c *config) { c.ConfigKey = "a.\xff" }},
-		{"EnabledKey", "empty name", func(c *config) { c.EnabledKey = "telemetry." }},
-		{"EnabledKey", "not UTF-8", func(c *config) { c.EnabledKey = "\xff" }},
-		{"EnabledKey", "same as ConfigKey", func(c *config) { c.EnabledKey = rollcall.DefaultConfigKey }},
-		{"EnabledKey", "around ConfigKey", func(c *config) { c.EnabledKey = "telemetry" }},
-		{"EnabledKey", "inside ConfigKey", func(c *config) { c.EnabledKey = rollcall.DefaultConfigKey + ".on" }},
-		{"Save", "missing", func(c *config) { c.ConfigPath, c.Load = "", noLoad }},
-		{"Load", "missing", func(c *config) { c.ConfigPath, c.Save = "", noSave }},
+		{"ID.Key", "empty name", func(c *config) { c.ID.Key = "telemetry..id" }},
+		{"ID.Key", "only a dot", func(c *config) { c.ID.Key = "." }},
+		{"ID.Key", "not UTF-8", func(c *config) { c.ID.Key = "a.\xff" }},
+		{"Consent.Key", "empty name", func(c *config) { c.Consent.Key = "telemetry." }},
+		{"Consent.Key", "not UTF-8", func(c *config) { c.Consent.Key = "\xff" }},
+		{"Consent.Key", "same as the ID's", func(c *config) { c.Consent.Key = rollcall.DefaultIDKey }},
+		{"Consent.Key", "around the ID's", func(c *config) { c.Consent.Key = "telemetry" }},
+		{"Consent.Key", "inside the ID's", func(c *config) { c.Consent.Key = rollcall.DefaultIDKey + ".on" }},
+		{"ID.Save", "missing", func(c *config) { c.ConfigPath, c.ID.Load = "", noLoad }},
+		{"ID.Load", "missing", func(c *config) { c.ConfigPath, c.ID.Save = "", noSave }},
 		{"App", "upper case", func(c *config) { c.ConfigPath, c.App = "", "MyApp" }},
 		{"App", "a path", func(c *config) { c.ConfigPath, c.App = "", "../etc" }},
 		{"App", "dots", func(c *config) { c.ConfigPath, c.App = "", ".." }},
@@ -52,23 +52,22 @@ func TestNonsense(t *testing.T) {
 		{"StateDir", "root", func(c *config) { c.StateDir = "/" }},
 		{"StateDir", "root in other words", func(c *config) { c.StateDir = "//x/.." }},
 		{"StateDir", "NUL", func(c *config) { c.StateDir = "/a\x00" }},
-		{"IDVariable", "an assignment", func(c *config) { c.IDVariable = "A=B" }},
-		{"IDVariable", "NUL", func(c *config) { c.IDVariable = "A\x00" }},
-		{"IDVariable", "not an ID in it", func(c *config) { c.IDVariable = "TEST_BAD_ID" }},
-		{"Attempts", "negative", func(c *config) { c.Attempts = -1 }},
-		{"Attempts", "too many", func(c *config) { c.Attempts = 101 }},
-		{"AttemptTimeout", "negative", func(c *config) { c.AttemptTimeout = -time.Second }},
-		{"AttemptTimeout", "too long", func(c *config) { c.AttemptTimeout = 24*time.Hour + 1 }},
-		{"StartTimeout", "negative", func(c *config) { c.StartTimeout = -1 }},
-		{"StartTimeout", "too long", func(c *config) { c.StartTimeout = 1 << 62 }},
-		{"Backoff", "negative", func(c *config) { c.Backoff = -1 }},
-		{"Backoff", "too long", func(c *config) { c.Backoff = 25 * time.Hour }},
-		{"Isolate", "with functions", func(c *config) { c.ConfigPath, c.Load, c.Save, c.Isolate = "", noLoad, noSave, true }},
+		{"ID.Variable", "an assignment", func(c *config) { c.ID.Variable = "A=B" }},
+		{"ID.Variable", "NUL", func(c *config) { c.ID.Variable = "A\x00" }},
+		{"ID.Variable", "not an ID in it", func(c *config) { c.ID.Variable = "TEST_BAD_ID" }},
+		{"Limits.Attempts", "negative", func(c *config) { c.Limits.Attempts = -1 }},
+		{"Limits.Attempts", "too many", func(c *config) { c.Limits.Attempts = 101 }},
+		{"Limits.AttemptTimeout", "negative", func(c *config) { c.Limits.AttemptTimeout = -time.Second }},
+		{"Limits.AttemptTimeout", "too long", func(c *config) { c.Limits.AttemptTimeout = 24*time.Hour + 1 }},
+		{"Limits.StartTimeout", "negative", func(c *config) { c.Limits.StartTimeout = -1 }},
+		{"Limits.StartTimeout", "too long", func(c *config) { c.Limits.StartTimeout = 1 << 62 }},
+		{"Limits.Backoff", "negative", func(c *config) { c.Limits.Backoff = -1 }},
+		{"Limits.Backoff", "too long", func(c *config) { c.Limits.Backoff = 25 * time.Hour }},
+		{"Isolate", "with functions", func(c *config) { c.ConfigPath, c.ID.Load, c.ID.Save, c.Isolate = "", noLoad, noSave, true }},
 		{"Isolate", "path not UTF-8", func(c *config) { c.ConfigPath, c.Isolate = "/a\xff/config.json", true }},
-		{"AfterConsent", "nowhere to read it", func(c *config) { c.ConfigPath, c.App, c.AfterConsent = "", "app", true }},
+		{"ID.AfterConsent", "nowhere to read it", func(c *config) { c.ConfigPath, c.App, c.ID.AfterConsent = "", "app", true }},
 	}
 	// What does not say where the ID is does not matter to OpenStore.
-	limits := map[string]bool{"Attempts": true, "AttemptTimeout": true, "StartTimeout": true, "Backoff": true}
 	t.Setenv("TEST_BAD_ID", "sekret")
 	for _, tt := range tests {
 		t.Run(tt.field+"/"+tt.name, func(t *testing.T) {
@@ -79,8 +78,9 @@ func TestNonsense(t *testing.T) {
 			if err == nil {
 				t.Fatal("got no error")
 			}
-			if want := "rollcall: Config." + tt.field + ": "; !strings.HasPrefix(err.Error(), want) {
-				t.Errorf("got error %q, want it to begin with %q", err, want)
+			var wrong *rollcall.ConfigError
+			if !errors.As(err, &wrong) || wrong.Field != tt.field || !strings.HasPrefix(err.Error(), "rollcall: Config."+tt.field+": ") {
+				t.Errorf("got %#v, want a ConfigError of %s", err, tt.field)
 			}
 			if strings.Contains(err.Error(), "sekret") {
 				t.Errorf("the error has the value: %v", err)
@@ -88,7 +88,7 @@ func TestNonsense(t *testing.T) {
 			if service != nil {
 				t.Error("got a service besides")
 			}
-			if _, err := config.OpenStore(); err == nil && !limits[tt.field] {
+			if _, err := config.OpenStore(); err == nil && !strings.HasPrefix(tt.field, "Limits.") {
 				t.Error("OpenStore takes it")
 			}
 			if log := disk.Log(); len(log) > 0 {
@@ -101,12 +101,14 @@ func TestNonsense(t *testing.T) {
 // TestBounds are the outermost values that do make sense.
 func TestBounds(t *testing.T) {
 	for name, set := range map[string]func(*rollcall.Config){
-		"largest":       func(c *rollcall.Config) { c.Attempts, c.AttemptTimeout = 100, 24*time.Hour },
-		"smallest":      func(c *rollcall.Config) { c.Attempts, c.AttemptTimeout, c.StartTimeout, c.Backoff = 1, 1, 1, 1 },
-		"other keys":    func(c *rollcall.Config) { c.ConfigKey, c.EnabledKey = "id", "a.b.c.d" },
+		"largest": func(c *rollcall.Config) { c.Limits.Attempts, c.Limits.AttemptTimeout = 100, 24*time.Hour },
+		"smallest": func(c *rollcall.Config) {
+			c.Limits.Attempts, c.Limits.AttemptTimeout, c.Limits.StartTimeout, c.Limits.Backoff = 1, 1, 1, 1
+		},
+		"other keys":    func(c *rollcall.Config) { c.ID.Key, c.Consent.Key = "id", "a.b.c.d" },
 		"longest app":   func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", strings.Repeat("a", 64), "/s" },
 		"relative path": func(c *rollcall.Config) { c.ConfigPath = "config.json" },
-		"functions":     func(c *rollcall.Config) { c.ConfigPath, c.Load, c.Save = "", noLoad, noSave },
+		"functions":     func(c *rollcall.Config) { c.ConfigPath, c.ID.Load, c.ID.Save = "", noLoad, noSave },
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := rollcall.Config{ConfigPath: configPath}.On(faultfs.New())
@@ -134,8 +136,8 @@ func TestDefaults(t *testing.T) {
 	}
 	zero := logOf(func(*rollcall.Config) {})
 	spelled := logOf(func(c *rollcall.Config) {
-		c.ConfigKey, c.EnabledKey, c.IDVariable = "telemetry.installation_id", "telemetry.enabled", "ROLLCALL_INSTALLATION_ID"
-		c.Attempts, c.AttemptTimeout, c.StartTimeout, c.Backoff = 3, 5*time.Second, 20*time.Second, time.Second
+		c.ID.Key, c.Consent.Key, c.ID.Variable = "telemetry.installation_id", "telemetry.enabled", "ROLLCALL_INSTALLATION_ID"
+		c.Limits.Attempts, c.Limits.AttemptTimeout, c.Limits.StartTimeout, c.Limits.Backoff = 3, 5*time.Second, 20*time.Second, time.Second
 	})
 	if zero != spelled {
 		t.Errorf("got with zero values\n%s\nand spelled out\n%s", zero, spelled)
@@ -148,7 +150,7 @@ func TestOtherLimits(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
 		service := r.start(func(c *rollcall.Config) {
-			c.Attempts, c.AttemptTimeout, c.StartTimeout, c.Backoff = 5, time.Second, time.Hour, 10*time.Second
+			c.Limits.Attempts, c.Limits.AttemptTimeout, c.Limits.StartTimeout, c.Limits.Backoff = 5, time.Second, time.Hour, 10*time.Second
 		})
 		five := func(attempt int) string {
 			return strings.Replace(timedOut(attempt), "max_retries=3", "max_retries=5", 1)
@@ -170,7 +172,7 @@ func TestOtherLimits(t *testing.T) {
 func TestOtherKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
-		service := r.start(func(c *rollcall.Config) { c.ConfigKey, c.EnabledKey = "stats.id", "stats.on.please" })
+		service := r.start(func(c *rollcall.Config) { c.ID.Key, c.Consent.Key = "stats.id", "stats.on.please" })
 		id := service.ID().String()
 		r.wantFile(configPath, "{\n  \"stats\": {\n    \"on\": {\n      \"please\": false\n    },\n    \"id\": \""+id+"\"\n  }\n}\n")
 		if st := service.Status(); st.ConsentSource != "config key stats.on.please" {
@@ -183,7 +185,7 @@ func TestOtherKeys(t *testing.T) {
 func TestNewDoesNothing(t *testing.T) {
 	for name, set := range map[string]func(*rollcall.Config){
 		"config":    func(*rollcall.Config) {},
-		"functions": func(c *rollcall.Config) { c.ConfigPath, c.Load, c.Save = "", noLoad, noSave },
+		"functions": func(c *rollcall.Config) { c.ConfigPath, c.ID.Load, c.ID.Save = "", noLoad, noSave },
 		"state":     func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", "app", "/var/lib/app" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -63,7 +63,7 @@ type Decisions struct {
 // consentTimeout bounds a look at the operator's decisions; what is not known by then is denied.
 const consentTimeout = 2 * time.Second
 
-// The variables that can deny consent, and cannot grant it, besides Config.DenyVariable.
+// The variables that can deny consent, and cannot grant it, besides Config.Consent.DenyVariable.
 const (
 	// doNotTrack denies with any value but the empty one, 0, false, no and off; an informal standard of console programs.
 	doNotTrack = "DO_NOT_TRACK"
@@ -148,7 +148,7 @@ func (s *Service) read(ctx context.Context, thoroughly bool) (r reading) {
 	if thoroughly {
 		policyKeys = s.keys.policyKeys()
 	}
-	if s.config.Consent != nil {
+	if s.config.Consent.Load != nil {
 		r.values, r.err = s.askHost(ctx)
 	} else {
 		d := s.records.ReadDecisions(ctx, s.keys.all(), policyKeys)
@@ -163,13 +163,9 @@ func (s *Service) read(ctx context.Context, thoroughly bool) (r reading) {
 
 // askHost asks the host for the decisions.
 func (s *Service) askHost(ctx context.Context) ([]jsonedit.Value, error) {
-	type answer struct{ telemetry, health Consent }
-	a, err := flight.Do(ctx, &s.asking, "ask the host for the consent", func(ctx context.Context) (a answer, err error) {
-		a.telemetry, a.health, err = s.config.Consent(ctx)
-		return a, err
-	})
+	a, err := flight.Do(ctx, &s.asking, "ask the host for the consent", s.config.Consent.Load)
 	values := make([]jsonedit.Value, len(s.keys.all()))
-	values[0], values[1] = asValue(a.telemetry), asValue(a.health)
+	values[0], values[1] = asValue(a.Telemetry), asValue(a.Health)
 	values[2], values[3] = asNumber(report.SchemaVersion), asNumber(max(s.facts.declaration.Version(), 1))
 	return values, err
 }
@@ -233,7 +229,7 @@ func (s *Service) settledDecision(ctx context.Context, st keeper.Status) Decisio
 	switch {
 	case s.storeReadsConsent && (st.Unread || !isTrue(st.Enabled)):
 		return s.known(st).Telemetry
-	case st.Stuck != "" && s.config.Load == nil && s.config.Consent == nil:
+	case st.Stuck != "" && s.config.ID.Load == nil && s.config.Consent.Load == nil:
 		s.remember(&reading{err: errors.New("the storage does not answer")}) // and would not now
 		return s.known(st).Telemetry
 	}
@@ -259,7 +255,7 @@ func (s *Service) weigh(r *reading) Decisions {
 	case d.Telemetry.State != Granted:
 		d.Health = d.Telemetry
 	case denies(at(r.policy, 1)), denies(at(r.policy, 3)):
-		d.Health = Decision{Denied, inPolicy + s.config.PolicyPath}
+		d.Health = Decision{Denied, inPolicy + s.config.Consent.PolicyPath}
 	case s.healthWithdrawn.Load() != 0:
 		d.Health = Decision{Denied, notSaved}
 	default:
@@ -270,22 +266,22 @@ func (s *Service) weigh(r *reading) Decisions {
 
 // denied says what denies telemetry whatever the config says, empty when nothing does. config is what that says.
 func (s *Service) denied(r *reading, config Consent) string {
-	variable, byEnvironment := deniedByEnvironment(os.Getenv, s.config.DenyVariable)
+	variable, byEnvironment := deniedByEnvironment(os.Getenv, s.config.Consent.DenyVariable)
 	switch {
 	case r.policyErr != nil:
-		return unreadPolicy + s.config.PolicyPath
+		return unreadPolicy + s.config.Consent.PolicyPath
 	case denies(at(r.policy, 0)), denies(at(r.policy, 2)):
-		return inPolicy + s.config.PolicyPath
+		return inPolicy + s.config.Consent.PolicyPath
 	case byEnvironment:
 		return variable
 	case s.withdrawn.Load() != 0:
 		return notSaved
-	case r.err != nil && s.config.Consent != nil:
+	case r.err != nil && s.config.Consent.Load != nil:
 		return unreadHost
 	case r.err != nil:
 		return unreadConfig
 	case r.policy == nil && config == Granted:
-		return policyToRead + s.config.PolicyPath
+		return policyToRead + s.config.Consent.PolicyPath
 	}
 	return ""
 }
@@ -298,7 +294,7 @@ func denies(policy jsonedit.Value) bool {
 // decision is that of a value in the config, or in the host's settings.
 func (s *Service) decision(v jsonedit.Value, key jsonedit.Key) Decision {
 	source := "config key " + key.String()
-	if s.config.Consent != nil {
+	if s.config.Consent.Load != nil {
 		source = hostSettings
 	}
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-func afterConsent(c *rollcall.Config) { c.AfterConsent = true }
+func afterConsent(c *rollcall.Config) { c.ID.AfterConsent = true }
 
 // enabledAs is hostConfig with another JSON value for the consent, or none.
 func enabledAs(value string) string {

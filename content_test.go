@@ -315,7 +315,7 @@ func TestIDFromEnvironment(t *testing.T) {
 				}
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, config)
-					named := func(c *rollcall.Config) { c.IDVariable = variable }
+					named := func(c *rollcall.Config) { c.ID.Variable = variable }
 					service := r.start(named)
 					r.log.want(started(true))
 					r.wantState(service, knownID, true)

@@ -103,7 +103,7 @@ func (s *settings) save(_ context.Context, id string) error {
 // A host with a settings object of its own gives two functions. They may be slow, hang, fail or panic.
 func ExampleConfig_loadAndSave() {
 	var settings settings
-	service, err := rollcall.New(rollcall.Config{Load: settings.load, Save: settings.save})
+	service, err := rollcall.New(rollcall.Config{ID: rollcall.IDConfig{Load: settings.load, Save: settings.save}})
 	if err != nil {
 		panic(err)
 	}
@@ -123,7 +123,7 @@ func ExampleConfig_environment() {
 	defer remove()
 	service, err := rollcall.New(rollcall.Config{
 		ConfigPath: filepath.Join(dir, "config.json"),
-		IDVariable: "MYAPP_INSTALLATION_ID",
+		ID:         rollcall.IDConfig{Variable: "MYAPP_INSTALLATION_ID"},
 	})
 	if err != nil {
 		panic(err)
@@ -170,7 +170,7 @@ func ExampleConfig_afterConsent() {
 		config := filepath.Join(dir, "config.json")
 		os.WriteFile(config, fmt.Appendf(nil, `{"telemetry": {"enabled": %t}}`, enabled), 0o600)
 
-		service, err := rollcall.New(rollcall.Config{ConfigPath: config, AfterConsent: true})
+		service, err := rollcall.New(rollcall.Config{ConfigPath: config, ID: rollcall.IDConfig{AfterConsent: true}})
 		if err != nil {
 			panic(err)
 		}

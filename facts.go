@@ -47,7 +47,7 @@ func newFacts(given []Fact) (*facts, error) {
 	declared := make([]report.Fact, 0, len(given))
 	for i, fact := range given {
 		if fact.Value == nil {
-			return nil, fmt.Errorf("Facts[%d]: no Value function", i)
+			return nil, invalid(fmt.Sprintf("Facts[%d]", i), "no Value function")
 		}
 		declared = append(declared, fact.Declaration)
 		f.sources = append(f.sources, &factSource{
@@ -56,7 +56,7 @@ func newFacts(given []Fact) (*facts, error) {
 	}
 	var err error
 	if f.declaration, err = report.Declare(declared...); err != nil {
-		return nil, fmt.Errorf("Facts: %w", err)
+		return nil, &ConfigError{Field: "Facts", Err: err}
 	}
 	return f, nil
 }

@@ -168,7 +168,7 @@ func TestDurable(t *testing.T) {
 			r := newRig(t, hostConfig)
 			dying := r.fs.As("dying")
 			dying.StepLimit(n)
-			service := r.makeOn(dying, func(c *rollcall.Config) { c.Attempts = 1 })
+			service := r.makeOn(dying, func(c *rollcall.Config) { c.Limits.Attempts = 1 })
 			service.Start(t.Context())
 			st := service.Status()
 			for disk := range r.fs.SampleCrashStates(40, uint64(n)) {
@@ -211,7 +211,7 @@ func TestDurableAfterKill(t *testing.T) {
 					}
 					dying := r.fs.As("dying")
 					dying.StepLimit(n)
-					killed := r.makeOn(dying, func(c *rollcall.Config) { c.Attempts = 1 })
+					killed := r.makeOn(dying, func(c *rollcall.Config) { c.Limits.Attempts = 1 })
 					act(r, killed)
 					r.stop(killed)
 					if !dying.Killed() {
@@ -290,7 +290,7 @@ func TestUnsyncedIsNotTrusted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO, Skip: tt.skip, Times: 1})
-				service := r.start(tt.change, func(c *rollcall.Config) { c.Attempts = 1 })
+				service := r.start(tt.change, func(c *rollcall.Config) { c.Limits.Attempts = 1 })
 				id := service.ID().String()
 				synctest.Wait()
 				if fault.Hits() != 1 {

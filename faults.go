@@ -18,7 +18,7 @@ type Fault struct {
 	Source, Component, Reason, Stage string
 	// Severity says how bad it is; empty is report.SeverityError.
 	Severity report.Severity
-	// Context are further codes, under keys that are declared in Config.FaultContext; others are left out. A report has
+	// Context are further codes, under keys that are declared in Config.Reporting.FaultContext; others are left out. A report has
 	// that of the last occurrence which had one.
 	Context map[string]string
 }

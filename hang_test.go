@@ -178,7 +178,7 @@ func TestStartTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
-				service := r.start(func(c *rollcall.Config) { c.StartTimeout = tt.limit })
+				service := r.start(func(c *rollcall.Config) { c.Limits.StartTimeout = tt.limit })
 				r.log.wantTimed(slices.Concat([]string{in(0, generated(service.ID()))}, tt.lines, []string{
 					in(tt.limit, "ERROR Installation ID generation timed out - using in-memory ID timeout="+tt.limit.String()),
 					in(tt.limit, started(false)),

@@ -27,7 +27,7 @@ type hostSettings struct {
 }
 
 func (s *hostSettings) use(c *rollcall.Config) {
-	c.ConfigPath, c.Load, c.Save = "", s.load, s.save
+	c.ConfigPath, c.ID.Load, c.ID.Save = "", s.load, s.save
 }
 
 func (s *hostSettings) enter(count *int) {

@@ -94,7 +94,7 @@ func TestIsolateHangs(t *testing.T) {
 	defer os.RemoveAll(dir)
 	log := &logbook{t: t, begin: time.Now()}
 	config := isolated(filepath.Join(t.TempDir(), "config.json"), log)
-	config.Attempts, config.AttemptTimeout, config.Backoff = 2, 300*time.Millisecond, 100*time.Millisecond
+	config.Limits.Attempts, config.Limits.AttemptTimeout, config.Limits.Backoff = 2, 300*time.Millisecond, 100*time.Millisecond
 	service := mustStart(t, config)
 	defer service.Stop(context.Background())
 	if d := time.Since(log.begin); d < 700*time.Millisecond || d > 5*time.Second {

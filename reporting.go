@@ -54,8 +54,8 @@ func (s *Service) newSender() *sender.Sender {
 	}
 	c := sender.Config{
 		Endpoint:  s.config.Endpoint,
-		Proxy:     s.config.Proxy,
-		CAFile:    s.config.CAFile,
+		Proxy:     s.config.Reporting.Proxy,
+		CAFile:    s.config.Reporting.CAFile,
 		UserAgent: s.client().Name + "/" + s.client().Version,
 		ID:        s.sendableID,
 		Allowed:   func(ctx context.Context) bool { return s.withheld(s.Decisions(ctx)) == "" },
@@ -84,7 +84,7 @@ func (s *Service) withheld(d Decisions) string {
 		return "telemetry is " + d.Telemetry.State.String() + " (" + d.Telemetry.Source + ")"
 	case d.Schema < 1:
 		return "the granted version of the report cannot be read"
-	case s.notReal != "" && !s.config.ReportDevelopment:
+	case s.notReal != "" && !s.config.Reporting.Development:
 		return "not counted: " + s.notReal
 	}
 	return ""
@@ -192,7 +192,7 @@ func (s *Service) SetConsent(ctx context.Context, granted bool) error {
 	if s == nil {
 		return errNoService
 	}
-	if s.config.Consent != nil {
+	if s.config.Consent.Load != nil {
 		return errHostDecides
 	}
 	writes := []consentWrite{{s.keys.enabled, strconv.FormatBool(granted)}}
@@ -217,7 +217,7 @@ func (s *Service) SetHealthConsent(ctx context.Context, granted bool) error {
 	if s == nil {
 		return errNoService
 	}
-	if s.config.Consent != nil {
+	if s.config.Consent.Load != nil {
 		return errHostDecides
 	}
 	return s.setConsent(ctx, &s.healthWithdrawn, granted, []consentWrite{{s.keys.health, strconv.FormatBool(granted)}})

@@ -13,7 +13,7 @@ import (
 
 // BenchmarkReportFault: at most 200 ns, and no allocation.
 func BenchmarkReportFault(b *testing.B) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", FaultContext: []string{"op"}})
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -87,12 +87,14 @@ func TestHeartbeatAllocates(t *testing.T) {
 func heartbeatService(t testing.TB, facts int) (*rollcall.Service, rollcall.Decisions) {
 	t.Helper()
 	service, err := rollcall.New(rollcall.Config{
-		App: "my-app", Load: new(hostSettings).load, Save: new(hostSettings).save, Version: "1.2.3",
-		Consent: func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
-			return rollcall.Granted, rollcall.Granted, nil
+		App: "my-app", ID: rollcall.IDConfig{Load: new(hostSettings).load, Save: new(hostSettings).save}, Version: "1.2.3",
+		Facts: manyFacts(facts),
+		Consent: rollcall.ConsentConfig{
+			PolicyPath: t.TempDir() + "/policy.json",
+			Load: func(context.Context) (rollcall.Consents, error) {
+				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, nil
+			},
 		},
-		PolicyPath: t.TempDir() + "/policy.json",
-		Facts:      manyFacts(facts),
 	})
 	if err != nil {
 		t.Fatal(err)

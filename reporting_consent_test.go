@@ -105,8 +105,9 @@ func testPrecedence(t *testing.T, collector *rollcalltest.Collector, policy, con
 	}
 	disk.ResetLog()
 	service, err := rollcall.New(rollcall.Config{
-		App: "my-app", ConfigPath: configPath, PolicyPath: policyPath, Endpoint: collector.URL, Version: "1.2.3",
-		ReportDevelopment: true, DenyVariable: denyVariable,
+		App: "my-app", ConfigPath: configPath, Endpoint: collector.URL, Version: "1.2.3",
+		Consent:   rollcall.ConsentConfig{PolicyPath: policyPath, DenyVariable: denyVariable},
+		Reporting: rollcall.ReportingConfig{Development: true},
 	}.On(disk))
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +166,7 @@ func TestReportingHealthPrecedence(t *testing.T) {
 // knows these.
 func TestReportingPolicyKeys(t *testing.T) {
 	s := newSite(t, `{"privacy": {"stats": true, "health_enabled": true}}`)
-	elsewhere := func(c *rollcall.Config) { c.EnabledKey = "privacy.stats" }
+	elsewhere := func(c *rollcall.Config) { c.Consent.Key = "privacy.stats" }
 	for policy, want := range map[string][2]rollcall.Consent{
 		`{}`:                                     {rollcall.Granted, rollcall.Granted},
 		`{"telemetry": {"enabled": false}}`:      {rollcall.Denied, rollcall.Denied},
@@ -319,13 +320,14 @@ func TestReportingConsentFromHost(t *testing.T) {
 				r := newRig(t, "")
 				var running, most atomic.Int32
 				service := r.start((&hostSettings{}).use, func(c *rollcall.Config) {
-					c.Consent = func(ctx context.Context) (rollcall.Consent, rollcall.Consent, error) {
+					c.Consent.Load = func(ctx context.Context) (rollcall.Consents, error) {
 						defer running.Add(-1)
 						most.Store(max(most.Load(), running.Add(1)))
+						answer := rollcall.Consents{Telemetry: tt.telemetry, Health: tt.health}
 						if tt.do == nil {
-							return tt.telemetry, tt.health, nil
+							return answer, nil
 						}
-						return tt.telemetry, tt.health, tt.do(ctx)
+						return answer, tt.do(ctx)
 					}
 				})
 				for range 3 {
@@ -517,11 +519,11 @@ func TestReportingWithdrawnInBetween(t *testing.T) {
 		var asked atomic.Int32
 		service := s.make(new(hostSettings).use, func(c *rollcall.Config) {
 			c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, fmt.Sprint(yes))
-			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
+			c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
 				if asked.Add(1) > yes {
-					return rollcall.Denied, rollcall.Denied, nil
+					return rollcall.Consents{Telemetry: rollcall.Denied, Health: rollcall.Denied}, nil
 				}
-				return rollcall.Granted, rollcall.Granted, nil
+				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, nil
 			}
 		})
 		var seen atomic.Int32 // how often it was asked before the last request, which the server may still be answering
@@ -842,7 +844,7 @@ func TestReportingNotReal(t *testing.T) {
 			if tt.variable != "" {
 				t.Setenv(tt.variable, tt.value)
 			}
-			asItIs := func(c *rollcall.Config) { c.Version, c.ReportDevelopment = tt.version, false }
+			asItIs := func(c *rollcall.Config) { c.Version, c.Reporting.Development = tt.version, false }
 			service := s.start(asItIs)
 			for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue} {
 				if err := send(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
@@ -860,7 +862,7 @@ func TestReportingNotReal(t *testing.T) {
 			}
 			s.wantRequests()
 
-			send(t, s.start(asItIs, func(c *rollcall.Config) { c.ReportDevelopment = true }))
+			send(t, s.start(asItIs, func(c *rollcall.Config) { c.Reporting.Development = true }))
 		})
 	}
 }

@@ -20,7 +20,7 @@ import (
 var diskFull = rollcall.Fault{Source: "test", Component: "disk", Reason: "full"}
 
 func withContext(keys ...string) func(*rollcall.Config) {
-	return func(c *rollcall.Config) { c.FaultContext = keys }
+	return func(c *rollcall.Config) { c.Reporting.FaultContext = keys }
 }
 
 // groups gives the groups of the health report as it would be sent now.
@@ -305,7 +305,7 @@ func TestReportingFaultsConcurrently(t *testing.T) {
 
 // TestReportFaultAllocates nothing for what is counted already.
 func TestReportFaultAllocates(t *testing.T) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", FaultContext: []string{"op"}})
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 		"no endpoint":        {granted, func(c *rollcall.Config) { c.Endpoint = "" }, rollcall.PreviewID, "no collector is configured", true},
 		"no endpoint, no app": {granted, func(c *rollcall.Config) { c.Endpoint, c.App = "", "" },
 			rollcall.PreviewID, "no collector is configured", true},
-		"after consent": {undecided, func(c *rollcall.Config) { c.AfterConsent = true }, rollcall.PreviewID, "unset", true},
+		"after consent": {undecided, func(c *rollcall.Config) { c.ID.AfterConsent = true }, rollcall.PreviewID, "unset", true},
 		"isolated":      {undecided, func(c *rollcall.Config) { c.Isolate = true }, rollcall.PreviewID, "unset", true},
 		"in the environment": {undecided, func(*rollcall.Config) { os.Setenv(rollcall.DefaultIDVariable, knownID) },
 			knownID, "unset", false}, // newSite puts it back
@@ -163,7 +163,7 @@ func TestPreviewWhileProvisional(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, strings.Replace(withID(knownID), "false", "true", 1))
 		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Name: configPath, Hang: true})
-		service := r.start(func(c *rollcall.Config) { c.App, c.Endpoint, c.ReportDevelopment = "my-app", s.collector.URL, true })
+		service := r.start(func(c *rollcall.Config) { c.App, c.Endpoint, c.Reporting.Development = "my-app", s.collector.URL, true })
 		if st := service.Status(); !st.Provisional || st.Reporting.Withheld == "" {
 			t.Errorf("got %+v", st)
 		}

@@ -70,14 +70,13 @@ func newSite(t *testing.T, config string) *site {
 func (s *site) make(change ...func(*rollcall.Config)) *rollcall.Service {
 	s.t.Helper()
 	config := rollcall.Config{
-		App:               "my-app",
-		ConfigPath:        s.config,
-		PolicyPath:        s.policy,
-		Endpoint:          s.collector.URL,
-		Version:           "v1.2.3",
-		ReportDevelopment: true, // tests are test binaries
-		DenyVariable:      denyVariable,
-		Logger:            slog.New(s.log),
+		App:        "my-app",
+		ConfigPath: s.config,
+		Consent:    rollcall.ConsentConfig{PolicyPath: s.policy, DenyVariable: denyVariable},
+		Endpoint:   s.collector.URL,
+		Version:    "v1.2.3",
+		Reporting:  rollcall.ReportingConfig{Development: true}, // tests are test binaries
+		Logger:     slog.New(s.log),
 	}
 	for _, c := range change {
 		c(&config)

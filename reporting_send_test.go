@@ -255,8 +255,8 @@ func TestSendNotWhileProvisional(t *testing.T) {
 		host.onLoad = func(context.Context) error { <-answer; return nil }
 		service := s.start(host.use, func(c *rollcall.Config) {
 			c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, "state")
-			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
-				return rollcall.Granted, rollcall.Granted, nil
+			c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
+				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, nil
 			}
 		})
 		if st := service.Status(); !st.Provisional || st.Consent != rollcall.Granted || st.Reporting.Withheld != rollcall.ErrNoID.Error() {
@@ -556,8 +556,8 @@ func TestForgetFails(t *testing.T) {
 		var host hostSettings
 		service := s.start(host.use, func(c *rollcall.Config) {
 			c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, "state")
-			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) {
-				return rollcall.Granted, rollcall.Unset, nil
+			c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
+				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Unset}, nil
 			}
 		})
 		send(t, service)

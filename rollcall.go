@@ -11,7 +11,7 @@
 //
 // # What is promised
 //
-// [New] does nothing but check. [Service.Start] returns within Config.StartTimeout (20 seconds unless configured),
+// [New] does nothing but check. [Service.Start] returns within Config.Limits.StartTimeout (20 seconds unless configured),
 // whatever the disk does, and at once with Config.Lazy; when the ID cannot be saved, one in memory serves, and the
 // service goes on trying rarely. Every byte of a config but the one key stays as it is. No call panics, also on a nil
 // Service, so that a host can go on with telemetry that failed to be made.
@@ -26,6 +26,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,7 +62,7 @@ type Service struct {
 	facts   *facts
 	faults  *faults
 	sender  *sender.Sender       // nil without an endpoint
-	asking  flight.Flight        // of Config.Consent
+	asking  flight.Flight        // of Config.Consent.Load
 	notReal string               // why this is no program to be counted; empty when it is one
 	client  func() report.Client // this library
 
@@ -73,7 +75,59 @@ type Service struct {
 	healthUnderWay    atomic.Bool             // whether the last report is a health report
 }
 
-// Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.StartTimeout, and not
+// New checks the config and does nothing else: it opens no file, starts no
+// goroutine and writes nothing. The error is a [*ConfigError].
+func New(config Config) (*Service, error) {
+	config = config.withDefaults()
+	store, err := config.store()
+	if err != nil {
+		return nil, err
+	}
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	s := &Service{
+		config: config,
+		log:    config.Logger,
+		store:  store,
+		faults: newFaults(config.Reporting.FaultContext),
+		client: sync.OnceValue(thisClient),
+	}
+	if s.facts, err = newFacts(config.Facts); err != nil {
+		return nil, err
+	}
+	enabled, err := parseKey("Consent.Key", config.Consent.Key)
+	if err != nil {
+		return nil, err
+	}
+	s.keys = newConsentKeys(enabled)
+	_, fixed := store.(*idstore.Fixed)
+	s.storeReadsConsent = config.ConfigPath != "" && !fixed
+	s.notReal, _ = notReal(config.Version, os.Getenv)
+	if s.records, err = config.records(store); err != nil {
+		return nil, err
+	}
+	options := keeper.Options{
+		Attempts:       config.Limits.Attempts,
+		AttemptTimeout: config.Limits.AttemptTimeout,
+		StartTimeout:   config.Limits.StartTimeout,
+		Backoff:        config.Limits.Backoff,
+		Lazy:           config.Lazy,
+		OnSettled:      s.onSettled,
+		Logger:         config.Logger,
+		Observer:       config.Observer,
+	}
+	if config.ID.AfterConsent {
+		options.MayCreate = s.mayCreate
+	}
+	if s.keeper, err = keeper.New(store, options); err != nil {
+		return nil, err
+	}
+	s.sender = s.newSender()
+	return s, nil
+}
+
+// Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.Limits.StartTimeout, and not
 // at all with Config.Lazy. That the ID could not be saved is not an error; see [Service.Status]. The only error is that
 // of a service that was started or stopped before.
 func (s *Service) Start(ctx context.Context) error {
@@ -118,7 +172,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.Stop(stopCtx)
 }
 
-// ID is the installation ID in use: the zero ID before Start, and while Config.AfterConsent holds it back. It can still
+// ID is the installation ID in use: the zero ID before Start, and while Config.ID.AfterConsent holds it back. It can still
 // change once [Service.Settled] is closed, when a stored ID that could not be read comes to light or when the operator
 // resets it. It takes no lock and does not allocate.
 func (s *Service) ID() installid.ID {
@@ -197,7 +251,7 @@ type Status struct {
 func (s *Service) onSettled(ctx context.Context, st keeper.Status) {
 	granted := s.settledDecision(ctx, st).State == Granted
 	s.log.Info(msgStarted, keyEnabled, granted, keyHasPersistentID, st.Persisted)
-	if granted && s.sender != nil && (s.notReal == "" || s.config.ReportDevelopment) {
+	if granted && s.sender != nil && (s.notReal == "" || s.config.Reporting.Development) {
 		s.log.Info(msgReporting, keyEndpoint, s.config.Endpoint, keyNote, reportingNote)
 	}
 }

@@ -31,15 +31,15 @@ func TestStateFolder(t *testing.T) {
 		{name: "systemd, several", stateDirs: "/var/lib/app:/var/lib/other", want: "/var/lib/app" + file},
 		{name: "systemd, relative", stateDirs: "lib/app", xdg: "/y", home: "/h", wrong: "App: environment variable STATE_DIRECTORY: not an absolute path"},
 		{name: "systemd, relative, several", stateDirs: "lib:/var/lib/app", home: "/h", wrong: "App: environment variable STATE_DIRECTORY: not an absolute path"},
-		{name: "systemd, root", stateDirs: "/", home: "/h", wrong: "App: environment variable STATE_DIRECTORY: the root folder"},
-		{name: "systemd, root in other words", stateDirs: "/var/..", home: "/h", wrong: "App: environment variable STATE_DIRECTORY: the root folder"},
+		{name: "systemd, root", stateDirs: "/", home: "/h", wrong: "App: environment variable STATE_DIRECTORY: the root directory"},
+		{name: "systemd, root in other words", stateDirs: "/var/..", home: "/h", wrong: "App: environment variable STATE_DIRECTORY: the root directory"},
 		{name: "XDG", xdg: "/y/state", home: "/h", want: "/y/state/my-app2" + file},
 		{name: "XDG, relative", xdg: "y/state", home: "/h", want: "/h/.local/state/my-app2" + file},
 		{name: "XDG, root", xdg: "/", home: "/h", want: "/h/.local/state/my-app2" + file},
 		{name: "home", home: "/home/me", want: "/home/me/.local/state/my-app2" + file},
-		{name: "no home", wrong: "App: no folder for its state: "},
-		{name: "home is relative", home: "me", wrong: "App: no folder for its state: not an absolute path"},
-		{name: "home is the root", home: "/", wrong: "App: no folder for its state: the root folder"},
+		{name: "no home", wrong: "App: no directory for its state: "},
+		{name: "home is relative", home: "me", wrong: "App: no directory for its state: not an absolute path"},
+		{name: "home is the root", home: "/", wrong: "App: no directory for its state: the root directory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
@@ -29,7 +28,7 @@ var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2
 // series exist from then on, also before anything happened, so that an alert on them is never without data. It fails
 // when reg has them already: a process with several services gives each a registerer with labels of its own
 // (prometheus.WrapRegistererWith).
-func New(reg prometheus.Registerer) (rollcall.Observer, error) {
+func New(reg prometheus.Registerer) (installid.Observer, error) {
 	o := newObserver()
 	if err := reg.Register(o); err != nil {
 		return nil, fmt.Errorf("register rollcall metrics: %w", err)
@@ -46,7 +45,7 @@ type observer struct {
 }
 
 var (
-	_ rollcall.Observer    = (*observer)(nil)
+	_ installid.Observer   = (*observer)(nil)
 	_ prometheus.Collector = (*observer)(nil)
 )
 
@@ -76,16 +75,16 @@ func newObserver() *observer {
 	return o
 }
 
-// SaveAttempted implements [rollcall.Observer].
+// SaveAttempted implements [installid.Observer].
 func (o *observer) SaveAttempted(a installid.SaveAttempt) {
 	o.attempts.WithLabelValues(string(a.Result)).Inc()
 	o.duration.Observe(a.Duration.Seconds())
 }
 
-// FellBack implements [rollcall.Observer]. The reason is not a label: it names paths, and its values have no bound.
+// FellBack implements [installid.Observer]. The reason is not a label: it names paths, and its values have no bound.
 func (o *observer) FellBack(string) { o.fallbacks.Inc() }
 
-// PersistedChanged implements [rollcall.Observer].
+// PersistedChanged implements [installid.Observer].
 func (o *observer) PersistedChanged(persisted bool) {
 	if persisted {
 		o.persisted.Set(1)

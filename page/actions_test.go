@@ -79,7 +79,7 @@ func TestHealthConsent(t *testing.T) {
 // A grant that could not count is not kept for the day when it could.
 func TestGrantOverruled(t *testing.T) {
 	t.Setenv("EXAMPLE_TELEMETRY", "0")
-	s := newSite(t, hostConfig, func(c *rollcall.Config) { c.DenyVariable = "EXAMPLE_TELEMETRY" })
+	s := newSite(t, hostConfig, func(c *rollcall.Config) { c.Consent.DenyVariable = "EXAMPLE_TELEMETRY" })
 	wantText(t, s.decide("/consent", "grant", "overruled"), "Nothing was changed", "environment variable EXAMPLE_TELEMETRY")
 	s.decide("/health-consent", "grant", "health-overruled")
 	s.wantConfig(hostConfig)
@@ -113,7 +113,7 @@ func TestReset(t *testing.T) {
 
 func TestResetFails(t *testing.T) {
 	t.Setenv("EXAMPLE_ID", knownID)
-	s := newSite(t, hostConfig, func(c *rollcall.Config) { c.IDVariable = "EXAMPLE_ID" })
+	s := newSite(t, hostConfig, func(c *rollcall.Config) { c.ID.Variable = "EXAMPLE_ID" })
 	wantText(t, s.confirm("/reset", "not-reset"), "The old one stays in use.", "change it there")
 }
 

@@ -34,17 +34,19 @@ func TestSources(t *testing.T) {
 	const cannot, can, elsewhere = "cannot override", "Grant telemetry</button>", "keeps the decision in its own settings"
 	policy := func(content string) func(*rollcall.Config) {
 		return func(c *rollcall.Config) {
-			if err := os.WriteFile(c.PolicyPath, []byte(content), 0o600); err != nil {
+			if err := os.WriteFile(c.Consent.PolicyPath, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	t.Setenv("EXAMPLE_TELEMETRY", "off")
-	variable := func(c *rollcall.Config) { c.DenyVariable = "EXAMPLE_TELEMETRY" }
+	variable := func(c *rollcall.Config) { c.Consent.DenyVariable = "EXAMPLE_TELEMETRY" }
 	settings := func(state rollcall.Consent) func(*rollcall.Config) {
 		return func(c *rollcall.Config) {
 			c.ConfigPath, c.StateDir = "", t.TempDir()
-			c.Consent = func(context.Context) (rollcall.Consent, rollcall.Consent, error) { return state, state, nil }
+			c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
+				return rollcall.Consents{Telemetry: state, Health: state}, nil
+			}
 		}
 	}
 	tests := []struct {

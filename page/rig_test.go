@@ -43,8 +43,10 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) *sit
 		t.Fatal(err)
 	}
 	c := rollcall.Config{
-		App: "example", Version: "v1.2.3", ReportDevelopment: true, ConfigPath: s.path, PolicyPath: filepath.Join(dir, "policy.json"),
-		Backoff: time.Millisecond,
+		App: "example", Version: "v1.2.3", ConfigPath: s.path,
+		Reporting: rollcall.ReportingConfig{Development: true},
+		Consent:   rollcall.ConsentConfig{PolicyPath: filepath.Join(dir, "policy.json")},
+		Limits:    rollcall.Limits{Backoff: time.Millisecond},
 	}
 	for _, f := range change {
 		f(&c)

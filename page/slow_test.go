@@ -27,11 +27,17 @@ func slowSite(t *testing.T, takes time.Duration, started bool) *site {
 	memory := new(rollcalltest.Memory)
 	memory.Set(knownID)
 	c := rollcall.Config{
-		App: "example", Lazy: true, PolicyPath: "/nowhere/policy.json",
-		Load: func(ctx context.Context) (string, error) { return knownID, wait(ctx) },
-		Save: func(ctx context.Context, id string) error { return errors.Join(wait(ctx), memory.Save(ctx, id)) },
-		Consent: func(ctx context.Context) (telemetry, health rollcall.Consent, err error) {
-			return rollcall.Granted, rollcall.Granted, wait(ctx)
+		App:  "example",
+		Lazy: true,
+		ID: rollcall.IDConfig{
+			Load: func(ctx context.Context) (string, error) { return knownID, wait(ctx) },
+			Save: func(ctx context.Context, id string) error { return errors.Join(wait(ctx), memory.Save(ctx, id)) },
+		},
+		Consent: rollcall.ConsentConfig{
+			PolicyPath: "/nowhere/policy.json",
+			Load: func(ctx context.Context) (rollcall.Consents, error) {
+				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, wait(ctx)
+			},
 		},
 	}
 	service, err := rollcall.New(c)

@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/metrics"
 	"github.com/rollcall-dev/rollcall/page"
 	"github.com/spf13/cobra"
@@ -78,13 +78,13 @@ type agentCommand struct {
 func (a *agentCommand) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	a.reporting.add(cmd)
-	addSetting(flags, countSetting(&a.attempts, keeper.DefaultAttempts, keeper.MaxAttempts), "attempts",
+	addSetting(flags, countSetting(&a.attempts, rollcall.DefaultAttempts, rollcall.MaxAttempts), "attempts",
 		"how often saving is tried before an ID in memory serves")
-	addSetting(flags, durationSetting(&a.attemptTimeout, keeper.DefaultAttemptTimeout), "attempt-timeout",
+	addSetting(flags, durationSetting(&a.attemptTimeout, rollcall.DefaultAttemptTimeout), "attempt-timeout",
 		"limit of one attempt")
-	addSetting(flags, durationSetting(&a.startTimeout, keeper.DefaultStartTimeout), "start-timeout",
+	addSetting(flags, durationSetting(&a.startTimeout, rollcall.DefaultStartTimeout), "start-timeout",
 		"limit of all attempts together")
-	addSetting(flags, durationSetting(&a.backoff, keeper.DefaultBackoff), "backoff",
+	addSetting(flags, durationSetting(&a.backoff, rollcall.DefaultBackoff), "backoff",
 		"wait after the first attempt; it doubles with each further one")
 	addSetting(flags, boolSetting(&a.lazy, false), "lazy",
 		"settle the ID in the background, which an agent does in any case; accepted for symmetry with the library")
@@ -109,9 +109,9 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	persisted := make(chan struct{}, 1)
-	config.Attempts, config.AttemptTimeout = a.attempts, a.attemptTimeout
-	config.StartTimeout, config.Backoff = a.startTimeout, a.backoff
-	config.Lazy, config.AfterConsent = a.lazy, a.afterConsent
+	config.Limits.Attempts, config.Limits.AttemptTimeout = a.attempts, a.attemptTimeout
+	config.Limits.StartTimeout, config.Limits.Backoff = a.startTimeout, a.backoff
+	config.Lazy, config.ID.AfterConsent = a.lazy, a.afterConsent
 	config.Logger = log
 	config.Observer = persistedSignal{observer, persisted}
 	service, err := rollcall.New(config)
@@ -189,11 +189,11 @@ func newRegistry() *prometheus.Registry {
 
 // persistedSignal passes all on to another observer, and tells a channel when the ID became persisted or in-memory.
 type persistedSignal struct {
-	rollcall.Observer
+	installid.Observer
 	changed chan<- struct{}
 }
 
-// PersistedChanged implements [rollcall.Observer].
+// PersistedChanged implements [installid.Observer].
 func (s persistedSignal) PersistedChanged(persisted bool) {
 	s.Observer.PersistedChanged(persisted)
 	select {

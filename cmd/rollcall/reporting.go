@@ -50,7 +50,9 @@ func (d *denial) add(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("policy", "json") // fails only for a flag that does not exist
 }
 
-func (d *denial) apply(c *rollcall.Config) { c.DenyVariable, c.PolicyPath = d.variable, d.policy }
+func (d *denial) apply(c *rollcall.Config) {
+	c.Consent.DenyVariable, c.Consent.PolicyPath = d.variable, d.policy
+}
 
 // rollcallConfig gives the settings as the library takes them.
 func (r *reporting) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
@@ -58,8 +60,8 @@ func (r *reporting) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) 
 	if err != nil {
 		return c, err
 	}
-	c.Endpoint, c.Proxy, c.CAFile = r.endpoint, r.proxy, r.caFile
-	c.Version, c.ReportDevelopment = r.hostVersion, r.development
+	c.Endpoint, c.Reporting.Proxy, c.Reporting.CAFile = r.endpoint, r.proxy, r.caFile
+	c.Version, c.Reporting.Development = r.hostVersion, r.development
 	r.denial.apply(&c)
 	return c, nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/keeper"
+	"github.com/rollcall-dev/rollcall"
 	"github.com/spf13/pflag"
 )
 
@@ -184,8 +184,8 @@ func durationSetting(target *time.Duration, value time.Duration) pflag.Value {
 		if err != nil {
 			return 0, errors.New("not a duration such as 5s or 300ms")
 		}
-		if d <= 0 || d > keeper.MaxWait {
-			return 0, fmt.Errorf("not above zero and at most %v", keeper.MaxWait)
+		if d <= 0 || d > rollcall.MaxWait {
+			return 0, fmt.Errorf("not above zero and at most %v", rollcall.MaxWait)
 		}
 		return d, nil
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
@@ -31,8 +29,8 @@ type storage struct {
 func (s *storage) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	addSetting(flags, textSetting(&s.config, "file", defaultConfig), "config", "the host's JSON config")
-	addSetting(flags, textSetting(&s.configKey, "key", rollcall.DefaultConfigKey), "config-key", "where in it the ID lives")
-	addSetting(flags, textSetting(&s.enabledKey, "key", rollcall.DefaultEnabledKey), "enabled-key",
+	addSetting(flags, textSetting(&s.configKey, "key", rollcall.DefaultIDKey), "config-key", "where in it the ID lives")
+	addSetting(flags, textSetting(&s.enabledKey, "key", rollcall.DefaultConsentKey), "enabled-key",
 		"where in it the operator's consent is")
 	addSetting(flags, textSetting(&s.stateDir, "folder", ""), "state-dir",
 		"absolute path of a folder for the anchor, instead of the config's own, or for the state file")
@@ -50,10 +48,10 @@ func (s *storage) add(cmd *cobra.Command) {
 // rollcallConfig gives the settings as the library takes them.
 func (s *storage) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
 	c := rollcall.Config{
-		ConfigKey:  s.configKey,
-		EnabledKey: s.enabledKey,
-		StateDir:   s.stateDir,
-		Isolate:    s.isolate,
+		StateDir: s.stateDir,
+		ID:       rollcall.IDConfig{Key: s.configKey},
+		Consent:  rollcall.ConsentConfig{Key: s.enabledKey},
+		Isolate:  s.isolate,
 	}
 	c.App = s.app
 	switch {
@@ -97,44 +95,43 @@ func load(ctx context.Context, store keeper.Store, limit time.Duration) (keeper.
 	return rec, nil
 }
 
-// flagOf tells which flag sets a field of [rollcall.Config].
+// flagOf maps the path of a field of [rollcall.Config] to the flag that sets it.
 var flagOf = map[string]string{
-	"ConfigPath":     "config",
-	"ConfigKey":      "config-key",
-	"EnabledKey":     "enabled-key",
-	"StateDir":       "state-dir",
-	"App":            "app",
-	"Isolate":        "isolate",
-	"Endpoint":       "endpoint",
-	"Version":        "host-version",
-	"DenyVariable":   "deny-variable",
-	"PolicyPath":     "policy",
-	"Proxy":          "proxy",
-	"CAFile":         "ca-file",
-	"Attempts":       "attempts",
-	"AttemptTimeout": "attempt-timeout",
-	"StartTimeout":   "start-timeout",
-	"Backoff":        "backoff",
+	"ConfigPath":            "config",
+	"StateDir":              "state-dir",
+	"App":                   "app",
+	"Isolate":               "isolate",
+	"Endpoint":              "endpoint",
+	"Version":               "host-version",
+	"ID.Key":                "config-key",
+	"ID.AfterConsent":       "after-consent",
+	"Consent.Key":           "enabled-key",
+	"Consent.DenyVariable":  "deny-variable",
+	"Consent.PolicyPath":    "policy",
+	"Reporting.Proxy":       "proxy",
+	"Reporting.CAFile":      "ca-file",
+	"Limits.Attempts":       "attempts",
+	"Limits.AttemptTimeout": "attempt-timeout",
+	"Limits.StartTimeout":   "start-timeout",
+	"Limits.Backoff":        "backoff",
 }
 
-// fieldName is a field in the text of an error about another one.
-var fieldName = regexp.MustCompile(`\b(ConfigPath|ConfigKey|EnabledKey|StateDir|AttemptTimeout|StartTimeout|Endpoint)\b`)
-
-// inFlags words an error about a field of [rollcall.Config] for those who know flags and variables only.
+// inFlags names the flag or the variable in an error about a field of
+// [rollcall.Config].
 func inFlags(cmd *cobra.Command, err error) error {
-	_, text, found := strings.Cut(err.Error(), "Config.")
-	field, reason, ok := strings.Cut(text, ": ")
-	if !found || !ok {
+	field, ok := errors.AsType[*rollcall.ConfigError](err)
+	if !ok {
 		return err
 	}
-	reason = fieldName.ReplaceAllStringFunc(reason, func(name string) string { return "--" + flagOf[name] })
-	flag := cmd.Flag(flagOf[field])
+	flag := cmd.Flag(flagOf[field.Field])
 	switch {
-	case flag == nil, strings.HasPrefix(reason, "environment variable "):
-		return errors.New(reason)
+	case field.Variable != "":
+		return fmt.Errorf("environment variable %s: %w", field.Variable, field.Err)
+	case flag == nil:
+		return field.Err
 	case originOf(flag) == byVariable:
-		return fmt.Errorf("environment variable %s: %s", variableOf(flag), reason)
+		return fmt.Errorf("environment variable %s: %w", variableOf(flag), field.Err)
 	default:
-		return fmt.Errorf("--%s: %s", flag.Name, reason)
+		return fmt.Errorf("--%s: %w", flag.Name, field.Err)
 	}
 }

@@ -183,7 +183,7 @@ func (u *up) newAgent(cmd *cobra.Command, endpoint string, log *slog.Logger) (*r
 	persisted := make(chan struct{}, 1)
 	u.denial.apply(&config)
 	config.Endpoint, config.Version = endpoint, cmp.Or(u.hostVersion, buildVersion().Version)
-	config.ReportDevelopment = true // to one's own collector; that this is a development build is no reason against it
+	config.Reporting.Development = true // to one's own collector; that this is a development build is no reason against it
 	config.Logger, config.Observer = log, persistedSignal{observer, persisted}
 	service, err := rollcall.New(config)
 	if err != nil {

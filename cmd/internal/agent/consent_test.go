@@ -18,7 +18,7 @@ func TestConsent(t *testing.T) {
 	if err := os.WriteFile(config, []byte(before), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	service, err := rollcall.New(rollcall.Config{ConfigPath: config, PolicyPath: filepath.Join(t.TempDir(), "none.json")})
+	service, err := rollcall.New(rollcall.Config{ConfigPath: config, Consent: rollcall.ConsentConfig{PolicyPath: filepath.Join(t.TempDir(), "none.json")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,8 +107,10 @@ func TestFigures(t *testing.T) {
 		defer close(hang)
 		single(t, rounds(501), "Start with Lazy, storage hangs", "bar: at most 50 µs", func() time.Duration {
 			return startTime(rollcall.Config{Lazy: true,
-				Load: func(context.Context) (string, error) { <-hang; return "", nil },
-				Save: func(context.Context, string) error { return nil },
+				ID: rollcall.IDConfig{
+					Load: func(context.Context) (string, error) { <-hang; return "", nil },
+					Save: func(context.Context, string) error { return nil },
+				},
 			})
 		})
 	})

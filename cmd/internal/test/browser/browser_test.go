@@ -62,7 +62,7 @@ func TestEverywhere(t *testing.T) {
 		"failing":   failing.URL,
 		"added":     newSite(t, granted, collect, func(c *rollcall.Config) { c.Facts[0].Declaration = c.Facts[0].Declaration.AddedIn(2) }).URL,
 		"denied":    newSite(t, denied, collect).URL,
-		"overruled": newSite(t, granted, collect, func(c *rollcall.Config) { c.DenyVariable = "EXAMPLE_TELEMETRY" }).URL,
+		"overruled": newSite(t, granted, collect, func(c *rollcall.Config) { c.Consent.DenyVariable = "EXAMPLE_TELEMETRY" }).URL,
 		"alone":     newSite(t, undecided).URL,
 		"broken":    newSite(t, "{\n  \"telemetry\": {,\n}\n", collect).URL,
 		"hung":      newSite(t, "", collect, hung(t)).URL,
@@ -77,14 +77,14 @@ func hung(t *testing.T) func(*rollcall.Config) {
 	t.Cleanup(func() { close(end) })
 	return func(c *rollcall.Config) {
 		c.ConfigPath, c.Lazy, c.StateDir = "", true, t.TempDir()
-		c.Load = func(context.Context) (string, error) {
+		c.ID.Load = func(context.Context) (string, error) {
 			<-end
 			return "", errors.New("ended")
 		}
-		c.Save = func(context.Context, string) error { return nil }
-		c.Consent = func(context.Context) (telemetry, health rollcall.Consent, err error) {
+		c.ID.Save = func(context.Context, string) error { return nil }
+		c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
 			<-end
-			return 0, 0, errors.New("ended")
+			return rollcall.Consents{}, errors.New("ended")
 		}
 	}
 }

@@ -52,8 +52,9 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) site
 		t.Fatal(err)
 	}
 	c := rollcall.Config{
-		App: "example", ConfigPath: path, Version: "v2.4.1", ReportDevelopment: true, Facts: facts(t),
-		FaultContext: []string{"backend"}, PolicyPath: filepath.Join(t.TempDir(), "policy.json"),
+		App: "example", ConfigPath: path, Version: "v2.4.1", Facts: facts(t),
+		Reporting: rollcall.ReportingConfig{Development: true, FaultContext: []string{"backend"}},
+		Consent:   rollcall.ConsentConfig{PolicyPath: filepath.Join(t.TempDir(), "policy.json")},
 	}
 	for _, f := range change {
 		f(&c)

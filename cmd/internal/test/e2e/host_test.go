@@ -46,8 +46,11 @@ type setup struct {
 
 func (s setup) config() rollcall.Config {
 	return rollcall.Config{
-		ConfigPath: s.ConfigPath, StateDir: s.StateDir, Attempts: s.Attempts, AttemptTimeout: s.AttemptTimeout,
-		StartTimeout: s.StartTimeout, Backoff: s.Backoff, Lazy: s.Lazy, Isolate: s.Isolate,
+		ConfigPath: s.ConfigPath, StateDir: s.StateDir,
+		Limits: rollcall.Limits{
+			Attempts: s.Attempts, AttemptTimeout: s.AttemptTimeout, StartTimeout: s.StartTimeout, Backoff: s.Backoff,
+		},
+		Lazy: s.Lazy, Isolate: s.Isolate,
 	}
 }
 

@@ -24,9 +24,9 @@ import (
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
@@ -185,8 +185,8 @@ func runStepped() {
 }
 
 func keepOnce(disk fsys.FS, path string, reset bool) {
-	key, _ := jsonedit.ParseKey(rollcall.DefaultConfigKey)
-	enabled, _ := jsonedit.ParseKey(rollcall.DefaultEnabledKey)
+	key, _ := jsonedit.ParseKey(rollcall.DefaultIDKey)
+	enabled, _ := jsonedit.ParseKey(rollcall.DefaultConsentKey)
 	store, err := idstore.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.OpenFS(disk)
 	if err != nil {
 		panic(err)

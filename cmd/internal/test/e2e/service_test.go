@@ -80,7 +80,8 @@ func TestLeaksAfterHangReal(t *testing.T) {
 			s := newFaultSite(t, plainConfig)
 			fault := s.faults.Hang(op, "", lab.Always)
 			service, err := rollcall.New(rollcall.Config{
-				ConfigPath: s.config, Attempts: 2, AttemptTimeout: 50 * time.Millisecond, Backoff: 10 * time.Millisecond,
+				ConfigPath: s.config,
+				Limits:     rollcall.Limits{Attempts: 2, AttemptTimeout: 50 * time.Millisecond, Backoff: 10 * time.Millisecond},
 			})
 			must(t, err)
 			must(t, service.Start(t.Context()))
@@ -134,14 +135,16 @@ func TestD19FuncStoreReal(t *testing.T) {
 					return nil
 				}
 				service, err := rollcall.New(rollcall.Config{
-					Load: func(context.Context) (id string, err error) {
-						err = call("Load", func() { id = stored })
-						return id, err
+					ID: rollcall.IDConfig{
+						Load: func(context.Context) (id string, err error) {
+							err = call("Load", func() { id = stored })
+							return id, err
+						},
+						Save: func(_ context.Context, id string) error {
+							return call("Save", func() { stored = id })
+						},
 					},
-					Save: func(_ context.Context, id string) error {
-						return call("Save", func() { stored = id })
-					},
-					AttemptTimeout: 100 * time.Millisecond, Backoff: 20 * time.Millisecond, StartTimeout: 3 * time.Second,
+					Limits: rollcall.Limits{AttemptTimeout: 100 * time.Millisecond, Backoff: 20 * time.Millisecond, StartTimeout: 3 * time.Second},
 				})
 				must(t, err)
 				begin := time.Now()
@@ -184,7 +187,8 @@ func testLongRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(quickOr(4, 600))*time.Second)
 	defer cancel()
 	config := rollcall.Config{
-		ConfigPath: s.config, AttemptTimeout: 100 * time.Millisecond, Backoff: 10 * time.Millisecond, StartTimeout: time.Second,
+		ConfigPath: s.config,
+		Limits:     rollcall.Limits{AttemptTimeout: 100 * time.Millisecond, Backoff: 10 * time.Millisecond, StartTimeout: time.Second},
 	}
 	var starts, resets, asked atomic.Int64
 	var agents sync.WaitGroup

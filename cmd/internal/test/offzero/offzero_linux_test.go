@@ -81,11 +81,11 @@ func scenarios() []scenario {
 		return func(c *rollcall.Config) {
 			c.StateDir = filepath.Dir(c.ConfigPath)
 			c.ConfigPath = ""
-			c.Load = func(context.Context) (string, error) { return "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a", nil }
-			c.Save = func(context.Context, string) error { return nil }
-			c.Consent = func(ctx context.Context) (rollcall.Consent, rollcall.Consent, error) {
+			c.ID.Load = func(context.Context) (string, error) { return "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a", nil }
+			c.ID.Save = func(context.Context, string) error { return nil }
+			c.Consent.Load = func(ctx context.Context) (rollcall.Consents, error) {
 				state, err := decide(ctx)
-				return state, rollcall.Granted, err
+				return rollcall.Consents{Telemetry: state, Health: rollcall.Granted}, err
 			}
 		}
 	}
@@ -108,9 +108,9 @@ func scenarios() []scenario {
 		{"the host fails", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Granted, errors.New("no") })},
 		{"the host panics", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { panic("host") })},
 		{"the host hangs", "", "", nil, host(func(ctx context.Context) (rollcall.Consent, error) { <-ctx.Done(); return rollcall.Granted, nil })},
-		{"unset: no ID before consent", undecided, "", nil, func(c *rollcall.Config) { c.AfterConsent = true }},
+		{"unset: no ID before consent", undecided, "", nil, func(c *rollcall.Config) { c.ID.AfterConsent = true }},
 		{"unset: state file", "", "", nil, func(c *rollcall.Config) { c.StateDir, c.ConfigPath = filepath.Dir(c.ConfigPath), "" }},
-		{"granted, and a test binary", granted, "", nil, func(c *rollcall.Config) { c.ReportDevelopment = false }},
+		{"granted, and a test binary", granted, "", nil, func(c *rollcall.Config) { c.Reporting.Development = false }},
 		{"granted, and no endpoint", granted, "", nil, func(c *rollcall.Config) { c.Endpoint = "" }},
 	}
 }
@@ -220,16 +220,17 @@ func (sc scenario) service(t *testing.T, level slog.Level) *rollcall.Service {
 	t.Helper()
 	dir := t.TempDir()
 	c := rollcall.Config{
-		App: "my-app", Version: "1.2.3", Endpoint: endpoint, ReportDevelopment: true, DenyVariable: denyVariable,
+		App: "my-app", Version: "1.2.3", Endpoint: endpoint,
+		Reporting:  rollcall.ReportingConfig{Development: true},
+		Consent:    rollcall.ConsentConfig{DenyVariable: denyVariable, PolicyPath: filepath.Join(dir, "etc", "policy.json")},
 		ConfigPath: filepath.Join(dir, "config", "config.json"),
-		PolicyPath: filepath.Join(dir, "etc", "policy.json"),
 		Facts: []rollcall.Fact{{
 			Declaration: report.BoolFact("tls", "Shows whether it is in use."),
 			Value:       func(context.Context) (any, error) { return true, nil },
 		}},
 		Logger: slog.New(slog.NewTextHandler(writer{t}, &slog.HandlerOptions{Level: level})),
 	}
-	for path, text := range map[string]string{c.ConfigPath: sc.config, c.PolicyPath: sc.policy} {
+	for path, text := range map[string]string{c.ConfigPath: sc.config, c.Consent.PolicyPath: sc.policy} {
 		if err := put(path, text); err != nil {
 			t.Fatal(err)
 		}

@@ -146,7 +146,7 @@ func tests(t *testing.T) map[string]bool {
 func TestConfigurationPage(t *testing.T) {
 	page := readTree(t, "docs/configuration.md")
 	wanted := exportedFields(t, "config.go", "Config")
-	if len(wanted) < 10 {
+	if len(wanted) < 25 {
 		t.Fatalf("got fields %v of rollcall.Config, want more", wanted)
 	}
 	flags := settings(t, "cmd/rollcall")
@@ -163,24 +163,38 @@ func TestConfigurationPage(t *testing.T) {
 	}
 }
 
-// exportedFields returns the exported fields of a struct.
+// exportedFields returns the paths of a struct's exported fields. A field whose
+// type is another struct of the same file stands for that struct's fields, as
+// in "Limits.Attempts".
 func exportedFields(t *testing.T, name, structName string) []string {
 	t.Helper()
-	var names []string
+	structs := map[string]*ast.StructType{}
 	ast.Inspect(parse(t, name), func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok || spec.Name.Name != structName {
-			return true
+		if spec, ok := n.(*ast.TypeSpec); ok {
+			if fields, ok := spec.Type.(*ast.StructType); ok {
+				structs[spec.Name.Name] = fields
+			}
 		}
-		for _, field := range spec.Type.(*ast.StructType).Fields.List {
+		return true
+	})
+	var names []string
+	var add func(prefix string, fields *ast.StructType)
+	add = func(prefix string, fields *ast.StructType) {
+		for _, field := range fields.Fields.List {
 			for _, ident := range field.Names {
-				if ident.IsExported() {
-					names = append(names, ident.Name)
+				if !ident.IsExported() {
+					continue
+				}
+				typeName, _ := field.Type.(*ast.Ident)
+				if typeName != nil && structs[typeName.Name] != nil {
+					add(prefix+ident.Name+".", structs[typeName.Name])
+				} else {
+					names = append(names, prefix+ident.Name)
 				}
 			}
 		}
-		return false
-	})
+	}
+	add("", structs[structName])
 	return names
 }
 

@@ -1,0 +1,236 @@
+package rollcall
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/isolate"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// location checks the fields that say where the ID is kept. It is empty with
+// ID.Load and ID.Save.
+func (c Config) location() (idstore.Location, error) {
+	l := idstore.Location{PolicyPath: c.Consent.PolicyPath}
+	functions := c.ID.Load != nil || c.ID.Save != nil
+	switch {
+	case c.ConfigPath != "" && c.Consent.Load != nil:
+		return l, invalid("Consent.Load", "set together with ConfigPath; only one of them can hold the decision")
+	case c.ConfigPath != "" && functions:
+		return l, invalid("ConfigPath", "set together with ID.Load or ID.Save; only one of them can keep the ID")
+	case c.ConfigPath == "" && !functions && c.App == "":
+		return l, invalid("ConfigPath", "set none of ConfigPath, ID.Load and App, so there is no place for the ID")
+	case c.App != "" && !report.ValidApp(c.App):
+		return l, invalid("App", "not 1 to %d of a-z, 0-9 and '-'", report.MaxAppLen)
+	}
+	if c.StateDir != "" {
+		if err := checkStateDir(c.StateDir); err != nil {
+			return l, &ConfigError{Field: "StateDir", Err: err}
+		}
+	}
+	if c.ID.AfterConsent && c.ConfigPath == "" && c.Consent.Load == nil {
+		return l, invalid("ID.AfterConsent", "there is no place to read the consent from")
+	}
+	switch {
+	case c.ConfigPath != "":
+		return c.configLocation(l)
+	case !functions:
+		dir, err := stateDir(c.App, c.StateDir, os.Getenv)
+		l.StateFile = filepath.Join(dir, stateFileName)
+		return l, err
+	case c.ID.Load == nil:
+		return l, invalid("ID.Load", "missing, while ID.Save is set")
+	case c.ID.Save == nil:
+		return l, invalid("ID.Save", "missing, while ID.Load is set")
+	case c.Isolate:
+		return l, invalid("Isolate", "functions of this process cannot run in a child process")
+	default:
+		l.AnchorDir = c.StateDir
+		return l, nil
+	}
+}
+
+func (c Config) configLocation(l idstore.Location) (_ idstore.Location, err error) {
+	switch {
+	case strings.ContainsRune(c.ConfigPath, 0):
+		return l, invalid("ConfigPath", "contains a NUL byte")
+	case os.IsPathSeparator(c.ConfigPath[len(c.ConfigPath)-1]):
+		return l, invalid("ConfigPath", "names a directory")
+	}
+	if l.ConfigPath, err = filepath.Abs(c.ConfigPath); err != nil {
+		return l, &ConfigError{Field: "ConfigPath", Err: err}
+	}
+	if l.Key, err = parseKey("ID.Key", c.ID.Key); err != nil {
+		return l, err
+	}
+	if l.EnabledKey, err = parseKey("Consent.Key", c.Consent.Key); err != nil {
+		return l, err
+	}
+	if n := min(len(l.Key), len(l.EnabledKey)); slices.Equal(l.Key[:n], l.EnabledKey[:n]) {
+		return l, invalid("Consent.Key", "the same as the key of the ID, or one contains the other")
+	}
+	l.AnchorDir = c.StateDir
+	return l, nil
+}
+
+// parseKey parses the dotted key in a field.
+func parseKey(field, dotted string) (jsonedit.Key, error) {
+	if !utf8.ValidString(dotted) {
+		return nil, invalid(field, "key %q: not UTF-8", dotted)
+	}
+	key, err := jsonedit.ParseKey(dotted)
+	if err != nil {
+		return nil, &ConfigError{Field: field, Err: err}
+	}
+	return key, nil
+}
+
+// store returns where the ID is kept: the environment if it has one, or else
+// the place that the config names.
+func (c Config) store() (keeper.Store, error) {
+	location, err := c.location()
+	if err != nil {
+		return nil, err
+	}
+	variable := c.ID.Variable
+	if strings.ContainsAny(variable, "=\x00") {
+		return nil, invalid("ID.Variable", "not the name of an environment variable")
+	}
+	if text := os.Getenv(variable); text != "" {
+		id, err := installid.Parse(text)
+		if err != nil {
+			return nil, &ConfigError{Field: "ID.Variable", Variable: variable, Err: err}
+		}
+		return idstore.NewFixed(id, "environment variable "+variable)
+	}
+	switch {
+	case c.ID.Load != nil:
+		return idstore.NewFuncs(c.ID.Load, c.ID.Save)
+	case c.Isolate:
+		return isolatedStore(location)
+	default:
+		return location.OpenFS(c.fs)
+	}
+}
+
+// records returns what is kept besides the ID, even if the environment has the
+// ID.
+func (c Config) records(store keeper.Store) (idstore.Records, error) {
+	if records, ok := store.(idstore.Records); ok {
+		return records, nil
+	}
+	location, err := c.location()
+	if err != nil {
+		return nil, err
+	}
+	if c.Isolate {
+		return isolatedStore(location)
+	}
+	return location.OpenRecordsFS(c.fs, store)
+}
+
+func isolatedStore(location idstore.Location) (*isolate.Store, error) {
+	store, err := isolate.NewStore(location)
+	if err != nil {
+		return nil, &ConfigError{Field: "Isolate", Err: err}
+	}
+	return store, nil
+}
+
+// stateFileName is the file in the state directory that holds the ID.
+const stateFileName = "installation-id"
+
+// stateDir returns the state directory of an app without a config. It is never
+// a relative path, which would depend on where the host was started, nor the
+// root directory.
+func stateDir(app, configured string, getenv func(string) string) (string, error) {
+	if configured != "" {
+		return configured, nil
+	}
+	// systemd.exec(5): colons separate several directories; the first is the unit's main one.
+	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); dir != "" && runtime.GOOS != "windows" {
+		if err := checkStateDir(dir); err != nil {
+			return "", &ConfigError{Field: "App", Variable: "STATE_DIRECTORY", Err: err}
+		}
+		return dir, nil
+	}
+	base, err := userStateDir(getenv)
+	if err != nil {
+		return "", invalid("App", "no directory for its state: %w", err)
+	}
+	return filepath.Join(base, app), nil
+}
+
+// userStateDir returns the directory where programs of this user keep state.
+func userStateDir(getenv func(string) string) (string, error) {
+	// XDG Base Directory Specification: a relative path is invalid and ignored.
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) && checkStateDir(dir) == nil {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(home, ".local", "state")
+	switch runtime.GOOS {
+	case "windows":
+		dir = cmp.Or(getenv("LocalAppData"), filepath.Join(home, "AppData", "Local"))
+	case "darwin":
+		dir = filepath.Join(home, "Library", "Application Support")
+	}
+	return dir, checkStateDir(home)
+}
+
+func checkStateDir(dir string) error {
+	switch clean := filepath.Clean(dir); {
+	case strings.ContainsRune(dir, 0):
+		return errors.New("contains a NUL byte")
+	case !filepath.IsAbs(dir):
+		return errors.New("not an absolute path")
+	case clean == filepath.VolumeName(clean)+string(filepath.Separator):
+		return errors.New("the root directory")
+	}
+	return nil
+}
+
+// DefaultPolicyPath returns the path of the policy file with which an
+// administrator can deny telemetry for every program on the machine.
+func DefaultPolicyPath() string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(cmp.Or(os.Getenv("ProgramData"), `C:\ProgramData`), "rollcall", "policy.json")
+	}
+	return "/etc/rollcall/policy.json"
+}
+
+// OpenStore opens the store of the ID that a [Service] with this config would
+// use, for tools that look at it or reset it. It does not touch the disk.
+func (c Config) OpenStore() (keeper.Store, error) { return c.withDefaults().store() }
+
+// Diagnose looks at all that saving the ID depends on; see [configfile.File.Diagnose]. It waits no longer than ctx.
+func (c Config) Diagnose(ctx context.Context) ([]diagnose.Finding, error) {
+	c = c.withDefaults()
+	location, err := c.location()
+	if err != nil {
+		return nil, err
+	}
+	if !c.Isolate {
+		return location.Diagnose(ctx, c.fs)
+	}
+	store, err := isolatedStore(location)
+	if err != nil {
+		return nil, err
+	}
+	return store.Diagnose(ctx)
+}
