@@ -1,7 +1,9 @@
-// Package alert tells the maintainer of an app when something about its fleet changes that wants a look: by a webhook, and by
-// e-mail. It looks every few minutes, says once that something began and once that it is over, and remembers over restarts
-// what it has said. What cannot be delivered is tried again for a day, so a message can arrive twice, and is then known by
-// its ID. docs/alerts.md says the same to maintainers.
+// Package alert notifies the maintainer of an app by webhook and email when
+// something about its fleet changes. It evaluates the rules of the app every
+// few minutes, sends one message when a rule fires and one when it is resolved,
+// and remembers across restarts what it has sent. It retries a failed delivery
+// for a day, so a message can arrive twice, with the same ID. docs/alerts.md
+// describes alerts to maintainers.
 package alert
 
 import (
@@ -23,7 +25,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// A Collector is what rules look at; *engine.Engine is one.
+// A Collector provides the figures that rules are about, and stores settings.
 type Collector interface {
 	Apps() []collector.App
 	Today(app collector.AppNum) (today, since collector.Day, err error)
@@ -39,32 +41,34 @@ type Collector interface {
 
 var _ Collector = (*engine.Engine)(nil)
 
-// Names of the settings.
+// The names of the settings.
 const (
 	settingConfig = "alerts"
 	settingState  = "alerts.state"
 )
 
 const (
-	// Every is how often the rules are looked at.
+	// Every is the interval between two evaluations of the rules.
 	Every = 5 * time.Minute
-	// tick is how often there is a look for what waits to be delivered.
-	tick = time.Minute
-	// lookWait bounds the look at the rules of one app.
-	lookWait = time.Minute
-	// MaxFiring bounds what fires at once in one app; what comes beyond is not said.
+	// retryInterval is the interval between two looks for pending deliveries.
+	retryInterval = time.Minute
+	// evaluateTimeout bounds the evaluation of the rules of one app.
+	evaluateTimeout = time.Minute
+	// MaxFiring is how many findings of one app can fire at once. Further ones
+	// cause no message.
 	MaxFiring = 50
 )
 
-// A Watcher looks at the rules of all apps. Make it with [New]. It is safe for concurrent use.
+// A Watcher evaluates the rules of all apps. Create it with [New]. It is safe
+// for concurrent use.
 type Watcher struct {
 	c        Collector
 	log      *slog.Logger
 	send     sender
-	changing sync.Mutex // held while a configuration is read, changed and stored
+	changing sync.Mutex // held during Change
 }
 
-// New makes a watcher; it does nothing before Run. A nil logger discards.
+// New returns a watcher, which does nothing before Run. A nil logger discards.
 func New(c Collector, log *slog.Logger) *Watcher {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -72,7 +76,7 @@ func New(c Collector, log *slog.Logger) *Watcher {
 	return &Watcher{c: c, log: log, send: newSender()}
 }
 
-// Config gives the configuration of an app, with Kept in the place of secrets.
+// Config returns the configuration of an app, with Kept in place of secrets.
 func (w *Watcher) Config(ctx context.Context, app collector.AppNum) (Config, error) {
 	config, err := w.config(ctx, app)
 	return config.masked(), err
@@ -87,9 +91,10 @@ func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, err
 	return config, json.Unmarshal(data, &config)
 }
 
-// Change lets a function change the configuration of an app, with Kept in the place of secrets, checks what comes out, and
-// stores it. A secret that is still Kept stays what it is. When the function fails nothing changes. Changes wait for each other,
-// so that none is lost.
+// Change calls change with the configuration of an app, which has Kept in place
+// of secrets, and validates and stores the result. A secret that is still Kept
+// does not change. Nothing changes if change returns an error. Concurrent calls
+// wait for each other, so that none is lost.
 func (w *Watcher) Change(ctx context.Context, app collector.AppNum, change func(*Config) error) error {
 	w.changing.Lock()
 	defer w.changing.Unlock()
@@ -104,8 +109,8 @@ func (w *Watcher) Change(ctx context.Context, app collector.AppNum, change func(
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	config = config.copied() // what the function may hold on to gets no secrets
-	if err := config.keep(stored); err != nil {
+	config = config.clone() // the caller may retain the other, which must get no secrets
+	if err := config.restoreSecrets(stored); err != nil {
 		return err
 	}
 	data, err := json.Marshal(config)
@@ -115,7 +120,8 @@ func (w *Watcher) Change(ctx context.Context, app collector.AppNum, change func(
 	return w.c.PutSetting(ctx, app, settingConfig, data)
 }
 
-// Test sends a message to all targets of an app, once and now. The error names each one that failed.
+// Test sends one message to each target of an app, without retries. The error
+// names the targets that failed.
 func (w *Watcher) Test(ctx context.Context, num collector.AppNum) error {
 	config, err := w.config(ctx, num)
 	if err != nil {
@@ -125,14 +131,14 @@ func (w *Watcher) Test(ctx context.Context, num collector.AppNum) error {
 	if len(targets) == 0 {
 		return errors.New("there is no target: add a webhook or email")
 	}
-	m := Message{State: Test, Text: "A test: alerts reach you.", At: time.Now().UTC().Truncate(time.Second)}
+	m := Message{State: Test, Text: "This is a test alert.", At: time.Now().UTC().Truncate(time.Second)}
 	for _, app := range w.c.Apps() {
 		if app.Num == num {
 			m.App = app.Key
 		}
 	}
 	m.ID = idOf(m.App, string(Test), m.At.String())
-	return errors.Join(eachOf(targets, func(t target) error {
+	return errors.Join(forEach(targets, func(t target) error {
 		if err := t.deliver(ctx, m); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
@@ -140,7 +146,8 @@ func (w *Watcher) Test(ctx context.Context, num collector.AppNum) error {
 	})...)
 }
 
-// Status says in lines what fires, what was said last, and what could not be delivered.
+// Status returns lines of text for people: what fires, the last alert, and
+// failed deliveries.
 func (w *Watcher) Status(ctx context.Context, app collector.AppNum) ([]string, error) {
 	s, err := w.state(ctx, app)
 	if err != nil {
@@ -149,55 +156,57 @@ func (w *Watcher) Status(ctx context.Context, app collector.AppNum) ([]string, e
 	return s.lines(), nil
 }
 
-// Run looks at the rules until the context ends, and then returns soon: a delivery that is under way is given up, and tried
-// again by the next start.
+// Run evaluates the rules until ctx ends, and then returns soon: it interrupts
+// a delivery, which the next Run repeats.
 func (w *Watcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(retryInterval)
 	defer ticker.Stop()
 	started := time.Now()
-	looked := started
+	evaluated := started
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			look := now.Sub(looked) >= Every
-			if look {
-				looked = now
+			due := now.Sub(evaluated) >= Every
+			if due {
+				evaluated = now
 			}
-			w.round(ctx, started, look)
+			w.checkAll(ctx, started, due)
 		}
 	}
 }
 
-// round takes care of all apps side by side, so that targets of one that do not answer hold up no other.
-func (w *Watcher) round(ctx context.Context, started time.Time, look bool) {
-	eachOf(w.c.Apps(), func(app collector.App) error {
-		err := w.attend(ctx, app, started, look)
+// checkAll checks all apps concurrently, so that unresponsive targets of one
+// delay no other.
+func (w *Watcher) checkAll(ctx context.Context, started time.Time, evaluate bool) {
+	forEach(w.c.Apps(), func(app collector.App) error {
+		err := w.check(ctx, app, started, evaluate)
 		if err != nil && ctx.Err() == nil {
-			w.log.Warn("Alerts are in trouble", "app", app.Key, "error", err.Error())
+			w.log.Warn("Alerts could not be checked", "app", app.Key, "error", err.Error())
 		}
 		return nil
 	})
 }
 
-// attend looks at the rules of one app, and delivers what waits. What is to be said is stored before it is sent.
-func (w *Watcher) attend(ctx context.Context, app collector.App, started time.Time, look bool) error {
+// check evaluates the rules of one app if evaluate is set, and attempts the
+// deliveries that are due. It stores messages before it sends them.
+func (w *Watcher) check(ctx context.Context, app collector.App, started time.Time, evaluate bool) error {
 	config, err := w.config(ctx, app.Num)
 	if err != nil {
 		return err
+	}
+	if app.Gone {
+		config.Rules = nil // no reports are expected
 	}
 	s, err := w.state(ctx, app.Num)
 	if err != nil {
 		return err
 	}
-	var troubles error
-	if app.Gone {
-		config.Rules = nil // nothing is expected of it
-	}
-	if look {
+	var failures error
+	if evaluate {
 		var changed bool
-		changed, troubles = w.look(ctx, app, config, &s, started)
+		changed, failures = w.evaluate(ctx, app, config, &s, started)
 		if changed {
 			if err := w.putState(ctx, app.Num, s); err != nil {
 				return err
@@ -205,53 +214,50 @@ func (w *Watcher) attend(ctx context.Context, app collector.App, started time.Ti
 		}
 	}
 	if s.deliver(ctx, w.send.targets(config), time.Now(), w.log.With("app", app.Key)) {
-		// Also when the context has ended: what is delivered shall not be delivered again by the next start.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateWait)
+		// Even if ctx has ended, so that the next Run does not deliver again.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 		defer cancel()
-		return errors.Join(troubles, w.putState(ctx, app.Num, s))
+		return errors.Join(failures, w.putState(ctx, app.Num, s))
 	}
-	return troubles
+	return failures
 }
 
-// look looks at the rules, and puts what is to be said into the state.
-func (w *Watcher) look(
+// evaluate evaluates the rules and adds messages about changes to the state.
+func (w *Watcher) evaluate(
 	ctx context.Context, app collector.App, config Config, s *state, started time.Time,
 ) (changed bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	ctx, cancel := context.WithTimeout(ctx, evaluateTimeout)
 	defer cancel()
 	now := time.Now().UTC().Truncate(time.Second)
 	targets := w.send.targets(config)
-	j := judge{c: w.c, app: app, started: started}
+	e := evaluator{c: w.c, app: app, started: started}
 	fires := make(map[string]firing)
 	for _, rule := range config.Rules {
 		prefix := rule.Key() + "\x00"
-		before := s.of(prefix)
-		found, known, e := j.judge(ctx, rule, before)
-		if e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", rule.Kind, e))
+		before := s.firing(prefix)
+		found, known, failure := e.evaluate(ctx, rule, before)
+		if failure != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", rule.Kind, failure))
 		}
-		var begin, over []string
+		var begun, resolved []string
 		for _, key := range sortedKeys(before) {
 			if _, still := found[key]; still || !known {
 				fires[prefix+key] = before[key]
 			} else {
-				over = append(over, "Over: "+before[key].Text)
+				resolved = append(resolved, "Resolved: "+before[key].Text)
 			}
 		}
 		for _, key := range sortedKeys(found) {
 			if _, already := before[key]; !already && len(fires) < MaxFiring {
 				fires[prefix+key] = firing{found[key], now}
-				begin = append(begin, found[key])
+				begun = append(begun, found[key])
 			}
 		}
-		m := Message{App: app.Key, Kind: rule.Kind, At: now}
-		m.State = Resolved
-		s.say(targets, m, over)
-		m.State = Firing
-		s.say(targets, m, begin)
-		changed = changed || len(over)+len(begin) > 0
+		s.enqueue(targets, Message{App: app.Key, Kind: rule.Kind, State: Resolved, At: now}, resolved)
+		s.enqueue(targets, Message{App: app.Key, Kind: rule.Kind, State: Firing, At: now}, begun)
+		changed = changed || len(resolved)+len(begun) > 0
 	}
-	// What fires for a rule that was removed is forgotten without a word.
+	// Findings of removed rules are dropped without a message.
 	changed = changed || len(fires) != len(s.Firing)
 	s.Firing = fires
 	return changed, err
@@ -259,7 +265,7 @@ func (w *Watcher) look(
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// idOf gives an ID that stands for the texts.
+// idOf returns an ID derived from the texts.
 func idOf(texts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
 	return hex.EncodeToString(sum[:8])

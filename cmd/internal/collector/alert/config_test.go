@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 )
 
-// Each mistake is told with the name of its field, and nothing is stored.
+// An error names the invalid field, and nothing is stored.
 func TestBadConfigs(t *testing.T) {
 	f := newFake()
 	w := alert.New(f, nil)
@@ -37,10 +37,10 @@ func TestBadConfigs(t *testing.T) {
 		rule(`{"kind":"active_drop","percent":101}`):                      "rules[0].percent",
 		rule(`{"kind":"new_burst","percent":100001}`):                     "rules[0].percent",
 		rule(`{"kind":"fault_rate","percent":50,"least":-1}`):             "rules[0].least",
-		rule(`{"kind":"fault_rate","percent":50,"hours":1}`):              "rules[0].hours is not for fault_rate",
+		rule(`{"kind":"fault_rate","percent":50,"hours":1}`):              "rules[0].hours is not a field of fault_rate",
 		rule(`{"kind":"silence","hours":0.9}`):                            "rules[0].hours",
 		rule(`{"kind":"silence","hours":721}`):                            "rules[0].hours",
-		rule(`{"kind":"silence","hours":1,"percent":5}`):                  "rules[0].percent is not for silence",
+		rule(`{"kind":"silence","hours":1,"percent":5}`):                  "rules[0].percent is not a field of silence",
 		rule(`{"kind":"adoption","percent":50}`):                          "rules[0].version",
 		rule(`{"kind":"adoption","percent":50,"version":"v1"}`):           "rules[0].version",
 		rule(`{"kind":"adoption","percent":50,"version":"1\n"}`):          "rules[0].version",
@@ -55,8 +55,8 @@ func TestBadConfigs(t *testing.T) {
 		hook(`{"url":"https://u:p@x.example/"}`):                           "webhooks[0].url",
 		hook(`{"url":"https://x.example/` + long + `"}`):                   "webhooks[0].url",
 		hook(`{"url":"https://x.example/","secret":"` + long + `"}`):       "webhooks[0].secret",
-		hook(`{"url":"https://x.example/"},{"url":"https://x.example/"}`):  "webhooks[1].url is there twice",
-		hook(`{"url":"https://x.example/","secret":"` + alert.Kept + `"}`): "webhooks[0].secret has to be given",
+		hook(`{"url":"https://x.example/"},{"url":"https://x.example/"}`):  "webhooks[1].url is a duplicate",
+		hook(`{"url":"https://x.example/","secret":"` + alert.Kept + `"}`): "webhooks[0].secret is required",
 
 		`{"email":{"server":"host","from":"a@b.example","to":["c@d.example"]}}`:                                       "email.server",
 		`{"email":{"server":":25","from":"a@b.example","to":["c@d.example"]}}`:                                        "email.server",
@@ -71,7 +71,7 @@ func TestBadConfigs(t *testing.T) {
 		mail(`"user":"` + long + `"`):                      "email.user",
 		mail(`"user":"u","password":"` + long + `"`):       "email.password",
 		mail(`"password":"p"`):                             "email.user is missing",
-		mail(`"user":"u","password":"` + alert.Kept + `"`): "email.password has to be given",
+		mail(`"user":"u","password":"` + alert.Kept + `"`): "email.password is required",
 	} {
 		if err := w.SetJSON(t.Context(), 1, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.200s: got %v, want %q", text, err, want)
@@ -85,7 +85,7 @@ func TestBadConfigs(t *testing.T) {
 	}
 }
 
-// Several who change a configuration at once change all of it, and one who fails changes nothing.
+// Of concurrent changes none is lost, and a change that fails changes nothing.
 func TestChange(t *testing.T) {
 	f := newFake()
 	w := alert.New(f, nil)
@@ -93,7 +93,7 @@ func TestChange(t *testing.T) {
 	for i := range alert.MaxTargets {
 		wg.Go(func() {
 			err := w.Change(t.Context(), 1, func(c *alert.Config) error {
-				runtime.Gosched() // the others shall come in between, if they can
+				runtime.Gosched() // let the others interfere, if they can
 				c.Webhooks = append(c.Webhooks, alert.Webhook{URL: fmt.Sprintf("https://%d.example/", i)})
 				return nil
 			})
@@ -112,7 +112,8 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// Secrets are not shown, and stay what they are when what is shown is stored again, unless it would be sent elsewhere.
+// Secrets are not shown. They stay the same when the shown configuration is
+// stored, unless they would be sent elsewhere.
 func TestSecrets(t *testing.T) {
 	f := newFake()
 	w := alert.New(f, nil)
@@ -142,7 +143,7 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("got %+v, %+v", c, c.Email)
 	}
 	if shown.Webhooks[0].Secret != alert.Kept || shown.Email.Password != alert.Kept {
-		t.Error("what was given has the secrets in it now")
+		t.Error("the argument now contains the secrets")
 	}
 	for what, change := range map[string]func(*alert.Config){
 		"server": func(c *alert.Config) { c.Email.Server = "evil:25" },
@@ -155,7 +156,7 @@ func TestSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&elsewhere)
-		if err := w.SetConfig(t.Context(), 1, elsewhere); err == nil || !strings.Contains(err.Error(), "has to be given") {
+		if err := w.SetConfig(t.Context(), 1, elsewhere); err == nil || !strings.Contains(err.Error(), "is required") {
 			t.Errorf("%s: got %v", what, err)
 		}
 	}

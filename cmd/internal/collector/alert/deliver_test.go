@@ -16,14 +16,14 @@ func lines(text string) []string { return strings.Split(text, "\n") }
 
 const burst = `{"kind":"new_burst","percent":100}`
 
-// said is what a burst says.
-const said = "firing 90 installations are new today, and 10.0 on the days before"
+// said is the message about a burst.
+const said = "firing 90 new installations today, compared with an average of 10.0 on the days before"
 
 func (f *fake) burst() { f.days(repeat(10, 20, 90)...) }
 func (f *fake) calm()  { f.days(repeat(10, 21)...) }
 
-// An alert reaches a target that was down, also by a later process, once and in order; a target that is down holds up none
-// of the others.
+// A target that was down receives the alerts later, also from a later process,
+// once and in order. A target that is down does not delay the others.
 func TestTargetDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, burst)
@@ -31,8 +31,8 @@ func TestTargetDown(t *testing.T) {
 		r.b.down = true
 		r.run(12 * time.Minute)
 		r.wants("down", "")
-		if got := r.status(); !strings.Contains(got, "Not delivered to webhook 1 at 2000-01-01 00:1") || !strings.Contains(got, "no route") ||
-			!strings.Contains(got, "another attempt: 1") || strings.Contains(got, "hook.example") {
+		if got := r.status(); !strings.Contains(got, "Delivery to webhook 1 failed at 2000-01-01 00:1") || !strings.Contains(got, "no route") ||
+			!strings.Contains(got, "to retry: 1") || strings.Contains(got, "hook.example") {
 			t.Errorf("got status %q", got)
 		}
 		r.f.calm()
@@ -40,8 +40,8 @@ func TestTargetDown(t *testing.T) {
 		r.restart()
 		r.b.down = false
 		r.run(70 * time.Minute)
-		r.wants("up again", said+"\nresolved Over: "+strings.TrimPrefix(said, "firing "))
-		if got := lines(r.status()); len(got) != 1 || !strings.HasPrefix(got[0], "Last said at") {
+		r.wants("up again", said+"\nresolved Resolved: "+strings.TrimPrefix(said, "firing "))
+		if got := lines(r.status()); len(got) != 1 || !strings.HasPrefix(got[0], "Last alert (") {
 			t.Errorf("got status %q", got)
 		}
 		r.set(burst, `{"url":"https://hook.example/down"},{"url":"https://hook.example/in"}`)
@@ -50,13 +50,13 @@ func TestTargetDown(t *testing.T) {
 		r.wants("one of two is down", said)
 		r.set(burst, `{"url":"https://hook.example/in"}`)
 		r.run(2 * time.Minute)
-		if got := r.status(); strings.Contains(got, "Not delivered") || strings.Contains(got, "attempt") {
+		if got := r.status(); strings.Contains(got, "failed") || strings.Contains(got, "retry") {
 			t.Errorf("the target was removed: got status %q", got)
 		}
 	})
 }
 
-// A day of attempts is bounded, and so is what waits.
+// The number of attempts in a day is bounded, and so is the outbox.
 func TestGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, burst)
@@ -67,12 +67,12 @@ func TestGiveUp(t *testing.T) {
 			r.f.calm()
 			r.run(6 * time.Minute)
 		}
-		if got := r.status(); !strings.Contains(got, fmt.Sprintf("another attempt: %d", alert.MaxOutbox)) {
+		if got := r.status(); !strings.Contains(got, fmt.Sprintf("to retry: %d", alert.MaxOutbox)) {
 			t.Errorf("got status %q", got)
 		}
 		tries := r.b.tries
 		r.run(alert.GiveUp + 2*time.Hour)
-		if got := r.status(); !strings.Contains(got, "Given up at") || strings.Contains(got, "another attempt") {
+		if got := r.status(); !strings.Contains(got, "Gave up delivering to webhook 1 at") || strings.Contains(got, "retry") {
 			t.Errorf("got status %q", got)
 		}
 		if n := r.b.tries - tries; n < 20 || n > 30+alert.MaxOutbox {
@@ -84,7 +84,8 @@ func TestGiveUp(t *testing.T) {
 	})
 }
 
-// What cannot be remembered is not said, as each start would say it again.
+// An alert that cannot be stored is not sent, because each start would send it
+// again.
 func TestFullStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, burst)
@@ -98,7 +99,8 @@ func TestFullStore(t *testing.T) {
 	})
 }
 
-// A rule that fails stops none of the others, and one that is removed leaves nothing behind.
+// A rule without figures does not stop the others, and a removed rule leaves
+// nothing behind.
 func TestRulesApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, `{"kind":"adoption","percent":50,"version":"2.0"},`+burst)
@@ -115,7 +117,7 @@ func TestRulesApart(t *testing.T) {
 	})
 }
 
-// A message says what a receiver needs, and each has an ID of its own.
+// A message contains what a receiver needs, and has an ID of its own.
 func TestMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, burst)
@@ -131,9 +133,9 @@ func TestMessage(t *testing.T) {
 		}
 		ids := map[string]bool{}
 		for i, want := range []string{
-			`{"id":"","app":"app","kind":"new_burst","state":"firing","text":"90 installations are new today, and 10.0 on the days before","at":"2000-01-01T00:05:00Z"}`,
-			`{"id":"","app":"app","kind":"new_burst","state":"resolved","text":"Over: 90 installations are new today, and 10.0 on the days before","at":"2000-01-01T00:11:30Z"}`,
-			`{"id":"","app":"app","state":"test","text":"A test: alerts reach you.","at":"2000-01-01T00:13:00Z"}`,
+			`{"id":"","app":"app","kind":"new_burst","state":"firing","text":"90 new installations today, compared with an average of 10.0 on the days before","at":"2000-01-01T00:05:00Z"}`,
+			`{"id":"","app":"app","kind":"new_burst","state":"resolved","text":"Resolved: 90 new installations today, compared with an average of 10.0 on the days before","at":"2000-01-01T00:11:30Z"}`,
+			`{"id":"","app":"app","state":"test","text":"This is a test alert.","at":"2000-01-01T00:13:00Z"}`,
 		} {
 			var m alert.Message
 			if err := json.Unmarshal([]byte(r.b.bodies[i]), &m); err != nil {

@@ -14,21 +14,23 @@ import (
 	"net/smtp"
 	"strings"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/loopback"
 )
 
-var errNoTLS = errors.New("the server offers no TLS")
+var errNoTLS = errors.New("the server does not offer TLS")
 
-// send delivers a message in one mail to all addresses.
+// send delivers a message in one mail to all recipients.
 func (e *Email) send(ctx context.Context, roots *x509.CertPool, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
 	defer cancel()
-	if err := e.talk(ctx, roots, m); err != nil {
-		return brief(err)
+	if err := e.deliver(ctx, roots, m); err != nil {
+		return oneLine(err)
 	}
 	return nil
 }
 
-func (e *Email) talk(ctx context.Context, roots *x509.CertPool, m Message) error {
+func (e *Email) deliver(ctx context.Context, roots *x509.CertPool, m Message) error {
 	host, port, err := net.SplitHostPort(e.Server)
 	if err != nil {
 		return err
@@ -39,17 +41,15 @@ func (e *Email) talk(ctx context.Context, roots *x509.CertPool, m Message) error
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) // what waits for the server ends
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) // interrupts reads and writes
 	defer stop()
-	addr, _ := conn.RemoteAddr().(*net.TCPAddr)
-	loopback := addr != nil && addr.IP.IsLoopback()
 	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: roots}
 	secure := e.TLS || port == "465"
-	talk := conn
+	stream := conn
 	if secure {
-		talk = tls.Client(conn, config)
+		stream = tls.Client(conn, config)
 	}
-	c, err := smtp.NewClient(talk, host)
+	c, err := smtp.NewClient(stream, host)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (e *Email) talk(ctx context.Context, roots *x509.CertPool, m Message) error
 		}
 		secure = true
 	}
-	if !secure && !loopback {
+	if !secure && !loopback.IsAddr(conn.RemoteAddr()) {
 		return errNoTLS
 	}
 	if e.User != "" {
@@ -100,12 +100,12 @@ func (e *Email) write(c *smtp.Client, m Message) error {
 	if err := out.Close(); err != nil {
 		return err
 	}
-	c.Quit() // the mail is taken; what the server says now does not matter
+	c.Quit() // the server has accepted the mail, whatever it answers now
 	return nil
 }
 
-// mailOf gives the mail. What clients sent is in the body, in base64, and what is in the subject is an encoded word if need
-// be, so none of it can be a header.
+// mailOf returns the mail. Texts from clients are in the body, in base64, and in
+// the subject, as an encoded word if necessary, so none of them can add a header.
 func mailOf(from *mail.Address, to []string, m Message) []byte {
 	var b bytes.Buffer
 	_, domain, _ := strings.Cut(from.Address, "@")
@@ -125,16 +125,16 @@ func mailOf(from *mail.Address, to []string, m Message) []byte {
 	b.WriteString("\r\n")
 	body := fmt.Appendf(nil, "%s\n\n%s of %s, %s\n", m.Text, subject(m), m.App, m.At.Format(time.RFC3339))
 	text := base64.StdEncoding.EncodeToString(body)
-	for len(text) > lineLen {
-		b.WriteString(text[:lineLen] + "\r\n")
-		text = text[lineLen:]
+	for len(text) > maxLine {
+		b.WriteString(text[:maxLine] + "\r\n")
+		text = text[maxLine:]
 	}
 	b.WriteString(text + "\r\n")
 	return b.Bytes()
 }
 
-// lineLen is the longest line of base64 in a mail (RFC 2045).
-const lineLen = 76
+// maxLine bounds a line of base64 in a mail (RFC 2045).
+const maxLine = 76
 
 func subject(m Message) string {
 	if m.Kind == "" {

@@ -18,19 +18,19 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 )
 
-// A mailServer takes mails as a server does that relays for those who are signed in.
+// A mailServer accepts mail as a relay for signed-in users does.
 type mailServer struct {
 	net.Listener
 	config *tls.Config
-	direct bool // TLS from the beginning
+	direct bool // TLS from the start
 	offers bool // STARTTLS
-	mute   bool // says nothing at all
+	mute   bool // never answers
 	refuse string
-	mails  chan taken
+	mails  chan received
 }
 
-// taken is a mail and how it came.
-type taken struct {
+// received is a mail and how it arrived.
+type received struct {
 	secure   bool
 	auth     string
 	from     string
@@ -49,7 +49,7 @@ func serveMail(t *testing.T, address string, set func(*mailServer)) (*mailServer
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &mailServer{Listener: l, config: &tls.Config{Certificates: web.TLS.Certificates}, mails: make(chan taken, 1)}
+	s := &mailServer{Listener: l, config: &tls.Config{Certificates: web.TLS.Certificates}, mails: make(chan received, 1)}
 	set(s)
 	if s.direct {
 		s.Listener = tls.NewListener(l, s.config)
@@ -73,7 +73,7 @@ func (s *mailServer) talk(conn net.Conn) {
 		io.Copy(io.Discard, conn)
 		return
 	}
-	m := taken{secure: s.direct}
+	m := received{secure: s.direct}
 	in := bufio.NewReader(conn)
 	say := func(text string) { fmt.Fprint(conn, text+"\r\n") }
 	say("220 mail.test ready")
@@ -145,7 +145,7 @@ func mailing(t *testing.T, server, more string, pool *x509.CertPool) *alert.Watc
 	return w
 }
 
-// A mail goes out over TLS from the beginning, over STARTTLS, or without either to a server on loopback.
+// Mail uses TLS from the start or STARTTLS, or neither with a server on loopback.
 func TestEmail(t *testing.T) {
 	for name, tt := range map[string]struct {
 		set    func(*mailServer)
@@ -171,12 +171,12 @@ func TestEmail(t *testing.T) {
 			if got.from != "FROM:<from@test.example>" || strings.Join(got.to, " ") != "TO:<to@test.example> TO:<two@test.example>" {
 				t.Errorf("got envelope %q, %q", got.from, got.to)
 			}
-			checkMail(t, got.data, "test", "A test: alerts reach you.\n\ntest of app, ")
+			checkMail(t, got.data, "test", "This is a test alert.\n\ntest of app, ")
 		})
 	}
 }
 
-// checkMail tells whether a mail has the headers that it should have and no others, and the text.
+// checkMail checks that a mail has the expected headers, no others, and the text.
 func checkMail(t *testing.T, data, subject, text string) {
 	t.Helper()
 	m, err := mail.ReadMessage(strings.NewReader(data))
@@ -214,7 +214,7 @@ func checkMail(t *testing.T, data, subject, text string) {
 	}
 }
 
-// No text makes a header or a command of its own.
+// No text adds a header or a command.
 func TestNoInjection(t *testing.T) {
 	hostile := "x\r\nBcc: <evil@test.example>\r\n\r\n.\r\nMAIL FROM:<evil@test.example>\r\n" + strings.Repeat("long ", 500)
 	data := alert.MailOf("\"Röllcall, the\" <from@test.example>", []string{"to@test.example", "Two <two@test.example>"},
@@ -222,11 +222,12 @@ func TestNoInjection(t *testing.T) {
 	checkMail(t, data, "new burst firing", hostile)
 }
 
-// What goes wrong is said in one short line; nothing is sent without TLS, or to a server that is not who it should be.
+// Errors are one short line. Nothing is sent without TLS, or to a server with
+// the wrong certificate.
 func TestEmailFails(t *testing.T) {
 	refusing, pool := serveMail(t, "127.0.0.1:0", func(s *mailServer) { s.refuse = "RCPT TO:<two" })
 	err := mailing(t, refusing.Addr().String(), "", pool).Test(t.Context(), 1)
-	if err == nil || !strings.HasPrefix(err.Error(), "e-mail: 550 ") || strings.ContainsAny(err.Error(), "\x1b\t\n") || len(err.Error()) > 300 {
+	if err == nil || !strings.HasPrefix(err.Error(), "email: 550 ") || strings.ContainsAny(err.Error(), "\x1b\t\n") || len(err.Error()) > 300 {
 		t.Errorf("refused: got %q", err)
 	}
 	stranger, _ := serveMail(t, "127.0.0.1:0", func(s *mailServer) { s.offers = true })
@@ -248,11 +249,11 @@ func TestEmailFails(t *testing.T) {
 		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
 			open, pool := serveMail(t, net.JoinHostPort(n.IP.String(), "0"), func(*mailServer) {})
 			err := mailing(t, open.Addr().String(), `,"user":"u","password":"p"`, pool).Test(t.Context(), 1)
-			if err == nil || !strings.Contains(err.Error(), "no TLS") {
+			if err == nil || !strings.Contains(err.Error(), "not offer TLS") {
 				t.Errorf("a server without TLS: got %v", err)
 			}
 			return
 		}
 	}
-	t.Log("without an address besides loopback a server elsewhere cannot be played")
+	t.Log("no address besides loopback: cannot test a remote server without TLS")
 }

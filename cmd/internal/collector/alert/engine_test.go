@@ -17,10 +17,10 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A fleet reports to a collector for two weeks, with everything that rules look for: each is said once, with the figures
-// of the fleet.
+// A fleet reports to a collector for two weeks and meets all conditions. Each
+// causes one message, with the figures of the fleet.
 func TestFleet(t *testing.T) {
-	t.Parallel() // it looks at the rules some thousand times
+	t.Parallel() // evaluates the rules some thousand times
 	synctest.Test(t, func(t *testing.T) {
 		c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 		if err != nil {
@@ -47,8 +47,9 @@ func TestFleet(t *testing.T) {
 		go w.Run(ctx)
 
 		id := func(i int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1) }
-		// day lets installations from first up to last report, and a day pass until noon. Those below upgraded run 2.0, and those
-		// below faulty of them have a fault.
+		// day lets the installations from first up to last report, and then a
+		// day pass until noon. Those below upgraded run 2.0, and of these, those
+		// below faulty have a fault.
 		day := func(first, last, upgraded, faulty int) {
 			t.Helper()
 			for i := first; i < last; i++ {
@@ -89,7 +90,7 @@ func TestFleet(t *testing.T) {
 				t.Errorf("%s: got\n%s\nwant\n%s", what, got, strings.Join(want, "\n"))
 			}
 		}
-		time.Sleep(12*time.Hour + 30*time.Second) // all report after noon, and between two looks
+		time.Sleep(12*time.Hour + 30*time.Second) // all report after noon, between two evaluations
 		for range 7 {
 			day(0, 200, 0, 0)
 		}
@@ -97,22 +98,22 @@ func TestFleet(t *testing.T) {
 		day(0, 200, 50, 0)
 		wants("a release")
 		day(0, 200, 50, 10)
-		wants("a fault of the release", "firing camera: decode affects 200 of 1,000 installations of 2.0, and 0 of 1.0")
+		wants("a fault of the release", "firing camera: decode affects 200 per 1,000 installations of 2.0, compared with 0 of 1.0")
 		day(0, 200, 100, 10)
-		wants("half of them run the release", "firing 50 % of the active installations run 2.0 or a newer version")
+		wants("half of them run the release", "firing 50% of the active installations run 2.0 or newer")
 		day(0, 290, 100, 0)
-		wants("new ones, on the older release",
-			"resolved Over: 50 % of the active installations run 2.0",
-			"firing 90 installations are new today, and ",
-			"resolved Over: 90 installations are new today, and ") // after midnight
+		wants("new installations of the older release",
+			"resolved Resolved: 50% of the active installations run 2.0",
+			"firing 90 new installations today, ",
+			"resolved Resolved: 90 new installations today, ") // after midnight
 		day(0, 200, 100, 0)
 		wants("an ordinary day")
 		day(0, 100, 100, 0)
 		day(0, 100, 100, 0)
-		wants("half of them are gone", "firing active installations dropped by 50 %: 100 on ")
+		wants("half of them are gone", "firing active installations dropped by 50%: 100 on ")
 		time.Sleep(30 * time.Hour)
 		got := b.take()
-		if !strings.Contains(got, "firing no report was counted for 30 hours") {
+		if !strings.Contains(got, "firing no report was counted for 30 h") {
 			t.Errorf("silence: got %s", got)
 		}
 		time.Sleep(48 * time.Hour)
@@ -120,7 +121,7 @@ func TestFleet(t *testing.T) {
 			t.Errorf("a long silence: got %s", got)
 		}
 		day(0, 200, 100, 0)
-		if got := b.take(); !strings.Contains(got, "resolved Over: no report was counted for 30 hours") {
+		if got := b.take(); !strings.Contains(got, "resolved Resolved: no report was counted for 30 h") {
 			t.Errorf("the silence is over: got %s", got)
 		}
 	})

@@ -10,10 +10,10 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// SetTransport sets what webhooks are delivered by.
+// SetTransport replaces the transport of webhooks.
 func (w *Watcher) SetTransport(t http.RoundTripper) { w.send.client.Transport = t }
 
-// SetRoots sets the authorities that mail servers are checked against.
+// SetRoots sets the authorities that mail servers are verified against.
 func (w *Watcher) SetRoots(pool *x509.CertPool) { w.send.roots = pool }
 
 // SetConfig replaces a configuration.
@@ -21,7 +21,7 @@ func (w *Watcher) SetConfig(ctx context.Context, app collector.AppNum, config Co
 	return w.Change(ctx, app, func(c *Config) error { *c = config; return nil })
 }
 
-// SetJSON is SetConfig with what a configuration is stored as.
+// SetJSON is SetConfig with the JSON of a configuration.
 func (w *Watcher) SetJSON(ctx context.Context, app collector.AppNum, text string) error {
 	var config Config
 	if err := json.Unmarshal([]byte(text), &config); err != nil {
@@ -30,7 +30,7 @@ func (w *Watcher) SetJSON(ctx context.Context, app collector.AppNum, text string
 	return w.SetConfig(ctx, app, config)
 }
 
-// MailOf gives a mail.
+// MailOf returns a mail.
 func MailOf(from string, to []string, m Message) string {
 	address, err := mail.ParseAddress(from)
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// A fake is a collector whose figures are set by hand. Its settings outlive a watcher, as a store does a process.
+// A fake is a collector with figures set by hand. Its settings outlive a watcher,
+// as a store outlives a process.
 type fake struct {
 	mu       sync.Mutex
 	settings map[string][]byte
@@ -29,7 +30,7 @@ type fake struct {
 	steps    []figures.FloorStep
 	versions []figures.Value
 	faults   []figures.Fault
-	turns    bool // the day ends after each look at which day it is
+	dayEnds  bool // the day ends after each call of Today
 	broken   bool // no figures can be read
 	full     bool // no settings can be stored
 }
@@ -51,7 +52,7 @@ func (f *fake) Apps() []collector.App { return f.apps }
 
 func (f *fake) Today(collector.AppNum) (today, since collector.Day, err error) {
 	today = collector.DayOf(time.Now())
-	if f.turns {
+	if f.dayEnds {
 		today--
 	}
 	return today, 0, nil
@@ -104,7 +105,7 @@ func (f *fake) PutSetting(_ context.Context, app collector.AppNum, name string, 
 
 func figure(n uint64) figures.Count { return &n }
 
-// days sets the figures of the last days; the last one is today.
+// days sets the figures of the last days, up to today.
 func (f *fake) days(active ...uint64) {
 	f.points = nil
 	today := collector.DayOf(time.Now())
@@ -123,22 +124,23 @@ func repeat(n uint64, times int, then ...uint64) []uint64 {
 	return append(all, then...)
 }
 
-// releases sets how many installations run each version, newest first, and how many of them have a fault of that name.
+// releases sets how many installations run each version, in the order newest
+// first, and how many of them each fault affects.
 func (f *fake) releases(versions map[string]uint64, order []string, faults map[string]map[string]uint64) {
 	f.versions, f.faults = nil, nil
 	for _, v := range order {
 		f.versions = append(f.versions, figures.Value{Value: v, Count: figure(versions[v])})
 	}
 	for name, affected := range faults {
-		is := figures.Fault{ID: name, Component: "camera", Reason: name, Status: collector.FaultOpen}
+		fault := figures.Fault{ID: name, Component: "camera", Reason: name, Status: collector.FaultOpen}
 		for v, n := range affected {
-			is.Versions = append(is.Versions, figures.FaultVersion{Version: v, Affected: figure(n), Active: figure(versions[v])})
+			fault.Versions = append(fault.Versions, figures.FaultVersion{Version: v, Affected: figure(n), Active: figure(versions[v])})
 		}
-		f.faults = append(f.faults, is)
+		f.faults = append(f.faults, fault)
 	}
 }
 
-// An inbox is a webhook: it takes messages, or fails.
+// An inbox is a webhook that accepts messages or fails.
 type inbox struct {
 	mu     sync.Mutex
 	got    []alert.Message
@@ -166,7 +168,7 @@ func (b *inbox) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
-// take gives the texts that came since, with their state before.
+// take returns and removes the messages, each with its state in front.
 func (b *inbox) take() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -178,7 +180,7 @@ func (b *inbox) take() string {
 	return strings.Join(texts, "\n")
 }
 
-// A rig is a watcher with a webhook, in the time of a test.
+// A rig is a watcher with a webhook.
 type rig struct {
 	t *testing.T
 	f *fake
@@ -201,13 +203,14 @@ func (r *rig) set(rules, hooks string) {
 	}
 }
 
-// restart makes another watcher on the same store.
+// restart replaces the watcher by another one with the same store.
 func (r *rig) restart() {
 	r.w = alert.New(r.f, slog.New(slog.DiscardHandler))
 	r.w.SetTransport(r.b)
 }
 
-// run lets the watcher run for so long, and half a minute more, so that the end is no moment in which it does something.
+// run runs the watcher for the duration and half a minute more, so that it does
+// not end while the watcher is active.
 func (r *rig) run(during time.Duration) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), during+30*time.Second)
 	defer cancel()

@@ -23,12 +23,12 @@ import (
 const (
 	// SendTimeout bounds one attempt to deliver a message.
 	SendTimeout = 15 * time.Second
-	maxAnswer   = 4 << 10 // bytes that are read of an answer
-	maxError    = 200     // bytes that are shown of an error
+	maxAnswer   = 4 << 10 // bytes to read of an answer
+	maxError    = 200     // bytes to show of an error
 )
 
-// newClient makes a client that follows no redirect: the address is the maintainer's choice, and where it leads is not. It is
-// used for little, so it keeps no connection.
+// newClient returns a client that follows no redirects, because the maintainer
+// did not choose where they lead. It is rarely used, so it keeps no connections.
 func newClient() *http.Client {
 	return &http.Client{
 		Timeout: SendTimeout,
@@ -45,7 +45,8 @@ func newClient() *http.Client {
 
 var errLinkLocal = errors.New("link-local addresses are refused")
 
-// refuseLinkLocal looks at the address that is dialled, when its name is resolved.
+// refuseLinkLocal is a [net.Dialer.Control], which is called after the name is
+// resolved.
 func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	addr, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -65,7 +66,7 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("the address cannot be used")
+		return errors.New("invalid URL")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "rollcall-alerts")
@@ -77,9 +78,9 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 	resp, err := client.Do(r)
 	if err != nil {
 		if failed, ok := errors.AsType[*url.Error](err); ok {
-			err = failed.Err // without the address, whose path may be a secret
+			err = failed.Err // without the URL, whose path may be a secret
 		}
-		return brief(err)
+		return oneLine(err)
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
@@ -89,8 +90,9 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 	return nil
 }
 
-// brief gives an error that may hold the words of another server as one short line.
-func brief(err error) error {
+// oneLine returns an error, which may contain text of another server, as one
+// short line.
+func oneLine(err error) error {
 	text := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

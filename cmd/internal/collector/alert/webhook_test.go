@@ -17,7 +17,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 )
 
-// hooked gives a watcher with one webhook.
+// hooked returns a watcher with one webhook.
 func hooked(t *testing.T, url, secret string) *alert.Watcher {
 	t.Helper()
 	w := alert.New(newFake(), nil)
@@ -67,7 +67,8 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// Answers other than 2xx are failures, redirects are not followed, and errors do not tell the address, which may be secret.
+// Answers other than 2xx are failures, redirects are not followed, and errors do
+// not reveal the URL, which may be secret.
 func TestWebhookFails(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
 	defer elsewhere.Close()
@@ -96,11 +97,11 @@ func TestWebhookFails(t *testing.T) {
 		}
 	}
 	if err := hooked(t, hook.URL+"/endless", "").Test(t.Context(), 1); err != nil {
-		t.Errorf("an answer without an end: %v", err)
+		t.Errorf("an endless answer: %v", err)
 	}
 	hook.Close()
 	if err := hooked(t, hook.URL+"/hunter2", "").Test(t.Context(), 1); err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("nobody there: got %v", err)
+		t.Errorf("no server: got %v", err)
 	}
 	for _, url := range []string{"http://169.254.169.254/", "http://[fe80::1%25lo]/", "http://[::ffff:169.254.169.254]/", "http://224.0.0.1/"} {
 		if err := hooked(t, url, "").Test(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "link-local") {
@@ -109,7 +110,7 @@ func TestWebhookFails(t *testing.T) {
 	}
 }
 
-// A target that takes its time holds nobody up after the context has ended.
+// A slow target does not delay the caller after the context has ended.
 func TestWebhookCancelled(t *testing.T) {
 	arrived, done := make(chan struct{}), make(chan struct{})
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(arrived); <-done }))
@@ -119,7 +120,7 @@ func TestWebhookCancelled(t *testing.T) {
 	go func() { <-arrived; cancel() }()
 	start := time.Now()
 	if err := hooked(t, hook.URL, "").Test(ctx, 1); err == nil {
-		t.Error("it went well")
+		t.Error("got no error")
 	}
 	if took := time.Since(start); took >= alert.SendTimeout {
 		t.Errorf("took %s", took)

@@ -11,8 +11,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// Each kind of rule says once that something began, not again after a restart, and once that it is over; a figure that is
-// near its mark does not flicker.
+// Each kind of rule fires once, not again after a restart, and is resolved once.
+// A figure near the threshold does not flicker.
 func TestRules(t *testing.T) {
 	order := []string{"2.0", "1.0"}
 	many := map[string]uint64{"2.0": 500, "1.0": 500}
@@ -34,7 +34,7 @@ func TestRules(t *testing.T) {
 			alarm: func(f *fake) { f.days(repeat(100, 40, 60, 5)...) },
 			near:  func(f *fake) { f.days(repeat(100, 40, 72, 5)...) },
 			over:  func(f *fake) { f.days(repeat(100, 40, 74, 5)...) },
-			want:  "active installations dropped by 40 %: 60 on 1999-12-31, and 100 on that weekday before",
+			want:  "active installations dropped by 40%: 60 on 1999-12-31, compared with an average of 100 on that weekday",
 		},
 		"fault rate": {
 			rule:  `{"kind":"fault_rate","percent":100}`,
@@ -42,7 +42,7 @@ func TestRules(t *testing.T) {
 			alarm: func(f *fake) { f.releases(many, order, faults(50, 20)) },
 			near:  func(f *fake) { f.releases(many, order, faults(39, 20)) },
 			over:  func(f *fake) { f.releases(many, order, faults(37, 20)) },
-			want:  "camera: decode affects 100 of 1,000 installations of 2.0, and 40 of 1.0",
+			want:  "camera: decode affects 100 per 1,000 installations of 2.0, compared with 40 of 1.0",
 		},
 		"adoption": {
 			rule:  `{"kind":"adoption","percent":50,"version":"2.0"}`,
@@ -50,15 +50,15 @@ func TestRules(t *testing.T) {
 			alarm: func(f *fake) { f.steps = step(.5) },
 			near:  func(f *fake) { f.steps = step(.46) },
 			over:  func(f *fake) { f.steps = step(.44) },
-			want:  "50 % of the active installations run 2.0 or a newer version",
+			want:  "50% of the active installations run 2.0 or newer",
 		},
 		"silence": {
 			rule:  `{"kind":"silence","hours":1}`,
 			calm:  func(f *fake) { f.days(9, 9); f.asOf = time.Now() },
 			alarm: func(f *fake) { f.days(9, 9); f.asOf = time.Now().Add(-12 * time.Hour) },
-			near:  func(f *fake) { f.days(0, 0) }, // the week without a report is over, and still none came
+			near:  func(f *fake) { f.days(0, 0) }, // a week without reports has passed
 			over:  func(f *fake) { f.days(9, 9); f.asOf = time.Now().Add(time.Minute) },
-			want:  "no report was counted for 1 hours",
+			want:  "no report was counted for 1 h",
 		},
 		"burst": {
 			rule:  `{"kind":"new_burst","percent":200}`,
@@ -66,7 +66,7 @@ func TestRules(t *testing.T) {
 			alarm: func(f *fake) { f.days(repeat(20, 20, 60)...) },
 			near:  func(f *fake) { f.days(repeat(20, 20, 57)...) },
 			over:  func(f *fake) { f.days(repeat(20, 20, 55)...) },
-			want:  "60 installations are new today, and 20.0 on the days before",
+			want:  "60 new installations today, compared with an average of 20.0 on the days before",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestRules(t *testing.T) {
 				r.wants("figures that cannot be read", "")
 				tt.over(r.f)
 				r.run(11 * time.Minute)
-				r.wants("over", "resolved Over: "+tt.want)
+				r.wants("over", "resolved Resolved: "+tt.want)
 				r.run(11 * time.Minute)
 				r.wants("still over", "")
 			})
@@ -104,7 +104,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// What cannot be told is neither an alarm nor the end of one.
+// Unknown figures neither fire nor resolve an alert.
 func TestUnknown(t *testing.T) {
 	gap := func(f *fake, ago int) { f.points[len(f.points)-1-ago].Gap = true }
 	for name, tt := range map[string]struct {
@@ -150,7 +150,7 @@ func TestUnknown(t *testing.T) {
 				tt.alarm(r.f)
 				r.run(6 * time.Minute)
 				if got := r.b.take(); got == "" {
-					t.Error("the alarm was not said")
+					t.Error("no message about the alarm")
 				}
 				tt.unknown(r.f)
 				r.run(6 * time.Minute)
@@ -160,7 +160,8 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// A fault is news when chance does not explain it, in releases that are large enough; each one is said for itself.
+// A fault fires if chance does not explain it, in releases that are large
+// enough. Each fault is a line of its own.
 func TestFaults(t *testing.T) {
 	for name, tt := range map[string]struct {
 		versions map[string]uint64
@@ -170,7 +171,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"the older release has no faults at all": {
 			map[string]uint64{"2.0": 100, "1.0": 100}, []string{"2.0", "1.0"},
-			map[string]map[string]uint64{"x": {"2.0": 10}}, "firing camera: x affects 100 of 1,000 installations of 2.0, and 0 of 1.0",
+			map[string]map[string]uint64{"x": {"2.0": 10}}, "firing camera: x affects 100 per 1,000 installations of 2.0, compared with 0 of 1.0",
 		},
 		"one of thirty": {
 			map[string]uint64{"2.0": 30, "1.0": 500}, []string{"2.0", "1.0"}, map[string]map[string]uint64{"x": {"2.0": 1}}, "",
@@ -181,14 +182,14 @@ func TestFaults(t *testing.T) {
 		"fewer than before": {
 			map[string]uint64{"2.0": 100, "1.0": 100}, []string{"2.0", "1.0"}, map[string]map[string]uint64{"x": {"2.0": 20, "1.0": 40}}, "",
 		},
-		"a release of few and a development version are no releases": {
+		"small releases and development versions do not count": {
 			map[string]uint64{"4.0-dev": 100, "3.0": 29, "2.0": 100, "1.0": 100, "other": 100}, []string{"4.0-dev", "3.0", "2.0", "1.0", "other"},
 			map[string]map[string]uint64{"x": {"4.0-dev": 90, "3.0": 29, "2.0": 9, "1.0": 9}}, "",
 		},
 		"two faults": {
 			map[string]uint64{"2.0": 100, "1.0": 100}, []string{"2.0", "1.0"},
 			map[string]map[string]uint64{"x": {"2.0": 10}, "y": {"2.0": 20}},
-			"firing camera: x affects 100 of 1,000 installations of 2.0, and 0 of 1.0\ncamera: y affects 200 of 1,000 installations of 2.0, and 0 of 1.0",
+			"firing camera: x affects 100 per 1,000 installations of 2.0, compared with 0 of 1.0\ncamera: y affects 200 per 1,000 installations of 2.0, compared with 0 of 1.0",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,13 +207,13 @@ func TestFaults(t *testing.T) {
 		r.f.releases(versions, order, map[string]map[string]uint64{"x": {"2.0": 10}})
 		r.f.faults[0].Status = collector.FaultIgnored
 		r.run(6 * time.Minute)
-		r.wants("a fault that is ignored", "")
+		r.wants("an ignored fault", "")
 		r.f.faults[0].Status = collector.FaultFixed
 		r.run(6 * time.Minute)
-		r.wants("one that was fixed", "firing camera: x affects 100 of 1,000 installations of 2.0, and 0 of 1.0")
+		r.wants("a fixed fault", "firing camera: x affects 100 per 1,000 installations of 2.0, compared with 0 of 1.0")
 		r.f.releases(versions, order, map[string]map[string]uint64{"x": {"2.0": 10}, "y": {"2.0": 20}})
 		r.run(6 * time.Minute)
-		r.wants("one more", "firing camera: y affects 200 of 1,000 installations of 2.0, and 0 of 1.0")
+		r.wants("another fault", "firing camera: y affects 200 per 1,000 installations of 2.0, compared with 0 of 1.0")
 		crowd := map[string]map[string]uint64{}
 		for i := range 100 {
 			crowd[fmt.Sprintf("z%02d", i)] = map[string]uint64{"2.0": 50}
@@ -229,12 +230,13 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// The time without a collector is no silence, an app that nobody uses is not silent, and one that is gone may be.
+// The time during which the collector did not run is no silence. An app without
+// installations is not silent, and one that is gone may be.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, `{"kind":"silence","hours":2}`)
 		r.f.days(9, 9)
-		r.f.asOf = time.Now().Add(-50 * time.Hour) // it was off until now
+		r.f.asOf = time.Now().Add(-50 * time.Hour) // the collector was off until now
 		r.run(110 * time.Minute)
 		r.wants("just started", "")
 		r.restart()
@@ -249,15 +251,15 @@ func TestSilence(t *testing.T) {
 		r.wants("gone", "")
 		r.f.apps[0].Gone = false
 		r.run(125 * time.Minute)
-		r.wants("silent", "firing no report was counted for 2 hours")
+		r.wants("silent", "firing no report was counted for 2 h")
 		r.restart()
-		r.f.asOf = time.Now().Add(-time.Minute) // what a collector says that has counted nothing since it started
+		r.f.asOf = time.Now().Add(-time.Minute) // as of a collector that has counted nothing since it started
 		r.run(3 * time.Hour)
 		r.wants("silent after a restart", "")
-		r.f.turns = true
+		r.f.dayEnds = true
 		r.run(25 * time.Hour)
-		r.wants("the day ends during a look", "")
-		r.f.turns = false
+		r.wants("the day ends during an evaluation", "")
+		r.f.dayEnds = false
 		r.f.apps[0].Gone = true
 		r.run(6 * time.Minute)
 		if got := r.status(); len(lines(got)) != 1 {
