@@ -14,18 +14,20 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// Alerts is what the settings page shows and changes of alerts; a [alert.Watcher] is one.
+// Alerts are what the settings page shows and changes; [alert.Watcher]
+// implements them.
 type Alerts interface {
-	// Config gives the configuration of an app without its secrets. Change lets a function change it, checks and stores it.
+	// Config returns the configuration of an app without its secrets.
 	Config(ctx context.Context, app collector.AppNum) (alert.Config, error)
+	// Change lets a function change the configuration, checks it and stores it.
 	Change(ctx context.Context, app collector.AppNum, change func(*alert.Config) error) error
-	// Test sends a test to all targets of an app.
+	// Test sends a test message to all targets of an app.
 	Test(ctx context.Context, app collector.AppNum) error
-	// Status says in lines what fired last and what failed.
+	// Status returns lines of text about the last alert and failed deliveries.
 	Status(ctx context.Context, app collector.AppNum) ([]string, error)
 }
 
-// alertsData is the alerts of the settings page.
+// alertsData is what the settings page shows of alerts.
 type alertsData struct {
 	Status   []string
 	Rules    []ruleLine
@@ -37,7 +39,7 @@ type alertsData struct {
 	MaxText  int
 }
 
-// A ruleLine is a rule that there is.
+// A ruleLine describes an existing rule.
 type ruleLine struct{ Key, Text string }
 
 // A ruleForm adds a rule of one kind.
@@ -49,10 +51,10 @@ type ruleForm struct {
 
 type ruleField struct {
 	Name, Label, Value string
-	Min, Max           int // of a number; no Max for a text
+	Min, Max           int // of a number; Max is 0 for a text
 }
 
-// ruleForms are in the order of the page.
+// ruleForms returns the forms in the order of the page.
 func ruleForms() []ruleForm {
 	percent := func(label, value string, most int) ruleField {
 		return ruleField{Name: "percent", Label: label, Value: value, Min: 1, Max: most}
@@ -90,7 +92,7 @@ func ruleText(r alert.Rule) string {
 	return text
 }
 
-// alerts gives what the page shows; nil where there are no alerts.
+// alerts returns what the settings page shows, or nil if there are no alerts.
 func (d *dashboard) alerts(ctx context.Context, app collector.AppNum) (*alertsData, error) {
 	if d.opts.Alerts == nil {
 		return nil, nil
@@ -110,23 +112,9 @@ func (d *dashboard) alerts(ctx context.Context, app collector.AppNum) (*alertsDa
 	return a, err
 }
 
-// postAlerts changes one thing about the alerts of an app, or sends a test. known is false when do names none of them.
-func (d *dashboard) postAlerts(r *http.Request, do string, app collector.AppNum) (known bool, err error) {
-	change, known := alertChanges()[do]
-	switch {
-	case d.opts.Alerts == nil:
-		return false, nil
-	case do == "test":
-		return true, d.opts.Alerts.Test(r.Context(), app)
-	case !known:
-		return false, nil
-	}
-	return true, d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error { return change(r, c) })
-}
-
-// alertChanges are by the name of their form.
-func alertChanges() map[string]func(*http.Request, *alert.Config) error {
-	return map[string]func(*http.Request, *alert.Config) error{
+// changeAlerts changes one thing about the alerts of an app, or sends a test.
+func (d *dashboard) changeAlerts(r *http.Request, do string, app collector.AppNum) error {
+	change := map[string]func(*http.Request, *alert.Config) error{
 		"rule": addRule,
 		"rule-remove": func(r *http.Request, c *alert.Config) error {
 			c.Rules = slices.DeleteFunc(c.Rules, func(rule alert.Rule) bool { return rule.Key() == r.PostFormValue("rule") })
@@ -148,7 +136,14 @@ func alertChanges() map[string]func(*http.Request, *alert.Config) error {
 			c.Email = nil
 			return nil
 		},
+	}[do]
+	switch {
+	case d.opts.Alerts != nil && do == "test":
+		return d.opts.Alerts.Test(r.Context(), app)
+	case d.opts.Alerts == nil || change == nil:
+		return errors.New("nothing to do was named")
 	}
+	return d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error { return change(r, c) })
 }
 
 func addRule(r *http.Request, c *alert.Config) error {
@@ -173,7 +168,8 @@ func addRule(r *http.Request, c *alert.Config) error {
 	return nil
 }
 
-// emailOf reads the form of mail. Without a password the one that is stored is kept, if there is one and a user.
+// emailOf reads the email form. An empty password keeps the stored one, unless
+// there is no user.
 func emailOf(r *http.Request, stored *alert.Email) *alert.Email {
 	e := &alert.Email{
 		Server: formText(r, "server"), TLS: r.PostFormValue("tls") != "", User: formText(r, "user"), Password: r.PostFormValue("password"),
@@ -190,4 +186,5 @@ func emailOf(r *http.Request, stored *alert.Email) *alert.Email {
 	return e
 }
 
+// formText returns a value of a form without the space around it.
 func formText(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }

@@ -5,16 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// dimensionNames are what the dimensions are called on pages.
+// dimensionNames are what pages call the dimensions.
 var dimensionNames = map[string]string{
 	collector.DimVersion: "Version", collector.DimSystem: "System", collector.DimRelease: "Release of the system",
 	collector.DimMachine: "Machine", collector.DimDeployment: "Deployment", collector.DimClient: "Client",
@@ -28,78 +29,79 @@ func dimensionName(dimension string) string {
 	return cmp.Or(dimensionNames[dimension], dimension)
 }
 
-// maxFeaturePanels bounds the dimensions that are shown at once; the others are further parts.
+// platform is the order of the dimensions that come before the facts.
+var platform = []string{collector.DimSystem, collector.DimMachine, collector.DimRelease, collector.DimDeployment, collector.DimCountry}
+
+// maxFeaturePanels is how many dimensions are shown at once.
 const maxFeaturePanels = 24
 
-// features says what installations run on and use.
-func (d *dashboard) features(r *http.Request, v view, p *pageData) error {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+// features shows what installations run on and use.
+func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 	all, err := d.c.Dimensions(ctx, v.app.Num)
 	if err != nil {
 		return err
 	}
-	order := []string{collector.DimSystem, collector.DimMachine, collector.DimRelease, collector.DimDeployment, collector.DimCountry}
 	all = slices.DeleteFunc(all, func(name string) bool {
 		return name == collector.DimVersion || name == collector.DimFirstVersion || name == collector.DimClient
 	})
-	slices.SortStableFunc(all, func(a, b string) int {
-		place := func(name string) int {
-			if i := slices.Index(order, name); i >= 0 {
-				return i
-			}
-			return len(order)
-		}
-		return cmp.Compare(place(a), place(b))
-	})
+	place := func(name string) uint { return uint(slices.Index(platform, name)) } // facts last
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
 	if len(all) == 0 {
 		p.Notice = "No installation has reported what it runs on yet."
 		return nil
 	}
-	part, err := v.part(p, len(all))
+	first, err := v.part(p, len(all))
 	if err != nil {
 		return err
 	}
-	for i, name := range all[part*maxFeaturePanels : min(len(all), (part+1)*maxFeaturePanels)] {
-		b, err := d.c.Breakdown(ctx, v.app.Num, name, 28, v.closest(), v.view)
+	for i, name := range all[first:min(len(all), first+maxFeaturePanels)] {
+		b, err := d.c.Breakdown(ctx, v.app.Num, name, 28, v.lastDay(), v.sees)
 		if errors.Is(err, collector.ErrNoDay) {
-			p.Notice = fmt.Sprintf("There are no figures of %s.", v.closest())
+			p.Notice = fmt.Sprintf("There are no figures of %s.", v.lastDay())
 			break
 		}
 		if err != nil {
 			return err
 		}
 		p.asOf(b.Meta)
-		p.Panels = append(p.Panels, breakdownPanel(fmt.Sprintf("split-%d", part*maxFeaturePanels+i+1), "Opted-in installations by "+lower(name), b, 8))
+		p.Panels = append(p.Panels, breakdownPanel(fmt.Sprintf("split-%d", first+i+1), "Opted-in installations by "+lower(name), b, 8))
 	}
-	trend, err := d.trendOf(ctx, v, all)
+	name := v.get("trend", all[0])
+	t, err := d.c.Trend(ctx, v.app.Num, name, 28, v.span, trendTop, v.sees)
 	if err != nil {
 		return err
 	}
-	pairs, err := d.pairs(ctx, v, all)
+	trend := trendPanel("trend", "Opted-in installations by "+lower(name)+" over time", t)
+	trend.Form = v.form(trend.ID, selection{"trend", "Trend of", dimensionOptions(all, name)})
+	row, column := v.get("row", all[0]), v.get("column", all[min(1, len(all)-1)])
+	co, err := d.c.CoOccurrence(ctx, v.app.Num, row, column, 28, v.sees)
 	if err != nil {
 		return err
 	}
+	pairs := pairsPanel(co)
+	pairs.Form = v.form(pairs.ID, selection{"row", "Rows", dimensionOptions(all, row)},
+		selection{"column", "Columns", dimensionOptions(all, column)})
 	p.Panels = append(p.Panels, trend, pairs)
 	return nil
 }
 
-// part reads which part of the dimensions is shown, and offers the others.
-func (v view) part(p *pageData, n int) (int, error) {
+// part returns the first of n dimensions to show, and offers the other parts of
+// them.
+func (v view) part(p *pageData, n int) (first int, err error) {
 	parts := (n + maxFeaturePanels - 1) / maxFeaturePanels
 	if parts < 2 && v.values.Get("part") == "" {
 		return 0, nil
 	}
-	part, err := strconv.Atoi(cmp.Or(v.values.Get("part"), "1"))
+	part, err := strconv.Atoi(v.get("part", "1"))
 	if err != nil || part < 1 || part > parts {
 		return 0, fmt.Errorf("%w: part has to be a number from 1 to %d", errView, parts)
 	}
-	row := choiceRow{Name: "Part"}
+	var all []string
 	for i := range parts {
-		row.Choices = append(row.Choices, choice{strconv.Itoa(i + 1), v.with("part", strconv.Itoa(i+1)), i+1 == part})
+		all = append(all, strconv.Itoa(i+1))
 	}
-	p.Choices = append(p.Choices, row)
-	return part - 1, nil
+	p.Choices = append(p.Choices, v.choices("Part", "part", strconv.Itoa(part), all...))
+	return (part - 1) * maxFeaturePanels, nil
 }
 
 // lower is the name of a dimension within a title.
@@ -117,63 +119,38 @@ func dimensionOptions(all []string, current string) (options []option) {
 	return options
 }
 
-// trendOf shows how the split by one dimension changes.
-func (d *dashboard) trendOf(ctx context.Context, v view, all []string) (panel, error) {
-	name := cmp.Or(v.values.Get("trend"), all[0])
-	t, err := d.c.Trend(ctx, v.app.Num, name, 28, v.span, trendTop, v.view)
-	if err != nil {
-		return panel{}, err
-	}
-	p := trendPanel("trend", "Opted-in installations by "+lower(name)+" over time", t)
-	p.Form = v.form(p.ID, selection{"trend", "Trend of", dimensionOptions(all, name)})
-	return p, nil
-}
-
-// pairs shows the co-occurrence of two dimensions.
-func (d *dashboard) pairs(ctx context.Context, v view, all []string) (panel, error) {
-	first, second := cmp.Or(v.values.Get("row"), all[0]), cmp.Or(v.values.Get("column"), all[min(1, len(all)-1)])
-	co, err := d.c.CoOccurrence(ctx, v.app.Num, first, second, 28, v.view)
-	if err != nil {
-		return panel{}, err
-	}
+// pairsPanel shows how often the values of two dimensions occur together.
+func pairsPanel(co figures.CoOccurrence) panel {
 	p := panel{
-		ID: "pairs", Title: "Opted-in installations by " + lower(first) + " and " + lower(second), Wide: true, Meta: co.Meta,
-		Explain: say("How many of those active in the 28 days to %s (UTC) report both. The darker a cell, the larger its share of the row.", co.To),
-		Table:   table{Head: append([]string{dimensionName(first) + " and " + dimensionName(second)}, co.Columns...)},
-		Form: v.form("pairs", selection{"row", "Rows", dimensionOptions(all, first)},
-			selection{"column", "Columns", dimensionOptions(all, second)}),
+		ID: "pairs", Title: "Opted-in installations by " + lower(co.Row) + " and " + lower(co.Column), Wide: true, Meta: co.Meta,
+		Explain: htmlf("How many of those active in the 28 days to %s (UTC) report both. The darker a cell, the larger its share of the row.", co.To),
+		Table:   table.Table{Columns: append([]string{dimensionName(co.Row) + " and " + dimensionName(co.Column)}, co.Columns...)},
 	}
 	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: "A cell for each pair of values"}}
 	for _, name := range co.Columns {
 		heat.Columns = append(heat.Columns, chart.Cut(name, 9))
 	}
 	for i, name := range co.Rows {
-		cells, sum := []any{name}, 0.0
+		cells, all := []any{name}, 0.0
 		for _, f := range co.Counts[i] {
+			cells = append(cells, f)
 			if f != nil {
-				sum += float64(*f)
+				all += float64(*f)
 			}
 		}
-		line := chart.HeatRow{Name: chart.Cut(name, 12)}
+		p.Table.Add(cells...)
+		row := chart.HeatRow{Name: chart.Cut(name, 12)}
 		for j, f := range co.Counts[i] {
-			cells = append(cells, f)
 			cell := chart.HeatCell{None: f == nil}
 			if f != nil {
 				cell.Text = chart.Short(float64(*f))
 				cell.Title = fmt.Sprintf("%s and %s: %s", name, co.Columns[j], grouped(*f))
-				if sum > 0 {
-					cell.Share = float64(*f) / sum
-				}
+				cell.Share = float64(*f) / max(all, 1)
 			}
-			line.Cells = append(line.Cells, cell)
+			row.Cells = append(row.Cells, cell)
 		}
-		heat.Rows = append(heat.Rows, line)
-		p.Table.Rows = append(p.Table.Rows, cells)
+		heat.Rows = append(heat.Rows, row)
 	}
-	if len(co.Rows) == 0 || len(co.Columns) == 0 {
-		p.Empty = "Nothing is reported."
-		return p, nil
-	}
-	p.Chart = heat
-	return p, nil
+	p.draw(heat, len(co.Rows) > 0 && len(co.Columns) > 0, "Nothing is reported.")
+	return p
 }

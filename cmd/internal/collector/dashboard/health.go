@@ -2,86 +2,52 @@ package dashboard
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// A faultForm lets the maintainer say something of a fault.
+// A faultForm is the form with which a maintainer triages a fault.
 type faultForm struct {
 	ID, Name, Status, FixedIn, Note string
 }
 
-// health says what goes wrong.
-func (d *dashboard) health(r *http.Request, v view, p *pageData) error {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	answer, err := d.c.Faults(ctx, v.app.Num, v.span, v.view)
+// faultStatuses are what a maintainer can say of a fault.
+var faultStatuses = []string{string(collector.FaultOpen), string(collector.FaultIgnored), string(collector.FaultFixed)}
+
+// Statuses returns the choices of a [faultForm].
+func (pageData) Statuses() []string { return faultStatuses }
+
+// health shows what goes wrong.
+func (d *dashboard) health(ctx context.Context, v view, p *pageData) error {
+	answer, err := d.c.Faults(ctx, v.app.Num, v.span, v.sees)
 	if err != nil {
 		return err
 	}
 	p.asOf(answer.Meta)
-	v.sayShorter(p, "Faults", answer.Range)
+	p.shortened("Faults", v.span, answer.Range)
 	faults := v.filter(p, answer.Faults)
 	p.Panels = []panel{
 		faultsPanel(faults, answer), ratesPanel(v, faults, answer.Meta),
-		grouping("severity", "severity", faults, answer.Meta, func(is figures.Fault) string { return is.Severity }),
-		grouping("component", "component", faults, answer.Meta, func(is figures.Fault) string { return is.Component }),
+		occurrencesPanel("severity", faults, answer.Meta, func(f figures.Fault) string { return f.Severity }),
+		occurrencesPanel("component", faults, answer.Meta, func(f figures.Fault) string { return f.Component }),
 	}
 	if v.admin {
-		for _, is := range faults {
-			p.Faults = append(p.Faults, faultForm{is.ID, visible(faultName(is)), string(is.Status), visible(is.FixedIn), visible(is.Note)})
+		for _, f := range faults {
+			p.Faults = append(p.Faults, faultForm{f.ID, visible(faultName(f)), string(f.Status), visible(f.FixedIn), visible(f.Note)})
 		}
 	}
 	return nil
 }
 
-func faultName(is figures.Fault) string { return is.Component + ": " + is.Reason }
-
-// filter offers what can be left out, and does so.
-func (v view) filter(p *pageData, all []figures.Fault) []figures.Fault {
-	filters := []struct {
-		id, name, without string
-		of                func(figures.Fault) string
-	}{
-		{"status", "Status", "open", func(is figures.Fault) string { return string(is.Status) }},
-		{"severity", "Severity", anything, func(is figures.Fault) string { return is.Severity }},
-		{"component", "Component", anything, func(is figures.Fault) string { return is.Component }},
-		{"new", "New in", anything, func(is figures.Fault) string { return is.NewIn }},
-	}
-	rest := slices.Clone(all)
-	for _, f := range filters {
-		current := cmp.Or(v.values.Get(f.id), f.without)
-		names := []string{anything}
-		if f.id == "status" {
-			names = append(names, p.Statuses()...)
-		} else {
-			for _, is := range all {
-				if name := f.of(is); name != "" && !slices.Contains(names, name) && len(names) < maxFilter {
-					names = append(names, name)
-				}
-			}
-			slices.Sort(names[1:])
-		}
-		row := choiceRow{Name: f.name}
-		for _, name := range names {
-			row.Choices = append(row.Choices, choice{visible(name), v.with(f.id, name), name == current})
-		}
-		if len(names) > 1 {
-			p.Choices = append(p.Choices, row)
-		}
-		if current != anything {
-			rest = slices.DeleteFunc(rest, func(is figures.Fault) bool { return f.of(is) != current })
-		}
-	}
-	return rest
-}
+func faultName(f figures.Fault) string { return f.Component + ": " + f.Reason }
 
 const (
 	// anything is the choice of a filter that leaves nothing out.
@@ -90,64 +56,94 @@ const (
 	maxFilter = 16
 )
 
+// filter offers filters of the faults, and applies those that the address names.
+func (v view) filter(p *pageData, all []figures.Fault) []figures.Fault {
+	filters := []struct {
+		id, name, usual string
+		of              func(figures.Fault) string
+		choices         []string // nil for those that occur
+	}{
+		{"status", "Status", string(collector.FaultOpen), func(f figures.Fault) string { return string(f.Status) }, faultStatuses},
+		{"severity", "Severity", anything, func(f figures.Fault) string { return f.Severity }, nil},
+		{"component", "Component", anything, func(f figures.Fault) string { return f.Component }, nil},
+		{"new", "New in", anything, func(f figures.Fault) string { return f.NewIn }, nil},
+	}
+	rest := slices.Clone(all)
+	for _, filter := range filters {
+		current := v.get(filter.id, filter.usual)
+		choices := filter.choices
+		if choices == nil {
+			for _, f := range all {
+				if name := filter.of(f); name != "" && !slices.Contains(choices, name) && len(choices) < maxFilter-1 {
+					choices = append(choices, name)
+				}
+			}
+			slices.Sort(choices)
+		}
+		if len(choices) > 0 {
+			p.Choices = append(p.Choices, v.choices(filter.name, filter.id, current, append([]string{anything}, choices...)...))
+		}
+		if current != anything {
+			rest = slices.DeleteFunc(rest, func(f figures.Fault) bool { return filter.of(f) != current })
+		}
+	}
+	return rest
+}
+
 func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 	p := panel{
 		ID: "faults", Title: "Faults by affected opted-in installations", Wide: true, Meta: answer.Meta,
-		Explain: say("Of %s installations active from %s to %s (UTC). Counts are what operators agreed to report; who sends no health reports is not in them.",
+		Explain: htmlf("Of %s installations active from %s to %s (UTC). Counts are what operators agreed to report; who sends no health reports is not in them.",
 			answer.Denominator, answer.From, answer.To),
-		Table: table{Head: []string{"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note"}},
+		Table: table.Table{Columns: []string{
+			"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note",
+		}},
 	}
 	var bars []chart.Bar
-	for _, is := range faults {
-		p.Table.Rows = append(p.Table.Rows, []any{
-			faultName(is), is.Affected, is.Occurrences, is.Severity, is.Stage, is.Source, is.FirstSeen, is.LastSeen, is.NewIn, is.Status, is.FixedIn, is.Note,
-		})
-		if len(bars) == 15 {
-			continue
-		}
-		bar := chart.Bar{Name: faultName(is), Value: value(is.Affected), Note: groupedOr(is.Affected) + " · " + is.Severity}
-		if is.NewIn != "" {
-			bar.Mark = "new in " + is.NewIn
+	for _, f := range faults {
+		p.Table.Add(faultName(f), f.Affected, f.Occurrences, f.Severity, f.Stage, f.Source, f.FirstSeen, f.LastSeen, f.NewIn, f.Status, f.FixedIn, f.Note)
+		bar := chart.Bar{Name: faultName(f), Value: value(f.Affected), Note: groupedOr(f.Affected) + " · " + f.Severity}
+		if f.NewIn != "" {
+			bar.Mark = "new in " + f.NewIn
 		}
 		bars = append(bars, bar)
 	}
-	if len(bars) == 0 {
-		p.Empty = "No such fault is reported in the range."
-		return p
+	if len(faults) > 0 {
+		p.Answer = htmlf("%s faults; the most widespread is %s, on %s installations.", len(faults), faultName(faults[0]), faults[0].Affected)
 	}
-	p.Answer = say("%s faults; the most widespread is %s, on %s installations.", len(faults), faultName(faults[0]), faults[0].Affected)
-	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most widespread first"}, Bars: bars}
+	p.drawBars(bars, 15, "The most widespread first", "No such fault is reported in the range.")
 	return p
 }
 
-// grouping adds up the occurrences of faults by a text.
-func grouping(id, head string, faults []figures.Fault, meta figures.Meta, by func(figures.Fault) string) panel {
+// occurrencesPanel adds up the occurrences of faults by a text.
+func occurrencesPanel(by string, faults []figures.Fault, meta figures.Meta, of func(figures.Fault) string) panel {
 	counts, occurrences := map[string]uint64{}, map[string]uint64{}
-	for _, is := range faults {
-		counts[by(is)]++
-		if is.Occurrences != nil {
-			occurrences[by(is)] += *is.Occurrences
+	for _, f := range faults {
+		counts[of(f)]++
+		occurrences[of(f)] += 0
+		if f.Occurrences != nil {
+			occurrences[of(f)] += *f.Occurrences
 		}
 	}
-	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(occurrences[b], occurrences[a]), cmp.Compare(a, b))
-	})
 	p := panel{
-		ID: id, Title: "Occurrences of faults by " + head, Meta: meta,
+		ID: by, Title: "Occurrences of faults by " + by, Meta: meta,
 		Explain: "How often they happened on opted-in installations in the range. An installation can have several.",
-		Table:   table{Head: []string{head, "faults", "occurrences"}},
+		Table:   table.Table{Columns: []string{by, "faults", "occurrences"}},
 	}
 	var bars []chart.Bar
-	for _, name := range names {
-		p.Table.Rows = append(p.Table.Rows, []any{name, counts[name], occurrences[name]})
+	for _, name := range mostFrequent(occurrences) {
+		p.Table.Add(name, counts[name], occurrences[name])
 		bars = append(bars, chart.Bar{Name: name, Value: float64(occurrences[name]), Note: grouped(occurrences[name])})
 	}
-	if len(bars) == 0 {
-		p.Empty = "Nothing is reported."
-		return p
-	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most frequent first"}, Bars: bars[:min(len(bars), 12)]}
+	p.drawBars(bars, 12, "The most frequent first", "Nothing is reported.")
 	return p
+}
+
+// mostFrequent returns the names of counts, those with the largest first.
+func mostFrequent(counts map[string]uint64) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 }
 
 // ratesPanel shows one fault by version.
@@ -155,56 +151,43 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	p := panel{
 		ID: "rates", Title: "Affected for each 1,000 opted-in installations of a version", Wide: true, Meta: meta,
 		Explain: "Newest version first. Versions are those that the installations run now.",
-		Table:   table{Head: []string{"version", "per 1,000", "affected", "active"}},
+		Table:   table.Table{Columns: []string{"version", "per 1,000", "affected", "active"}},
 	}
 	if len(faults) == 0 {
 		p.Empty = "Nothing is reported."
 		return p
 	}
-	shown := faults[0]
-	choose := selection{Name: "fault", Label: "Fault"}
-	for _, is := range faults {
-		if is.ID == v.values.Get("fault") {
-			shown = is
+	chosen := faults[0]
+	for _, f := range faults {
+		if f.ID == v.values.Get("fault") {
+			chosen = f
 		}
 	}
-	for _, is := range faults {
-		choose.Options = append(choose.Options, option{is.ID, visible(faultName(is) + " (" + is.Severity + ")"), is.ID == shown.ID})
+	choose := selection{Name: "fault", Label: "Fault"}
+	for _, f := range faults {
+		choose.Options = append(choose.Options, option{f.ID, visible(faultName(f) + " (" + f.Severity + ")"), f.ID == chosen.ID})
 	}
 	p.Form = v.form(p.ID, choose)
-	p.Answer = say("%s", faultName(shown))
-	if shown.NewIn != "" {
-		p.Answer = say("%s, new in %s", faultName(shown), shown.NewIn)
+	p.Answer = htmlf("%s", faultName(chosen))
+	if chosen.NewIn != "" {
+		p.Answer = htmlf("%s, new in %s", faultName(chosen), chosen.NewIn)
 	}
 	var bars []chart.Bar
-	for _, version := range shown.Versions {
-		p.Table.Rows = append(p.Table.Rows, []any{version.Version, fmt.Sprintf("%.1f", version.PerThousand), version.Affected, version.Active})
-		if len(bars) < 12 && version.Affected != nil && version.Active != nil {
+	for _, version := range chosen.Versions {
+		p.Table.Add(version.Version, fmt.Sprintf("%.1f", version.PerThousand), version.Affected, version.Active)
+		if version.Affected != nil && version.Active != nil {
 			bars = append(bars, chart.Bar{
 				Name: version.Version, Value: version.PerThousand,
 				Note: fmt.Sprintf("%.1f · %s of %s", version.PerThousand, grouped(*version.Affected), grouped(*version.Active)),
 			})
 		}
 	}
-	if len(bars) == 0 {
-		p.Empty = "No installation that has this fault runs a version now."
-		return p
-	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: faultName(shown)}, Bars: bars}
+	p.drawBars(bars, 12, faultName(chosen), "No installation that has this fault runs a version now.")
 	return p
 }
 
-// postFault sets what the maintainer says of a fault.
-func (d *dashboard) postFault(w http.ResponseWriter, r *http.Request) {
-	v, ok := d.viewer(w, r, access.Admin)
-	if !ok {
-		return
-	}
-	err := d.c.SetFault(r.Context(), v.app.Num, r.PostFormValue("fault"), collector.FaultStatus(r.PostFormValue("status")),
+// setFault stores how a maintainer triages a fault.
+func (d *dashboard) setFault(r *http.Request, v viewer) error {
+	return d.c.SetFault(r.Context(), v.app.Num, r.PostFormValue("fault"), collector.FaultStatus(r.PostFormValue("status")),
 		r.PostFormValue("fixed_in"), r.PostFormValue("note"))
-	if err != nil {
-		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
-		return
-	}
-	http.Redirect(w, r, "/a/"+v.app.Key+"/health?saved=1&status=all", http.StatusSeeOther)
 }

@@ -1,24 +1,20 @@
 package dashboard
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"html/template"
-	"maps"
-	"math"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// quality says how far the figures can be trusted.
-func (d *dashboard) quality(r *http.Request, v view, p *pageData) error {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+// quality shows how far the figures can be trusted.
+func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 	q, err := d.c.Quality(ctx, v.app.Num, v.span)
 	if err != nil {
 		return err
@@ -37,10 +33,19 @@ func (d *dashboard) quality(r *http.Request, v view, p *pageData) error {
 		}
 	}
 	p.Tiles = qualityTiles(q, sums)
-	clients := breakdownPanel("clients", "Clients of opted-in installations", figures.Breakdown{
-		Meta: q.Meta, Dimension: collector.DimClient, Window: 28, To: v.today, Values: q.Clients, Active: &q.Denominator, Reporting: reporting(q.Clients),
-	}, 10)
-	p.Panels = []panel{reportsPanel(q), refusedPanel(sums.Refused, q.Meta), clients, droppedPanel(q)}
+	var reporting uint64
+	for _, client := range q.Clients {
+		if client.Count != nil {
+			reporting += *client.Count
+		}
+	}
+	p.Panels = []panel{
+		reportsPanel(q), refusedPanel(sums.Refused, q.Meta),
+		breakdownPanel("clients", "Clients of opted-in installations", figures.Breakdown{
+			Meta: q.Meta, Dimension: collector.DimClient, Window: 28, To: v.today, Values: q.Clients, Active: &q.Denominator, Reporting: &reporting,
+		}, 10),
+		droppedPanel(q),
+	}
 	return nil
 }
 
@@ -69,88 +74,54 @@ func total(counts map[string]uint64) (sum uint64) {
 	return sum
 }
 
-// daily makes a panel of lines of what is counted on each day.
-func daily(p panel, points []figures.QualityPoint, names []string, of func(figures.QualityPoint) []uint64) panel {
-	p.Table.Head = append(append([]string{"day"}, names...), "state")
-	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "By day: " + strings.Join(names, ", ")}, Series: make([]chart.Series, len(names))}
-	for i, name := range names {
-		lines.Series[i].Name = name
-	}
-	for _, point := range points {
-		row := []any{point.Day}
-		for i, n := range of(point) {
-			if point.Gap {
-				row = append(row, unknown{})
-				lines.Series[i].Values = append(lines.Series[i].Values, math.NaN())
-				continue
-			}
-			row = append(row, n)
-			lines.Series[i].Values = append(lines.Series[i].Values, float64(n))
+// qualityRows returns some counts, day by day.
+func qualityRows(points []figures.QualityPoint, of func(figures.QualityPoint) []uint64) (rows []dayRow) {
+	for _, p := range points {
+		row := dayRow{day: p.Day, open: p.Open, gap: p.Gap}
+		for _, n := range of(p) {
+			row.figures = append(row.figures, &n)
 		}
-		p.Table.Rows = append(p.Table.Rows, append(row, state(point.Open, point.Gap)))
-		lines.Labels, lines.Gaps = append(lines.Labels, point.Day.String()), append(lines.Gaps, point.Gap)
-		if point.Open {
-			lines.Open++
-		}
+		rows = append(rows, row)
 	}
-	if len(points) == 0 {
-		p.Empty = "There are no days in this range."
-		return p
-	}
-	p.Chart = lines
-	return p
+	return rows
 }
 
 func reportsPanel(q figures.Quality) panel {
-	return daily(panel{
+	p := panel{
 		ID: "reports", Title: "Reports of opted-in installations by day", Wide: true, Meta: q.Meta,
 		Explain: "Heartbeats and health reports that arrived on each day (UTC). Repeated ones are accepted too and change nothing.",
-	}, q.Points, []string{"accepted", "repeated", "refused"}, func(p figures.QualityPoint) []uint64 {
+	}
+	rows := qualityRows(q.Points, func(p figures.QualityPoint) []uint64 {
 		return []uint64{p.Accepted, p.Repeated, total(p.Refused)}
 	})
+	p.draw(p.addDays(rows, "By day: accepted, repeated, refused", "accepted", "repeated", "refused"), len(rows) > 0, noDays)
+	return p
 }
 
 func droppedPanel(q figures.Quality) panel {
-	p := daily(panel{
+	p := panel{
 		ID: "dropped", Title: "What was left out of reports, by day", Meta: q.Meta,
 		Explain: "Fields and facts that the collector does not know or that are out of their bounds, context of faults, and reports whose sender's clock was an hour off or more.",
-	}, q.Points, []string{"fields", "facts", "context", "clock off"}, func(p figures.QualityPoint) []uint64 {
-		return []uint64{p.DroppedFields, p.DroppedFacts, p.DroppedContext, p.Skewed}
-	})
-	if !slices.ContainsFunc(q.Points, func(p figures.QualityPoint) bool {
-		return p.DroppedFields+p.DroppedFacts+p.DroppedContext+p.Skewed > 0
-	}) {
-		p.Empty = "Nothing was left out, and no clock was off."
 	}
+	dropped := func(p figures.QualityPoint) []uint64 {
+		return []uint64{p.DroppedFields, p.DroppedFacts, p.DroppedContext, p.Skewed}
+	}
+	lines := p.addDays(qualityRows(q.Points, dropped), "By day: fields, facts, context, clock off", "fields", "facts", "context", "clock off")
+	p.draw(lines, slices.ContainsFunc(q.Points, func(p figures.QualityPoint) bool { return slices.Max(dropped(p)) > 0 }),
+		"Nothing was left out, and no clock was off.")
 	return p
 }
 
 func refusedPanel(refused map[string]uint64, meta figures.Meta) panel {
 	p := panel{
-		ID: "refused", Title: "Refused reports by reason", Meta: meta, Table: table{Head: []string{"reason", "reports"}},
+		ID: "refused", Title: "Refused reports by reason", Meta: meta, Table: table.Table{Columns: []string{"reason", "reports"}},
 		Explain: "In the range. Those that name no app of this collector are in the server's metrics.",
 	}
 	var bars []chart.Bar
-	for _, reason := range slices.SortedFunc(maps.Keys(refused), func(a, b string) int {
-		return cmp.Or(cmp.Compare(refused[b], refused[a]), strings.Compare(a, b))
-	}) {
-		p.Table.Rows = append(p.Table.Rows, []any{reason, refused[reason]})
+	for _, reason := range mostFrequent(refused) {
+		p.Table.Add(reason, refused[reason])
 		bars = append(bars, chart.Bar{Name: reason, Value: float64(refused[reason]), Note: grouped(refused[reason])})
 	}
-	if len(bars) == 0 {
-		p.Empty = "Nothing was refused."
-		return p
-	}
-	p.Chart = chart.Bars{Text: chart.Text{Title: p.Title, Desc: "The most frequent first"}, Bars: bars[:min(len(bars), 12)]}
+	p.drawBars(bars, 12, "The most frequent first", "Nothing was refused.")
 	return p
-}
-
-func reporting(values []figures.Value) figures.Count {
-	var sum uint64
-	for _, v := range values {
-		if v.Count != nil {
-			sum += *v.Count
-		}
-	}
-	return &sum
 }

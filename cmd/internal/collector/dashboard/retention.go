@@ -1,97 +1,82 @@
 package dashboard
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"math"
-	"net/http"
 	"strconv"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// retention says how many installations stay.
-func (d *dashboard) retention(r *http.Request, v view, p *pageData) error {
-	grain := collector.Grain(v.values.Get("grain"))
-	if grain == "" {
-		grain = collector.GrainWeek
-	}
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	answer, err := d.c.Retention(ctx, v.app.Num, grain, v.span, v.view)
+// retention shows how many installations stay.
+func (d *dashboard) retention(ctx context.Context, v view, p *pageData) error {
+	grain := v.get("grain", string(collector.GrainWeek))
+	answer, err := d.c.Retention(ctx, v.app.Num, collector.Grain(grain), v.span, v.sees)
 	if err != nil {
 		return err
 	}
-	survival, err := d.c.Survival(ctx, v.app.Num, 6, v.view)
+	survival, err := d.c.Survival(ctx, v.app.Num, 6, v.sees)
 	if err != nil {
 		return err
 	}
 	p.asOf(answer.Meta)
-	row := choiceRow{Name: "Cohorts by"}
-	for _, g := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
-		row.Choices = append(row.Choices, choice{string(g), v.with("grain", string(g)), g == grain})
-	}
-	p.Choices = []choiceRow{row}
-	p.Panels = []panel{trianglePanel(answer), survivalPanel(survival)}
+	p.Choices = []choiceRow{v.choices("Cohorts by", "grain", grain,
+		string(collector.GrainDay), string(collector.GrainWeek), string(collector.GrainMonth))}
+	p.Panels = []panel{cohortsPanel(answer), survivalPanel(survival)}
 	return nil
 }
 
-// maxCohorts bounds the cohorts that are shown: the newest of the range.
+// maxCohorts is how many cohorts are shown: the newest of the range.
 const maxCohorts = 40
 
-func trianglePanel(answer figures.Retention) panel {
+func cohortsPanel(answer figures.Retention) panel {
 	p := panel{
 		ID: "triangle", Title: fmt.Sprintf("Retention of opted-in installations by %s of first sight", answer.Grain), Wide: true, Meta: answer.Meta,
-		Explain: say("Of the installations that were new in a %[1]s, how many percent were active in each %[1]s after. A hatched cell's %[1]s is not over; "+
+		Explain: htmlf("Of the installations that were new in a %[1]s, how many percent were active in each %[1]s after. A hatched cell's %[1]s is not over; "+
 			"an empty one is hidden or unknown.", answer.Grain),
-		Table: table{Head: []string{"cohort", "size", string(answer.Grain) + "s after", "active", "share", "state"}},
+		Table: table.Table{Columns: []string{"cohort", "size", string(answer.Grain) + "s after", "active", "share", "state"}},
 	}
-	rows := answer.Cohorts
-	if len(rows) > maxCohorts {
-		rows = rows[len(rows)-maxCohorts:]
-		p.Explain += say(" The newest %s cohorts of the range are shown.", maxCohorts)
+	cohorts := answer.Cohorts
+	if len(cohorts) > maxCohorts {
+		cohorts = cohorts[len(cohorts)-maxCohorts:]
+		p.Explain += htmlf(" The newest %s cohorts of the range are shown.", maxCohorts)
 	}
-	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, the oldest first", len(rows))}, SizeHead: "new"}
-	longest := 0
-	for _, cohort := range rows {
-		line := chart.HeatRow{Name: cohort.From.String(), Size: "–"}
+	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, the oldest first", len(cohorts))}, SizeHead: "new"}
+	for _, cohort := range cohorts {
+		row := chart.HeatRow{Name: cohort.From.String(), Size: "–"}
 		if answer.Grain == collector.GrainMonth {
-			line.Name = cohort.From.Time().Format("Jan 2006")
+			row.Name = cohort.From.Time().Format("Jan 2006")
 		}
 		if cohort.Size != nil {
-			line.Size = chart.Short(float64(*cohort.Size))
+			row.Size = chart.Short(float64(*cohort.Size))
 		}
-		cells := cohort.Cells[:min(len(cohort.Cells), maxCohorts)]
-		longest = max(longest, len(cells))
-		for age, cell := range cells {
-			p.Table.Rows = append(p.Table.Rows, []any{
-				cohort.From, cohort.Size, uint64(age), cellOf(cell.Gap, cell.Active), share(cell.Active, cell.Share), state(cell.Open, cell.Gap),
-			})
+		for age, cell := range cohort.Cells[:min(len(cohort.Cells), maxCohorts)] {
+			p.Table.Add(cohort.From, cohort.Size, uint64(age), cellOf(cell.Gap, cell.Active), shareOf(cell.Active, cell.Share), state(cell.Open, cell.Gap))
 			c := chart.HeatCell{Share: cell.Share, Open: cell.Open, None: cell.Active == nil || cell.Gap}
 			if !c.None && cohort.Size != nil && *cohort.Size > 0 {
 				c.Text = fmt.Sprintf("%.0f", cell.Share*100)
 				c.Title = fmt.Sprintf("New from %s, %s %d: %s of %s (%.1f %%)", cohort.From, answer.Grain, age, grouped(*cell.Active), grouped(*cohort.Size), cell.Share*100)
 			}
-			line.Cells = append(line.Cells, c)
+			row.Cells = append(row.Cells, c)
 		}
-		heat.Rows = append(heat.Rows, line)
+		for i := len(heat.Columns); i < len(row.Cells); i++ {
+			heat.Columns = append(heat.Columns, strconv.Itoa(i))
+		}
+		heat.Rows = append(heat.Rows, row)
 	}
-	for i := range longest {
-		heat.Columns = append(heat.Columns, strconv.Itoa(i))
-	}
-	if longest == 0 {
-		p.Empty = "There are no cohorts in this range."
-		return p
-	}
-	p.Chart = heat
-	p.Answer = stayed(rows, answer.Grain)
+	p.Answer = retainedSentence(cohorts, answer.Grain)
+	p.draw(heat, len(heat.Columns) > 0, "There are no cohorts in this range.")
 	return p
 }
 
-// stayed says in words how many of the cohorts that are old enough were still there after four periods.
-func stayed(cohorts []figures.Cohort, grain collector.Grain) template.HTML {
+// retainedSentence says how many were still active after four periods, of the
+// cohorts that are old enough.
+func retainedSentence(cohorts []figures.Cohort, grain collector.Grain) template.HTML {
 	const after = 4
 	var size, active uint64
 	for _, cohort := range cohorts {
@@ -106,42 +91,58 @@ func stayed(cohorts []figures.Cohort, grain collector.Grain) template.HTML {
 	if size == 0 {
 		return ""
 	}
-	return say("%s are active %s %ss later.", float64(active)/float64(size), after, grain)
+	return htmlf("%s are active %s %ss later.", float64(active)/float64(size), after, grain)
 }
 
 func survivalPanel(answer figures.Survival) panel {
 	p := panel{
 		ID: "survival", Title: "Survival of opted-in installations by version of first install", Wide: true, Meta: answer.Meta,
 		Explain: "Of the installations that began with a version, the share that was active that many weeks after, over all weeks that are over.",
-		Table:   table{Head: []string{"first version", "weeks after", "active", "of", "share"}},
+		Table:   table.Table{Columns: []string{"first version", "weeks after", "active", "of", "share"}},
 	}
-	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: "One line for each first version"}, Percent: true}
-	longest := 0
-	for _, version := range answer.Versions {
-		longest = max(longest, len(version.Cells))
-	}
-	for i := range longest {
-		lines.Labels = append(lines.Labels, strconv.Itoa(i)+" w")
-	}
-	for _, version := range answer.Versions {
-		s := chart.Series{Name: version.Version}
-		for i := range longest {
-			at := math.NaN()
-			if i < len(version.Cells) {
-				cell := version.Cells[i]
-				p.Table.Rows = append(p.Table.Rows, []any{version.Version, uint64(i), cell.Active, cell.Of, share(cell.Active, cell.Share)})
-				if cell.Active != nil && cell.Of != nil {
-					at = cell.Share
-				}
-			}
-			s.Values = append(s.Values, at)
+	curves := make([]curve, len(answer.Versions))
+	for i, version := range answer.Versions {
+		curves[i].name = version.Version
+		for week, cell := range version.Cells {
+			p.Table.Add(version.Version, uint64(week), cell.Active, cell.Of, shareOf(cell.Active, cell.Share))
+			curves[i].set(week, cell.Active, cell.Of, cell.Share)
 		}
-		lines.Series = append(lines.Series, s)
 	}
-	if longest == 0 {
-		p.Empty = "No week has ended yet."
-		return p
-	}
-	p.Chart = lines
+	lines := linesOf(curves, " w")
+	lines.Text = chart.Text{Title: p.Title, Desc: "One line for each first version"}
+	p.draw(lines, len(lines.Labels) > 0, "No week has ended yet.")
 	return p
+}
+
+// A curve is a share by its age.
+type curve struct {
+	name   string
+	shares []float64
+}
+
+// set sets the share at an age. It is unknown if one of its figures is hidden.
+func (c *curve) set(age int, active, of figures.Count, share float64) {
+	for len(c.shares) <= age {
+		c.shares = append(c.shares, math.NaN())
+	}
+	if active != nil && of != nil {
+		c.shares[age] = share
+	}
+}
+
+// linesOf returns a chart of curves, whose ages have a unit.
+func linesOf(curves []curve, unit string) chart.Lines {
+	lines := chart.Lines{Percent: true}
+	for _, c := range curves {
+		for i := len(lines.Labels); i < len(c.shares); i++ {
+			lines.Labels = append(lines.Labels, strconv.Itoa(i)+unit)
+		}
+	}
+	for _, c := range curves {
+		for len(c.shares) < len(lines.Labels) {
+			c.shares = append(c.shares, math.NaN())
+		}
+		lines.Series = append(lines.Series, chart.Series{Name: c.name, Values: c.shares})
+	}
+	return lines
 }

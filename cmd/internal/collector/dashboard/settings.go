@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 )
 
-// settingsData is the settings page.
+// settingsData is the data of the settings page.
 type settingsData struct {
 	*pageData
 	Settings                  collector.App
@@ -19,32 +19,38 @@ type settingsData struct {
 	Tokens                    []access.Token
 	NewToken                  string      // shown once
 	Alerts                    *alertsData // nil without alerts
-	All                       bool        // the token is for all apps
+	All                       bool        // the reader's token is for all apps
 	Limits                    map[string]int
 }
 
-func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, v viewer, token string) {
+func (d *dashboard) settingsPage(w http.ResponseWriter, r *http.Request) {
+	if v, ok := d.viewer(w, r, access.Admin); ok {
+		d.showSettings(w, r, v, "")
+	}
+}
+
+// showSettings shows the settings, and a token that was just made.
+func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, who viewer, token string) {
 	w.Header().Set("Cache-Control", "no-store")
-	view, err := d.read(r, v)
+	r.SetPathValue("page", "settings")
+	v, err := d.view(r, who, 0)
 	if err != nil {
 		d.explain(w, r, err)
 		return
 	}
-	view.page = "settings"
-	k, _ := kindOf("settings")
-	p := &pageData{frame: d.frame(r, k.name), Path: view.path(""), Admin: true}
-	d.fill(p, view, k)
+	all := pages()
 	s := settingsData{
-		pageData: p, Settings: v.app, NewToken: token,
+		pageData: d.pageData(r, v, all[len(all)-1]), Settings: v.app, NewToken: token,
 		KValue: v.k(), Retention: cmp.Or(v.app.Retention, collector.DefaultRetention), MaxNew: cmp.Or(v.app.MaxNewPerDay, collector.DefaultMaxNewPerDay),
-		Limits: map[string]int{"MaxK": collector.MaxK, "MinRetention": collector.MinRetention, "MaxRetention": collector.MaxRetention, "MaxName": collector.MaxAppNameLen},
+		All: d.mayAll(r),
+		Limits: map[string]int{
+			"MaxK": collector.MaxK, "MinRetention": collector.MinRetention, "MaxRetention": collector.MaxRetention, "MaxName": collector.MaxAppNameLen,
+		},
 	}
-	grant, _ := d.opts.Access.Grant(r)
-	s.All = grant.May("", access.Admin)
 	tokens, err := d.opts.Access.List(r.Context())
 	if err == nil {
 		for _, t := range tokens {
-			if grant.May("", access.Admin) || t.App == v.app.Key {
+			if s.All || t.App == v.app.Key {
 				s.Tokens = append(s.Tokens, t)
 			}
 		}
@@ -57,40 +63,43 @@ func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, v viewe
 	d.render(w, r, http.StatusOK, "settings.html", s)
 }
 
-// postSettings changes one thing.
+// mayAll reports whether the reader is an admin of all apps.
+func (d *dashboard) mayAll(r *http.Request) bool {
+	grant, ok := d.opts.Access.Grant(r)
+	return ok && grant.May("", access.Admin)
+}
+
+// postSettings changes one thing. A new token is shown at once, since it is
+// never shown again.
 func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
+	do := r.PostFormValue("do")
+	if do != "token" {
+		d.change(func(r *http.Request, v viewer) error {
+			switch do {
+			case "app":
+				return d.changeApp(r, v.app)
+			case "revoke":
+				return d.revoke(r, v)
+			}
+			return d.changeAlerts(r, do, v.app.Num)
+		}, "settings?saved=1")(w, r)
+		return
+	}
 	v, ok := d.viewer(w, r, access.Admin)
 	if !ok {
 		return
 	}
-	var err error
-	switch do := r.PostFormValue("do"); do {
-	case "app":
-		err = d.changeApp(r, v.app)
-	case "token":
-		var token string
-		if token, err = d.addToken(r, v); err == nil {
-			d.showSettings(w, r, v, token)
-			return
-		}
-	case "revoke":
-		err = d.revoke(r, v)
-	default:
-		var known bool
-		if known, err = d.postAlerts(r, do, v.app.Num); !known {
-			err = errors.New("nothing to do was named")
-		}
-	}
+	token, err := d.addToken(r, v)
 	if err != nil {
 		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
 		return
 	}
-	http.Redirect(w, r, "/a/"+v.app.Key+"/settings?saved=1", http.StatusSeeOther)
+	d.showSettings(w, r, v, token)
 }
 
-// postApp adds an app, and leads to its page.
+// postApp adds an app.
 func (d *dashboard) postApp(w http.ResponseWriter, r *http.Request) {
-	if grant, _ := d.opts.Access.Grant(r); !grant.May("", access.Admin) {
+	if !d.mayAll(r) {
 		d.problem(w, r, http.StatusForbidden, "Only an admin token for all apps can add one.")
 		return
 	}
@@ -117,7 +126,8 @@ func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
 	return d.c.UpdateApp(r.Context(), app)
 }
 
-// addToken makes a token for the app; who may do all may make one for all.
+// addToken makes a token for the app. An admin of all apps may make one for all
+// of them.
 func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
 	scope := access.Scope(r.PostFormValue("scope"))
 	if scope != access.Read && scope != access.Admin {
@@ -125,7 +135,7 @@ func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
 	}
 	app := v.app.Key
 	if r.PostFormValue("all") != "" {
-		if grant, ok := d.opts.Access.Grant(r); !ok || !grant.May("", access.Admin) {
+		if !d.mayAll(r) {
 			return "", errors.New("your token is for one app, so it cannot make one for all")
 		}
 		app = ""
@@ -135,13 +145,12 @@ func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
 
 func (d *dashboard) revoke(r *http.Request, v viewer) error {
 	name := r.PostFormValue("name")
-	grant, _ := d.opts.Access.Grant(r)
 	tokens, err := d.opts.Access.List(r.Context())
 	if err != nil {
 		return err
 	}
 	for _, t := range tokens {
-		if t.Name == name && (t.App == v.app.Key || grant.May("", access.Admin)) {
+		if t.Name == name && (t.App == v.app.Key || d.mayAll(r)) {
 			return d.opts.Access.Revoke(r.Context(), name)
 		}
 	}

@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
@@ -10,7 +8,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 )
 
-// signInData is the sign-in page.
+// signInData is the data of the sign-in page.
 type signInData struct {
 	frame
 	Next  string
@@ -22,7 +20,7 @@ func (d *dashboard) signInPage(w http.ResponseWriter, r *http.Request) {
 	d.render(w, r, http.StatusOK, "signin.html", signInData{frame: d.frame(r, "Sign in"), Next: next(r.URL.Query().Get("next"))})
 }
 
-// next gives the path to go on to: one of this site.
+// next returns the path to go to after signing in, which is always on this site.
 func next(path string) string {
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
 		return "/"
@@ -39,11 +37,11 @@ func (d *dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, text := http.StatusServiceUnavailable, "That could not be looked up now. Try again in a moment."
-	var wait *access.WaitError
+	_, tooMany := errors.AsType[*access.WaitError](err)
 	switch {
 	case errors.Is(err, access.ErrWrongToken):
 		status, text = http.StatusForbidden, "This token is not known."
-	case errors.As(err, &wait):
+	case tooMany:
 		status, text = http.StatusTooManyRequests, "Too many wrong tokens came from your address. Try again later."
 	default:
 		d.log.Warn("Sign-in failed", "error", err.Error())
@@ -56,10 +54,4 @@ func (d *dashboard) signOut(w http.ResponseWriter, r *http.Request) {
 		d.log.Warn("Session could not be ended", "error", err.Error())
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-// hash stands for some texts.
-func hash(texts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
-	return hex.EncodeToString(sum[:8])
 }

@@ -31,13 +31,12 @@ func states(n uint64) []figures.SeriesPoint {
 // draw executes the page with some panels and tiles.
 func draw(t *testing.T, p *pageData) string {
 	t.Helper()
-	d := &dashboard{names: map[string]string{"icon.svg": "i", "style.css": "s", "dashboard.js": "j"}}
-	templates, err := d.parse()
-	if err != nil {
+	var d dashboard
+	if err := d.readFiles(); err != nil {
 		t.Fatal(err)
 	}
 	var body bytes.Buffer
-	if err := templates.ExecuteTemplate(&body, "page.html", p); err != nil {
+	if err := d.templates.ExecuteTemplate(&body, "page.html", p); err != nil {
 		t.Fatal(err)
 	}
 	return body.String()
@@ -48,10 +47,10 @@ func TestStates(t *testing.T) {
 		points := states(n)
 		meta := figures.Meta{Suppressed: 3}
 		p := &pageData{K: 10, Panels: []panel{
-			activePanel(points, meta), growthPanel(points, meta), asidePanel(points, meta), activePanel(nil, meta), growthPanel(nil, meta),
+			activePanel(points, meta), growthPanel(points, meta), notCountedPanel(points, meta), activePanel(nil, meta), growthPanel(nil, meta),
 		}}
-		p.Tiles = tiles(tileRow{now: points, before: points, k: 10, age: fig(n)})
-		p.Tiles = append(p.Tiles, tiles(tileRow{now: points[2:3], k: 10})...)
+		p.Tiles = tileRow{now: points, before: points, k: 10, age: fig(n)}.tiles()
+		p.Tiles = append(p.Tiles, tileRow{now: points[2:3], k: 10}.tiles()...)
 		body := draw(t, p)
 		for _, want := range []string{"&lt;&nbsp;10", string(missing), "not over", "gap", "url(#gap)", "≥&nbsp;"} {
 			if !strings.Contains(body, want) {
@@ -89,8 +88,8 @@ func TestStatesHostile(t *testing.T) {
 		breakdownPanel("b", "B", figures.Breakdown{Dimension: "fact." + evil, Values: values, Meta: figures.Meta{Suppressed: 1}}, 8),
 		trendPanel("t", "T", trend), adoptionPanel(versions), floorPanel(figures.Floor{Steps: []figures.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
 		releasesPanel(versions), movesPanel(versions), newestPanel(versions, figures.Faults{Faults: faults}),
-		faultsPanel(faults, figures.Faults{}), ratesPanel(v, faults, figures.Meta{}), grouping("g", "severity", faults, figures.Meta{}, faultName),
-		trianglePanel(figures.Retention{Grain: collector.GrainWeek, Cohorts: []figures.Cohort{{From: 20000, Size: fig(2), Cells: []figures.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
+		faultsPanel(faults, figures.Faults{}), ratesPanel(v, faults, figures.Meta{}), occurrencesPanel("severity", faults, figures.Meta{}, faultName),
+		cohortsPanel(figures.Retention{Grain: collector.GrainWeek, Cohorts: []figures.Cohort{{From: 20000, Size: fig(2), Cells: []figures.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
 		survivalPanel(figures.Survival{Versions: []figures.VersionSurvival{{Version: evil, Size: fig(1), Cells: []figures.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
 		refusedPanel(map[string]uint64{evil: 3}, figures.Meta{}),
 	}}
@@ -104,11 +103,7 @@ func TestStatesHostile(t *testing.T) {
 		}
 	}
 	for _, one := range p.Panels {
-		var file bytes.Buffer
-		if err := one.Table.csv(&file); err != nil {
-			t.Error(err)
-		}
-		rows, err := csv.NewReader(&file).ReadAll()
+		rows, err := csv.NewReader(bytes.NewReader(one.Table.CSV())).ReadAll()
 		if err != nil || len(rows) != len(one.Table.Rows)+1 {
 			t.Errorf("%s: %d rows, %v", one.ID, len(rows), err)
 		}
@@ -119,9 +114,8 @@ func TestStatesHostile(t *testing.T) {
 				}
 			}
 		}
-		file.Reset()
-		if err := one.json(&file, v); err != nil || !json.Valid(file.Bytes()) || bytes.ContainsAny(file.Bytes(), "<>\x00\x1b") {
-			t.Errorf("%s: %v %s", one.ID, err, file.Bytes())
+		if data := one.json(v); !json.Valid(data) || bytes.ContainsAny(data, "<>\x00\x1b") {
+			t.Errorf("%s: %s", one.ID, data)
 		}
 	}
 }
@@ -133,7 +127,7 @@ func TestStatesEmpty(t *testing.T) {
 		breakdownPanel("b", "B", figures.Breakdown{}, 8), trendPanel("t", "T", figures.Trend{}), adoptionPanel(figures.Versions{}),
 		floorPanel(figures.Floor{}), releasesPanel(figures.Versions{}), movesPanel(figures.Versions{}),
 		newestPanel(figures.Versions{}, figures.Faults{}), faultsPanel(nil, figures.Faults{}), ratesPanel(v, nil, figures.Meta{}),
-		grouping("g", "severity", nil, figures.Meta{}, faultName), trianglePanel(figures.Retention{}), survivalPanel(figures.Survival{}),
+		occurrencesPanel("severity", nil, figures.Meta{}, faultName), cohortsPanel(figures.Retention{}), survivalPanel(figures.Survival{}),
 		reportsPanel(figures.Quality{}), droppedPanel(figures.Quality{}), refusedPanel(nil, figures.Meta{}),
 	}}
 	for _, one := range p.Panels {

@@ -7,24 +7,21 @@ import (
 	"strings"
 )
 
-// Bands draws shares from 0 to 1 as bands on top of one another, the first one at the bottom.
+// Bands draws shares from 0 to 1 as bands on top of one another, the first
+// series at the bottom.
 type Bands struct {
-	Text   Text
-	Labels []string
+	Text Text
+	Axis
 	Series []Series // at most MaxSeries
-	Open   int
-	Gaps   []bool
 }
 
 // Draw draws the chart.
 func (c Bands) Draw() template.HTML {
-	h := newHover(c.Labels, c.Series)
-	h.Percent, h.Open = true, c.Open
+	h := newHover(c.Axis, c.Series)
+	h.Percent = true
 	d := newDrawing("bands "+room(c.Series), chartHeight, c.Text, h)
 	p := plot{places: len(c.Labels), most: 1, height: chartHeight}
-	d.yAxis([]float64{0, .25, .5, .75, 1}, p.y, percent)
-	d.xLabels(c.Labels, p.x, chartHeight+20)
-	p.gaps(d, c.Gaps)
+	p.frame(d, c.Axis, quarters, percent)
 	base, tops := make([]float64, len(c.Labels)), make([][]float64, len(c.Series))
 	d.stretched()
 	for n, s := range c.Series {
@@ -50,7 +47,8 @@ func (c Bands) Draw() template.HTML {
 	return legend(c.Series, "when-narrow", boxSwatch) + d.end()
 }
 
-// names writes the name of each band at its end, if it is wide enough there, and else where it is widest.
+// names writes the name of each band at its end and where it is widest, if it
+// is wide enough there.
 func (c Bands) names(d *drawing, p plot, tops [][]float64) {
 	var ys []float64
 	var names []int
@@ -84,14 +82,13 @@ func (c Bands) names(d *drawing, p plot, tops [][]float64) {
 	}
 }
 
+// outline returns the path around a band, for a run of places.
 func (p plot) outline(base, top []float64, run [2]int) string {
 	var b strings.Builder
+	letter := "M"
 	for i := run[0]; i < run[1]; i++ {
-		letter := "L"
-		if i == run[0] {
-			letter = "M"
-		}
 		fmt.Fprintf(&b, "%s%s %s", letter, num(10*p.x(i)), num(p.y(top[i])))
+		letter = "L"
 	}
 	for i := run[1] - 1; i >= run[0]; i-- {
 		fmt.Fprintf(&b, "L%s %s", num(10*p.x(i)), num(p.y(base[i])))
@@ -99,20 +96,19 @@ func (p plot) outline(base, top []float64, run [2]int) string {
 	return b.String() + "z"
 }
 
-// runs gives the stretches without gaps.
+// runs returns the stretches without NaN, as pairs of the first place and the
+// one after the last.
 func runs(values []float64) (all [][2]int) {
 	begin := -1
-	for i, v := range values {
+	for i := range len(values) + 1 {
+		known := i < len(values) && !math.IsNaN(values[i])
 		switch {
-		case math.IsNaN(v) && begin >= 0:
+		case known && begin < 0:
+			begin = i
+		case !known && begin >= 0:
 			all = append(all, [2]int{begin, i})
 			begin = -1
-		case !math.IsNaN(v) && begin < 0:
-			begin = i
 		}
-	}
-	if begin >= 0 {
-		all = append(all, [2]int{begin, len(values)})
 	}
 	return all
 }

@@ -1,25 +1,23 @@
 package chart
 
-import (
-	"html/template"
-)
+import "html/template"
 
 // A Bar is one value of [Bars].
 type Bar struct {
 	Name  string
-	Value float64 // NaN is hidden: it has no bar
-	Note  string  // stands at the right
+	Value float64 // NaN is hidden and has no bar
+	Note  string  // at the right
 	// Mark is a short word before the name, such as "new"; empty for none.
 	Mark string
-	// Quiet says that the bar is not one of a kind with the others, such as the rest.
+	// Quiet sets the bar apart from the others, as one for the rest.
 	Quiet bool
 }
 
-// Bars draws a bar for each value, one below the other, with its name above it.
+// Bars draws a bar for each value, one below the other, with its name above.
 type Bars struct {
 	Text Text
 	Bars []Bar
-	// Most is the length of the axis; 0 is the largest value.
+	// Most is the length of the axis; 0 means the largest value.
 	Most float64
 }
 

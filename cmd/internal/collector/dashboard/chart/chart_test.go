@@ -28,20 +28,20 @@ func drawings() map[string]template.HTML {
 	for range 3 * chart.MaxSeries {
 		many = append(many, chart.Series{Name: "same", Values: []float64{1, 1, 1}})
 	}
-	gaps := []bool{false, true, false}
+	axis := chart.Axis{Labels: labels, Open: 1, Gaps: []bool{false, true, false}}
 	return map[string]template.HTML{
-		"lines":           chart.Lines{Text: text, Labels: labels, Series: series, Open: 1, Gaps: gaps}.Draw(),
+		"lines":           chart.Lines{Text: text, Axis: axis, Series: series}.Draw(),
 		"lines, nothing":  chart.Lines{}.Draw(),
-		"lines, one":      chart.Lines{Labels: labels[:1], Series: []chart.Series{{Name: "a", Values: []float64{7}}}, Open: 1}.Draw(),
-		"lines, huge":     chart.Lines{Labels: labels, Series: huge}.Draw(),
-		"lines, many":     chart.Lines{Labels: labels, Series: many}.Draw(),
-		"shares":          chart.Lines{Labels: labels, Series: shares, Percent: true, Half: true}.Draw(),
-		"bands":           chart.Bands{Text: text, Labels: labels, Series: shares, Open: 1, Gaps: gaps}.Draw(),
+		"lines, one":      chart.Lines{Axis: chart.Axis{Labels: labels[:1], Open: 1}, Series: []chart.Series{{Name: "a", Values: []float64{7}}}}.Draw(),
+		"lines, huge":     chart.Lines{Axis: chart.Axis{Labels: labels}, Series: huge}.Draw(),
+		"lines, many":     chart.Lines{Axis: chart.Axis{Labels: labels}, Series: many}.Draw(),
+		"shares":          chart.Lines{Axis: chart.Axis{Labels: labels}, Series: shares, Percent: true, Half: true}.Draw(),
+		"bands":           chart.Bands{Text: text, Axis: axis, Series: shares}.Draw(),
 		"bands, nothing":  chart.Bands{}.Draw(),
-		"bands, many":     chart.Bands{Labels: labels, Series: many}.Draw(),
-		"columns":         chart.Columns{Text: text, Labels: labels, Series: []chart.Series{{Name: evil, Values: []float64{1, nan, 0}}, {Name: "d", Values: []float64{-2, nan, -1}}}, Open: 1, Gaps: gaps}.Draw(),
+		"bands, many":     chart.Bands{Axis: chart.Axis{Labels: labels}, Series: many}.Draw(),
+		"columns":         chart.Columns{Text: text, Axis: axis, Series: []chart.Series{{Name: evil, Values: []float64{1, nan, 0}}, {Name: "d", Values: []float64{-2, nan, -1}}}}.Draw(),
 		"columns, none":   chart.Columns{}.Draw(),
-		"columns, zeroes": chart.Columns{Labels: labels, Series: []chart.Series{{Name: "a", Values: []float64{0, 0, 0}}}}.Draw(),
+		"columns, zeroes": chart.Columns{Axis: chart.Axis{Labels: labels}, Series: []chart.Series{{Name: "a", Values: []float64{0, 0, 0}}}}.Draw(),
 		"bars":            chart.Bars{Text: text, Bars: []chart.Bar{{Name: evil, Value: 2, Note: evil, Mark: evil}, {Name: "hidden", Value: nan}, {Name: "", Value: 0, Quiet: true}}}.Draw(),
 		"bars, none":      chart.Bars{}.Draw(),
 		"heat": chart.Heat{Text: text, Columns: []string{evil, "1"}, SizeHead: evil, Rows: []chart.HeatRow{

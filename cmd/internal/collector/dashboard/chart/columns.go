@@ -7,31 +7,30 @@ import (
 )
 
 // Columns draws stacked columns: positive values go up, negative ones down.
+// Columns of open places are pale.
 type Columns struct {
-	Text   Text
-	Labels []string
+	Text Text
+	Axis
 	Series []Series // at most MaxSeries
-	Open   int
-	// Gaps are the places for which nothing is known.
-	Gaps []bool
 }
+
+// maxColumn is the greatest width of a column, in percent.
+const maxColumn = 12
 
 // Draw draws the chart.
 func (c Columns) Draw() template.HTML {
-	h := newHover(c.Labels, c.Series)
-	h.Open, h.Bands = c.Open, true
+	h := newHover(c.Axis, c.Series)
+	h.Bands = true
 	d := newDrawing("columns room-0", chartHeight, c.Text, h)
 	up, down := c.extent()
-	grid := ticks(max(up, down), 4)
-	step := grid[1]
+	step := ticks(max(up, down), 4)[1]
 	above, below := math.Ceil(up/step)*step, math.Ceil(down/step)*step
 	if above+below == 0 {
 		above = step
 	}
 	y := func(v float64) float64 { return chartHeight * (above - v) / (above + below) }
 	for v := -below; v <= above+step/2; v += step {
-		d.across(y(v), "grid")
-		d.text(0, -8, y(v)+4, "label end", Short(v))
+		d.tick(y(v), Short(v))
 	}
 	w := 100 / float64(max(1, len(c.Labels)))
 	for i := range c.Labels {
@@ -47,10 +46,7 @@ func (c Columns) Draw() template.HTML {
 	return legend(c.Series, "", boxSwatch) + d.end()
 }
 
-// maxColumn is how wide a column is at most, in percent.
-const maxColumn = 12
-
-// extent gives the largest sums up and down.
+// extent returns the heights of the highest column and of the deepest.
 func (c Columns) extent() (up, down float64) {
 	for i := range c.Labels {
 		u, n := 0.0, 0.0
@@ -74,20 +70,20 @@ func (c Columns) column(d *drawing, x, w float64, i int, y func(float64) float64
 	}
 	for n, s := range c.Series {
 		v := s.Values[i]
-		var from, to float64
+		var top, bottom float64
 		switch {
 		case math.IsNaN(v) || v == 0:
 			continue
 		case v > 0:
-			from, to = up+v, up
+			top, bottom = up+v, up
 			up += v
 		default:
-			from, to = down, down+v
+			top, bottom = down, down+v
 			down += v
 		}
-		d.rect(x, y(from), w, y(to)-y(from), fmt.Sprintf("%s s%d", class, n), "", "")
+		d.rect(x, y(top), w, y(bottom)-y(top), fmt.Sprintf("%s s%d", class, n), "", "")
 		if fill := overlays[n%MaxSeries]; fill != "" {
-			d.rect(x, y(from), w, y(to)-y(from), "", fill, "")
+			d.rect(x, y(top), w, y(bottom)-y(top), "", fill, "")
 		}
 	}
 }

@@ -7,11 +7,11 @@ import (
 
 // A HeatCell is one cell of [Heat].
 type HeatCell struct {
-	Share float64 // 0 to 1
-	Text  string  // what stands in it; empty for none
-	Title string
-	Open  bool // not over
-	None  bool // nothing is known
+	Share float64 // from 0 to 1; picks the colour
+	Text  string  // in the cell; empty for none
+	Title string  // shown at the pointer
+	Open  bool    // unfinished
+	None  bool    // unknown or hidden
 }
 
 // A HeatRow is one row of [Heat].
@@ -21,16 +21,17 @@ type HeatRow struct {
 	Cells []HeatCell
 }
 
-// Heat draws a cell for each row and column: the darker, the larger its share.
+// Heat draws a cell for each row and column: the stronger its colour, the
+// larger its share.
 type Heat struct {
 	Text    Text
 	Columns []string
 	Rows    []HeatRow
-	// SizeHead stands above the sizes; empty for none.
+	// SizeHead is the heading of the sizes; empty for none.
 	SizeHead string
 }
 
-// Draw draws the chart. The style sheet hides the texts in the cells where these are too narrow for them.
+// Draw draws the chart. The style sheet hides the texts of narrow cells.
 func (h Heat) Draw() template.HTML {
 	const row = 26.0
 	columns := max(len(h.Columns), 6)

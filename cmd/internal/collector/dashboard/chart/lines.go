@@ -9,49 +9,35 @@ import (
 	"strings"
 )
 
-// chartHeight is that of a plot, in pixels.
+// chartHeight is the height of a plot in pixels.
 const chartHeight = 230
 
-// Lines draws a line for each series, with its name at the end.
+// Lines draws a line for each series, with its name at the end. The part of a
+// line that leads to open places is dashed.
 type Lines struct {
-	Text   Text
-	Labels []string // of the places on the x axis; as many as values
-	Series []Series // at most MaxSeries, those beside others not counted
-	// Open is how many places at the end are not over: their part of the lines is dashed.
-	Open int
-	// Percent says that values are shares from 0 to 1.
-	Percent bool
-	// Gaps are the places for which nothing is known.
-	Gaps []bool
-	// Half marks one half, in a chart of shares.
-	Half bool
+	Text Text
+	Axis
+	Series []Series // at most MaxSeries, not counting those beside others
+	// Percent says that values are shares from 0 to 1, and Half marks one half.
+	Percent, Half bool
 }
 
 // Draw draws the chart.
 func (l Lines) Draw() template.HTML {
-	h := newHover(l.Labels, l.Series)
-	h.Percent, h.Open = l.Percent, l.Open
+	h := newHover(l.Axis, l.Series)
+	h.Percent = l.Percent
 	d := newDrawing("lines "+room(l.Series), chartHeight, l.Text, h)
-	grid, number := []float64{0, .25, .5, .75, 1}, percent
+	grid, number := quarters, percent
 	if !l.Percent {
-		most := 0.0
-		for _, s := range l.Series {
-			for _, v := range s.Values {
-				if v > most {
-					most = v
-				}
-			}
-		}
-		grid, number = ticks(most, 4), Short
+		grid, number = ticks(l.most(), 4), Short
 	}
 	p := plot{places: len(l.Labels), most: grid[len(grid)-1], height: chartHeight}
-	d.yAxis(grid, p.y, number)
+	p.frame(d, l.Axis, grid, number)
 	if l.Half {
 		d.across(p.y(.5), "half")
 	}
-	d.xLabels(l.Labels, p.x, chartHeight+20)
-	p.gaps(d, l.Gaps)
 	l.lines(d, p)
+	l.ends(d, p)
 	return legend(l.Series, "when-narrow", func(b *strings.Builder, n int) {
 		fmt.Fprintf(b, `<path d="M0 6h22" class="line s%d d%d"/><g transform="translate(11 6)">`, n, n)
 		marker(b, 0, n)
@@ -59,42 +45,19 @@ func (l Lines) Draw() template.HTML {
 	}) + d.end()
 }
 
-// A plot says where values are drawn.
-type plot struct {
-	places       int
-	most, height float64
-}
-
-// x gives a place in percent, and y a value in pixels.
-func (p plot) x(i int) float64 {
-	if p.places <= 1 {
-		return 50
-	}
-	return 100 * float64(i) / float64(p.places-1)
-}
-
-func (p plot) y(v float64) float64 { return p.height * (1 - v/p.most) }
-
-// gaps marks the places for which nothing is known.
-func (p plot) gaps(d *drawing, gaps []bool) {
-	if p.places < 2 {
-		return
-	}
-	w := 100 / float64(p.places-1)
-	for i, gap := range gaps {
-		if gap {
-			d.rect(max(0, p.x(i)-w/2), 0, min(w, 100-p.x(i)+w/2), p.height, "", "gap", "")
+// most returns the largest value.
+func (l Lines) most() (most float64) {
+	for _, s := range l.Series {
+		for _, v := range s.Values {
+			if v > most {
+				most = v
+			}
 		}
 	}
+	return most
 }
 
 func (l Lines) lines(d *drawing, p plot) {
-	type end struct {
-		y, x   float64
-		series int
-		name   string
-	}
-	var ends []end
 	d.stretched()
 	n := -1
 	for _, s := range l.Series {
@@ -114,7 +77,17 @@ func (l Lines) lines(d *drawing, p plot) {
 		}
 	}
 	d.WriteString("</svg>")
-	n = -1
+}
+
+// ends draws the markers along the lines and the names at their ends.
+func (l Lines) ends(d *drawing, p plot) {
+	type end struct {
+		y, x   float64
+		series int
+		name   string
+	}
+	var ends []end
+	n := -1
 	for _, s := range l.Series {
 		if s.Beside {
 			continue
@@ -134,7 +107,7 @@ func (l Lines) lines(d *drawing, p plot) {
 	for i, e := range ends {
 		if e.x == 100 && math.Abs(ys[i]-e.y) < 4 {
 			d.text(100, 12, ys[i]+4, "name when-wide", Cut(e.name, labelLength))
-			continue // the marker at the end of the line is beside it
+			continue // next to the marker at the end of the line
 		}
 		d.f(`<svg x="100%%" y="%s" class="when-wide">`, num(ys[i]))
 		marker(&d.Builder, 16, e.series)
@@ -143,8 +116,8 @@ func (l Lines) lines(d *drawing, p plot) {
 	}
 }
 
-// markers draws some markers along a line: at its end, at values alone between gaps, and about five on the way, at other
-// places for each series.
+// markers draws some markers along a line: at its end, at values between two
+// gaps, and about five on the way, at other places for each series.
 func (p plot) markers(d *drawing, values []float64, series int) {
 	step := max(1, len(values)/5)
 	end := last(values)
@@ -159,6 +132,7 @@ func (p plot) markers(d *drawing, values []float64, series int) {
 	}
 }
 
+// last returns the place of the last value, or -1.
 func last(values []float64) int {
 	for i := len(values) - 1; i >= 0; i-- {
 		if !math.IsNaN(values[i]) {
@@ -168,7 +142,7 @@ func last(values []float64) int {
 	return -1
 }
 
-// path gives the line, and its part that leads to places which are not over.
+// path returns the line, and the part of it that leads to open places.
 func (p plot) path(values []float64, open int) (solid, dashed string) {
 	var b, o strings.Builder
 	pen := false
@@ -196,14 +170,8 @@ func (p plot) path(values []float64, open int) (solid, dashed string) {
 
 // Spark draws a small line without axes.
 func Spark(values []float64) template.HTML {
-	var b strings.Builder
-	p := plot{places: len(values), most: 1, height: 28}
-	for _, v := range values {
-		if v > p.most {
-			p.most = v
-		}
-	}
+	l := Lines{Series: []Series{{Values: values}}}
+	p := plot{places: len(values), most: max(1, l.most()), height: 28}
 	solid, _ := p.path(values, 0)
-	fmt.Fprintf(&b, `<svg class="spark" viewBox="0 -3 1000 34" preserveAspectRatio="none" aria-hidden="true"><path d="%s" class="line s0"/></svg>`, solid)
-	return template.HTML(b.String())
+	return template.HTML(`<svg class="spark" viewBox="0 -3 1000 34" preserveAspectRatio="none" aria-hidden="true"><path d="` + solid + `" class="line s0"/></svg>`)
 }

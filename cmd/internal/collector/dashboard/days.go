@@ -1,0 +1,152 @@
+package dashboard
+
+import (
+	"math"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+)
+
+// A figureOf picks one figure of a day.
+type figureOf func(figures.SeriesPoint) figures.Count
+
+// The figures of a day.
+var (
+	active28         figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Days28 }
+	active7          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Week }
+	active1          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Day }
+	established28    figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Days28 }
+	established7     figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Week }
+	established1     figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Day }
+	newcomers        figureOf = func(p figures.SeriesPoint) figures.Count { return p.New }
+	returning        figureOf = func(p figures.SeriesPoint) figures.Count { return p.Returning }
+	lost             figureOf = func(p figures.SeriesPoint) figures.Count { return p.Lost }
+	forgotten        figureOf = func(p figures.SeriesPoint) figures.Count { return p.Forgotten }
+	inMemory         figureOf = func(p figures.SeriesPoint) figures.Count { return p.InMemory }
+	excluded         figureOf = func(p figures.SeriesPoint) figures.Count { return p.Excluded }
+	inMemoryExcluded figureOf = func(p figures.SeriesPoint) figures.Count {
+		if p.InMemory == nil || p.Excluded == nil {
+			return nil
+		}
+		both := *p.InMemory + *p.Excluded
+		return &both
+	}
+	// growthParts are two figures that add to the 28-day figure, and two that
+	// take away from it.
+	growthParts = []figureOf{newcomers, returning, lost, forgotten}
+)
+
+// sum adds up a figure. whole is false if some days are hidden, and missing
+// from the sum.
+func sum(points []figures.SeriesPoint, of figureOf) (total uint64, whole bool) {
+	whole = true
+	for _, point := range points {
+		switch f := of(point); {
+		case f != nil:
+			total += *f
+		case !point.Gap:
+			whole = false
+		}
+	}
+	return total, whole
+}
+
+// sumCell returns a sum as a cell.
+func sumCell(points []figures.SeriesPoint, of figureOf) any {
+	total, whole := sum(points, of)
+	if !whole {
+		return atLeast(total)
+	}
+	return total
+}
+
+// net returns new and returning minus lost and forgotten. ok is false if one of
+// them is hidden.
+func net(points []figures.SeriesPoint) (n difference, ok bool) {
+	for i, of := range growthParts {
+		total, whole := sum(points, of)
+		switch {
+		case !whole:
+			return 0, false
+		case i < 2:
+			n += difference(total)
+		default:
+			n -= difference(total)
+		}
+	}
+	return n, true
+}
+
+// pick returns a figure day by day, for a chart.
+func pick(points []figures.SeriesPoint, of figureOf) []float64 {
+	values := make([]float64, len(points))
+	for i, point := range points {
+		values[i] = value(of(point))
+		if point.Gap {
+			values[i] = math.NaN()
+		}
+	}
+	return values
+}
+
+// clamp shortens a range to what can be asked for.
+func clamp(r collector.Range) collector.Range {
+	r.From = max(r.From, r.To-collector.MaxRangeDays+1)
+	return r
+}
+
+// splitAt returns the points from a day on, and those before.
+func splitAt(points []figures.SeriesPoint, from collector.Day) (after, before []figures.SeriesPoint) {
+	for i, point := range points {
+		if point.Day >= from {
+			return points[i:], points[:i]
+		}
+	}
+	return nil, points
+}
+
+// A dayRow is the figures of one day.
+type dayRow struct {
+	day       collector.Day
+	open, gap bool
+	figures   []figures.Count
+}
+
+// rowsOf returns some figures, day by day.
+func rowsOf(points []figures.SeriesPoint, of ...figureOf) (rows []dayRow) {
+	for _, p := range points {
+		row := dayRow{day: p.Day, open: p.Open, gap: p.Gap}
+		for _, f := range of {
+			row.figures = append(row.figures, f(p))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// addDays fills the table of a panel with a row for each day, and returns a
+// chart with a line for each figure.
+func (p *panel) addDays(rows []dayRow, desc string, names ...string) chart.Lines {
+	p.Table.Columns = append(append([]string{"day"}, names...), "state")
+	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: desc}, Series: make([]chart.Series, len(names))}
+	for i, name := range names {
+		lines.Series[i].Name = name
+	}
+	for _, row := range rows {
+		cells := []any{row.day}
+		for i, f := range row.figures {
+			if row.gap {
+				f = nil
+			}
+			cells = append(cells, cellOf(row.gap, f))
+			lines.Series[i].Values = append(lines.Series[i].Values, value(f))
+		}
+		p.Table.Add(append(cells, state(row.open, row.gap))...)
+		lines.Add(row.day.String(), row.open, row.gap)
+	}
+	return lines
+}
+
+// noDays replaces a chart over no days.
+const noDays = "There are no days in this range."

@@ -1,0 +1,130 @@
+package dashboard
+
+import (
+	"cmp"
+	"html/template"
+	"net/http"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+)
+
+// A frame surrounds every page: its head, navigation and foot.
+type frame struct {
+	Title    string
+	Site     string
+	Version  string
+	SignedIn string // the name of the token, empty for the public
+	Apps     []link
+	App      string
+	AppName  string
+	Pages    []link
+	Problem  string
+}
+
+// A link leads to another view of the site.
+type link struct {
+	Name, URL string
+	Current   bool
+}
+
+func (d *dashboard) frame(r *http.Request, title string) frame {
+	f := frame{Title: title, Site: d.opts.Title, Version: d.opts.Version}
+	grant, signedIn := d.opts.Access.Grant(r)
+	if signedIn {
+		f.SignedIn = grant.Name
+	}
+	page := cmp.Or(r.PathValue("page"), "overview")
+	for _, app := range d.c.Apps() {
+		if !app.Public && !grant.May(app.Key, access.Read) {
+			continue
+		}
+		name, current := cmp.Or(app.Name, app.Key), app.Key == r.PathValue("app")
+		f.Apps = append(f.Apps, link{name, "/a/" + app.Key + "/" + page, current})
+		if current {
+			f.App, f.AppName = app.Key, name
+		}
+	}
+	return f
+}
+
+// home leads to the first app that the reader may see.
+func (d *dashboard) home(w http.ResponseWriter, r *http.Request) {
+	f := d.frame(r, "No app yet")
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case len(f.Apps) > 0:
+		http.Redirect(w, r, f.Apps[0].URL, http.StatusFound)
+	case f.SignedIn != "":
+		grant, _ := d.opts.Access.Grant(r)
+		d.render(w, r, http.StatusOK, "noapp.html", noAppData{f, grant.May("", access.Admin), collector.MaxAppNameLen})
+	default:
+		http.Redirect(w, r, "/signin", http.StatusFound)
+	}
+}
+
+// noAppData is the data of the home page of a collector without an app.
+type noAppData struct {
+	frame
+	MayAdd  bool
+	MaxName int
+}
+
+// A viewer is the reader of an app's pages.
+type viewer struct {
+	app          collector.App
+	sees         figures.View
+	reads, admin bool
+}
+
+func (v viewer) k() int { return cmp.Or(v.app.K, collector.DefaultK) }
+
+// hides returns the size below which groups are hidden from the reader; 0 if
+// none are.
+func (v viewer) hides() int {
+	if v.sees.Public {
+		return v.k()
+	}
+	return 0
+}
+
+// viewer finds the app of a request and what its reader may see. need is the
+// scope that the page requires, or empty if the public may see it. If the
+// reader may not see the page, viewer answers the request and returns false.
+func (d *dashboard) viewer(w http.ResponseWriter, r *http.Request, need access.Scope) (v viewer, ok bool) {
+	key := r.PathValue("app")
+	app, found := d.c.App(key)
+	grant, signedIn := d.opts.Access.Grant(r)
+	v = viewer{app: app, admin: signedIn && grant.May(key, access.Admin), reads: signedIn && grant.May(key, access.Read)}
+	switch {
+	case found && need == access.Admin && v.admin, found && need == access.Read && v.reads:
+		return v, true
+	case found && need == "" && (v.reads || app.Public):
+		if !v.reads {
+			v.sees = figures.View{Public: true, K: app.K}
+		}
+		return v, true
+	case signedIn:
+		d.problem(w, r, http.StatusNotFound, "There is no such page, or your token is not for it.")
+	default:
+		http.Redirect(w, r, "/signin?next="+template.URLQueryEscaper(r.URL.RequestURI()), http.StatusFound)
+	}
+	return v, false
+}
+
+// change returns a handler with which an admin changes something about an app.
+// It leads on to the page next, which says that the change is saved.
+func (d *dashboard) change(do func(*http.Request, viewer) error, next string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, ok := d.viewer(w, r, access.Admin)
+		if !ok {
+			return
+		}
+		if err := do(r, v); err != nil {
+			d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
+			return
+		}
+		http.Redirect(w, r, "/a/"+v.app.Key+"/"+next, http.StatusSeeOther)
+	}
+}

@@ -1,0 +1,113 @@
+package dashboard
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// maxBands is how many values a trend names, besides the rest and pre-releases.
+const maxBands = chart.MaxSeries - 2
+
+// trendTop is how many values a trend reads, to choose the ones that were ever
+// large.
+const trendTop = 30
+
+// trendPanel shows how a split changes over time.
+func trendPanel(id, title string, t figures.Trend) panel {
+	names, rows := fold(t)
+	p := panel{
+		ID: id, Title: title, Wide: true, Meta: t.Meta,
+		Explain: htmlf("Share of each among the installations active in the %s days to each day (UTC) that report it. The table has the numbers.", t.Window),
+	}
+	p.Table.Columns = append(append([]string{"day", "active"}, names...), "state")
+	bands := chart.Bands{Text: chart.Text{Title: title, Desc: "Bands of shares that add up to 100 %, from the bottom: " + strings.Join(names, ", ")}}
+	for _, name := range names {
+		bands.Series = append(bands.Series, chart.Series{Name: name})
+	}
+	known := false
+	for i, point := range t.Points {
+		bands.Add(point.Day.String(), point.Open, point.Gap)
+		cells, all := []any{point.Day, cellOf(point.Gap, point.Active)}, 0.0
+		for _, count := range rows[i] {
+			all += count
+		}
+		for n, count := range rows[i] {
+			share, cell := math.NaN(), any(uint64(count))
+			if all > 0 && !point.Gap {
+				share, known = count/all, true
+			}
+			if point.Gap {
+				cell = unknown{}
+			}
+			bands.Series[n].Values = append(bands.Series[n].Values, share)
+			cells = append(cells, cell)
+		}
+		p.Table.Add(append(cells, state(point.Open, point.Gap))...)
+	}
+	p.draw(bands, known, "Nothing is reported in this range.")
+	return p
+}
+
+// fold names the values that were largest on any day, versions in their order,
+// and adds up pre-releases and all other values. The rows are the counts by
+// these names, day by day.
+func fold(t figures.Trend) (names []string, rows [][]float64) {
+	versions := t.Dimension == collector.DimVersion || t.Dimension == collector.DimFirstVersion
+	largest := make(map[string]float64)
+	for _, point := range t.Points {
+		for i, f := range point.Counts {
+			if f != nil {
+				largest[t.Values[i]] = max(largest[t.Values[i]], float64(*f))
+			}
+		}
+	}
+	// bundled returns the name under which a value is added up.
+	bundled := func(value string) string {
+		if versions && value != collector.Other && figures.IsPreRelease(value) {
+			return preReleases
+		}
+		return collector.Other
+	}
+	for _, value := range t.Values {
+		if value != collector.Other && bundled(value) != preReleases && largest[value] > 0 {
+			names = append(names, value)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(largest[b], largest[a]) })
+	names = names[:min(len(names), maxBands)]
+	if versions {
+		slices.SortFunc(names, func(a, b string) int { return report.CompareVersions(b, a) })
+	}
+	named := slices.Clone(names)
+	for _, bundle := range []string{preReleases, collector.Other} {
+		if slices.ContainsFunc(t.Values, func(value string) bool {
+			return largest[value] > 0 && !slices.Contains(named, value) && bundled(value) == bundle
+		}) {
+			names = append(names, bundle)
+		}
+	}
+	place := make([]int, len(t.Values))
+	for i, value := range t.Values {
+		if !slices.Contains(named, value) {
+			value = bundled(value)
+		}
+		place[i] = slices.Index(names, value)
+	}
+	for _, point := range t.Points {
+		row := make([]float64, len(names))
+		for i, f := range point.Counts {
+			if f != nil && place[i] >= 0 {
+				row[place[i]] += float64(*f)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return names, rows
+}

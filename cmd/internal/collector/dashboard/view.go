@@ -1,0 +1,135 @@
+package dashboard
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
+
+// A view is the state of a page, as its address says it.
+type view struct {
+	viewer
+	page   string
+	span   collector.Range
+	days   int // 0 if the address names the first day or the last
+	today  collector.Day
+	since  collector.Day // the first day of the app
+	values url.Values
+}
+
+// ranges are the lengths that a reader can choose, in days.
+var ranges = []int{7, 28, 90, 400}
+
+// errView is the error of an address that asks for something impossible.
+var errView = errors.New("the address is not right")
+
+// view reads the view of a request. length is the usual range in days.
+func (d *dashboard) view(r *http.Request, who viewer, length int) (view, error) {
+	v := view{viewer: who, page: r.PathValue("page"), values: r.URL.Query()}
+	var err error
+	if v.today, v.since, err = d.c.Today(v.app.Num); err != nil {
+		return v, err
+	}
+	day := func(name string, fallback collector.Day) collector.Day {
+		text := v.values.Get(name)
+		if text == "" || err != nil {
+			return fallback
+		}
+		day, parseErr := collector.ParseDay(text)
+		if parseErr != nil {
+			err = fmt.Errorf("%w: %w", errView, parseErr)
+		}
+		return day
+	}
+	if v.values.Get("from") == "" && v.values.Get("to") == "" {
+		v.days = max(length, 1)
+		if text := v.values.Get("days"); text != "" {
+			if v.days, err = strconv.Atoi(text); err != nil || v.days < 1 || v.days > collector.MaxRangeDays {
+				return v, fmt.Errorf("%w: days has to be a number from 1 to %d", errView, collector.MaxRangeDays)
+			}
+		}
+		length = v.days
+	}
+	v.span.To = day("to", v.today)
+	v.span.From = day("from", v.span.To-collector.Day(max(length, 1))+1)
+	if err == nil && (v.span.To < v.span.From || v.span.To-v.span.From >= collector.MaxRangeDays) {
+		err = fmt.Errorf("%w: the range has to begin before it ends, and to have %d days at most", errView, collector.MaxRangeDays)
+	}
+	return v, err
+}
+
+// lastDay returns the last day of the range that has figures.
+func (v view) lastDay() collector.Day { return min(v.span.To, v.today) }
+
+// get returns a value of the address, or a fallback.
+func (v view) get(name, fallback string) string { return cmp.Or(v.values.Get(name), fallback) }
+
+// with returns the address of the page with other values: pairs of names and
+// values, an empty value for none.
+func (v view) with(pairs ...string) string {
+	values := url.Values{}
+	for _, h := range v.hidden() {
+		values.Set(h.Name, h.Value)
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if values.Del(pairs[i]); pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v.path("") + query(values)
+}
+
+// path returns the path of the page, or of a file of it.
+func (v view) path(file string) string {
+	p := "/a/" + v.app.Key + "/" + v.page
+	if file != "" {
+		p += "/" + file
+	}
+	return p
+}
+
+func query(values url.Values) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
+// A hidden field repeats a value of the address in a form.
+type hidden struct{ Name, Value string }
+
+// hidden returns the state of the page for a form that sets some of it.
+func (v view) hidden(but ...string) (all []hidden) {
+	for _, name := range slices.Sorted(maps.Keys(v.values)) {
+		if values := v.values[name]; len(values) > 0 && name != "saved" && !slices.Contains(but, name) {
+			all = append(all, hidden{name, values[0]})
+		}
+	}
+	return all
+}
+
+// form returns the form of a panel.
+func (v view) form(panel string, selects ...selection) *form {
+	var names []string
+	for _, s := range selects {
+		names = append(names, s.Name)
+	}
+	return &form{Selects: selects, Hidden: v.hidden(names...), Anchor: panel}
+}
+
+// choices returns a row of links, one for each value of a name. Current is the
+// value of this view.
+func (v view) choices(label, name, current string, values ...string) choiceRow {
+	row := choiceRow{Name: label}
+	for _, value := range values {
+		row.Choices = append(row.Choices, link{visible(value), v.with(name, value), value == current})
+	}
+	return row
+}
