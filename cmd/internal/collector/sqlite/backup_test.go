@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 )
 
-// TestBackupWhileCommitting takes backups of a store that is written to: each has to be whole, and to hold all that was
-// there when it began.
+// TestBackupWhileCommitting checks that a backup during commits is intact and
+// contains everything that was committed before it began.
 func TestBackupWhileCommitting(t *testing.T) {
 	many := unlessRace(30_000, 3000)
 	s := open(t, filepath.Join(t.TempDir(), "rollcall.db"))
@@ -60,41 +60,6 @@ func TestBackupWhileCommitting(t *testing.T) {
 	}
 }
 
-// TestBackupReadOnlyWhileCommitting backs up through a second store, as another process would.
-func TestBackupReadOnlyWhileCommitting(t *testing.T) {
-	many := unlessRace(30_000, 3000)
-	file := filepath.Join(t.TempDir(), "rollcall.db")
-	s := open(t, file)
-	fill(t, s, 1, 0, many)
-	second, err := sqlite.Open(t.Context(), file, sqlite.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for n := many; ; n += 20 {
-			select {
-			case <-stop:
-				return
-			default:
-				fill(t, s, 1, n, n+20)
-			}
-		}
-	})
-	backup := filepath.Join(t.TempDir(), "backup")
-	err = second.Backup(t.Context(), backup)
-	close(stop)
-	wg.Wait()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := open(t, backup).Check(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestRestore(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	file, backup := filepath.Join(dir, "rollcall.db"), filepath.Join(dir, "backup")
@@ -108,17 +73,17 @@ func TestRestore(t *testing.T) {
 	}
 	put(t, s, "lost")
 	if err := sqlite.Restore(ctx, backup, file, sqlite.RestoreOptions{Overwrite: true}); !errors.Is(err, sqlite.ErrInUse) {
-		t.Errorf("over a store that is open: got %v, want ErrInUse", err)
+		t.Errorf("over an open store: got %v, want ErrInUse", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := sqlite.Restore(ctx, backup, file, sqlite.RestoreOptions{}); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("over a file that is there: got %v, want fs.ErrExist", err)
+		t.Errorf("over an existing file: got %v, want fs.ErrExist", err)
 	}
 	s = open(t, file)
 	if !has(t, s, "lost") {
-		t.Error("restores that were refused have changed the database")
+		t.Error("refused restores have changed the database")
 	}
 	s.Close()
 	if err := sqlite.Restore(ctx, backup, file, sqlite.RestoreOptions{Overwrite: true}); err != nil {
@@ -127,7 +92,7 @@ func TestRestore(t *testing.T) {
 	only(t, dir, "rollcall.db", "rollcall.db.lock", "backup")
 	s = open(t, file)
 	if !has(t, s, "saved") || has(t, s, "lost") {
-		t.Error("the database is not what was backed up")
+		t.Error("the database differs from the backup")
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
 		t.Errorf("got %v and %v, want mode 0600", info, err)
@@ -137,11 +102,11 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !has(t, open(t, fresh), "saved") {
-		t.Error("restored to a new file: it is not what was backed up")
+		t.Error("restored to a new file: it differs from the backup")
 	}
 }
 
-// only fails unless the folder holds these files and no others.
+// only checks that the directory contains these files and no others.
 func only(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -162,7 +127,8 @@ func only(t *testing.T, dir string, names ...string) {
 	}
 }
 
-// TestRestoreOverALog replaces a database that was killed, whose log must not be applied to the new one.
+// TestRestoreOverALog replaces the database of a killed process, whose log must
+// not be applied to the new one.
 func TestRestoreOverALog(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	s := open(t, filepath.Join(dir, "rollcall.db"))
@@ -191,14 +157,15 @@ func TestRestoreOverALog(t *testing.T) {
 	}
 	restored := open(t, file)
 	if !has(t, restored, "saved") || has(t, restored, "lost") {
-		t.Error("the database is not what was backed up")
+		t.Error("the database differs from the backup")
 	}
 	if err := restored.Check(ctx); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestRestoreBad restores what is not a good backup: the database stays, and nothing is left beside it.
+// TestRestoreBad checks that an unusable backup leaves the database as it is, and
+// nothing beside it.
 func TestRestoreBad(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	file := filepath.Join(dir, "rollcall.db")
@@ -271,6 +238,6 @@ func TestRestoreBad(t *testing.T) {
 		})
 	}
 	if err := sqlite.Restore(ctx, filepath.Join(dir, "missing"), file, sqlite.RestoreOptions{Overwrite: true}); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("backup that is not there: got %v, want fs.ErrNotExist", err)
+		t.Errorf("missing backup: got %v, want fs.ErrNotExist", err)
 	}
 }

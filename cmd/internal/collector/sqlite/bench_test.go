@@ -12,10 +12,10 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// stateSize is what an installation's state takes for the most part.
+// stateSize is the usual size of an installation's state.
 const stateSize = 40
 
-// fill adds installations of an app, in batches as large as those of a busy collector.
+// fill adds installations of an app, in large batches.
 func fill(t testing.TB, s collector.Store, app collector.AppNum, from, to int) {
 	t.Helper()
 	const batch = 5000
@@ -40,8 +40,8 @@ func randomBytes(n int) []byte {
 	return data
 }
 
-// BenchmarkCommit is the batch of a busy collector, with rows all over a table of 300,000: an entry of the journal, and
-// some installations that have changed.
+// BenchmarkCommit commits the batch of a busy collector, with rows all over a
+// table of 300,000: a journal entry and some changed installations.
 func BenchmarkCommit(b *testing.B) {
 	const rows = 300_000
 	s := open(b, filepath.Join(b.TempDir(), "rollcall.db"))
@@ -60,7 +60,7 @@ func BenchmarkCommit(b *testing.B) {
 			b.Fatal(err)
 		}
 		took = append(took, time.Since(start))
-		if number%2000 == 0 { // as the collector does
+		if number%2000 == 0 { // as the engine does
 			if _, err := s.Commit(b.Context(), &collector.Batch{TrimJournal: number}); err != nil {
 				b.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func BenchmarkCommit(b *testing.B) {
 	b.ReportMetric(took[len(took)-1].Seconds()*1000, "max-ms")
 }
 
-// BenchmarkNew adds installations, 100 a batch.
+// BenchmarkNew adds installations, 100 per batch.
 func BenchmarkNew(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "rollcall.db"))
 	fill(b, s, 1, 0, 300_000)
@@ -84,7 +84,7 @@ func BenchmarkNew(b *testing.B) {
 	b.ReportMetric(float64(n-300_000)/b.Elapsed().Seconds(), "installations/s")
 }
 
-// BenchmarkScan reads all identities and all installations, as a collector does when it starts.
+// BenchmarkScan reads all identities and installations, as the engine does at startup.
 func BenchmarkScan(b *testing.B) {
 	const rows = 300_000
 	s := open(b, filepath.Join(b.TempDir(), "rollcall.db"))
@@ -104,7 +104,7 @@ func BenchmarkScan(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/rows*1e6, "us/installation")
 }
 
-// BenchmarkLookup finds 64 keys.
+// BenchmarkLookup looks up 64 keys.
 func BenchmarkLookup(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "rollcall.db"))
 	fill(b, s, 1, 0, 300_000)
@@ -126,7 +126,8 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// TestBytesPerInstallation shows what fault and documents say of it. It is a long one.
+// TestBytesPerInstallation holds the store to the size that its schema and the
+// documents state.
 func TestBytesPerInstallation(t *testing.T) {
 	rows := unlessRace(50_000, 10_000)
 	if os.Getenv("ROLLCALL_BENCH") != "" || os.Getenv("ROLLCALL_SOAK") != "" {
@@ -138,7 +139,7 @@ func TestBytesPerInstallation(t *testing.T) {
 	fill(t, s, 1, 0, rows)
 	took := time.Since(start)
 	start = time.Now()
-	if _, err := s.Commit(t.Context(), &collector.Batch{Scrub: true}); err != nil { // the log is in the file now
+	if _, err := s.Commit(t.Context(), &collector.Batch{Scrub: true}); err != nil { // which copies the log to the file
 		t.Fatal(err)
 	}
 	t.Logf("first scrub in %v", time.Since(start))

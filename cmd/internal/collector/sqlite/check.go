@@ -10,9 +10,13 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// Check implements [collector.Store]: the structure of the file, and that each identity has an installation and the
-// reverse. It holds a snapshot, so it is interrupted, and starts again, when something is scrubbed or when the log has
-// grown to its bound meanwhile; after checkTries times it is given up with [collector.ErrUnavailable].
+// checkTries is how often Check starts before it gives up.
+const checkTries = 3
+
+// Check implements [collector.Store]. It checks the structure of the file, and
+// that identities and installations belong to each other. It holds a snapshot,
+// so a scrub, or a log that reaches its bound, interrupts it and it starts again;
+// after the third time it returns [collector.ErrUnavailable].
 func (s *Store) Check(ctx context.Context) error {
 	for range checkTries {
 		running, end := s.checks.begin(ctx)
@@ -23,23 +27,21 @@ func (s *Store) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: check was interrupted %d times by what is written", collector.ErrUnavailable, checkTries)
+	return fmt.Errorf("%w: writes interrupted the check %d times", collector.ErrUnavailable, checkTries)
 }
 
-const checkTries = 3
-
-// invariants are questions whose answer has to be 0.
-var invariants = []struct{ text, complaint string }{
+// invariants are queries whose result must be 0.
+var invariants = []struct{ query, complaint string }{
 	{"SELECT count(*) FROM identity WHERE app << 32 | num NOT IN (SELECT id FROM installation)",
 		"identities have no installation"},
 	{"SELECT count(*) FROM installation WHERE id NOT IN (SELECT app << 32 | num FROM identity)",
 		"installations have no identity"},
 	{"SELECT count(*) - count(DISTINCT app << 32 | num) FROM identity", "identities share an installation"},
-	{"SELECT count(*) FROM identity WHERE length(key) <> 16", "identities have a key of another length than 16 bytes"},
+	{"SELECT count(*) FROM identity WHERE length(key) <> 16", "identities have a key that is not 16 bytes long"},
 	{"SELECT count(*) FROM installation WHERE length(state) = 0", "installations have no state"},
 }
 
-// check looks at one snapshot of a database.
+// check checks a snapshot of a database.
 func check(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -67,19 +69,19 @@ func check(ctx context.Context, db *sql.DB) error {
 	if len(found) > 0 {
 		return fmt.Errorf("database is damaged: %w", errors.Join(found...))
 	}
-	for _, question := range invariants {
+	for _, invariant := range invariants {
 		var count int64
-		if err := tx.QueryRowContext(ctx, question.text).Scan(&count); err != nil {
+		if err := tx.QueryRowContext(ctx, invariant.query).Scan(&count); err != nil {
 			return explain(ctx, err)
 		}
 		if count != 0 {
-			found = append(found, fmt.Errorf("%d %s", count, question.complaint))
+			found = append(found, fmt.Errorf("%d %s", count, invariant.complaint))
 		}
 	}
 	return errors.Join(found...)
 }
 
-// An interruptible is what can be stopped by others, any number of it at the same time.
+// An interruptible cancels all the operations that have begun and not ended.
 type interruptible struct {
 	mu      sync.Mutex
 	cancels map[*context.CancelFunc]bool

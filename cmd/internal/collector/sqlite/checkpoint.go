@@ -13,38 +13,43 @@ import (
 
 const (
 	pageSize = 4096
-	// softPages is after how many changed pages the log is copied into the file, in the background.
+	// softPages is the number of changed pages after which the log is copied to
+	// the file in the background.
 	softPages = 2000
-	// hardPages is the length of the log from which on commits wait for those who read from it.
+	// hardPages is the length of the log from which commits wait for readers.
 	hardPages = 16_000
-	// checkpointWait is for how long they do so at once, and restartTries how often before they go on nevertheless.
+	// checkpointWait is how long one attempt waits for readers, and
+	// restartTries is the number of attempts before commits continue anyway.
 	checkpointWait = 200 * time.Millisecond
 	restartTries   = 3
+	// retryAfter is the delay after a checkpoint that failed.
+	retryAfter = time.Second
 )
 
-// MaxLog bounds the size of the log in bytes, beside what is committed while it is being copied and the size of one batch:
-// about 64 MiB. For the most part it has 8 to 16 MiB. It is longer as long as another process reads from it without a
-// pause, and when the disk does not take what is copied. See TestLogIsBounded.
+// MaxLog bounds the size of the log: about 64 MiB, plus one batch and what is
+// committed while the log is copied. It is usually 8 to 16 MiB. It is larger
+// while another process reads from it without a pause, or while the disk does
+// not accept the copy. See TestLogIsBounded.
 const MaxLog = hardPages * (pageSize + 24)
 
-// A checkpointer copies the log into the file. What is long about it is done beside commits; then those wait for a moment
-// until the rest is copied too, since the log can start over only when nothing is left in it.
+// A checkpointer copies the log to the file. It does the long part concurrently
+// with commits. Then they wait for a moment until the rest is copied too,
+// because the log can start over only when nothing in it remains to be copied.
 type checkpointer struct {
 	store      *Store
 	db         *sql.DB
-	weight     atomic.Int64 // pages written since the last time
-	unscrubbed atomic.Bool  // a scrub has to be finished
+	changed    atomic.Int64 // pages changed since the last checkpoint
+	unscrubbed atomic.Bool  // a scrub is incomplete
 	wake       chan struct{}
 	stop       context.CancelFunc
 	done       chan struct{}
 }
 
 func newCheckpointer(ctx context.Context, s *Store) (*checkpointer, error) {
-	db, err := sql.Open("sqlite", dsn(s.file, 1<<20, checkpointWait, false))
+	db, err := openDB(s.file, 1<<20, checkpointWait, false, 1)
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
 	if err := db.PingContext(ctx); err != nil {
 		db.Close()
 		return nil, err
@@ -52,20 +57,19 @@ func newCheckpointer(ctx context.Context, s *Store) (*checkpointer, error) {
 	c := &checkpointer{store: s, db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	running, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	c.weight.Store(softPages) // there may be a log from before
-	c.nudge()
+	c.wrote(softPages) // a log may be left from before
 	go c.run(running)
 	return c, nil
 }
 
-// wrote tells of a commit.
-func (c *checkpointer) wrote(weight int) {
-	if c.weight.Add(int64(weight)) >= softPages {
+// wrote is called after a commit that changed about so many pages.
+func (c *checkpointer) wrote(pages int) {
+	if c.changed.Add(int64(pages)) >= softPages {
 		c.nudge()
 	}
 }
 
-// scrubLater lets a scrub be finished as soon as possible.
+// scrubLater completes a scrub as soon as possible.
 func (c *checkpointer) scrubLater(cause error) {
 	c.store.log.Warn("Deleted data cannot be removed from all files of the database yet", "error", cause.Error())
 	c.unscrubbed.Store(true)
@@ -79,9 +83,6 @@ func (c *checkpointer) nudge() {
 	}
 }
 
-// retryAfter is how long a checkpoint that failed waits.
-const retryAfter = time.Second
-
 func (c *checkpointer) run(ctx context.Context) {
 	defer close(c.done)
 	failed := false
@@ -91,7 +92,7 @@ func (c *checkpointer) run(ctx context.Context) {
 			return
 		case <-c.wake:
 		}
-		err := c.look(ctx)
+		err := c.work(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -109,9 +110,9 @@ func (c *checkpointer) run(ctx context.Context) {
 	}
 }
 
-// look does what is due.
-func (c *checkpointer) look(ctx context.Context) error {
-	weight := c.weight.Load()
+// work makes a checkpoint, and completes a scrub if one is incomplete.
+func (c *checkpointer) work(ctx context.Context) error {
+	changed := c.changed.Load()
 	length, err := c.checkpoint(ctx, "PASSIVE")
 	if err != nil {
 		return err
@@ -128,22 +129,23 @@ func (c *checkpointer) look(ctx context.Context) error {
 		_, err = c.checkpoint(ctx, "PASSIVE")
 	}
 	if err == nil {
-		c.weight.Add(-weight)
+		c.changed.Add(-changed)
 	}
 	return err
 }
 
-// empty leaves nothing in the log. It waits for readers for up to busyTimeout, and interrupts checks. The store's lock is
-// held.
+// empty empties the log. It interrupts checks, and waits up to busyTimeout for
+// other readers. The caller holds the store's mu.
 func (c *checkpointer) empty(ctx context.Context) error {
 	if err := c.insist(ctx, "TRUNCATE", int(busyTimeout/checkpointWait)); err != nil {
 		return err
 	}
-	c.weight.Store(0)
+	c.changed.Store(0)
 	return nil
 }
 
-// insist makes a checkpoint that interrupts checks and waits for other readers, some times for checkpointWait.
+// insist makes a checkpoint that waits for readers. Each attempt interrupts
+// checks and waits up to checkpointWait.
 func (c *checkpointer) insist(ctx context.Context, mode string, tries int) (err error) {
 	for range tries {
 		c.store.checks.interrupt()
@@ -154,7 +156,7 @@ func (c *checkpointer) insist(ctx context.Context, mode string, tries int) (err 
 	return err
 }
 
-// checkpoint gives the number of pages that are in the log.
+// checkpoint returns the number of pages in the log.
 func (c *checkpointer) checkpoint(ctx context.Context, mode string) (length int, err error) {
 	var blocked, copied int
 	err = c.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&blocked, &length, &copied)

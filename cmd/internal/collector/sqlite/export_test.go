@@ -5,7 +5,7 @@ import (
 	"io/fs"
 )
 
-// WithMigrations gives options with other migrations than the embedded ones.
+// WithMigrations returns options with other migrations than the embedded ones.
 func WithMigrations(o Options, migrations fs.FS) Options {
 	o.migrations = migrations
 	return o
@@ -14,7 +14,7 @@ func WithMigrations(o Options, migrations fs.FS) Options {
 // Embedded are the migrations of the program.
 func Embedded() fs.FS { return migrationsOf(Options{}) }
 
-// LogSuffix and the others name SQLite's files beside the database.
+// The internal constants that tests need.
 const (
 	LogSuffix   = logSuffix
 	IndexSuffix = indexSuffix
@@ -24,7 +24,7 @@ const (
 	BusyTimeout = busyTimeout
 )
 
-// CheckSlowly begins a check that goes on until it is interrupted; the error is what Check would give for that time.
+// CheckSlowly begins a check that holds its snapshot until end is called.
 func (s *Store) CheckSlowly(ctx context.Context) (interrupted func() bool, end func()) {
 	running, stop := s.checks.begin(ctx)
 	tx, err := s.reads.BeginTx(running, nil)

@@ -25,8 +25,8 @@ func rounds(few, many int) int {
 	return few
 }
 
-// commitAndKill lets a process commit from a number on, kills it at some moment, and gives the last number that it said
-// was committed.
+// commitAndKill runs a process that commits from a number on, kills it, and
+// returns the last number that it acknowledged.
 func commitAndKill(t *testing.T, file string, from int, whenToKill func(kill func())) (last int) {
 	t.Helper()
 	cmd := lab.Command(t, committerChild, file, strconv.Itoa(from))
@@ -52,8 +52,8 @@ func commitAndKill(t *testing.T, file string, from int, whenToKill func(kill fun
 	return last
 }
 
-// holds fails unless the store has all batches up to the last acknowledged, perhaps the one after it, and each whole. It
-// gives the number of the last one that is there.
+// holds checks that the store has all batches up to the acknowledged one, perhaps
+// the next one too, and no part of another. It returns the number of the last.
 func holds(t *testing.T, s *sqlite.Store, acknowledged int) (last int) {
 	t.Helper()
 	if err := s.Check(t.Context()); err != nil {
@@ -76,7 +76,7 @@ func holds(t *testing.T, s *sqlite.Store, acknowledged int) (last int) {
 	if n != last {
 		t.Fatalf("got %d installations, want %d", n, last)
 	}
-	first := last/50*50/2 + 1 // what was not trimmed
+	first := last/50*50/2 + 1 // the first after the trimmed ones
 	for e, err := range s.Journal(t.Context()) {
 		if err != nil || string(e.Data) != strconv.Itoa(first) || e.Number != int64(first) {
 			t.Fatalf("journal: got %d %q and %v, want %d", e.Number, e.Data, err, first)
@@ -89,7 +89,8 @@ func holds(t *testing.T, s *sqlite.Store, acknowledged int) (last int) {
 	return last
 }
 
-// TestKill kills a process while it commits, again and again: all that it acknowledged is there.
+// TestKill kills a process while it commits, again and again. Every acknowledged
+// batch must be in the store.
 func TestKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rollcall.db")
 	last := 0
@@ -110,7 +111,7 @@ func TestKill(t *testing.T) {
 	t.Logf("%d commits", last)
 }
 
-// TestPowerCut cuts the power of the disk under a process that commits.
+// TestPowerCut cuts the power of the disk while a process commits.
 func TestPowerCut(t *testing.T) {
 	lab.Need(t, lab.Root, lab.LoopDevices, lab.Tool("mkfs.ext4"))
 	last := 0
@@ -134,7 +135,7 @@ func TestPowerCut(t *testing.T) {
 	t.Logf("%d commits", last)
 }
 
-// slowSteps are upgrades that take some time, each far longer than the moment at which they are interrupted.
+// slowSteps are migrations that take long enough to be interrupted.
 func slowSteps() fstest.MapFS {
 	rows := fmt.Sprintf("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < %d) ", slowRows())
 	return fstest.MapFS{
@@ -164,7 +165,7 @@ func runUpgrader() {
 	fmt.Println("done")
 }
 
-// TestUpgradeKilled kills a process while it upgrades a database, at moments from the first to after the last.
+// TestUpgradeKilled kills a process at different moments of an upgrade.
 func TestUpgradeKilled(t *testing.T) {
 	took := time.Duration(0)
 	n := rounds(6, 40)
@@ -179,7 +180,7 @@ func TestUpgradeKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := lab.Command(t, upgraderChild, file)
-		if i == 0 { // the first one is not killed, and shows how long it takes
+		if i == 0 { // not killed, to measure the duration
 			start := time.Now()
 			if out, err := cmd.CombinedOutput(); err != nil || string(out) != "done\n" {
 				t.Fatalf("got %s and %v", out, err)
@@ -214,7 +215,8 @@ func TestUpgradeKilled(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills a disk: commits say so, and all is well as soon as there is space again.
+// TestDiskFull fills a disk: commits return ErrUnavailable, and succeed as soon as
+// there is space again.
 func TestDiskFull(t *testing.T) {
 	lab.Need(t, lab.Root)
 	dir := lab.Tmpfs(t, "size=12m")
@@ -234,7 +236,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		last++
 	}
-	// It stays so, and what is there can be read.
+	// The disk stays full, and reads succeed.
 	for range 20 {
 		if _, err := s.Commit(t.Context(), growing(last+1)); err != nil && !errors.Is(err, collector.ErrUnavailable) {
 			t.Fatalf("got %v, want ErrUnavailable", err)
@@ -270,7 +272,7 @@ func TestDiskFull(t *testing.T) {
 	only(t, dir, "rollcall.db", "rollcall.db.lock", "rollcall.db-wal", "rollcall.db-shm")
 }
 
-// growing is a batch that needs space of its own.
+// growing returns a batch that makes the database grow.
 func growing(n int) *collector.Batch {
 	return &collector.Batch{Records: []collector.Record{
 		{RecordKey: collector.RecordKey{Kind: "growing", Day: collector.Day(n)}, Data: make([]byte, 30_000)}}}
@@ -292,8 +294,8 @@ func wantGrown(t *testing.T, s *sqlite.Store, want int) {
 	}
 }
 
-// TestDiskFreezes lets all that writes to the disk hang. Reading goes on, and the commit returns when it is over, since
-// only then it is known whether it is written.
+// TestDiskFreezes lets all writes to the disk hang. Reads continue, and the commit
+// returns when the disk does, because only then its result is known.
 func TestDiskFreezes(t *testing.T) {
 	lab.Need(t, lab.Root, lab.LoopDevices, lab.Tool("mkfs.ext4"))
 	disk := lab.LoopImage(t, "ext4")
@@ -307,7 +309,7 @@ func TestDiskFreezes(t *testing.T) {
 	}()
 	for range 20 {
 		if !has(t, s, "before") {
-			t.Error("what was committed is not there")
+			t.Error("a committed batch is missing")
 		}
 	}
 	select {
@@ -320,6 +322,6 @@ func TestDiskFreezes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !has(t, s, "meanwhile") {
-		t.Error("what was committed is not there")
+		t.Error("a committed batch is missing")
 	}
 }

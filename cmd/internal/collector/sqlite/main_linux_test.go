@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// numbered is the batch of a number: an installation, an entry of the journal, and a record that is replaced each time.
-// Now and then it scrubs, and trims the journal.
+// numbered returns the batch of a number: an installation, a journal entry, and a
+// record that each batch replaces. Some also scrub and trim the journal.
 func numbered(n int) *collector.Batch {
 	id := collector.Identity{App: 1, Num: collector.Num(n)}
 	copy(id.Key[:], fmt.Sprintf("%016d", n*7919%1_000_003))
@@ -41,7 +41,8 @@ func numbered(n int) *collector.Batch {
 	return b
 }
 
-// runCommitter commits the batches from a number on, and says so on standard output after each.
+// runCommitter commits the batches from a number on, and prints each number after
+// the commit.
 func runCommitter() {
 	s, err := sqlite.Open(context.Background(), os.Args[1], sqlite.Options{})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 )
 
-// refused opens a file that cannot be opened, which has to stay as it is.
+// refused checks that Open refuses a file and leaves it as it is.
 func refused(t *testing.T, file string, opts sqlite.Options, want error) {
 	t.Helper()
 	before, _ := os.ReadFile(file)
@@ -76,7 +76,7 @@ func TestOpenAgain(t *testing.T) {
 				t.Errorf("after Close: got %v and %v, want the database and its lock", entries, err)
 			}
 			if !has(t, open(t, file), "one") {
-				t.Error("what was committed is gone")
+				t.Error("a committed batch is missing")
 			}
 		})
 	}
@@ -95,32 +95,9 @@ func TestInUse(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrInUse", name, err)
 		}
 	}
-	put(t, s, "two") // and the first one did not notice
+	put(t, s, "two") // the open store is not affected
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
-	}
-
-	second, err := sqlite.Open(t.Context(), file, sqlite.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
-	if !has(t, second, "two") {
-		t.Error("a store for reading does not see what is committed")
-	}
-	if _, err := second.Commit(t.Context(), note("three")); err == nil || errors.Is(err, collector.ErrUnavailable) {
-		t.Errorf("commit of a store for reading: got %v, want an error that stays", err)
-	}
-	if err := second.Check(t.Context()); err != nil {
-		t.Error(err)
-	}
-	put(t, s, "four")
-	backup := filepath.Join(t.TempDir(), "backup")
-	if err := second.Backup(t.Context(), backup); err != nil {
-		t.Fatal(err)
-	}
-	if !has(t, open(t, backup), "four") {
-		t.Error("the backup of a store for reading has not all")
 	}
 }
 
@@ -139,26 +116,19 @@ func TestNotAStore(t *testing.T) {
 			refused(t, file, sqlite.Options{}, sqlite.ErrNotStore)
 		})
 	}
-	t.Run("folder", func(t *testing.T) { refused(t, dir, sqlite.Options{}, sqlite.ErrNotStore) })
+	t.Run("directory", func(t *testing.T) { refused(t, dir, sqlite.Options{}, sqlite.ErrNotStore) })
 	t.Run("other program", func(t *testing.T) {
 		file := filepath.Join(dir, "other")
 		execute(t, file, "CREATE TABLE theirs (x)")
 		refused(t, file, sqlite.Options{}, sqlite.ErrNotStore)
 	})
-	t.Run("other program with a name", func(t *testing.T) {
+	t.Run("other program with an ID", func(t *testing.T) {
 		file := filepath.Join(dir, "named")
 		execute(t, file, "PRAGMA application_id = 42")
 		refused(t, file, sqlite.Options{}, sqlite.ErrNotStore)
 	})
-	t.Run("no folder", func(t *testing.T) {
+	t.Run("no directory", func(t *testing.T) {
 		refused(t, filepath.Join(dir, "missing", "rollcall.db"), sqlite.Options{}, fs.ErrNotExist)
-	})
-	t.Run("nothing to read", func(t *testing.T) {
-		file := filepath.Join(dir, "absent")
-		refused(t, file, sqlite.Options{ReadOnly: true}, fs.ErrNotExist)
-		if _, err := os.Stat(file); err == nil {
-			t.Error("it was made")
-		}
 	})
 }
 
@@ -184,14 +154,14 @@ func TestDamaged(t *testing.T) {
 	}
 	s = open(t, file)
 	if err := s.Check(t.Context()); err == nil || errors.Is(err, collector.ErrUnavailable) {
-		t.Errorf("Check: got %v, want an error that stays", err)
+		t.Errorf("Check: got %v, want a permanent error", err)
 	}
 	var failed error
 	for _, err := range s.Installations(t.Context()) {
 		failed = err
 	}
 	if failed == nil || errors.Is(failed, collector.ErrUnavailable) {
-		t.Errorf("Installations: got %v, want an error that stays", failed)
+		t.Errorf("Installations: got %v, want a permanent error", failed)
 	}
 }
 
@@ -200,10 +170,9 @@ func TestNewer(t *testing.T) {
 	open(t, file).Close()
 	execute(t, file, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
 	refused(t, file, sqlite.Options{}, sqlite.ErrNewer)
-	refused(t, file, sqlite.Options{ReadOnly: true}, sqlite.ErrNewer)
 }
 
-// execute runs statements on a database from outside.
+// execute executes statements as another program.
 func execute(t *testing.T, file string, statements ...string) {
 	t.Helper()
 	db := outside(t, file)
@@ -224,7 +193,7 @@ func outside(t *testing.T, file string) *sql.DB {
 	return db
 }
 
-// TestLocked lets another program, which knows nothing of the lock file, hold the database.
+// TestLocked lets another program, which ignores the lock file, lock the database.
 func TestLocked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rollcall.db")
 	s := open(t, file)
@@ -245,13 +214,13 @@ func TestLocked(t *testing.T) {
 		t.Errorf("got %v after %v, want ErrUnavailable after %v", err, took, sqlite.BusyTimeout)
 	}
 	if has(t, s, "meanwhile") || !has(t, s, "before") {
-		t.Error("while it is locked: what is read is not what was committed")
+		t.Error("while it is locked: reads do not see exactly what was committed")
 	}
 	if _, err := conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
 	put(t, s, "after")
 	if has(t, s, "meanwhile") {
-		t.Error("a batch that failed is there")
+		t.Error("the failed batch was written")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// lookupKeys is how many keys one statement finds.
+// lookupKeys is the number of keys in one query.
 const lookupKeys = 64
 
 func lookupSQL(n int) string {
@@ -27,11 +27,11 @@ func (s *Store) Lookup(ctx context.Context, keys []collector.Key) ([]collector.I
 		if len(keys) > 1 {
 			stmt, n = s.lookup[1], lookupKeys
 		}
-		some := keys[:min(n, len(keys))]
-		keys = keys[len(some):]
+		part := keys[:min(n, len(keys))]
+		keys = keys[len(part):]
 		args = args[:0]
 		for i := range n {
-			args = append(args, some[min(i, len(some)-1)][:]) // the last one again where there are fewer
+			args = append(args, part[min(i, len(part)-1)][:]) // padded with the last one
 		}
 		rows, err := collect(ctx, stmt, scanIdentity, args...)
 		if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) Record(ctx context.Context, key collector.RecordKey) (data []byt
 	return notNil(data), true, nil
 }
 
-// notNil makes an empty value one that is not nil, which stands for none.
+// notNil makes an empty value distinct from a missing one, which is nil.
 func notNil(data []byte) []byte {
 	if data == nil {
 		return []byte{}
@@ -74,11 +74,11 @@ func notNil(data []byte) []byte {
 	return data
 }
 
-// How many rows are read at once. Between, no snapshot of the database is held, which would keep the log from being
-// emptied.
+// The number of rows of a page. Between two pages no snapshot of the database is
+// held, which would keep the log from starting over.
 const (
-	rowsAtOnce    = 2000
-	recordsAtOnce = 100 // they can be large
+	rowsPerPage    = 2000
+	recordsPerPage = 100 // they can be large
 )
 
 // Identities implements [collector.Store].
@@ -88,9 +88,9 @@ func (s *Store) Identities(ctx context.Context) iter.Seq2[collector.Identity, er
 		if last != nil {
 			after = last.Key[:]
 		}
-		return query(ctx, s, rowsAtOnce, scanIdentity,
+		return query(ctx, s, rowsPerPage, scanIdentity,
 			"SELECT key, app, num FROM identity WHERE key > ? ORDER BY key LIMIT ?", after)
-	}, rowsAtOnce)
+	}, rowsPerPage)
 }
 
 // Installations implements [collector.Store].
@@ -100,9 +100,9 @@ func (s *Store) Installations(ctx context.Context) iter.Seq2[collector.Installat
 		if last != nil {
 			after = rowID(last.App, last.Num)
 		}
-		return query(ctx, s, rowsAtOnce, scanInstallation,
+		return query(ctx, s, rowsPerPage, scanInstallation,
 			"SELECT id, state FROM installation WHERE id > ? ORDER BY id LIMIT ?", after)
-	}, rowsAtOnce)
+	}, rowsPerPage)
 }
 
 // Journal implements [collector.Store].
@@ -112,9 +112,9 @@ func (s *Store) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, e
 		if last != nil {
 			after = last.Number
 		}
-		return query(ctx, s, recordsAtOnce, scanEntry,
+		return query(ctx, s, recordsPerPage, scanEntry,
 			"SELECT number, data FROM journal WHERE number > ? ORDER BY number LIMIT ?", after)
-	}, recordsAtOnce)
+	}, recordsPerPage)
 }
 
 // Records implements [collector.Store].
@@ -127,17 +127,18 @@ func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, 
 			return r, err
 		}
 		if last == nil {
-			return query(ctx, s, recordsAtOnce, scan, `SELECT day, name, data FROM record
+			return query(ctx, s, recordsPerPage, scan, `SELECT day, name, data FROM record
 				WHERE kind = ? AND app = ? AND day BETWEEN ? AND ? ORDER BY day, name LIMIT ?`,
 				kind, int64(app), int64(from), int64(to))
 		}
-		return query(ctx, s, recordsAtOnce, scan, `SELECT day, name, data FROM record
+		return query(ctx, s, recordsPerPage, scan, `SELECT day, name, data FROM record
 			WHERE kind = ? AND app = ? AND (day, name) > (?, ?) AND day <= ? ORDER BY day, name LIMIT ?`,
 			kind, int64(app), int64(last.Day), last.Name, int64(to))
-	}, recordsAtOnce)
+	}, recordsPerPage)
 }
 
-// pages yields the rows that next gives after the last one, until they are fewer than full.
+// pages yields the rows of page after page, up to one with fewer than full rows.
+// Next returns the page after the last row.
 func pages[T any](next func(last *T) ([]T, error), full int) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var last *T
@@ -161,7 +162,7 @@ func pages[T any](next func(last *T) ([]T, error), full int) iter.Seq2[T, error]
 	}
 }
 
-// query reads a page of rows. The limit is the last argument of the statement.
+// query reads a page of rows. The limit is the last parameter of the statement.
 func query[T any](ctx context.Context, s *Store, limit int, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
 	stmt, err := s.reads.PrepareContext(ctx, text)
 	if err != nil {

@@ -2,24 +2,27 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
 
-// RestoreOptions say how [Restore] works.
+// RestoreOptions configure [Restore].
 type RestoreOptions struct {
-	// Overwrite lets a database that is there be replaced; else that is an error (fs.ErrExist).
+	// Overwrite replaces a database that exists; without it, that is the error
+	// fs.ErrExist.
 	Overwrite bool
 }
 
-// Restore puts a backup in the place of a database, for which no collector may have that open ([ErrInUse]). The backup is
-// copied and the copy checked first, as [Store.Check] does: what does not pass leaves all as it was. A backup of an older
-// version is upgraded when the database is opened. It needs as much free disk as the backup has bytes.
+// Restore puts a backup in place of a database that no store has open
+// ([ErrInUse]). It first copies the backup and checks the copy as [Store.Check]
+// does, and changes nothing if the check fails. Opening the database upgrades a
+// backup of an older version. Restore needs free disk space for one copy.
 func Restore(ctx context.Context, backup, file string, opts RestoreOptions) (err error) {
 	defer func() {
 		if err != nil {
@@ -35,56 +38,57 @@ func Restore(ctx context.Context, backup, file string, opts RestoreOptions) (err
 		return err
 	}
 	defer lock.release()
+	publish := durable.Link
 	_, err = os.Lstat(real)
 	exists := err == nil
-	if exists && !opts.Overwrite {
+	if opts.Overwrite {
+		publish = durable.Rename
+	} else if exists {
 		return fs.ErrExist
 	}
-	part, err := copyBeside(ctx, backup, real)
+	temp, err := copyBeside(ctx, backup, real)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
 			for _, suffix := range []string{"", logSuffix, indexSuffix} {
-				os.Remove(part + suffix)
+				os.Remove(temp + suffix)
 			}
 		}
 	}()
-	if err := verify(ctx, part); err != nil {
-		return fmt.Errorf("backup is not good: %w", err)
+	if err := verify(ctx, temp); err != nil {
+		return fmt.Errorf("backup cannot be used: %w", err)
 	}
 	if exists {
-		if err := retire(ctx, real); err != nil {
+		if err := removeLog(ctx, real); err != nil {
 			return err
 		}
 	}
-	return publish(part, real, opts.Overwrite)
+	return publish(temp, real)
 }
 
-// copyBeside copies a backup to a file in the folder of the database.
-func copyBeside(ctx context.Context, backup, file string) (part string, err error) {
-	// A log beside the backup means that it is a database in use, of which the file alone is not the whole.
+// copyBeside copies a backup to a temporary file beside the database.
+func copyBeside(ctx context.Context, backup, file string) (temp string, err error) {
+	// A log beside the backup shows that it is a database in use, which its file
+	// alone does not contain completely.
 	if info, err := os.Stat(backup + logSuffix); err == nil && info.Size() > 0 {
-		return "", fmt.Errorf("%s has a log beside it: it is a database and not a backup", backup)
+		return "", fmt.Errorf("%s has a log: it is a database, not a backup", backup)
 	}
 	from, err := os.Open(backup)
 	if err != nil {
 		return "", err
 	}
 	defer from.Close()
-	if part, err = partBeside(file); err != nil {
+	to, err := durable.Temp(file)
+	if err != nil {
 		return "", err
 	}
-	to, err := os.OpenFile(part, os.O_WRONLY, 0)
-	if err == nil {
-		_, err = io.Copy(to, contextReader{ctx, from})
-		err = errors.Join(err, to.Close())
+	_, err = io.Copy(to, contextReader{ctx, from})
+	if err = errors.Join(err, to.Close()); err != nil {
+		os.Remove(to.Name())
 	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return part, err
+	return to.Name(), err
 }
 
 type contextReader struct {
@@ -99,16 +103,17 @@ func (r contextReader) Read(p []byte) (int, error) {
 	return r.r.Read(p)
 }
 
-// verify looks whether a file is the whole database of a collector, of a version that this program knows.
+// verify checks that a file is an intact database of a version that this program
+// supports.
 func verify(ctx context.Context, file string) (err error) {
-	f, err := inspect(ctx, file, Options{})
+	found, err := inspect(ctx, file, Options{})
 	if err != nil {
 		return err
 	}
-	if f.version == 0 {
+	if found.version == 0 {
 		return fmt.Errorf("%w: it is empty", ErrNotStore)
 	}
-	db, err := sql.Open("sqlite", dsn(file, DefaultCache, busyTimeout, true))
+	db, err := openDB(file, DefaultCache, busyTimeout, true, 1)
 	if err != nil {
 		return err
 	}
@@ -116,11 +121,12 @@ func verify(ctx context.Context, file string) (err error) {
 	return check(ctx, db)
 }
 
-// retire lets the database that is replaced be whole in its one file, as long as it is there, and takes away its log:
-// SQLite would apply it to the new file.
-func retire(ctx context.Context, file string) error {
-	if db, err := sql.Open("sqlite", dsn(file, DefaultCache, busyTimeout, false)); err == nil {
-		db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // what is broken is replaced because it is
+// removeLog copies the log of a database that is about to be replaced to its
+// file, so that the database is intact until then. Then it removes the log,
+// which SQLite would apply to the new file.
+func removeLog(ctx context.Context, file string) error {
+	if db, err := openDB(file, DefaultCache, busyTimeout, false, 1); err == nil {
+		db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // a damaged database may be replaced too
 		db.Close()
 	}
 	for _, suffix := range []string{logSuffix, indexSuffix} {
@@ -128,5 +134,5 @@ func retire(ctx context.Context, file string) error {
 			return err
 		}
 	}
-	return syncDir(filepath.Dir(file))
+	return durable.SyncDir(filepath.Dir(file))
 }

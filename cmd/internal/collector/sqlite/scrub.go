@@ -8,51 +8,49 @@ import (
 	"io"
 )
 
-// scrub leaves nothing of what was deleted in the files. The store's lock is held.
+// scrub removes deleted data from all files. The caller holds mu.
 func (s *Store) scrub(ctx context.Context) error {
-	if err := s.log2file.empty(ctx); err != nil {
+	if err := s.checkpoints.empty(ctx); err != nil {
 		return err
 	}
 	if err := s.wipe(ctx); err != nil {
 		return err
 	}
-	s.log2file.unscrubbed.Store(false)
+	s.checkpoints.unscrubbed.Store(false)
 	return nil
 }
 
-// SQLite overwrites what is deleted (secure_delete), but when it moves rows from one page of a tree to another, copies of
-// them can stay in the part of the old page that is not in use, and outlive the rows. wipe overwrites those parts.
+// wipe overwrites the unused parts of pages. SQLite overwrites deleted rows
+// (secure_delete), but when it moves rows from one page of a tree to another,
+// copies of them can remain in the unused part of the old page and outlive the
+// rows.
 //
-// It looks at every page, so it takes as long as reading the file: about 0.1 s for a million installations. The first
-// time it also writes up to half of the pages, about 1 s for a million, and later only those with rows that have been
-// moved since: see TestBytesPerInstallation and TestScrub. The log is empty
-// and the store's lock is held, so the file is the whole of the database and nobody changes it.
+// wipe reads every page, which takes about 0.1 s for a million installations.
+// The first time it also writes up to half of the pages, in about 1 s, and later
+// only those whose rows have moved since: see TestBytesPerInstallation and
+// TestScrub. The log is empty and the caller holds mu, so the file is the whole
+// database and does not change.
 func (s *Store) wipe(ctx context.Context) error {
 	var dirty []int
 	if err := s.eachPage(ctx, func(number int, page []byte) {
-		if from, to, ok := unused(number, page); ok && !zero(page[from:to]) {
+		if from, to, ok := unused(number, page); ok && !isZero(page[from:to]) {
 			dirty = append(dirty, number)
 		}
 	}); err != nil || len(dirty) == 0 {
 		return err
 	}
-	w, err := s.writer(ctx)
+	w, err := s.preparedWriter(ctx)
 	if err != nil {
 		return err
 	}
-	if err := w.prepare(ctx); err != nil {
-		return err
-	}
-	for len(dirty) > 0 { // the log stays short
-		some := dirty[:min(len(dirty), wipeAtOnce)]
-		dirty = dirty[len(some):]
-		if err := s.wipePages(ctx, w, some); err != nil {
-			if !w.idle(ctx) {
-				s.dropWriter()
-			}
+	for len(dirty) > 0 { // in parts, so that the log stays short
+		part := dirty[:min(len(dirty), wipeAtOnce)]
+		dirty = dirty[len(part):]
+		if err := s.wipePages(ctx, w, part); err != nil {
+			s.dropUnlessIdle(ctx, w)
 			return err
 		}
-		if err := s.log2file.empty(ctx); err != nil {
+		if err := s.checkpoints.empty(ctx); err != nil {
 			return err
 		}
 	}
@@ -84,7 +82,7 @@ func (s *Store) wipePages(ctx context.Context, w *writer, numbers []int) error {
 	return err
 }
 
-// eachPage reads the file. The page is valid during the call.
+// eachPage calls f with each page of the file, which is valid during the call.
 func (s *Store) eachPage(ctx context.Context, f func(number int, page []byte)) error {
 	chunk := make([]byte, 256*pageSize)
 	for number := 1; ; {
@@ -104,9 +102,12 @@ func (s *Store) eachPage(ctx context.Context, f func(number int, page []byte)) e
 	}
 }
 
-// unused gives the part of a tree's page between its list of rows and its rows, of which SQLite says that it means
-// nothing (https://www.sqlite.org/fileformat2.html#b_tree_pages). Other pages begin with the number of a page, and so with
-// a zero byte as long as the file is shorter than 128 GiB; above that they could be taken for a tree's, so nothing is then.
+// unused returns the part of a page of a tree between its list of rows and its
+// rows, which has no meaning in the file format
+// (https://www.sqlite.org/fileformat2.html#b_tree_pages). Pages of other kinds
+// begin with a page number, and so with a zero byte if the file is smaller than
+// 128 GiB. Beyond that they could be mistaken for pages of a tree, so none is
+// wiped there.
 func unused(number int, page []byte) (from, to int, ok bool) {
 	header := 0
 	if number == 1 {
@@ -128,7 +129,7 @@ func unused(number int, page []byte) (from, to int, ok bool) {
 	return from, to, from <= to && to <= len(page)
 }
 
-func zero(b []byte) bool {
+func isZero(b []byte) bool {
 	for len(b) >= 8 {
 		if binary.NativeEndian.Uint64(b) != 0 {
 			return false

@@ -1,5 +1,5 @@
 -- +goose Up
--- What is written per installation is 100 bytes or less: see TestBytesPerInstallation.
+-- An installation takes at most 100 bytes: see TestBytesPerInstallation.
 CREATE TABLE identity (
 	key BLOB NOT NULL PRIMARY KEY,
 	app INTEGER NOT NULL,
@@ -11,7 +11,8 @@ CREATE TABLE installation (
 	state BLOB NOT NULL
 );
 
--- With a rowid, since many values are several kilobytes: without one, the tree would hold a quarter of a page of each.
+-- With a rowid, because many values are several kilobytes long: without one, the
+-- tree would contain up to a quarter of a page of each.
 CREATE TABLE record (
 	kind TEXT NOT NULL,
 	app  INTEGER NOT NULL,
@@ -21,7 +22,7 @@ CREATE TABLE record (
 	PRIMARY KEY (kind, app, day, name)
 );
 
--- AUTOINCREMENT: a number that was trimmed is not given again.
+-- AUTOINCREMENT does not reuse the numbers of trimmed entries.
 CREATE TABLE journal (
 	number INTEGER PRIMARY KEY AUTOINCREMENT,
 	data   BLOB NOT NULL

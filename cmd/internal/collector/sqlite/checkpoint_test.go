@@ -15,7 +15,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 )
 
-// unlessRace gives the size of a test, and a smaller one with the race detector.
+// unlessRace returns the size of a test, or a smaller one with the race detector.
 func unlessRace(size, small int) int {
 	if raceDetector {
 		return small
@@ -23,7 +23,8 @@ func unlessRace(size, small int) int {
 	return size
 }
 
-// TestLogIsBounded commits without a pause while others read: the log starts over again and again.
+// TestLogIsBounded commits without a pause while others read. The log must start
+// over again and again.
 func TestLogIsBounded(t *testing.T) {
 	const rows = 20_000
 	file := filepath.Join(t.TempDir(), "rollcall.db")
@@ -38,7 +39,7 @@ func TestLogIsBounded(t *testing.T) {
 			}
 		}
 	})
-	// A check that never ends has to be interrupted.
+	// A check that never ends must be interrupted.
 	interrupted, end := s.CheckSlowly(t.Context())
 	defer end()
 	var most int64
@@ -58,13 +59,13 @@ func TestLogIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		most = max(most, info.Size())
-		written += 150 * sqlite.PageSize // of 200 rows some share a page
+		written += 150 * sqlite.PageSize // some of the 200 rows share a page
 	}
 	cancel()
 	wg.Wait()
 	t.Logf("at most %.1f MiB in the log", float64(most)/(1<<20))
 	if most > sqlite.MaxLog*3/2 {
-		t.Errorf("got a log of %d bytes, want at most %d and what is committed during a copy", most, sqlite.MaxLog)
+		t.Errorf("got a log of %d bytes, want at most %d plus what is committed during a copy", most, sqlite.MaxLog)
 	}
 	if !interrupted() {
 		t.Error("the check was not interrupted")
@@ -75,7 +76,7 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
-// TestScrubInterruptsCheck: a check would keep the log from being emptied.
+// TestScrubInterruptsCheck: a check would keep the log from starting over.
 func TestScrubInterruptsCheck(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "rollcall.db"))
 	put(t, s, "one")
@@ -93,8 +94,8 @@ func TestScrubInterruptsCheck(t *testing.T) {
 	}
 }
 
-// TestScrubBlocked lets another process read from the log: what cannot be scrubbed is not written either, and works when
-// the other is done.
+// TestScrubBlocked lets another process read from the log: a batch that cannot be
+// scrubbed is not written, and succeeds when the other process is done.
 func TestScrubBlocked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rollcall.db")
 	s := open(t, file)
@@ -125,7 +126,7 @@ func TestScrubBlocked(t *testing.T) {
 	}
 }
 
-// TestScrub looks for deleted keys, states and records in every file of the store.
+// TestScrub looks for deleted keys, states, and records in every file of the store.
 func TestScrub(t *testing.T) {
 	rows := unlessRace(20_000, 4000)
 	if os.Getenv("ROLLCALL_SOAK") != "" {
@@ -134,7 +135,7 @@ func TestScrub(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "rollcall.db")
 	s := open(t, file)
-	// Small batches of random keys split the pages in all ways, and rows change their size.
+	// Small batches of random keys split pages in all ways, and rows change size.
 	for i := 0; i < rows; i += 500 {
 		fill(t, s, 1, i, i+500)
 		b := &collector.Batch{Journal: randomBytes(100)}
@@ -192,9 +193,9 @@ func TestScrub(t *testing.T) {
 		b.DropIdentities = append(b.DropIdentities, id.Key)
 		b.DropInstallations = append(b.DropInstallations, collector.Installation{App: id.App, Num: id.Num})
 	}
-	// Some lie across the end of a page.
+	// Some cross the end of a page.
 	if found := find(t, dir, traces); len(found) < len(traces)*9/10 {
-		t.Fatalf("before: got %d of %d traces; the search is not good", len(found), len(traces))
+		t.Fatalf("before: got %d of %d traces; the search does not work", len(found), len(traces))
 	}
 	start := time.Now()
 	if _, err := s.Commit(t.Context(), b); err != nil {
@@ -214,7 +215,7 @@ func TestScrub(t *testing.T) {
 	t.Logf("and again in %v", time.Since(start))
 }
 
-// find looks for bytes in all files of a folder.
+// find returns the names of the traces that occur in a file of the directory.
 func find(t *testing.T, dir string, traces map[string][]byte) (found []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 )
 
-// withSteps gives the program's migrations and further ones.
+// withSteps returns options with the program's migrations and further ones.
 func withSteps(t testing.TB, steps ...string) sqlite.Options {
 	t.Helper()
 	all := fstest.MapFS{}
@@ -49,10 +49,10 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The second step fails: the first one stays, and the next Open goes on from there.
+	// The second step fails: the first one stays, and the next Open continues.
 	_, err = sqlite.Open(t.Context(), file, withSteps(t, addColumn, addTable+"SELECT * FROM missing;"))
 	if err == nil || !strings.Contains(err.Error(), "missing") || strings.Count(err.Error(), "\n") > 0 {
-		t.Fatalf("got %v, want an error in one line that says what is missing", err)
+		t.Fatalf("got %v, want an error in one line that names what is missing", err)
 	}
 	if s, err = sqlite.Open(t.Context(), file, withSteps(t, addColumn, addTable)); err != nil {
 		t.Fatal(err)
@@ -71,10 +71,10 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("got %d, %d and %v, want 7000 and 1000", extra, later, err)
 	}
 
-	// The backup is a whole database of the version before.
+	// The backup is a complete database of the version before.
 	if !exists(file+".v1.backup") || !exists(file+".v9001.backup") {
 		entries, _ := os.ReadDir(dir)
-		t.Fatalf("got %v, want a backup of each version that was upgraded from", entries)
+		t.Fatalf("got %v, want a backup of each older version", entries)
 	}
 	old := filepath.Join(t.TempDir(), "old.db")
 	if err := sqlite.Restore(t.Context(), file+".v1.backup", old, sqlite.RestoreOptions{}); err != nil {
@@ -88,20 +88,8 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("backup: got %d installations, want 1000", n)
 	}
 
-	// And this program is now too old.
+	// Now this program is too old.
 	refused(t, file, sqlite.Options{}, sqlite.ErrNewer)
-}
-
-// TestOlderReadOnly: who reads only does not upgrade.
-func TestOlderReadOnly(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "rollcall.db")
-	open(t, file).Close()
-	opts := withSteps(t, addColumn)
-	opts.ReadOnly = true
-	if s, err := sqlite.Open(t.Context(), file, opts); err == nil {
-		s.Close()
-		t.Error("got nil, want an error")
-	}
 }
 
 func exists(file string) bool {
