@@ -59,13 +59,13 @@ func ruleForms() []ruleForm {
 	percent := func(label, value string, most int) ruleField {
 		return ruleField{Name: "percent", Label: label, Value: value, Min: 1, Max: most}
 	}
-	least := ruleField{Name: "least", Label: "installations at least", Value: strconv.Itoa(alert.DefaultLeast), Min: 1, Max: alert.MaxLeast}
+	least := ruleField{Name: "least", Label: "Min. installations", Value: strconv.Itoa(alert.DefaultLeast), Min: 1, Max: alert.MaxLeast}
 	return []ruleForm{
-		{alert.ActiveDrop, "Active installations drop", []ruleField{percent("by percent", "30", 100), least}},
-		{alert.FaultRate, "The newest release has more of a fault than the one before", []ruleField{percent("percent more", "50", alert.MaxPercent), least}},
-		{alert.Adoption, "A version, or newer ones, are taken up", []ruleField{{Name: "version", Label: "version"}, percent("by percent", "50", 100)}},
-		{alert.Silence, "Reports stop", []ruleField{{Name: "hours", Label: "for hours", Value: "12", Min: 1, Max: alert.MaxHours}}},
-		{alert.NewBurst, "More installations are new than usual", []ruleField{percent("percent more", "300", alert.MaxPercent), least}},
+		{alert.ActiveDrop, "Active installations drop", []ruleField{percent("By (%)", "30", 100), least}},
+		{alert.FaultRate, "A fault is more frequent in the newest release", []ruleField{percent("By (%)", "50", alert.MaxPercent), least}},
+		{alert.Adoption, "Version adoption reaches", []ruleField{{Name: "version", Label: "Version"}, percent("Share (%)", "50", 100)}},
+		{alert.Silence, "Reports stop", []ruleField{{Name: "hours", Label: "For (hours)", Value: "12", Min: 1, Max: alert.MaxHours}}},
+		{alert.NewBurst, "More new installations than usual", []ruleField{percent("By (%)", "300", alert.MaxPercent), least}},
 	}
 }
 
@@ -74,20 +74,20 @@ func ruleText(r alert.Rule) string {
 	var text string
 	switch r.Kind {
 	case alert.ActiveDrop:
-		text = fmt.Sprintf("Active installations are %g %% fewer than on that weekday in the four weeks before", r.Percent)
+		text = fmt.Sprintf("Active installations are %g%% below their average on that weekday in the past four weeks", r.Percent)
 	case alert.FaultRate:
-		text = fmt.Sprintf("A fault affects %g %% more of the newest release's installations than of the release's before", r.Percent)
+		text = fmt.Sprintf("A fault affects %g%% more installations of the newest release than of the one before", r.Percent)
 	case alert.Adoption:
-		text = fmt.Sprintf("%g %% of the installations run %s or a newer version", r.Percent, r.Version)
+		text = fmt.Sprintf("%g%% of installations run %s or newer", r.Percent, r.Version)
 	case alert.Silence:
-		text = fmt.Sprintf("No report was counted for %g hours", r.Hours)
+		text = fmt.Sprintf("No reports for %g hours", r.Hours)
 	case alert.NewBurst:
-		text = fmt.Sprintf("New installations are %g %% more than in the 14 days before", r.Percent)
+		text = fmt.Sprintf("New installations are %g%% above their average of the past 14 days", r.Percent)
 	default:
 		text = string(r.Kind)
 	}
 	if r.Least > 0 && r.Least != alert.DefaultLeast {
-		text += fmt.Sprintf(", from %d installations on", r.Least)
+		text += fmt.Sprintf(", for at least %d installations", r.Least)
 	}
 	return text
 }
@@ -141,7 +141,7 @@ func (d *dashboard) changeAlerts(r *http.Request, do string, app collector.AppNu
 	case d.opts.Alerts != nil && do == "test":
 		return d.opts.Alerts.Test(r.Context(), app)
 	case d.opts.Alerts == nil || change == nil:
-		return errors.New("nothing to do was named")
+		return errors.New("unknown action")
 	}
 	return d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error { return change(r, c) })
 }
@@ -152,7 +152,7 @@ func addRule(r *http.Request, c *alert.Config) error {
 		if text := formText(r, name); text != "" {
 			n, err := strconv.ParseFloat(text, 64)
 			if err != nil {
-				return fmt.Errorf("%s is not a number", name)
+				return fmt.Errorf("%s: not a number", name)
 			}
 			*field = n
 		}
@@ -160,7 +160,7 @@ func addRule(r *http.Request, c *alert.Config) error {
 	if text := formText(r, "least"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return errors.New("least is not a whole number")
+			return errors.New("min. installations: not a whole number")
 		}
 		rule.Least = n
 	}

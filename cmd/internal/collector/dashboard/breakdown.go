@@ -11,11 +11,11 @@ import (
 
 // breakdownPanel shows the values of a dimension. It adds up those beyond most,
 // and pre-releases.
-func breakdownPanel(id, title string, b figures.Breakdown, most int) panel {
+func breakdownPanel(id string, b figures.Breakdown, most int) panel {
 	p := panel{
-		ID: id, Title: title, Meta: b.Meta, Table: table.Table{Columns: []string{dimensionName(b.Dimension), "installations", "share"}},
-		Explain: htmlf("Of the installations active in the %s days to %s (UTC), by what they reported last. %s of %s reporting.",
-			b.Window, b.To, b.Reporting, b.Active),
+		ID: id, Title: dimensionTitle(b.Dimension), Meta: b.Meta, Table: table.Table{Columns: []string{dimensionName(b.Dimension), "installations", "share"}},
+		Explain: htmlf("%s of %s installations active in the %s days to %s report it, by their latest report.",
+			b.Reporting, b.Active, b.Window, b.To),
 	}
 	pre, rest := bundle{name: preReleases}, bundle{name: "all others"}
 	var bars []chart.Bar
@@ -38,9 +38,9 @@ func breakdownPanel(id, title string, b figures.Breakdown, most int) panel {
 		}
 	}
 	if b.Suppressed > 0 {
-		p.Explain += " Small groups are not shown."
+		p.Explain += " Small groups are hidden."
 	}
-	p.drawBars(bars, len(bars), fmt.Sprintf("%d values", len(b.Values)), "Nothing is reported.")
+	p.drawBars(bars, len(bars), fmt.Sprintf("%d values", len(b.Values)), "No data yet.")
 	return p
 }
 
@@ -64,7 +64,7 @@ func note(count figures.Count, share float64) string {
 	if count == nil {
 		return "–"
 	}
-	return fmt.Sprintf("%s · %.1f %%", grouped(*count), 100*share)
+	return fmt.Sprintf("%s · %.1f%%", grouped(*count), 100*share)
 }
 
 // preReleases is the name under which pre-releases are added up.

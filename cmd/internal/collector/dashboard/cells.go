@@ -82,7 +82,7 @@ func figure(cell any, k int) template.HTML {
 		if math.IsNaN(c) {
 			return missing
 		}
-		return template.HTML(fmt.Sprintf("%.1f&nbsp;%%", c*100)) //nolint:gosec // a number
+		return template.HTML(fmt.Sprintf("%.1f%%", c*100)) //nolint:gosec // a number
 	case template.HTML:
 		return c
 	}
@@ -173,7 +173,7 @@ func state(open, gap bool) string {
 	case gap:
 		return "gap"
 	case open:
-		return "not over"
+		return "in progress"
 	}
-	return "closed"
+	return "complete"
 }

@@ -74,7 +74,7 @@ func New(opts Options) (http.Handler, error) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { d.notFound(w, r) })
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.problem(w, r, http.StatusForbidden, "This request came from another site.")
+		d.problem(w, r, http.StatusForbidden, "This request came from another site, so it was refused.")
 	}))
 	return headers(guard.Handler(mux)), nil
 }
@@ -116,8 +116,8 @@ func (d *dashboard) parseTemplates() (*template.Template, error) {
 func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := d.templates.ExecuteTemplate(&body, name, data); err != nil {
-		d.log.Error("Page cannot be drawn", "page", name, "error", err.Error())
-		http.Error(w, "The page cannot be drawn.", http.StatusInternalServerError)
+		d.log.Error("Cannot render page", "page", name, "error", err.Error())
+		http.Error(w, "This page could not be rendered.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -139,5 +139,5 @@ func (d *dashboard) problem(w http.ResponseWriter, r *http.Request, status int, 
 }
 
 func (d *dashboard) notFound(w http.ResponseWriter, r *http.Request) {
-	d.problem(w, r, http.StatusNotFound, "There is no such page.")
+	d.problem(w, r, http.StatusNotFound, "Page not found.")
 }

@@ -273,7 +273,7 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	for page, want := range map[string]bool{"versions?days=90": true, "health?days=90": true, "versions?days=28": false, "health?days=28": false} {
-		if got := strings.Contains(s.get("/a/app/"+page, "", http.StatusOK), "whatever the range"); got != want {
+		if got := strings.Contains(s.get("/a/app/"+page, "", http.StatusOK), "are public for"); got != want {
 			t.Errorf("%s says that its range is shorter: %v, want %v", page, got, want)
 		}
 	}
@@ -417,7 +417,7 @@ func TestHostileTexts(t *testing.T) {
 func TestSignIn(t *testing.T) {
 	s := newSite(t)
 	token := s.token(access.Read, "app")
-	if resp, body := s.do("POST", "/signin", "", url.Values{"token": {"wrong"}}); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "not known") {
+	if resp, body := s.do("POST", "/signin", "", url.Values{"token": {"wrong"}}); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "Unknown token") {
 		t.Errorf("wrong token: %d", resp.StatusCode)
 	}
 	for in, out := range map[string]string{"/a/app/versions?days=7": "/a/app/versions?days=7", "//evil.example": "/", `/\evil.example`: "/", "https://evil.example": "/"} {

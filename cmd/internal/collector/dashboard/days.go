@@ -149,4 +149,4 @@ func (p *panel) addDays(rows []dayRow, desc string, names ...string) chart.Lines
 }
 
 // noDays replaces a chart over no days.
-const noDays = "There are no days in this range."
+const noDays = "No days in this range."

@@ -17,8 +17,8 @@ import (
 
 // dimensionNames are what pages call the dimensions.
 var dimensionNames = map[string]string{
-	collector.DimVersion: "Version", collector.DimSystem: "System", collector.DimRelease: "Release of the system",
-	collector.DimMachine: "Machine", collector.DimDeployment: "Deployment", collector.DimClient: "Client",
+	collector.DimVersion: "Version", collector.DimSystem: "Operating system", collector.DimRelease: "OS version",
+	collector.DimMachine: "CPU architecture", collector.DimDeployment: "Deployment", collector.DimClient: "Client",
 	collector.DimCountry: "Country", collector.DimFirstVersion: "First version",
 }
 
@@ -27,6 +27,16 @@ func dimensionName(dimension string) string {
 		return visible(fact)
 	}
 	return cmp.Or(dimensionNames[dimension], dimension)
+}
+
+// dimensionTitle is the name of a dimension as a panel's title.
+func dimensionTitle(dimension string) string {
+	switch name := dimensionName(dimension); dimension {
+	case collector.DimVersion, collector.DimClient:
+		return name + "s"
+	default:
+		return name
+	}
 }
 
 // platform is the order of the dimensions that come before the facts.
@@ -47,7 +57,7 @@ func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 	place := func(name string) uint { return uint(slices.Index(platform, name)) } // facts last
 	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
 	if len(all) == 0 {
-		p.Notice = "No installation has reported what it runs on yet."
+		p.Notice = "No installation has reported its platform yet."
 		return nil
 	}
 	first, err := v.part(p, len(all))
@@ -57,22 +67,22 @@ func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 	for i, name := range all[first:min(len(all), first+maxFeaturePanels)] {
 		b, err := d.c.Breakdown(ctx, v.app.Num, name, 28, v.lastDay(), v.sees)
 		if errors.Is(err, collector.ErrNoDay) {
-			p.Notice = fmt.Sprintf("There are no figures of %s.", v.lastDay())
+			p.Notice = fmt.Sprintf("No figures for %s.", v.lastDay())
 			break
 		}
 		if err != nil {
 			return err
 		}
 		p.asOf(b.Meta)
-		p.Panels = append(p.Panels, breakdownPanel(fmt.Sprintf("split-%d", first+i+1), "Opted-in installations by "+lower(name), b, 8))
+		p.Panels = append(p.Panels, breakdownPanel(fmt.Sprintf("split-%d", first+i+1), b, 8))
 	}
 	name := v.get("trend", all[0])
 	t, err := d.c.Trend(ctx, v.app.Num, name, 28, v.span, trendTop, v.sees)
 	if err != nil {
 		return err
 	}
-	trend := trendPanel("trend", "Opted-in installations by "+lower(name)+" over time", t)
-	trend.Form = v.form(trend.ID, selection{"trend", "Trend of", dimensionOptions(all, name)})
+	trend := trendPanel("trend", t)
+	trend.Form = v.form(trend.ID, selection{"trend", "Dimension", dimensionOptions(all, name)})
 	row, column := v.get("row", all[0]), v.get("column", all[min(1, len(all)-1)])
 	co, err := d.c.CoOccurrence(ctx, v.app.Num, row, column, 28, v.sees)
 	if err != nil {
@@ -85,6 +95,9 @@ func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 	return nil
 }
 
+// errPart is the error of an address with an impossible part.
+var errPart = errors.New("invalid part")
+
 // part returns the first of n dimensions to show, and offers the other parts of
 // them.
 func (v view) part(p *pageData, n int) (first int, err error) {
@@ -94,7 +107,7 @@ func (v view) part(p *pageData, n int) (first int, err error) {
 	}
 	part, err := strconv.Atoi(v.get("part", "1"))
 	if err != nil || part < 1 || part > parts {
-		return 0, fmt.Errorf("%w: part has to be a number from 1 to %d", errView, parts)
+		return 0, fmt.Errorf("%w: it must be a number from 1 to %d", errPart, parts)
 	}
 	var all []string
 	for i := range parts {
@@ -102,14 +115,6 @@ func (v view) part(p *pageData, n int) (first int, err error) {
 	}
 	p.Choices = append(p.Choices, v.choices("Part", "part", strconv.Itoa(part), all...))
 	return (part - 1) * maxFeaturePanels, nil
-}
-
-// lower is the name of a dimension within a title.
-func lower(dimension string) string {
-	if fact, ok := strings.CutPrefix(dimension, collector.FactDimension); ok {
-		return "fact " + visible(fact)
-	}
-	return strings.ToLower(dimensionName(dimension))
 }
 
 func dimensionOptions(all []string, current string) (options []option) {
@@ -122,9 +127,9 @@ func dimensionOptions(all []string, current string) (options []option) {
 // pairsPanel shows how often the values of two dimensions occur together.
 func pairsPanel(co figures.CoOccurrence) panel {
 	p := panel{
-		ID: "pairs", Title: "Opted-in installations by " + lower(co.Row) + " and " + lower(co.Column), Wide: true, Meta: co.Meta,
-		Explain: htmlf("How many of those active in the 28 days to %s (UTC) report both. The darker a cell, the larger its share of the row.", co.To),
-		Table:   table.Table{Columns: append([]string{dimensionName(co.Row) + " and " + dimensionName(co.Column)}, co.Columns...)},
+		ID: "pairs", Title: dimensionName(co.Row) + " × " + dimensionName(co.Column), Wide: true, Meta: co.Meta,
+		Explain: htmlf("Installations active in the 28 days to %s that report both. The stronger the colour, the larger the share of the row.", co.To),
+		Table:   table.Table{Columns: append([]string{dimensionName(co.Row)}, co.Columns...)},
 	}
 	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: "A cell for each pair of values"}}
 	for _, name := range co.Columns {
@@ -151,6 +156,6 @@ func pairsPanel(co figures.CoOccurrence) panel {
 		}
 		heat.Rows = append(heat.Rows, row)
 	}
-	p.draw(heat, len(co.Rows) > 0 && len(co.Columns) > 0, "Nothing is reported.")
+	p.draw(heat, len(co.Rows) > 0 && len(co.Columns) > 0, "No data yet.")
 	return p
 }

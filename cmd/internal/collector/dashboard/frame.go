@@ -106,7 +106,7 @@ func (d *dashboard) viewer(w http.ResponseWriter, r *http.Request, need access.S
 		}
 		return v, true
 	case signedIn:
-		d.problem(w, r, http.StatusNotFound, "There is no such page, or your token is not for it.")
+		d.problem(w, r, http.StatusNotFound, "Page not found, or your token has no access to it.")
 	default:
 		http.Redirect(w, r, "/signin?next="+template.URLQueryEscaper(r.URL.RequestURI()), http.StatusFound)
 	}

@@ -92,8 +92,8 @@ func (v view) filter(p *pageData, all []figures.Fault) []figures.Fault {
 
 func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 	p := panel{
-		ID: "faults", Title: "Faults by affected opted-in installations", Wide: true, Meta: answer.Meta,
-		Explain: htmlf("Of %s installations active from %s to %s (UTC). Counts are what operators agreed to report; who sends no health reports is not in them.",
+		ID: "faults", Title: "Faults by affected installations", Wide: true, Meta: answer.Meta,
+		Explain: htmlf("%s installations were active from %s to %s. Only installations that share health reports are counted.",
 			answer.Denominator, answer.From, answer.To),
 		Table: table.Table{Columns: []string{
 			"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note",
@@ -109,9 +109,9 @@ func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 		bars = append(bars, bar)
 	}
 	if len(faults) > 0 {
-		p.Answer = htmlf("%s faults; the most widespread is %s, on %s installations.", len(faults), faultName(faults[0]), faults[0].Affected)
+		p.Answer = htmlf("%s faults. Most widespread: %s, on %s installations.", len(faults), faultName(faults[0]), faults[0].Affected)
 	}
-	p.drawBars(bars, 15, "The most widespread first", "No such fault is reported in the range.")
+	p.drawBars(bars, 15, "Most widespread first", "No matching faults in this range.")
 	return p
 }
 
@@ -126,8 +126,8 @@ func occurrencesPanel(by string, faults []figures.Fault, meta figures.Meta, of f
 		}
 	}
 	p := panel{
-		ID: by, Title: "Occurrences of faults by " + by, Meta: meta,
-		Explain: "How often they happened on opted-in installations in the range. An installation can have several.",
+		ID: by, Title: "Occurrences by " + by, Meta: meta,
+		Explain: "How often these faults occurred in this range. One installation can report several occurrences.",
 		Table:   table.Table{Columns: []string{by, "faults", "occurrences"}},
 	}
 	var bars []chart.Bar
@@ -135,7 +135,7 @@ func occurrencesPanel(by string, faults []figures.Fault, meta figures.Meta, of f
 		p.Table.Add(name, counts[name], occurrences[name])
 		bars = append(bars, chart.Bar{Name: name, Value: float64(occurrences[name]), Note: grouped(occurrences[name])})
 	}
-	p.drawBars(bars, 12, "The most frequent first", "Nothing is reported.")
+	p.drawBars(bars, 12, "Most frequent first", "No faults.")
 	return p
 }
 
@@ -149,12 +149,12 @@ func mostFrequent(counts map[string]uint64) []string {
 // ratesPanel shows one fault by version.
 func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	p := panel{
-		ID: "rates", Title: "Affected for each 1,000 opted-in installations of a version", Wide: true, Meta: meta,
-		Explain: "Newest version first. Versions are those that the installations run now.",
+		ID: "rates", Title: "Affected per 1,000", Wide: true, Meta: meta,
+		Explain: "Affected installations per 1,000 of each version, newest version first. Installations count under the version they run now.",
 		Table:   table.Table{Columns: []string{"version", "per 1,000", "affected", "active"}},
 	}
 	if len(faults) == 0 {
-		p.Empty = "Nothing is reported."
+		p.Empty = "No faults."
 		return p
 	}
 	chosen := faults[0]
@@ -182,7 +182,7 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 			})
 		}
 	}
-	p.drawBars(bars, 12, faultName(chosen), "No installation that has this fault runs a version now.")
+	p.drawBars(bars, 12, faultName(chosen), "No affected installation reports a version now.")
 	return p
 }
 

@@ -41,7 +41,7 @@ func (d *dashboard) overview(ctx context.Context, v view, p *pageData) error {
 		if err != nil {
 			return err
 		}
-		p.Panels = append(p.Panels, breakdownPanel("by-"+dimension, "Opted-in installations by "+lower(dimension), b, 6))
+		p.Panels = append(p.Panels, breakdownPanel("by-"+dimension, b, 6))
 	}
 	p.Panels = append(p.Panels, notCountedPanel(points, both.Meta))
 	return nil
@@ -49,12 +49,12 @@ func (d *dashboard) overview(ctx context.Context, v view, p *pageData) error {
 
 func activePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	p := panel{
-		ID: "active", Title: "Active opted-in installations", Wide: true, Meta: meta, Answer: changeSentence(points),
-		Explain: "Different installations in the 28 days, 7 days and day that end with each day (UTC). Beside each, finely dotted, those that are " +
-			"established: seen on two days or more. The end is dashed while its day is not over; a hatched break is a day on which the collector did not run.",
+		ID: "active", Title: "Active installations", Wide: true, Meta: meta, Answer: changeSentence(points),
+		Explain: "Installations seen in the 28 days, 7 days and 1 day up to each day. Dotted lines show established installations, which were seen " +
+			"on two or more days. A dashed end is a day in progress; a hatched gap is a day on which the collector did not run.",
 	}
 	lines := p.addDays(rowsOf(points, active28, active7, active1, established28, established7, established1),
-		"Lines for 28 days, 7 days and a day, each with the established ones beside it",
+		"Lines for 28 days, 7 days and 1 day, each with a line for established installations",
 		"28 days", "7 days", "1 day", "28 days, established", "7 days, established", "1 day, established")
 	s := lines.Series
 	for i := range s[3:] {
@@ -72,7 +72,19 @@ func changeSentence(points []figures.SeriesPoint) template.HTML {
 		return ""
 	}
 	first, last := known[0], known[len(known)-1]
-	return htmlf("From %s to %s in 28 days, between %s and %s.", first.Active.Days28, last.Active.Days28, first.Day, last.Day)
+	from, to, layout := first.Day.Time(), last.Day.Time(), "2 Jan"
+	if from.Year() != to.Year() {
+		layout = "2 Jan 2006"
+	}
+	days := from.Format(layout) + " – " + to.Format(layout)
+	switch was, now := first.Active.Days28, last.Active.Days28; {
+	case *now > *was:
+		return htmlf("28-day active installations grew from %s to %s (%s).", was, now, days)
+	case *now < *was:
+		return htmlf("28-day active installations fell from %s to %s (%s).", was, now, days)
+	default:
+		return htmlf("28-day active installations stayed at %s (%s).", now, days)
+	}
 }
 
 // weekly is the length of a range, in days, from which columns stand for weeks.
@@ -85,10 +97,10 @@ func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 		step, unit = 7, "week"
 	}
 	p := panel{
-		ID: "growth", Title: "Growth of opted-in installations by " + unit, Meta: meta,
+		ID: "growth", Title: "Growth by " + unit, Meta: meta,
 		Table: table.Table{Columns: []string{"from", "new", "returning", "lost", "forgotten", "net", "state"}},
-		Explain: "New were seen for the first time, returning were away for 28 days or more, lost have not been seen for 28 days, forgotten asked to " +
-			"be deleted. What is above less what is below is the change of the 28-day figure.",
+		Explain: "New: first seen. Returning: back after 28 or more days. Lost: not seen for 28 days. Forgotten: deleted at the operator's request. " +
+			"The bars add up to the change in 28-day active installations.",
 	}
 	c := chart.Columns{
 		Text:   chart.Text{Title: p.Title, Desc: "New and returning above the line, lost and forgotten below"},
@@ -121,7 +133,7 @@ func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	}
 	p.draw(c, len(points) > 0, noDays)
 	if n, ok := net(points); ok {
-		p.Answer = htmlf("%s in the range: %s new, %s returning, %s lost, %s forgotten.", n,
+		p.Answer = htmlf("%s in this range: %s new, %s returning, %s lost, %s forgotten.", n,
 			sumCell(points, newcomers), sumCell(points, returning), sumCell(points, lost), sumCell(points, forgotten))
 	}
 	return p
@@ -129,9 +141,9 @@ func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 
 func notCountedPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	p := panel{
-		ID: "aside", Title: "Counted beside: IDs in memory, and excluded ones", Meta: meta,
-		Explain: "IDs that are not persisted may be others tomorrow, and development versions can be excluded in the settings. Neither is in any other figure.",
+		ID: "aside", Title: "Not counted above: in-memory IDs and development versions", Meta: meta,
+		Explain: "An in-memory ID may change at the next start. Development versions are left out if the settings exclude them. No other figure includes either.",
 	}
-	p.draw(p.addDays(rowsOf(points, inMemory, excluded), "By day", "in memory", "excluded"), len(points) > 0, noDays)
+	p.draw(p.addDays(rowsOf(points, inMemory, excluded), "By day", "in-memory", "excluded"), len(points) > 0, noDays)
 	return p
 }

@@ -76,7 +76,7 @@ func (p *pageData) asOf(m figures.Meta) {
 // The public sees a month at most.
 func (p *pageData) shortened(what string, asked, got collector.Range) {
 	if got.From > asked.From {
-		p.Notice = fmt.Sprintf("%s of the public figures are those from %s to %s (UTC), whatever the range.", what, got.From, got.To)
+		p.Notice = fmt.Sprintf("%s are public for %s to %s only.", what, got.From, got.To)
 	}
 }
 
@@ -164,14 +164,14 @@ func (d *dashboard) unchanged(w http.ResponseWriter, r *http.Request, v view) bo
 
 // explain answers with a page for an error.
 func (d *dashboard) explain(w http.ResponseWriter, r *http.Request, err error) {
-	for _, known := range []error{errView, collector.ErrRange, collector.ErrWindow, collector.ErrGrain, collector.ErrDimension, collector.ErrNoDay} {
+	for _, known := range []error{errSpan, errPart, collector.ErrRange, collector.ErrWindow, collector.ErrGrain, collector.ErrDimension, collector.ErrNoDay} {
 		if errors.Is(err, known) {
 			d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
 			return
 		}
 	}
-	d.log.Warn("Page cannot be made", "error", err.Error())
-	d.problem(w, r, http.StatusServiceUnavailable, "The figures cannot be read now. Try again in a moment.")
+	d.log.Warn("Cannot read the figures of a page", "error", err.Error())
+	d.problem(w, r, http.StatusServiceUnavailable, "The figures are not available right now. Try again in a moment.")
 }
 
 func (d *dashboard) servePage(w http.ResponseWriter, r *http.Request) {
@@ -234,7 +234,7 @@ func (d *dashboard) firstHeartbeat(r *http.Request, v view, p *pageData) error {
 		}
 	}
 	scheme := "http"
-	if r.TLS != nil {
+	if r.TLS != nil || r.URL.Scheme == "https" {
 		scheme = "https"
 	}
 	p.Start = fmt.Sprintf(`curl --json '{"schema":1,"app":"%s","installation_id":"'$(cat /proc/sys/kernel/random/uuid)'",`+

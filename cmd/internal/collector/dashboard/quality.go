@@ -21,7 +21,7 @@ func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 	}
 	p.asOf(q.Meta)
 	if len(q.Truncated) > 0 {
-		p.Notice = "More different values than are kept: " + visible(strings.Join(q.Truncated, ", ")) + ". The rest is counted as other."
+		p.Notice = "Too many different values of " + visible(strings.Join(q.Truncated, ", ")) + ". The rest count as “other”."
 	}
 	sums := figures.QualityPoint{Refused: make(map[string]uint64)}
 	for _, point := range q.Points {
@@ -41,7 +41,7 @@ func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 	}
 	p.Panels = []panel{
 		reportsPanel(q), refusedPanel(sums.Refused, q.Meta),
-		breakdownPanel("clients", "Clients of opted-in installations", figures.Breakdown{
+		breakdownPanel("clients", figures.Breakdown{
 			Meta: q.Meta, Dimension: collector.DimClient, Window: 28, To: v.today, Values: q.Clients, Active: &q.Denominator, Reporting: &reporting,
 		}, 10),
 		droppedPanel(q),
@@ -55,15 +55,15 @@ func qualityTiles(q figures.Quality, sums figures.QualityPoint) []tile {
 		clones = *q.Clones
 	}
 	return []tile{
-		{Name: "Accepted", Explain: "Reports in the range", Value: number(sums.Accepted)},
-		{Name: "Repeated", Explain: "Of these, reports that changed nothing", Value: number(sums.Repeated)},
-		{Name: "Refused", Explain: "Reports that are not counted", Value: number(total(sums.Refused))},
-		{Name: "Clock off", Explain: "Reports whose sender's clock was an hour off or more", Value: number(sums.Skewed)},
-		{Name: "Probable clones", Explain: "IDs that went back to the version, system, machine or deployment before three times within weeks: two installations with one ID", Value: number(clones)},
-		{Name: "Held", Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
-		{Name: "Journal", Explain: "Entries that wait to be worked into the rest", Value: number(uint64(max(0, q.Stored.Journal)))},
-		{Name: "Database", Explain: "On disk, over all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, //nolint:gosec // a number
-		{Name: "Counting since", Explain: "The first day of this app", Value: template.HTML("<small>" + q.Stored.Since.String() + "</small>")},          //nolint:gosec // a day
+		{Name: "Accepted", Explain: "Reports accepted in this range", Value: number(sums.Accepted)},
+		{Name: "Repeated", Explain: "Accepted reports that changed nothing", Value: number(sums.Repeated)},
+		{Name: "Refused", Explain: "Reports that were not counted", Value: number(total(sums.Refused))},
+		{Name: "Wrong clock", Explain: "Reports from a clock that was off by more than an hour", Value: number(sums.Skewed)},
+		{Name: "Probable clones", Explain: "IDs that switched back to an earlier version, operating system, CPU or deployment three times within weeks: probably two installations that share an ID", Value: number(clones)},
+		{Name: "Installations on record", Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
+		{Name: "Queued writes", Explain: "Journal entries that are not merged yet", Value: number(uint64(max(0, q.Stored.Journal)))},
+		{Name: "Database", Explain: "Size on disk, all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, //nolint:gosec // a number
+		{Name: "Counting since", Explain: "First day of this app", Value: template.HTML("<small>" + q.Stored.Since.String() + "</small>")},              //nolint:gosec // a day
 	}
 }
 
@@ -88,8 +88,8 @@ func qualityRows(points []figures.QualityPoint, of func(figures.QualityPoint) []
 
 func reportsPanel(q figures.Quality) panel {
 	p := panel{
-		ID: "reports", Title: "Reports of opted-in installations by day", Wide: true, Meta: q.Meta,
-		Explain: "Heartbeats and health reports that arrived on each day (UTC). Repeated ones are accepted too and change nothing.",
+		ID: "reports", Title: "Reports by day", Wide: true, Meta: q.Meta,
+		Explain: "Heartbeats and health reports received each day. Repeated reports are accepted but change nothing.",
 	}
 	rows := qualityRows(q.Points, func(p figures.QualityPoint) []uint64 {
 		return []uint64{p.Accepted, p.Repeated, total(p.Refused)}
@@ -100,28 +100,28 @@ func reportsPanel(q figures.Quality) panel {
 
 func droppedPanel(q figures.Quality) panel {
 	p := panel{
-		ID: "dropped", Title: "What was left out of reports, by day", Meta: q.Meta,
-		Explain: "Fields and facts that the collector does not know or that are out of their bounds, context of faults, and reports whose sender's clock was an hour off or more.",
+		ID: "dropped", Title: "Dropped from reports, by day", Meta: q.Meta,
+		Explain: "Unknown or out-of-range fields, facts and fault context, and reports from a clock that was off by more than an hour.",
 	}
 	dropped := func(p figures.QualityPoint) []uint64 {
 		return []uint64{p.DroppedFields, p.DroppedFacts, p.DroppedContext, p.Skewed}
 	}
-	lines := p.addDays(qualityRows(q.Points, dropped), "By day: fields, facts, context, clock off", "fields", "facts", "context", "clock off")
+	lines := p.addDays(qualityRows(q.Points, dropped), "By day: fields, facts, context, wrong clock", "fields", "facts", "context", "wrong clock")
 	p.draw(lines, slices.ContainsFunc(q.Points, func(p figures.QualityPoint) bool { return slices.Max(dropped(p)) > 0 }),
-		"Nothing was left out, and no clock was off.")
+		"Nothing was dropped, and no clock was wrong.")
 	return p
 }
 
 func refusedPanel(refused map[string]uint64, meta figures.Meta) panel {
 	p := panel{
 		ID: "refused", Title: "Refused reports by reason", Meta: meta, Table: table.Table{Columns: []string{"reason", "reports"}},
-		Explain: "In the range. Those that name no app of this collector are in the server's metrics.",
+		Explain: "Reports that name no app of this collector are counted in the server's metrics instead.",
 	}
 	var bars []chart.Bar
 	for _, reason := range mostFrequent(refused) {
 		p.Table.Add(reason, refused[reason])
 		bars = append(bars, chart.Bar{Name: reason, Value: float64(refused[reason]), Note: grouped(refused[reason])})
 	}
-	p.drawBars(bars, 12, "The most frequent first", "Nothing was refused.")
+	p.drawBars(bars, 12, "Most frequent first", "No report was refused.")
 	return p
 }

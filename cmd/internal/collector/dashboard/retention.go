@@ -36,17 +36,17 @@ const maxCohorts = 40
 
 func cohortsPanel(answer figures.Retention) panel {
 	p := panel{
-		ID: "triangle", Title: fmt.Sprintf("Retention of opted-in installations by %s of first sight", answer.Grain), Wide: true, Meta: answer.Meta,
-		Explain: htmlf("Of the installations that were new in a %[1]s, how many percent were active in each %[1]s after. A hatched cell's %[1]s is not over; "+
-			"an empty one is hidden or unknown.", answer.Grain),
+		ID: "triangle", Title: fmt.Sprintf("Retention by the %s they were first seen", answer.Grain), Wide: true, Meta: answer.Meta,
+		Explain: htmlf("Percentage of the new installations of a %[1]s that were active in each later %[1]s. A hatched cell is a %[1]s in progress; "+
+			"an empty cell is hidden or unknown.", answer.Grain),
 		Table: table.Table{Columns: []string{"cohort", "size", string(answer.Grain) + "s after", "active", "share", "state"}},
 	}
 	cohorts := answer.Cohorts
 	if len(cohorts) > maxCohorts {
 		cohorts = cohorts[len(cohorts)-maxCohorts:]
-		p.Explain += htmlf(" The newest %s cohorts of the range are shown.", maxCohorts)
+		p.Explain += htmlf(" Only the newest %s cohorts are shown.", maxCohorts)
 	}
-	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, the oldest first", len(cohorts))}, SizeHead: "new"}
+	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, oldest first", len(cohorts))}, SizeHead: "new"}
 	for _, cohort := range cohorts {
 		row := chart.HeatRow{Name: cohort.From.String(), Size: "–"}
 		if answer.Grain == collector.GrainMonth {
@@ -60,7 +60,7 @@ func cohortsPanel(answer figures.Retention) panel {
 			c := chart.HeatCell{Share: cell.Share, Open: cell.Open, None: cell.Active == nil || cell.Gap}
 			if !c.None && cohort.Size != nil && *cohort.Size > 0 {
 				c.Text = fmt.Sprintf("%.0f", cell.Share*100)
-				c.Title = fmt.Sprintf("New from %s, %s %d: %s of %s (%.1f %%)", cohort.From, answer.Grain, age, grouped(*cell.Active), grouped(*cohort.Size), cell.Share*100)
+				c.Title = fmt.Sprintf("First seen %s, %s %d: %s of %s active (%.1f%%)", cohort.From, answer.Grain, age, grouped(*cell.Active), grouped(*cohort.Size), cell.Share*100)
 			}
 			row.Cells = append(row.Cells, c)
 		}
@@ -70,7 +70,7 @@ func cohortsPanel(answer figures.Retention) panel {
 		heat.Rows = append(heat.Rows, row)
 	}
 	p.Answer = retainedSentence(cohorts, answer.Grain)
-	p.draw(heat, len(heat.Columns) > 0, "There are no cohorts in this range.")
+	p.draw(heat, len(heat.Columns) > 0, "No cohorts in this range.")
 	return p
 }
 
@@ -91,13 +91,13 @@ func retainedSentence(cohorts []figures.Cohort, grain collector.Grain) template.
 	if size == 0 {
 		return ""
 	}
-	return htmlf("%s are active %s %ss later.", float64(active)/float64(size), after, grain)
+	return htmlf("%s were still active %s %ss later.", float64(active)/float64(size), after, grain)
 }
 
 func survivalPanel(answer figures.Survival) panel {
 	p := panel{
-		ID: "survival", Title: "Survival of opted-in installations by version of first install", Wide: true, Meta: answer.Meta,
-		Explain: "Of the installations that began with a version, the share that was active that many weeks after, over all weeks that are over.",
+		ID: "survival", Title: "Survival by first version", Wide: true, Meta: answer.Meta,
+		Explain: "Share of the installations that started with a version that were active that many weeks later. Only complete weeks count.",
 		Table:   table.Table{Columns: []string{"first version", "weeks after", "active", "of", "share"}},
 	}
 	curves := make([]curve, len(answer.Versions))
@@ -110,7 +110,7 @@ func survivalPanel(answer figures.Survival) panel {
 	}
 	lines := linesOf(curves, " w")
 	lines.Text = chart.Text{Title: p.Title, Desc: "One line for each first version"}
-	p.draw(lines, len(lines.Labels) > 0, "No week has ended yet.")
+	p.draw(lines, len(lines.Labels) > 0, "No complete week yet.")
 	return p
 }
 

@@ -100,7 +100,7 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 // postApp adds an app.
 func (d *dashboard) postApp(w http.ResponseWriter, r *http.Request) {
 	if !d.mayAll(r) {
-		d.problem(w, r, http.StatusForbidden, "Only an admin token for all apps can add one.")
+		d.problem(w, r, http.StatusForbidden, "Only an admin token for all apps can add an app.")
 		return
 	}
 	added, err := d.c.AddApp(r.Context(), collector.App{Key: formText(r, "key"), Name: formText(r, "name")})
@@ -116,12 +116,18 @@ func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
 	app.Public = r.PostFormValue("public") != ""
 	app.Gone = r.PostFormValue("gone") != ""
 	app.ExcludeDevelopment = r.PostFormValue("exclude_development") != ""
-	for name, field := range map[string]*int{"k": &app.K, "retention": &app.Retention, "max_new": &app.MaxNewPerDay} {
-		n, err := strconv.Atoi(r.PostFormValue(name))
+	for _, number := range []struct {
+		name, label string
+		field       *int
+	}{
+		{"k", "smallest public group", &app.K}, {"retention", "days until deletion", &app.Retention},
+		{"max_new", "new installations per day", &app.MaxNewPerDay},
+	} {
+		n, err := strconv.Atoi(r.PostFormValue(number.name))
 		if err != nil {
-			return fmt.Errorf("%s is not a number", name)
+			return fmt.Errorf("%s: not a number", number.label)
 		}
-		*field = n
+		*number.field = n
 	}
 	return d.c.UpdateApp(r.Context(), app)
 }
@@ -131,12 +137,12 @@ func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
 func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
 	scope := access.Scope(r.PostFormValue("scope"))
 	if scope != access.Read && scope != access.Admin {
-		return "", fmt.Errorf("scope %q is not read or admin", scope)
+		return "", fmt.Errorf("invalid scope %q: use read or admin", scope)
 	}
 	app := v.app.Key
 	if r.PostFormValue("all") != "" {
 		if !d.mayAll(r) {
-			return "", errors.New("your token is for one app, so it cannot make one for all")
+			return "", errors.New("a token for one app cannot create a token for all apps")
 		}
 		app = ""
 	}

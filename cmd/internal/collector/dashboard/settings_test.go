@@ -94,7 +94,7 @@ func TestRuleForms(t *testing.T) {
 		s.post(admin, http.StatusBadRequest, bad)
 	}
 	body := s.settings(admin)
-	for _, want := range []string{"30 % fewer", "50 % more of the newest", "run 1.2.3 or a newer", "for 12 hours", "300 % more than"} {
+	for _, want := range []string{"30% below", "50% more installations of the newest", "run 1.2.3 or newer", "for 12 hours", "300% above"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not say %q", want)
 		}
@@ -123,7 +123,7 @@ func TestTargetForms(t *testing.T) {
 		}
 	}))
 	defer hook.Close()
-	if strings.Contains(s.settings(admin), "Send a test") {
+	if strings.Contains(s.settings(admin), "Send test") {
 		t.Error("a test is offered, and there is no target")
 	}
 	s.post(admin, http.StatusBadRequest, url.Values{"do": {"test"}})

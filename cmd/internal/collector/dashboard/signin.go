@@ -36,13 +36,13 @@ func (d *dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	}
-	status, text := http.StatusServiceUnavailable, "That could not be looked up now. Try again in a moment."
+	status, text := http.StatusServiceUnavailable, "Tokens cannot be checked right now. Try again in a moment."
 	_, tooMany := errors.AsType[*access.WaitError](err)
 	switch {
 	case errors.Is(err, access.ErrWrongToken):
-		status, text = http.StatusForbidden, "This token is not known."
+		status, text = http.StatusForbidden, "Unknown token."
 	case tooMany:
-		status, text = http.StatusTooManyRequests, "Too many wrong tokens came from your address. Try again later."
+		status, text = http.StatusTooManyRequests, "Too many failed attempts from your address. Try again later."
 	default:
 		d.log.Warn("Sign-in failed", "error", err.Error())
 	}
@@ -51,7 +51,7 @@ func (d *dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 
 func (d *dashboard) signOut(w http.ResponseWriter, r *http.Request) {
 	if err := d.opts.Access.SignOut(w, r); err != nil {
-		d.log.Warn("Session could not be ended", "error", err.Error())
+		d.log.Warn("Sign-out failed", "error", err.Error())
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -52,7 +52,7 @@ func TestStates(t *testing.T) {
 		p.Tiles = tileRow{now: points, before: points, k: 10, age: fig(n)}.tiles()
 		p.Tiles = append(p.Tiles, tileRow{now: points[2:3], k: 10}.tiles()...)
 		body := draw(t, p)
-		for _, want := range []string{"&lt;&nbsp;10", string(missing), "not over", "gap", "url(#gap)", "≥&nbsp;"} {
+		for _, want := range []string{"&lt;&nbsp;10", string(missing), "in progress", "gap", "url(#gap)", "≥&nbsp;"} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%d: the page lacks %q", n, want)
 			}
@@ -85,8 +85,8 @@ func TestStatesHostile(t *testing.T) {
 	}}
 	v := view{values: url.Values{"status": {"all"}, "x": {"y"}}}
 	p := &pageData{Notice: visible(evil), Panels: []panel{
-		breakdownPanel("b", "B", figures.Breakdown{Dimension: "fact." + evil, Values: values, Meta: figures.Meta{Suppressed: 1}}, 8),
-		trendPanel("t", "T", trend), adoptionPanel(versions), floorPanel(figures.Floor{Steps: []figures.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
+		breakdownPanel("b", figures.Breakdown{Dimension: "fact." + evil, Values: values, Meta: figures.Meta{Suppressed: 1}}, 8),
+		trendPanel("t", trend), adoptionPanel(versions), floorPanel(figures.Floor{Steps: []figures.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
 		releasesPanel(versions), movesPanel(versions), newestPanel(versions, figures.Faults{Faults: faults}),
 		faultsPanel(faults, figures.Faults{}), ratesPanel(v, faults, figures.Meta{}), occurrencesPanel("severity", faults, figures.Meta{}, faultName),
 		cohortsPanel(figures.Retention{Grain: collector.GrainWeek, Cohorts: []figures.Cohort{{From: 20000, Size: fig(2), Cells: []figures.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
@@ -124,7 +124,7 @@ func TestStatesHostile(t *testing.T) {
 func TestStatesEmpty(t *testing.T) {
 	v := view{values: url.Values{}}
 	p := &pageData{Panels: []panel{
-		breakdownPanel("b", "B", figures.Breakdown{}, 8), trendPanel("t", "T", figures.Trend{}), adoptionPanel(figures.Versions{}),
+		breakdownPanel("b", figures.Breakdown{}, 8), trendPanel("t", figures.Trend{}), adoptionPanel(figures.Versions{}),
 		floorPanel(figures.Floor{}), releasesPanel(figures.Versions{}), movesPanel(figures.Versions{}),
 		newestPanel(figures.Versions{}, figures.Faults{}), faultsPanel(nil, figures.Faults{}), ratesPanel(v, nil, figures.Meta{}),
 		occurrencesPanel("severity", nil, figures.Meta{}, faultName), cohortsPanel(figures.Retention{}), survivalPanel(figures.Survival{}),

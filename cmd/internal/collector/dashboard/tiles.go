@@ -32,14 +32,14 @@ func (t tileRow) tiles() []tile {
 		return nil
 	}
 	return []tile{
-		t.at("Active in 28 days", "Different installations in the 28 days to the last whole day", active28),
-		t.at("Active in 7 days", "Different installations in the 7 days to the last whole day", active7),
-		t.at("Active in a day", "Different installations on the last whole day", active1),
-		t.at("Established", "Of those active in 28 days, the ones seen on two days or more", established28),
-		t.sum("New", "Seen for the first time in the range", newcomers),
-		t.sum("Lost", "Last seen 28 days before a day of the range", lost),
+		t.at("28-day active", "Installations seen in the 28 days up to the last complete day", active28),
+		t.at("7-day active", "Installations seen in the 7 days up to the last complete day", active7),
+		t.at("1-day active", "Installations seen on the last complete day", active1),
+		t.at("Established", "28-day active installations that were seen on two or more days", established28),
+		t.sum("New", "First seen in this range", newcomers),
+		t.sum("Lost", "Not seen for 28 days, as of a day in this range", lost),
 		t.net(), t.stickiness(), t.median(),
-		t.sum("In memory, excluded", "IDs that are not persisted, and development versions, added up over the days; in no other figure", inMemoryExcluded),
+		t.sum("In-memory, excluded", "In-memory IDs and excluded development versions, summed over the days. No other figure includes them", inMemoryExcluded),
 	}
 }
 
@@ -82,18 +82,18 @@ func (t tileRow) sum(name, explain string, of figureOf) tile {
 }
 
 func (t tileRow) net() tile {
-	one := tile{Name: "Net", Explain: "New and returning, less lost and forgotten, in the range", Value: missing}
+	one := tile{Name: "Net growth", Explain: "New and returning minus lost and forgotten", Value: missing}
 	if n, ok := net(t.now); ok {
 		one.Value = figure(n, 0)
 		if old, ok := net(t.before); ok && len(t.before) >= len(t.now) {
-			one.Change = "from " + old.String()
+			one.Change = "was " + old.String()
 		}
 	}
 	return one
 }
 
 func (t tileRow) stickiness() tile {
-	one := tile{Name: "Stickiness", Explain: "Share of those active in 28 days that are active on the last whole day", Value: missing}
+	one := tile{Name: "Stickiness", Explain: "1-day active as a share of 28-day active", Value: missing}
 	share := func(p figures.SeriesPoint) float64 {
 		if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
 			return math.NaN()
@@ -102,20 +102,20 @@ func (t tileRow) stickiness() tile {
 	}
 	now, then, known := t.moments()
 	if s := share(now); !math.IsNaN(s) {
-		one.Value = template.HTML(fmt.Sprintf("%.0f&nbsp;%%", 100*s)) //nolint:gosec // a number
+		one.Value = template.HTML(fmt.Sprintf("%.0f%%", 100*s)) //nolint:gosec // a number
 		if old := share(then); known && !math.IsNaN(old) {
-			one.Change = fmt.Sprintf("from %.0f %%", 100*old)
+			one.Change = fmt.Sprintf("was %.0f%%", 100*old)
 		}
 	}
 	return one
 }
 
 func (t tileRow) median() tile {
-	one := tile{Name: "Median age", Explain: "Days since first sight of those active in 28 days", Value: missing}
+	one := tile{Name: "Median age", Explain: "How long ago 28-day active installations were first seen", Value: missing}
 	if t.age != nil {
 		one.Value = number(*t.age) + " <small>days</small>"
 		if t.oldAge != nil {
-			one.Change = "from " + grouped(*t.oldAge)
+			one.Change = "was " + grouped(*t.oldAge)
 		}
 	}
 	return one
@@ -142,7 +142,7 @@ func (t *tile) change(now, then figures.Count) {
 		t.Change = "unchanged"
 		return
 	}
-	if t.Change = fmt.Sprintf("%.1f %%", math.Abs(share)); share >= 1000 {
-		t.Change = fmt.Sprintf("× %.0f", share/100+1)
+	if t.Change = fmt.Sprintf("%.1f%%", math.Abs(share)); share >= 1000 {
+		t.Change = fmt.Sprintf("×%.0f", share/100+1)
 	}
 }

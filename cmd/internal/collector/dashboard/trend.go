@@ -20,14 +20,14 @@ const maxBands = chart.MaxSeries - 2
 const trendTop = 30
 
 // trendPanel shows how a split changes over time.
-func trendPanel(id, title string, t figures.Trend) panel {
+func trendPanel(id string, t figures.Trend) panel {
 	names, rows := fold(t)
 	p := panel{
-		ID: id, Title: title, Wide: true, Meta: t.Meta,
-		Explain: htmlf("Share of each among the installations active in the %s days to each day (UTC) that report it. The table has the numbers.", t.Window),
+		ID: id, Title: dimensionTitle(t.Dimension) + " over time", Wide: true, Meta: t.Meta,
+		Explain: htmlf("Shares of the installations that report it, among those active in the %s days up to each day. The table has the counts.", t.Window),
 	}
 	p.Table.Columns = append(append([]string{"day", "active"}, names...), "state")
-	bands := chart.Bands{Text: chart.Text{Title: title, Desc: "Bands of shares that add up to 100 %, from the bottom: " + strings.Join(names, ", ")}}
+	bands := chart.Bands{Text: chart.Text{Title: p.Title, Desc: "Bands of shares that add up to 100%, from the bottom: " + strings.Join(names, ", ")}}
 	for _, name := range names {
 		bands.Series = append(bands.Series, chart.Series{Name: name})
 	}
@@ -51,7 +51,7 @@ func trendPanel(id, title string, t figures.Trend) panel {
 		}
 		p.Table.Add(append(cells, state(point.Open, point.Gap))...)
 	}
-	p.draw(bands, known, "Nothing is reported in this range.")
+	p.draw(bands, known, "No data in this range.")
 	return p
 }
 

@@ -44,7 +44,7 @@ func (d *dashboard) versions(ctx context.Context, v view, p *pageData) error {
 		}
 	}
 	p.Panels = []panel{
-		trendPanel("share", "Versions of opted-in installations over time", trend), adoptionPanel(answer), floorPanel(floor),
+		trendPanel("share", trend), adoptionPanel(answer), floorPanel(floor),
 		releasesPanel(answer), movesPanel(answer), newestPanel(answer, faults),
 	}
 	return nil
@@ -59,10 +59,10 @@ const (
 // adoptionPanel compares the newest releases, without pre-releases.
 func adoptionPanel(answer figures.Versions) panel {
 	p := panel{
-		ID: "adoption", Title: "Adoption of opted-in installations by days since release", Meta: answer.Meta,
+		ID: "adoption", Title: "Adoption by days since release", Meta: answer.Meta,
 		Table: table.Table{Columns: []string{"version", "released", "days after", "on it or newer", "of", "share"}},
-		Explain: "Of the installations active on a day (UTC), the share that runs the release or a newer one. A release begins on the day that it was " +
-			"first seen, or that the maintainer set.",
+		Explain: "Share of each day's active installations that run the release or a newer one. A release starts on its release date, or on the " +
+			"day it was first seen if no date is set.",
 	}
 	var curves []curve
 	for _, release := range answer.Releases {
@@ -82,14 +82,14 @@ func adoptionPanel(answer figures.Versions) panel {
 	}
 	lines := linesOf(curves, " d")
 	lines.Text, lines.Half = chart.Text{Title: p.Title, Desc: "One line for each of the newest releases"}, true
-	p.draw(lines, len(lines.Labels) > 0, "No release has been followed for two days yet.")
+	p.draw(lines, len(lines.Labels) > 0, "No release is two days old yet.")
 	return p
 }
 
 // halfSentence says when half of all installations ran a release.
 func halfSentence(release figures.Release) template.HTML {
 	if release.HalfAfter == nil {
-		return htmlf("%s is not on half of the installations yet.", release.Version)
+		return htmlf("%s has not reached half of the installations yet.", release.Version)
 	}
 	return htmlf("Half of the installations ran %s or newer after %s.", release.Version, inDays(*release.HalfAfter))
 }
@@ -104,9 +104,9 @@ func inDays(n int) string {
 // floorPanel shows how many installations a minimum version would keep.
 func floorPanel(floor figures.Floor) panel {
 	p := panel{
-		ID: "floor", Title: "If at least this version were required", Meta: floor.Meta,
+		ID: "floor", Title: "If you dropped older versions", Meta: floor.Meta,
 		Table:   table.Table{Columns: []string{"oldest supported version", "kept", "share"}},
-		Explain: htmlf("How many of the opted-in installations active in the 28 days to %s would stay, of %s that report a version.", floor.To, floor.Denominator),
+		Explain: htmlf("Installations on the version or a newer one, of the %s that report a version and were active in the 28 days to %s.", floor.Denominator, floor.To),
 	}
 	var bars []chart.Bar
 	for _, step := range floor.Steps {
@@ -115,20 +115,20 @@ func floorPanel(floor figures.Floor) panel {
 			continue
 		}
 		if step.Share >= 0.9 && p.Answer == "" {
-			p.Answer = htmlf("Requiring %s keeps %s.", step.Version, step.Share)
+			p.Answer = htmlf("Requiring %s would keep %s.", step.Version, step.Share)
 		}
-		bars = append(bars, chart.Bar{Name: "at least " + step.Version, Value: step.Share, Note: fmt.Sprintf("keeps %.1f %%", step.Share*100)})
+		bars = append(bars, chart.Bar{Name: step.Version + " or newer", Value: step.Share, Note: fmt.Sprintf("%.1f%%", step.Share*100)})
 	}
 	p.draw(chart.Bars{Text: chart.Text{Title: p.Title, Desc: "Newest version first"}, Bars: bars[:min(len(bars), 10)], Most: 1},
-		len(bars) > 0, "No version is reported.")
+		len(bars) > 0, "No installation reports a version.")
 	return p
 }
 
 func releasesPanel(answer figures.Versions) panel {
 	p := panel{
-		ID: "releases", Title: "Releases that opted-in installations run", Open: true, Meta: answer.Meta,
-		Explain: "The last column is after how many days half of the active installations ran the release or a newer one.",
-		Table:   table.Table{Columns: []string{"version", "kind", "released", "active in 28 days", "half of all after"}},
+		ID: "releases", Title: "Releases", Open: true, Meta: answer.Meta,
+		Explain: "Time to half: how long it took until half of the active installations ran the release or a newer one.",
+		Table:   table.Table{Columns: []string{"version", "kind", "released", "28-day active", "time to half"}},
 	}
 	for _, release := range answer.Releases {
 		kind, released, half := "release", any("–"), "not yet"
@@ -143,16 +143,16 @@ func releasesPanel(answer figures.Versions) panel {
 		}
 		p.Table.Add(release.Version, kind, released, release.Active, half)
 	}
-	p.draw(nil, len(p.Table.Rows) > 0, "No version is reported.")
+	p.draw(nil, len(p.Table.Rows) > 0, "No installation reports a version.")
 	return p
 }
 
 func movesPanel(answer figures.Versions) panel {
 	p := panel{
-		ID: "moves", Title: "Upgrades and downgrades of opted-in installations", Meta: answer.Meta,
+		ID: "moves", Title: "Upgrades and downgrades", Meta: answer.Meta,
 		Table:   table.Table{Columns: []string{"from", "to", "changes", "kind"}},
 		Answer:  htmlf("%s upgrades and %s downgrades.", answer.Upgrades, answer.Downgrades),
-		Explain: htmlf("Changes of version between two heartbeats from %s to %s (UTC). The most frequent ones are listed.", answer.From, answer.To),
+		Explain: htmlf("Version changes between two heartbeats, %s to %s. Only the most frequent are listed.", answer.From, answer.To),
 	}
 	var bars []chart.Bar
 	for _, move := range answer.Moves {
@@ -165,7 +165,7 @@ func movesPanel(answer figures.Versions) panel {
 			Name: move.From + " → " + move.To, Value: value(move.Count), Note: groupedOr(move.Count), Mark: mark, Quiet: !move.Up,
 		})
 	}
-	p.drawBars(bars, 10, "The most frequent ones", "No installation has changed its version in the range.")
+	p.drawBars(bars, 10, "Most frequent first", "No installation changed its version in this range.")
 	return p
 }
 
@@ -183,8 +183,8 @@ func newestPanel(answer figures.Versions, faults figures.Faults) panel {
 	newest, before := releases[0], releases[1]
 	p := panel{
 		ID: "newest", Title: "Health of the newest release", Meta: faults.Meta,
-		Explain: htmlf("Affected from %s to %s (UTC) for each 1,000 opted-in installations of the version, beside the release before it.", faults.From, faults.To),
-		Table:   table.Table{Columns: []string{"fault", "severity", "per 1,000 on " + newest, "per 1,000 on " + before, "new"}},
+		Explain: htmlf("Affected installations per 1,000 of the version, %s to %s, compared with the release before it.", faults.From, faults.To),
+		Table:   table.Table{Columns: []string{"fault", "severity", "per 1,000 in " + newest, "per 1,000 in " + before, "new"}},
 	}
 	var bars []chart.Bar
 	worse := 0
@@ -212,10 +212,10 @@ func newestPanel(answer figures.Versions, faults figures.Faults) panel {
 		bars = append(bars, chart.Bar{Name: faultName(f), Value: now, Mark: mark, Note: fmt.Sprintf("%.1f, was %.1f", now, then)})
 	}
 	if len(bars) > 0 {
-		p.Answer = htmlf("%s: %s of %s faults are more frequent than on %s.", newest, worse, len(bars), before)
+		p.Answer = htmlf("%s: %s of %s faults are more frequent than in %s.", newest, worse, len(bars), before)
 	}
 	slices.SortStableFunc(bars, func(a, b chart.Bar) int { return cmp.Compare(b.Value, a.Value) })
-	p.drawBars(bars, 10, "Affected for each 1,000", "No fault is reported by the two newest releases.")
+	p.drawBars(bars, 10, "Affected per 1,000", "The two newest releases report no faults.")
 	return p
 }
 

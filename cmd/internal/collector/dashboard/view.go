@@ -27,8 +27,8 @@ type view struct {
 // ranges are the lengths that a reader can choose, in days.
 var ranges = []int{7, 28, 90, 400}
 
-// errView is the error of an address that asks for something impossible.
-var errView = errors.New("the address is not right")
+// errSpan is the error of an address with an impossible date range.
+var errSpan = errors.New("invalid date range")
 
 // view reads the view of a request. length is the usual range in days.
 func (d *dashboard) view(r *http.Request, who viewer, length int) (view, error) {
@@ -44,7 +44,7 @@ func (d *dashboard) view(r *http.Request, who viewer, length int) (view, error) 
 		}
 		day, parseErr := collector.ParseDay(text)
 		if parseErr != nil {
-			err = fmt.Errorf("%w: %w", errView, parseErr)
+			err = fmt.Errorf("%w: %w", errSpan, parseErr)
 		}
 		return day
 	}
@@ -52,7 +52,7 @@ func (d *dashboard) view(r *http.Request, who viewer, length int) (view, error) 
 		v.days = max(length, 1)
 		if text := v.values.Get("days"); text != "" {
 			if v.days, err = strconv.Atoi(text); err != nil || v.days < 1 || v.days > collector.MaxRangeDays {
-				return v, fmt.Errorf("%w: days has to be a number from 1 to %d", errView, collector.MaxRangeDays)
+				return v, fmt.Errorf("%w: days must be a number from 1 to %d", errSpan, collector.MaxRangeDays)
 			}
 		}
 		length = v.days
@@ -60,7 +60,7 @@ func (d *dashboard) view(r *http.Request, who viewer, length int) (view, error) 
 	v.span.To = day("to", v.today)
 	v.span.From = day("from", v.span.To-collector.Day(max(length, 1))+1)
 	if err == nil && (v.span.To < v.span.From || v.span.To-v.span.From >= collector.MaxRangeDays) {
-		err = fmt.Errorf("%w: the range has to begin before it ends, and to have %d days at most", errView, collector.MaxRangeDays)
+		err = fmt.Errorf("%w: it must start before it ends and have at most %d days", errSpan, collector.MaxRangeDays)
 	}
 	return v, err
 }

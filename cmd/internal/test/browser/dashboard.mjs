@@ -1,10 +1,10 @@
-// What is checked of the dashboard in the browser; see drive.mjs.
+// The checks of the dashboard; see drive.mjs.
 import assert from 'node:assert/strict';
 
 const pages = ['overview', 'versions', 'retention', 'features', 'health', 'quality', 'settings'];
 const sizes = { narrow: { width: 360, height: 740 }, medium: { width: 1280, height: 900 }, wide: { width: 2560, height: 1440 } };
 
-// signedIn gives a tab with a session.
+// signedIn opens a tab and signs in.
 async function signedIn(open, url, token, options) {
   const tab = await open(url, options);
   await tab.page.getByLabel('Token').fill(token);
@@ -13,7 +13,7 @@ async function signedIn(open, url, token, options) {
   return tab;
 }
 
-// number reads a figure, whatever stands between its digits.
+// number reads a figure, whatever separates its digits.
 const number = (text) => Number(text.replace(/[^0-9]/g, ''));
 
 export async function dashboardEverywhere({ url, token, open }) {
@@ -49,7 +49,7 @@ export async function dashboardTruth({ url, token, tiles, versions, series, open
     const tile = page.locator('.tile').filter({ has: page.getByText(name, { exact: true }) });
     assert.equal(number(await tile.locator('.tile-value').textContent()), want, name);
   }
-  // The table twin of the first chart is the truth, day by day.
+  // The table of the first chart is the truth, day by day.
   const rows = await page.locator('#active tbody tr').all();
   assert.equal(rows.length, series.length);
   for (const [i, row] of rows.entries()) {
@@ -66,7 +66,7 @@ export async function dashboardTruth({ url, token, tiles, versions, series, open
   }
   assert.deepEqual(shown, versions);
 
-  // What is downloaded is what is shown, and the same address shows the same.
+  // Downloads hold what the page shows.
   for (const link of await page.locator('.links a[download]').all()) {
     const response = await page.request.get(new URL(await link.getAttribute('href'), page.url()).href);
     assert.equal(response.status(), 200);
@@ -74,14 +74,14 @@ export async function dashboardTruth({ url, token, tiles, versions, series, open
   const csv = await (await page.request.get(`${url}a/fleet/overview/active.csv?days=28`)).text();
   assert.equal(csv.trim().split('\n').length, series.length + 1);
 
-  // Switches: ranges, pages, an own range, the app.
+  // Switches: ranges, a chosen range, pages, the app.
   for (const days of [7, 28, 90, 400]) {
     await tab.follow(page.getByRole('navigation', { name: 'Range' }).getByRole('link', { name: `${days} days` }));
     assert.equal(new URL(page.url()).searchParams.get('days'), String(days));
     assert.equal(await page.locator('nav[aria-label=Range] [aria-current]').textContent(), `${days} days`);
   }
-  await page.getByLabel('from', { exact: true }).fill(series[0].day);
-  await page.getByLabel('to', { exact: true }).fill(series[6].day);
+  await page.getByLabel('From', { exact: true }).fill(series[0].day);
+  await page.getByLabel('To', { exact: true }).fill(series[6].day);
   await tab.follow(page.getByRole('button', { name: 'Show' }));
   assert.equal(await page.locator('#active tbody tr').count(), 7);
   for (const link of await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').all()) {
@@ -91,13 +91,13 @@ export async function dashboardTruth({ url, token, tiles, versions, series, open
   await page.goto(`${url}a/fleet/retention`);
   for (const grain of ['day', 'month', 'week']) {
     await tab.follow(page.getByRole('navigation', { name: 'Cohorts by' }).getByRole('link', { name: grain }));
-    await page.getByRole('heading', { name: `by ${grain} of first sight` }).waitFor();
+    await page.getByRole('heading', { name: `Retention by the ${grain} they were first seen` }).waitFor();
   }
   await tab.follow(page.getByRole('navigation', { name: 'Apps' }).getByRole('link', { name: 'Nobody yet' }));
   assert.equal(new URL(page.url()).pathname, '/a/nobody/retention');
   await page.getByRole('heading', { name: 'No installation has reported yet' }).waitFor();
 
-  // The keyboard alone: the first stop leads past the navigation.
+  // By keyboard, the first stop skips the navigation.
   await page.goto(`${url}a/fleet/overview`);
   await page.keyboard.press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to the figures');
@@ -106,7 +106,7 @@ export async function dashboardTruth({ url, token, tiles, versions, series, open
   assert.ok(await page.evaluate(() => document.querySelector('main').contains(document.activeElement)), 'the focus is not in the page');
   tab.clean();
 
-  // Without JavaScript all figures are there too.
+  // Without JavaScript, the figures are complete.
   const plain = await signedIn(open, url, token, { javaScriptEnabled: false });
   await plain.page.goto(`${url}a/fleet/overview?days=28`);
   assert.equal(await plain.page.locator('#active tbody tr').count(), series.length);
@@ -124,7 +124,7 @@ export async function dashboardOtherMedia({ url, token, open }) {
   tab.clean();
 }
 
-// count reads how many installations are active today, from the table of the overview.
+// count reads from the overview's table how many installations are active today.
 async function count(page, overview) {
   await page.goto(overview);
   const rows = page.locator('#active tbody tr');
@@ -148,7 +148,7 @@ export async function walk({ operator, dashboard, open }) {
   await tab.follow(page.getByRole('button', { name: 'Send a heartbeat now' }));
   await page.getByRole('status').filter({ hasText: 'has accepted the heartbeat' }).waitFor();
   assert.equal(await count(counted.page, overview), 1);
-  await counted.page.getByRole('heading', { name: 'Opted-in installations by version' }).waitFor();
+  await counted.page.getByRole('heading', { name: 'Versions', exact: true }).waitFor();
   assert.ok((await counted.page.locator('#by-version tbody').textContent()).includes('3.2.1'));
   await counted.screenshot('walk-counted');
 
@@ -160,16 +160,16 @@ export async function walk({ operator, dashboard, open }) {
   counted.clean();
 }
 
-// rowsOf reads the table of a panel: for each row its texts.
+// rowsOf returns the texts of a panel's table, row by row.
 async function rowsOf(page, panel) {
   const all = [];
   for (const row of await page.locator(`#${panel} tbody tr`).all()) all.push(await row.locator('th, td').allTextContents());
   return all;
 }
 
-// The figures of the other pages are the truth, and what chooses what is shown does so.
+// The figures of the other pages are the truth, and filters and forms work.
 export async function dashboardPanels({ url, token, floor, cohorts, faults, day, open }) {
-  const tab = await signedIn(open, url, token);
+  const tab = await signedIn(open, url, token, { permissions: ['clipboard-read', 'clipboard-write'] });
   const { page } = tab;
 
   await page.goto(`${url}a/fleet/versions?days=28`);
@@ -180,12 +180,12 @@ export async function dashboardPanels({ url, token, floor, cohorts, faults, day,
   assert.deepEqual((await rowsOf(page, 'triangle')).map((row) => [row[0], ...row.slice(1, 4).map(number)]), cells);
 
   await page.goto(`${url}a/fleet/health?days=28&status=all`);
-  const faults = (await rowsOf(page, 'faults')).map(([name, affected, occurrences]) => [name, number(affected), number(occurrences)]);
-  assert.deepEqual(faults.sort(), faults.map((i) => [`${i.key.Component}: ${i.key.Reason}`, i.affected, i.occurrences]).sort());
+  const shown = (await rowsOf(page, 'faults')).map(([name, affected, occurrences]) => [name, number(affected), number(occurrences)]);
+  assert.deepEqual(shown.sort(), faults.map((f) => [`${f.key.Component}: ${f.key.Reason}`, f.affected, f.occurrences]).sort());
 
-  // A filter, and a choice of a panel, which stay when another one is made.
+  // A filter stays when a panel's form is sent.
   await tab.follow(page.getByRole('navigation', { name: 'Severity' }).getByRole('link', { name: 'critical', exact: true }));
-  const critical = faults.filter((i) => i.key.Severity === 'critical').length;
+  const critical = faults.filter((f) => f.key.Severity === 'critical').length;
   assert.ok(critical > 0 && critical < faults.length);
   assert.equal(await page.locator('#faults tbody tr').count(), critical);
   await page.locator('#rates').getByRole('combobox').selectOption({ index: critical - 1 });
@@ -193,33 +193,35 @@ export async function dashboardPanels({ url, token, floor, cohorts, faults, day,
   assert.equal(new URL(page.url()).searchParams.get('severity'), 'critical');
   assert.equal(await page.locator('#faults tbody tr').count(), critical);
 
-  // What the maintainer says of a fault.
-  const form = page.locator('#say form').first();
-  await form.getByLabel('note').fill('<b>Known</b>');
-  await form.getByLabel('status').selectOption('ignored');
+  // Triage.
+  const form = page.locator('#triage form').first();
+  await form.getByLabel('Note').fill('<b>Known</b>');
+  await form.getByLabel('Status').selectOption('ignored');
   await tab.follow(form.getByRole('button'));
   await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor();
   assert.ok((await page.locator('#faults tbody').textContent()).includes('<b>Known</b>'));
 
   await page.goto(`${url}a/fleet/features`);
-  await page.locator('#trend').getByLabel('Trend of').selectOption('deployment');
+  await page.locator('#trend').getByLabel('Dimension').selectOption('deployment');
   await tab.follow(page.locator('#trend').getByRole('button', { name: 'Show' }));
-  await page.getByRole('heading', { name: 'by deployment over time' }).waitFor();
+  await page.getByRole('heading', { name: 'Deployment over time' }).waitFor();
   await page.locator('#pairs').getByLabel('Rows').selectOption('machine');
   await page.locator('#pairs').getByLabel('Columns').selectOption('system');
   await tab.follow(page.locator('#pairs').getByRole('button', { name: 'Show' }));
-  await page.getByRole('heading', { name: 'by machine and system' }).waitFor();
+  await page.getByRole('heading', { name: 'CPU architecture × Operating system' }).waitFor();
   assert.equal(new URL(page.url()).searchParams.get('trend'), 'deployment');
 
-  // A link reproduces the view, whatever range is usual.
+  // A copied link reproduces the view, whatever the usual range is.
   await page.goto(`${url}a/fleet/overview?days=7`);
   const before = await rowsOf(page, 'active');
-  await tab.follow(page.locator('#active').getByRole('link', { name: 'Link' }));
-  const link = new URL(page.url());
+  await page.locator('#active').getByRole('link', { name: 'Copy link' }).click();
+  await page.getByRole('status').filter({ hasText: 'Link copied.' }).waitFor();
+  const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+  await page.goto(link.href);
   assert.deepEqual([link.searchParams.get('days'), link.searchParams.get('to'), link.hash], [null, day, '#active']);
   assert.deepEqual(await rowsOf(page, 'active'), before);
 
-  // Hovering and the arrow keys say what is at a place; the JSON is what is shown.
+  // Hovering and the arrow keys show the values of a place; the JSON holds the same.
   const json = await (await page.request.get(new URL(await page.locator('#active a[href*=".json"]').getAttribute('href'), page.url()).href)).json();
   assert.equal(json.rows.length, 7);
   assert.equal(json.to, day);
@@ -240,37 +242,37 @@ export async function dashboardPanels({ url, token, floor, cohorts, faults, day,
   tab.clean();
 }
 
-// The settings page: rules of alerts are made and removed by forms, and a token is shown once.
+// Forms add and remove alert rules and webhooks, and secrets are never shown.
 export async function dashboardSettings({ url, token, open }) {
   const tab = await signedIn(open, url, token);
   const { page } = tab;
   await page.goto(`${url}a/fleet/settings`);
   const rule = page.locator('form').filter({ hasText: 'Reports stop' });
-  await rule.getByLabel('for hours').fill('36');
+  await rule.getByLabel('For (hours)').fill('36');
   await tab.follow(rule.getByRole('button', { name: 'Add' }));
-  await page.getByText('No report was counted for 36 hours', { exact: true }).waitFor();
-  assert.ok(!(await page.locator('form').filter({ hasText: 'Reports stop' }).isVisible()), 'the forms are not folded');
+  await page.getByText('No reports for 36 hours', { exact: true }).waitFor();
+  assert.ok(!(await page.locator('form').filter({ hasText: 'Reports stop' }).isVisible()), 'the forms are not collapsed');
   await page.getByLabel('URL').fill('http://127.0.0.1:9/nobody');
-  await page.getByLabel('secret to sign with').fill('s3cret');
+  await page.getByLabel('Signing secret').fill('s3cret');
   await tab.follow(page.getByRole('button', { name: 'Add the webhook' }));
   await page.getByText('http://127.0.0.1:9/nobody, signed', { exact: true }).waitFor();
   await tab.accessible('settings with alerts');
   await tab.screenshot('dashboard-alerts');
   assert.ok(!(await page.content()).includes('s3cret'), 'the secret is shown');
-  await tab.follow(page.getByRole('button', { name: 'Remove the rule No report was counted' }));
-  await page.getByText('None yet.').waitFor();
+  await tab.follow(page.getByRole('button', { name: 'Remove the rule No reports' }));
+  await page.getByText('No rules yet.').waitFor();
   await tab.follow(page.getByRole('button', { name: 'Remove http' }));
-  await page.getByRole('button', { name: 'Send a test' }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Send test' }).waitFor({ state: 'detached' });
   tab.clean();
 }
 
-// The public switch: everyone sees the five pages, with small groups hidden, and no more than these.
+// A public dashboard has five pages, with small groups hidden, and nothing else.
 export async function dashboardPublic({ url, token, open }) {
   const maintainer = await signedIn(open, url, token);
   await maintainer.page.goto(`${url}a/fleet/settings`);
-  await maintainer.page.getByLabel('Everyone may read the figures').check();
-  await maintainer.page.getByLabel('Smallest group').fill('20');
-  await maintainer.follow(maintainer.page.locator('form').filter({ hasText: 'Everyone' }).getByRole('button', { name: 'Save' }));
+  await maintainer.page.getByLabel('Public dashboard').check();
+  await maintainer.page.getByLabel('Smallest public group').fill('20');
+  await maintainer.follow(maintainer.page.locator('form').filter({ hasText: 'Public dashboard' }).getByRole('button', { name: 'Save' }));
   await maintainer.page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor();
   maintainer.clean();
 
@@ -279,7 +281,7 @@ export async function dashboardPublic({ url, token, open }) {
   assert.deepEqual(await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents(),
     ['Overview', 'Versions', 'Retention', 'Platforms and features', 'Health']);
   assert.deepEqual(await page.getByRole('navigation', { name: 'Apps' }).getByRole('link').allTextContents(), ['Fleet']);
-  assert.ok((await page.locator('main').textContent()).includes('<\u00a020'), 'what is hidden is not marked');
+  assert.ok((await page.locator('main').textContent()).includes('<\u00a020'), 'hidden figures are not marked');
   for (const row of await rowsOf(page, 'active')) {
     for (const cell of row.slice(1, 7)) assert.ok(cell === '<\u00a020' || number(cell) % 20 === 0, cell);
   }

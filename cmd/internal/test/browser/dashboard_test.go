@@ -92,7 +92,7 @@ func TestDashboardTruth(t *testing.T) {
 	closed := days[len(days)-2]
 	versions := c.Truth.Split(collector.DimVersion, 28, days[len(days)-1].Day)
 	figures := map[string]uint64{
-		"Active in 28 days": closed.Active[2], "Active in 7 days": closed.Active[1], "Active in a day": closed.Active[0],
+		"28-day active": closed.Active[2], "7-day active": closed.Active[1], "1-day active": closed.Active[0],
 		"Established": closed.Established[2],
 	}
 	drive(t, browser, "dashboardTruth", map[string]any{

@@ -81,7 +81,7 @@ func checkModules() error {
 		}
 		got, err := readVersion(filepath.Join(filepath.FromSlash(folder), "package.json"))
 		if err != nil || got != want[folder].Version {
-			return fmt.Errorf("%s %s is not installed; run npm ci in internal/browser", folder, want[folder].Version)
+			return fmt.Errorf("%s %s is not installed; run npm ci in cmd/internal/test/browser", folder, want[folder].Version)
 		}
 	}
 	return nil

@@ -1,5 +1,6 @@
-// The pages are complete without this. It writes numbers as the reader's language does, says what a chart has at the
-// pointer or, with the arrow keys, at a place, and copies a command.
+// The pages are complete without this script. It formats numbers for the
+// reader's language, shows the values of a chart at the pointer or with the
+// arrow keys, and copies commands and links.
 "use strict";
 
 const numbers = new Intl.NumberFormat();
@@ -14,18 +15,37 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     const text = document.querySelector(button.dataset.copy);
-    let said = "Copied.";
+    let outcome = "Copied.";
     try {
       await navigator.clipboard.writeText(text.textContent);
     } catch {
       getSelection().selectAllChildren(text); // pages over plain HTTP may not write to the clipboard
-      said = "Selected: copy it with your keyboard.";
+      outcome = "Selected. Press Ctrl+C or ⌘C to copy.";
     }
-    document.querySelector("#copied").textContent = said;
+    document.querySelector("#copied").textContent = outcome;
   });
 }
 
-// explore makes a chart say what it has at a place.
+// Where the clipboard is closed, the link leads to the address to copy.
+if (navigator.clipboard) {
+  for (const link of document.querySelectorAll("a[data-copy-link]")) {
+    const outcome = document.createElement("span");
+    outcome.setAttribute("role", "status");
+    link.after(outcome);
+    link.addEventListener("click", async (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // opens a tab or window
+      event.preventDefault();
+      try {
+        await navigator.clipboard.writeText(link.href);
+        outcome.textContent = "Link copied.";
+      } catch {
+        location.assign(link.href);
+      }
+    });
+  }
+}
+
+// explore lets a reader look at the values of a chart, place by place.
 function explore(svg) {
   const data = JSON.parse(svg.dataset.hover);
   const count = data.labels.length;
@@ -40,7 +60,7 @@ function explore(svg) {
   figure.append(line, tip);
   figure.tabIndex = 0;
   figure.setAttribute("role", "group");
-  figure.setAttribute("aria-label", `${svg.getAttribute("aria-label")}. The arrow keys go through it.`);
+  figure.setAttribute("aria-label", `${svg.getAttribute("aria-label")}. Use the arrow keys to explore it.`);
   let place = count - 1;
 
   const box = () => {
@@ -58,7 +78,7 @@ function explore(svg) {
     line.style.left = `${x}px`;
     line.style.top = `${top}px`;
     const rows = [document.createElement("strong")];
-    rows[0].textContent = data.labels[place] + (place >= count - (data.open ?? 0) ? " (not over)" : "");
+    rows[0].textContent = data.labels[place] + (place >= count - (data.open ?? 0) ? " (in progress)" : "");
     data.names.forEach((name, i) => {
       const value = data.values[i][place];
       if (value === null) return;
@@ -66,7 +86,7 @@ function explore(svg) {
       row.textContent = `${name}: ${data.percent ? shares.format(value) : numbers.format(Math.abs(value))}`;
       rows.push(row);
     });
-    if (rows.length === 1) rows.push("not known, or hidden");
+    if (rows.length === 1) rows.push("unknown or hidden");
     tip.replaceChildren(...rows);
     line.hidden = tip.hidden = false;
     const room = figure.clientWidth - tip.offsetWidth;

@@ -59,7 +59,7 @@ func Short(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-func percent(v float64) string { return fmt.Sprintf("%.0f %%", v*100) }
+func percent(v float64) string { return fmt.Sprintf("%.0f%%", v*100) }
 
 // shortDay writes a day without its year, and shortens any other label.
 func shortDay(label string) string {

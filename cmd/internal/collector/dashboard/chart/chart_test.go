@@ -96,11 +96,11 @@ func TestDrawingsSay(t *testing.T) {
 	all := drawings()
 	for name, wants := range map[string][]string{
 		"lines":   {`role="img"`, "aria-label=", "30 Jan", "line open", "url(#gap)", "line beside"},
-		"bands":   {"100 %", "unfinished", "url(#hatch)", "url(#gap)"},
+		"bands":   {"100%", "unfinished", "url(#hatch)", "url(#gap)"},
 		"columns": {"−2", "bar open", "url(#gap)", "axis"},
 		"bars":    {"quiet-bar", "track", `class="mark"`},
 		"heat":    {"h9", "unfinished-cell", "none"},
-		"shares":  {"75 %", "half"},
+		"shares":  {"75%", "half"},
 	} {
 		for _, want := range wants {
 			if name == "bars" && want == "quiet-bar" {
