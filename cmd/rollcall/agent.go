@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"os"
-	"os/signal"
+	"log/slog"
 	"syscall"
 	"time"
 
@@ -24,9 +21,9 @@ const (
 	defaultListen = "127.0.0.1:8946"
 	listenOff     = "off"
 
-	// exitLimit is how long after a signal the process ends at the latest, whatever hangs: a log that nobody reads, or
-	// with --isolate=false a disk.
-	exitLimit = 900 * time.Millisecond
+	// agentStopTimeout bounds the time from a signal to the exit, even
+	// if nobody reads the log, or the disk hangs with --isolate=false.
+	agentStopTimeout = 900 * time.Millisecond
 )
 
 func newAgent() *cobra.Command {
@@ -34,23 +31,26 @@ func newAgent() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run the telemetry service of one installation",
-		Long: `Run the telemetry service of one installation, until a signal ends it. It finds the installation ID, or makes one and
-stores it, and serves it to programs on this machine:
+		Long: `Run the telemetry service of one installation until a signal stops it. The agent
+finds the installation ID, or creates and stores one, and serves it to programs
+on this machine:
 
-  GET /v1/installation  the ID, and whether it is persisted; 503 until it is settled, for which ?wait=5s waits
-  GET /v1/status        all that is known about it, the last error included
+  GET /v1/installation  the ID, and whether it is persisted; 503 until it is settled, ?wait=5s waits for that
+  GET /v1/status        the whole status, including the last error
   GET /healthz          200 while the agent is alive
   GET /readyz           200 once the ID is settled, 503 before
   GET /metrics          for Prometheus
-  GET /v1/consent       what the operator decided; POST takes a decision, as {"telemetry": false}
-  GET /                 the operator's page: what is sent, and the switch
+  GET /v1/consent       the operator's decisions; POST changes them, as {"telemetry": false}
+  GET /                 the operator's page, which shows what is sent and has the switch
 
-The server listens on loopback unless --listen says otherwise; "off" turns it off. It answers from the beginning, also
-while the disk hangs. A request has to name a loopback address, localhost, the host of --listen or one of --allow-host
-in its Host header, and web pages of other sites are refused.
+The server listens on loopback unless --listen says otherwise; "off" disables
+it. It answers from the start, even while the disk hangs. The Host header of a
+request has to be a loopback address, localhost, the host of --listen or one of
+--allow-host. Requests from web pages of other sites are refused.
 
-SIGTERM and SIGINT end the agent within a second and with exit code 0. A second signal ends it at once. Under systemd,
-Type=notify and WatchdogSec= are supported. Several agents may share one config; they agree on the ID.`,
+SIGTERM and SIGINT stop the agent within a second, with exit code 0. A second
+signal stops it at once. Under systemd, Type=notify and WatchdogSec= work.
+Several agents may share one config; they agree on the ID.`,
 		Example: "  rollcall agent\n  rollcall agent --config /srv/app/config.json --listen 127.0.0.1:9000\n" +
 			"  rollcall agent --no-config --app myapp --log-format json",
 		Args: noArguments,
@@ -61,15 +61,12 @@ Type=notify and WatchdogSec= are supported. Several agents may share one config;
 }
 
 type agentCommand struct {
-	reporting reporting
-	logging   logging
+	reporting reportingFlags
+	log       logFlags
 
-	attempts       int
-	attemptTimeout time.Duration
-	startTimeout   time.Duration
-	backoff        time.Duration
-	lazy           bool
-	afterConsent   bool
+	limits       rollcall.Limits
+	lazy         bool
+	afterConsent bool
 
 	listen     string
 	allowHosts []string
@@ -78,23 +75,23 @@ type agentCommand struct {
 func (a *agentCommand) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	a.reporting.add(cmd)
-	addSetting(flags, countSetting(&a.attempts, rollcall.DefaultAttempts, rollcall.MaxAttempts), "attempts",
-		"how often saving is tried before an ID in memory serves")
-	addSetting(flags, durationSetting(&a.attemptTimeout, rollcall.DefaultAttemptTimeout), "attempt-timeout",
+	addFlag(flags, countValue(&a.limits.Attempts, rollcall.DefaultAttempts, rollcall.MaxAttempts), "attempts",
+		"how often to try to save the ID before using one in memory")
+	addFlag(flags, durationValue(&a.limits.AttemptTimeout, rollcall.DefaultAttemptTimeout), "attempt-timeout",
 		"limit of one attempt")
-	addSetting(flags, durationSetting(&a.startTimeout, rollcall.DefaultStartTimeout), "start-timeout",
+	addFlag(flags, durationValue(&a.limits.StartTimeout, rollcall.DefaultStartTimeout), "start-timeout",
 		"limit of all attempts together")
-	addSetting(flags, durationSetting(&a.backoff, rollcall.DefaultBackoff), "backoff",
-		"wait after the first attempt; it doubles with each further one")
-	addSetting(flags, boolSetting(&a.lazy, false), "lazy",
-		"settle the ID in the background, which an agent does in any case; accepted for symmetry with the library")
-	addSetting(flags, boolSetting(&a.afterConsent, false), "after-consent",
-		"make no ID before telemetry is granted in the config")
-	addSetting(flags, textSetting(&a.listen, "address", defaultListen), "listen",
-		`address of the local server, or "off"; on any but loopback, other machines may read the ID`)
-	addSetting(flags, listSetting(&a.allowHosts, "names"), "allow-host",
-		"further names in the Host header to answer to, separated by commas")
-	a.logging.add(cmd)
+	addFlag(flags, durationValue(&a.limits.Backoff, rollcall.DefaultBackoff), "backoff",
+		"wait after the first attempt; doubles after each further one")
+	addFlag(flags, boolValue(&a.lazy, false), "lazy",
+		"no effect: an agent always settles the ID in the background, as the library does with this setting")
+	addFlag(flags, boolValue(&a.afterConsent, false), "after-consent",
+		"create no ID before telemetry is granted")
+	addFlag(flags, textValue(&a.listen, "address", defaultListen), "listen",
+		`address of the local server, or "off"; beyond loopback, other machines may read the ID`)
+	addFlag(flags, listValue(&a.allowHosts, "names"), "allow-host",
+		"further names to accept in the Host header, separated by commas")
+	a.log.add(cmd)
 }
 
 func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
@@ -102,40 +99,43 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	log := a.logging.logger(cmd.ErrOrStderr())
-	registry := newRegistry()
-	observer, err := metrics.New(registry)
+	config.Limits, config.Lazy, config.ID.AfterConsent = a.limits, a.lazy, a.afterConsent
+	log := a.log.logger(cmd.ErrOrStderr())
+	_, local, err := newService(cmd, config, log, agent.Options{Listen: listenAddress(a.listen), AllowHosts: a.allowHosts})
 	if err != nil {
 		return err
 	}
-	persisted := make(chan struct{}, 1)
-	config.Limits.Attempts, config.Limits.AttemptTimeout = a.attempts, a.attemptTimeout
-	config.Limits.StartTimeout, config.Limits.Backoff = a.startTimeout, a.backoff
-	config.Lazy, config.ID.AfterConsent = a.lazy, a.afterConsent
-	config.Logger = log
-	config.Observer = persistedSignal{observer, persisted}
-	service, err := rollcall.New(config)
-	if err != nil {
-		return inFlags(cmd, err)
-	}
-	server, err := agent.New(service, agent.Options{
-		Listen:     listenAddress(a.listen),
-		AllowHosts: a.allowHosts,
-		Version:    buildVersion().Version,
-		Metrics:    registry,
-		Page:       page.Handler(service, page.Options{Title: config.App, AnyHost: true}),
-		Persisted:  persisted,
-		Logger:     log,
-	})
-	if err != nil {
-		return explainListen(err)
-	}
-	ctx, done := untilSignal(cmd.Context(), exitLimit)
+	ctx, done := untilSignal(cmd.Context(), agentStopTimeout)
 	defer done()
-	return explainListen(server.Run(ctx))
+	return explainListen(local.Run(ctx))
 }
 
-// listenAddress is the address to listen on, empty for none.
+// newService returns a service and an agent that runs it, with metrics
+// and the operator's page.
+func newService(cmd *cobra.Command, config rollcall.Config, log *slog.Logger, opts agent.Options) (*rollcall.Service, *agent.Agent, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	observer, err := metrics.New(registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	persisted := make(chan struct{}, 1)
+	config.Logger, config.Observer = log, persistedSignal{observer, persisted}
+	service, err := rollcall.New(config)
+	if err != nil {
+		return nil, nil, inFlags(cmd, err)
+	}
+	opts.Version = buildVersion().Version
+	opts.Metrics = registry
+	opts.Page = page.Handler(service, page.Options{Title: config.App, AnyHost: true})
+	opts.Persisted = persisted
+	opts.Logger = log
+	local, err := agent.New(service, opts)
+	return service, local, explainListen(err)
+}
+
+// listenAddress returns the address to listen on, which is empty for
+// "off".
 func listenAddress(text string) string {
 	if text == listenOff {
 		return ""
@@ -146,48 +146,15 @@ func listenAddress(text string) string {
 func explainListen(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return withHint(err, "another agent may be running; choose another address with --listen, or --listen off")
+		return withHint(err, "another agent may be running; choose another address with --listen, or use --listen off")
 	case errors.Is(err, listen.ErrAddress):
 		return withHint(err, "--listen takes host:port, such as %s, or off", defaultListen)
 	}
 	return err
 }
 
-// untilSignal gives a context that ends with the first SIGINT or SIGTERM. From then on the process ends within the limit,
-// unless done is called before, and at once with a second signal.
-func untilSignal(parent context.Context, limit time.Duration) (ctx context.Context, done func()) {
-	ctx, release := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
-	over := make(chan struct{})
-	go func() {
-		select {
-		case <-ctx.Done():
-		case <-over:
-			return
-		}
-		release() // a second signal has its usual effect
-		select {
-		case <-time.After(limit):
-			os.Exit(exitOK)
-		case <-over:
-		}
-	}()
-	return ctx, func() {
-		close(over)
-		release()
-	}
-}
-
-// newRegistry gives a registry with what Prometheus wants to know of any program.
-func newRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return registry
-}
-
-// persistedSignal passes all on to another observer, and tells a channel when the ID became persisted or in-memory.
+// A persistedSignal is an observer that also signals when the ID
+// became persisted or in-memory.
 type persistedSignal struct {
 	installid.Observer
 	changed chan<- struct{}
@@ -198,11 +165,6 @@ func (s persistedSignal) PersistedChanged(persisted bool) {
 	s.Observer.PersistedChanged(persisted)
 	select {
 	case s.changed <- struct{}{}:
-	default: // it has not looked since the last time
+	default: // the last signal is still there
 	}
-}
-
-// environmentOr is the value of a variable, or fallback when it is unset or empty.
-func environmentOr(name, fallback string) string {
-	return cmp.Or(os.Getenv(name), fallback)
 }

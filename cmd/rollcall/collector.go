@@ -20,20 +20,23 @@ import (
 func newCollector() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "collector",
-		Short: "Count the installations of apps: the server, and what is done with it",
-		Long: `Count the installations of apps. "serve" runs the collector: it takes the heartbeats of agents and libraries, and shows the
-dashboard. The other verbs work on its data folder, on the same machine and as the same user, whether it runs or not.
+		Short: "Count the installations of apps",
+		Long: `Count the installations of apps. "serve" runs the collector: it receives the
+heartbeats of agents and libraries, and serves the dashboard. The other verbs
+work on its data directory, on the same machine and as the same user, whether or
+not it is running.
 
   rollcall collector serve &
   rollcall collector app add myapp
   rollcall collector token add me
 
-An installation reports to it when its agent has --app myapp and --endpoint, and its operator has granted telemetry.`,
+An installation reports to the collector if its agent has --app myapp and
+--endpoint, and its operator has granted telemetry.`,
 	}, newCollectorServe(), newCollectorApp(), newCollectorToken(), newCollectorBackup(), newCollectorRestore(),
 		newCollectorExport(), newCollectorImport(), newCollectorCheck())
 }
 
-// group makes a verb that only has others below it.
+// group returns a command that only has other commands below it.
 func group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	cmd.Args = verbOnly
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -41,78 +44,76 @@ func group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// dataFolder is the setting that says where a collector has its data.
-type dataFolder struct{ dir string }
+// dataDirFlag says where a collector keeps its data.
+type dataDirFlag struct{ path string }
 
-func (f *dataFolder) add(cmd *cobra.Command) {
-	addCollectorSetting(cmd.Flags(), textSetting(&f.dir, "folder", defaultDataDir()), "data-dir",
-		"the data folder of the collector; under systemd its state folder is the default")
-	_ = cmd.MarkFlagDirname("data-dir") // fails only for a flag that does not exist
+func (d *dataDirFlag) add(cmd *cobra.Command) {
+	addCollectorFlag(cmd.Flags(), textValue(&d.path, "dir", defaultDataDir()), "data-dir",
+		"the collector's data directory; under systemd the default is its state directory")
+	completeDirectory(cmd, "data-dir")
 }
 
-// defaultDataDir is the first folder of STATE_DIRECTORY, which systemd sets, or else one in the working directory.
+// defaultDataDir returns the first directory of STATE_DIRECTORY, which
+// systemd sets, or else one in the working directory.
 func defaultDataDir() string {
-	if folders := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(folders) > 0 {
-		return folders[0]
+	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 {
+		return dirs[0]
 	}
 	return "rollcall-data"
 }
 
-// connect finds the collector of the folder, which has to be there.
-func (f *dataFolder) connect(cmd *cobra.Command) (*control.Client, error) {
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	client, err := control.Connect(cmd.Context(), f.dir, datadir.Options{})
-	return client, explainCollector(err)
-}
-
-// make is connect, and makes the folder and what belongs in it when that is missing.
-func (f *dataFolder) make(cmd *cobra.Command) (*control.Client, error) {
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	client, err := control.Connect(cmd.Context(), f.dir, datadir.Options{Create: true})
-	return client, explainCollector(err)
-}
-
-func (f *dataFolder) check() error {
-	if f.dir == "" {
-		return withHint(errors.New("--data-dir: empty"), "leave it out for %s", defaultDataDir())
+func (d *dataDirFlag) check() error {
+	if d.path == "" {
+		return withHint(errors.New("--data-dir: empty"), "omit it for %s", defaultDataDir())
 	}
 	return nil
 }
 
-// explainCollector adds to an error of a collector what can be done about it, unless a hint is there already.
+// do connects to the collector of the data directory, which has to
+// exist unless the options create it.
+func (d *dataDirFlag) do(cmd *cobra.Command, opts datadir.Options, work func(*control.Client) error) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	client, err := control.Connect(cmd.Context(), d.path, opts)
+	if err == nil {
+		defer client.Close()
+		err = work(client)
+	}
+	return explainCollector(err)
+}
+
+// explainCollector adds a hint to an error of the collector, unless it
+// has one already.
 func explainCollector(err error) error {
 	if _, ok := errors.AsType[*hintedError](err); ok {
 		return err
 	}
-	hints := []struct {
-		is   error
+	const bothKeyAndDatabase = "rollcall.key and rollcall.db belong together; put the key back, or restore a backup that has both"
+	for _, known := range []struct {
+		err  error
 		hint string
 	}{
-		{sqlite.ErrNewer, "use the newer version of rollcall; the upgrade kept a copy of the older database beside it, which restore takes"},
-		{sqlite.ErrInUse, "another rollcall collector works in this folder; wait for it or stop it, or choose another folder with --data-dir"},
-		{sqlite.ErrNotStore, "--data-dir names the folder of a collector; rollcall collector restore puts a backup in its place"},
-		{engine.ErrSecret, "rollcall.key and rollcall.db belong together: put back the key, or restore a backup that has both"},
-		{datadir.ErrNoSecret, "put back the key that belongs to the database, or restore a backup that has both"},
-		{datadir.ErrBadSecret, "put back the key that belongs to the database, or restore a backup that has both"},
-		{datadir.ErrNoData, "--data-dir says where the data is; rollcall collector serve begins with an empty folder"},
-		{collector.ErrUnknownApp, "rollcall collector app list shows the apps, and app add makes one"},
+		{sqlite.ErrNewer, "use the newer version of rollcall, or restore the copy of the old database that its upgrade left beside it"},
+		{sqlite.ErrInUse, "another rollcall collector uses this directory; stop it, or choose another directory with --data-dir"},
+		{sqlite.ErrNotStore, "point --data-dir to a collector's directory, or put a backup there with rollcall collector restore"},
+		{engine.ErrSecret, bothKeyAndDatabase},
+		{datadir.ErrNoSecret, bothKeyAndDatabase},
+		{datadir.ErrBadSecret, bothKeyAndDatabase},
+		{datadir.ErrNoData, "point --data-dir to the data, or start with an empty directory: rollcall collector serve"},
+		{collector.ErrUnknownApp, "rollcall collector app list shows the apps, and app add adds one"},
 		{collector.ErrAppExists, "rollcall collector app set changes it"},
-		{collector.ErrNotEmpty, "import into an app that is new: rollcall collector app add"},
-		{collector.ErrArchive, "give a file that rollcall collector export wrote, with --format jsonl"},
-		{collector.ErrUnavailable, "is the disk full or read-only? It can be tried again"},
+		{collector.ErrNotEmpty, "import into a new app: rollcall collector app add"},
+		{collector.ErrArchive, "use a file that rollcall collector export wrote with --format jsonl"},
+		{collector.ErrUnavailable, "check whether the disk is full or read-only, then try again"},
 		{access.ErrNoToken, "rollcall collector token list shows the tokens"},
-		{access.ErrExists, "choose another name, or revoke it first"},
-		{syscall.EADDRINUSE, "another program listens there, perhaps another collector; choose another address with --listen"},
+		{access.ErrExists, "choose another name, or revoke the token first"},
+		{syscall.EADDRINUSE, "another program, perhaps another collector, listens there; choose another address with --listen"},
 		{daemon.ErrListen, "--listen takes host:port, such as " + defaultCollectorListen},
-		{fs.ErrPermission, "is it the folder of another user? --data-dir chooses another one"},
-	}
-	for _, h := range hints {
-		if errors.Is(err, h.is) {
-			return withHint(err, "%s", h.hint)
+		{fs.ErrPermission, "the directory may belong to another user; choose another one with --data-dir"},
+	} {
+		if errors.Is(err, known.err) {
+			return withHint(err, "%s", known.hint)
 		}
 	}
 	return err

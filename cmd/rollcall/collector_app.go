@@ -2,46 +2,48 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/spf13/cobra"
 )
 
 func newCollectorApp() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "app",
-		Short: "Add, list, change and end the apps that are counted",
-		Long: `Add, list, change and end the apps that are counted. A heartbeat names its app by the app's key; one of an app that is not
-known is refused.`,
+		Short: "Add, list, change and end the counted apps",
+		Long: `Add, list, change and end the apps that the collector counts. A heartbeat names
+its app by the app's key. Heartbeats of unknown apps are refused.`,
 	}, newAppAdd(), newAppList(), newAppSet(), newAppRemove())
 }
 
-// appSettings are the flags that say how an app is counted.
-type appSettings struct {
-	folder dataFolder
-	asJSON bool
-	want   collector.App
+// appFlags say how an app is counted.
+type appFlags struct {
+	data dataDirFlag
+	out  output
+	want collector.App
 }
 
-func (a *appSettings) add(cmd *cobra.Command) {
-	a.folder.add(cmd)
+func (a *appFlags) add(cmd *cobra.Command) {
+	a.data.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&a.want.Name, "name", "", "the name that people read; by default the key")
-	flags.BoolVar(&a.want.Public, "public", false, "let everyone read the figures, those of small groups excepted")
-	flags.IntVar(&a.want.K, "k", 0, fmt.Sprintf("size of the smallest group that the public sees (0 is %d)", collector.DefaultK))
+	flags.StringVar(&a.want.Name, "name", "", "display name; the key by default")
+	flags.BoolVar(&a.want.Public, "public", false, "publish the figures, with small groups hidden")
+	flags.IntVar(&a.want.K, "k", 0, fmt.Sprintf("smallest group that the public sees (0 is %d)", collector.DefaultK))
 	flags.IntVar(&a.want.Retention, "retention", 0,
-		fmt.Sprintf("days without a sign after which an installation is purged (0 is %d)", collector.DefaultRetention))
-	flags.BoolVar(&a.want.ExcludeDevelopment, "exclude-development", false, "count development versions apart")
+		fmt.Sprintf("days after which an inactive installation is deleted (0 is %d)", collector.DefaultRetention))
+	flags.BoolVar(&a.want.ExcludeDevelopment, "exclude-development", false, "count development versions separately")
 	flags.IntVar(&a.want.MaxNewPerDay, "max-new-per-day", 0,
-		fmt.Sprintf("how many installations may be new on one day (0 is %d)", collector.DefaultMaxNewPerDay))
-	flags.BoolVar(&a.want.Legacy, "legacy", false, "take reports of the YA-WAMF wire format, which name no app, as this app's")
-	addJSON(cmd, &a.asJSON)
+		fmt.Sprintf("maximum of new installations per day (0 is %d)", collector.DefaultMaxNewPerDay))
+	flags.BoolVar(&a.want.Legacy, "legacy", false, "count reports in the YA-WAMF format, which name no app, as this app's")
+	a.out.add(cmd)
 }
 
-// apply changes of an app what flags were given for.
-func (a *appSettings) apply(cmd *cobra.Command, app *collector.App) {
+// apply changes what the command line has flags for.
+func (a *appFlags) apply(cmd *cobra.Command, app *collector.App) {
 	for flag, set := range map[string]func(){
 		"name":                func() { app.Name = a.want.Name },
 		"public":              func() { app.Public = a.want.Public },
@@ -59,12 +61,13 @@ func (a *appSettings) apply(cmd *cobra.Command, app *collector.App) {
 }
 
 func newAppAdd() *cobra.Command {
-	a := &appSettings{}
+	a := &appFlags{}
 	cmd := &cobra.Command{
 		Use:   "add KEY",
 		Short: "Add an app",
-		Long: `Add an app. KEY is what heartbeats name it by, the --app of agents: 1 to 64 of a-z, 0-9 and '-'. It cannot be changed. If the
-collector has no data folder yet, it is made.`,
+		Long: `Add an app. KEY is the name that heartbeats use, the --app of agents: 1 to 64 of
+a-z, 0-9 and '-'. It cannot be changed later. If the collector has no data
+directory yet, it is created.`,
 		Example: "  rollcall collector app add myapp --name 'My App'",
 		Args:    oneArgument("the key of the app"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,15 +76,12 @@ collector has no data folder yet, it is made.`,
 			if err := app.Validate(); err != nil {
 				return err
 			}
-			client, err := a.folder.make(cmd)
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			if app, err = client.AddApp(cmd.Context(), app); err != nil {
-				return explainCollector(err)
-			}
-			return printApp(cmd, app, a.asJSON)
+			return a.data.do(cmd, datadir.Options{Create: true}, func(client *control.Client) (err error) {
+				if app, err = client.AddApp(cmd.Context(), app); err != nil {
+					return err
+				}
+				return a.print(cmd, app)
+			})
 		},
 	}
 	a.add(cmd)
@@ -89,12 +89,13 @@ collector has no data folder yet, it is made.`,
 }
 
 func newAppSet() *cobra.Command {
-	a := &appSettings{}
+	a := &appFlags{}
 	cmd := &cobra.Command{
 		Use:   "set KEY",
 		Short: "Change how an app is counted",
-		Long: `Change how an app is counted: what a flag is given for. With --gone, nothing more is wanted from its installations: they are
-told so, and stop for good. --gone=false takes it back for those that have not reported meanwhile.`,
+		Long: `Change how an app is counted. Only what has a flag changes. --gone tells the
+app's installations to stop reporting for good. --gone=false takes that back for
+those that have not reported in the meantime.`,
 		Example: "  rollcall collector app set myapp --public --k 20\n  rollcall collector app set myapp --retention 90",
 		Args:    oneArgument("the key of the app"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -107,13 +108,14 @@ told so, and stop for good. --gone=false takes it back for those that have not r
 }
 
 func newAppRemove() *cobra.Command {
-	a := &appSettings{}
+	a := &appFlags{}
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "remove KEY",
 		Short: "Tell the installations of an app to stop for good",
-		Long: `Tell the installations of an app to stop for good: each gets the status 410 with its next report and sends nothing more. The
-figures stay, and what is held of the installations is purged after the app's retention.`,
+		Long: `Tell the installations of an app to stop for good. Each gets status 410 for its
+next report and sends nothing more. The figures are kept. The data of the
+installations is deleted after the app's retention.`,
 		Example: "  rollcall collector app remove myapp",
 		Args:    oneArgument("the key of the app"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -126,97 +128,90 @@ figures stay, and what is held of the installations is purged after the app's re
 			return a.change(cmd, args[0], func(app *collector.App) { app.Gone = true })
 		},
 	}
-	a.folder.add(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	addJSON(cmd, &a.asJSON)
+	a.data.add(cmd)
+	addYes(cmd, &yes)
+	a.out.add(cmd)
 	return cmd
 }
 
-// change reads an app, lets it be changed, and writes it.
-func (a *appSettings) change(cmd *cobra.Command, key string, change func(*collector.App)) error {
-	client, err := a.folder.connect(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	app, err := client.App(cmd.Context(), key)
-	if err != nil {
-		return explainCollector(err)
-	}
-	change(&app)
-	if err := client.UpdateApp(cmd.Context(), app); err != nil {
-		return explainCollector(err)
-	}
-	return printApp(cmd, app, a.asJSON)
+// change reads an app, changes it, and writes it.
+func (a *appFlags) change(cmd *cobra.Command, key string, change func(*collector.App)) error {
+	return a.data.do(cmd, datadir.Options{}, func(client *control.Client) error {
+		app, err := client.App(cmd.Context(), key)
+		if err != nil {
+			return err
+		}
+		change(&app)
+		if err := client.UpdateApp(cmd.Context(), app); err != nil {
+			return err
+		}
+		return a.print(cmd, app)
+	})
 }
 
 func newAppList() *cobra.Command {
-	a := &appSettings{}
+	a := &appFlags{}
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the apps",
 		Example: "  rollcall collector app list --json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := a.folder.connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			apps, err := client.Apps(cmd.Context())
-			if err != nil {
-				return explainCollector(err)
-			}
-			if a.asJSON {
-				return printJSON(cmd.OutOrStdout(), append([]collector.App{}, apps...)) // never null
-			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "KEY\tNAME\tSINCE\tPUBLIC\tLEGACY\tGONE")
-			for _, app := range apps {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-					app.Key, app.Name, app.Created, yesNo(app.Public), yesNo(app.Legacy), yesNo(app.Gone))
-			}
-			return table.Flush()
+			return a.data.do(cmd, datadir.Options{}, func(client *control.Client) error {
+				apps, err := client.Apps(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.out.print(cmd, append([]collector.App{}, apps...), func(w io.Writer) error { // never null
+					table := newTable(w)
+					fmt.Fprintln(table, "KEY\tNAME\tSINCE\tPUBLIC\tLEGACY\tGONE")
+					for _, app := range apps {
+						fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+							app.Key, app.Name, app.Created, yesNo(app.Public), yesNo(app.Legacy), yesNo(app.Gone))
+					}
+					return table.Flush()
+				})
+			})
 		},
 	}
-	a.folder.add(cmd)
-	addJSON(cmd, &a.asJSON)
+	a.data.add(cmd)
+	a.out.add(cmd)
 	return cmd
 }
 
-func printApp(cmd *cobra.Command, app collector.App, asJSON bool) error {
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), app)
-	}
+func (a *appFlags) print(cmd *cobra.Command, app collector.App) error {
 	or := func(n, fallback int) string {
 		if n == 0 {
 			return strconv.Itoa(fallback) + " (default)"
 		}
 		return strconv.Itoa(n)
 	}
-	return printPairs(cmd.OutOrStdout(),
-		"key", app.Key,
-		"name", app.Name,
-		"since", app.Created.String(),
-		"public", yesNo(app.Public),
-		"smallest public group", or(app.K, collector.DefaultK),
-		"retention in days", or(app.Retention, collector.DefaultRetention),
-		"new installations a day", or(app.MaxNewPerDay, collector.DefaultMaxNewPerDay),
-		"development versions", map[bool]string{true: "counted apart", false: "counted"}[app.ExcludeDevelopment],
-		"legacy reports", yesNo(app.Legacy),
-		"gone", yesNo(app.Gone),
-	)
+	return a.out.print(cmd, app, func(w io.Writer) error {
+		return printPairs(w,
+			"key", app.Key,
+			"name", app.Name,
+			"since", app.Created.String(),
+			"public", yesNo(app.Public),
+			"smallest public group", or(app.K, collector.DefaultK),
+			"retention (days)", or(app.Retention, collector.DefaultRetention),
+			"max. new per day", or(app.MaxNewPerDay, collector.DefaultMaxNewPerDay),
+			"development versions", map[bool]string{true: "counted separately", false: "counted"}[app.ExcludeDevelopment],
+			"legacy reports", yesNo(app.Legacy),
+			"gone", yesNo(app.Gone),
+		)
+	})
 }
 
-// oneArgument wants exactly one argument, and says what it is when it is missing.
+// oneArgument requires exactly one argument. What names it if it is
+// missing.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch len(args) {
 		case 0:
-			return withHint(fmt.Errorf("%s is missing", what), "the form is: %s", cmd.UseLine())
+			return withHint(fmt.Errorf("%s is missing", what), "the usage is: %s", cmd.UseLine())
 		case 1:
 			return nil
 		}
-		return withHint(fmt.Errorf("unexpected argument %q", args[1]), "the form is: %s", cmd.UseLine())
+		return withHint(fmt.Errorf("unexpected argument %q", args[1]), "the usage is: %s", cmd.UseLine())
 	}
 }

@@ -1,28 +1,24 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"text/tabwriter"
+	"io"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/spf13/cobra"
 )
 
 func newCollectorToken() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "token",
-		Short: "Make, list and revoke tokens for the dashboard and the API",
-		Long: `Make, list and revoke tokens. Programs send one in the header Authorization, as "Bearer rct_..."; people sign in to the
-dashboard with it. The collector stores only a hash.`,
+		Short: "Add, list and revoke tokens for the dashboard and the API",
+		Long: `Add, list and revoke tokens. Programs send one in the header "Authorization:
+Bearer rct_..."; people sign in to the dashboard with it. The collector stores
+only a hash of it.`,
 	}, newTokenAdd(), newTokenList(), newTokenRevoke())
-}
-
-type tokenCommand struct {
-	folder dataFolder
-	asJSON bool
-	admin  bool
-	app    string
 }
 
 // tokenOutput is the output of token add --json.
@@ -34,97 +30,82 @@ type tokenOutput struct {
 }
 
 func newTokenAdd() *cobra.Command {
-	t := &tokenCommand{}
+	var data dataDirFlag
+	var out output
+	var admin bool
+	want := control.NewToken{Scope: access.Read}
 	cmd := &cobra.Command{
 		Use:   "add NAME",
-		Short: "Make a token, and print it: it cannot be shown again",
-		Long: `Make a token and print it to standard output. It cannot be shown again. It is for reading; with --admin also for changing
-settings. With --app it is for that app only.`,
+		Short: "Create a token and print it once",
+		Long: `Create a token and print it to standard output. It cannot be shown again. It
+allows reading; with --admin, changing settings too. With --app it is limited to
+that app.`,
 		Example: "  rollcall collector token add me --admin\n  rollcall collector token add grafana --app myapp",
 		Args:    oneArgument("the name of the token"),
-		RunE:    t.runAdd,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			want.Name = args[0]
+			if admin {
+				want.Scope = access.Admin
+			}
+			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
+				token, err := client.AddToken(cmd.Context(), want)
+				if err != nil {
+					return err
+				}
+				return out.printf(cmd, tokenOutput{want.Name, want.Scope, want.App, token}, "%s\n", token)
+			})
+		},
 	}
-	t.folder.add(cmd)
-	cmd.Flags().BoolVar(&t.admin, "admin", false, "for changing settings too")
-	cmd.Flags().StringVar(&t.app, "app", "", "the key of the only app that it is for; by default it is for all")
-	addJSON(cmd, &t.asJSON)
+	data.add(cmd)
+	cmd.Flags().BoolVar(&admin, "admin", false, "allow changing settings too")
+	cmd.Flags().StringVar(&want.App, "app", "", "limit the token to the app with this key")
+	out.add(cmd)
 	return cmd
 }
 
-func (t *tokenCommand) runAdd(cmd *cobra.Command, args []string) error {
-	want := control.NewToken{Name: args[0], Scope: access.Read, App: t.app}
-	if t.admin {
-		want.Scope = access.Admin
-	}
-	client, err := t.folder.connect(cmd)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	token, err := client.AddToken(cmd.Context(), want)
-	if err != nil {
-		return explainCollector(err)
-	}
-	if t.asJSON {
-		return printJSON(cmd.OutOrStdout(), tokenOutput{want.Name, want.Scope, want.App, token})
-	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
-	return err
-}
-
 func newTokenList() *cobra.Command {
-	t := &tokenCommand{}
+	var data dataDirFlag
+	var out output
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List the tokens, without themselves",
+		Short:   "List the names and scopes of the tokens",
 		Example: "  rollcall collector token list",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := t.folder.connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			tokens, err := client.Tokens(cmd.Context())
-			if err != nil {
-				return explainCollector(err)
-			}
-			if t.asJSON {
-				return printJSON(cmd.OutOrStdout(), append([]access.Token{}, tokens...)) // never null
-			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "NAME\tSCOPE\tAPP\tCREATED")
-			for _, token := range tokens {
-				app := token.App
-				if app == "" {
-					app = "all"
+			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
+				tokens, err := client.Tokens(cmd.Context())
+				if err != nil {
+					return err
 				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", token.Name, token.Scope, app, token.Created.Format("2006-01-02"))
-			}
-			return table.Flush()
+				return out.print(cmd, append([]access.Token{}, tokens...), func(w io.Writer) error { // never null
+					table := newTable(w)
+					fmt.Fprintln(table, "NAME\tSCOPE\tAPP\tCREATED")
+					for _, token := range tokens {
+						fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", token.Name, token.Scope, cmp.Or(token.App, "all"), token.Created.Format("2006-01-02"))
+					}
+					return table.Flush()
+				})
+			})
 		},
 	}
-	t.folder.add(cmd)
-	addJSON(cmd, &t.asJSON)
+	data.add(cmd)
+	out.add(cmd)
 	return cmd
 }
 
 func newTokenRevoke() *cobra.Command {
-	t := &tokenCommand{}
+	var data dataDirFlag
 	cmd := &cobra.Command{
 		Use:     "revoke NAME",
-		Short:   "End a token, and the sessions that began with it",
+		Short:   "Revoke a token, and end the sessions that it started",
 		Example: "  rollcall collector token revoke grafana",
 		Args:    oneArgument("the name of the token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := t.folder.connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			return explainCollector(client.RevokeToken(cmd.Context(), args[0]))
+			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
+				return client.RevokeToken(cmd.Context(), args[0])
+			})
 		},
 	}
-	t.folder.add(cmd)
+	data.add(cmd)
 	return cmd
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/diagnose"
@@ -12,20 +11,22 @@ import (
 )
 
 func newDoctor() *cobra.Command {
-	var place storage
+	var storage storageFlags
 	var limit time.Duration
-	var asJSON bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check whether an installation ID can be kept here",
-		Long: `Check what keeping an installation ID needs: the config and its syntax, its folder, how they are mounted, and whether
-locks and links work there. Each finding comes with a hint on what to do.
+		Long: `Check what it takes to keep an installation ID: the config and its syntax, its
+directory, how they are mounted, and whether locks and links work there. Each
+problem comes with a hint on what to do.
 
-The config and the ID are not changed. The exit code is 0 when all is well, also with warnings, and 2 with a problem.`,
+The config and the ID are not changed. The exit code is 2 if there is a problem;
+warnings do not count.`,
 		Example: "  rollcall doctor\n  rollcall doctor --config /srv/app/config.json --json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := place.rollcallConfig(cmd)
+			config, err := storage.rollcallConfig(cmd)
 			if err != nil {
 				return err
 			}
@@ -34,37 +35,37 @@ The config and the ID are not changed. The exit code is 0 when all is well, also
 			findings, err := config.Diagnose(ctx)
 			switch {
 			case ctx.Err() != nil && err != nil:
-				findings = []diagnose.Finding{silentDisk(err)}
+				findings = []diagnose.Finding{{
+					Check: "disk", Level: diagnose.Problem, Detail: err.Error(),
+					Hint: "the file system does not respond; check its mount, and its server if it has one",
+				}}
 			case err != nil:
 				return inFlags(cmd, err)
 			}
-			return printDiagnosis(cmd.OutOrStdout(), findings, asJSON)
+			d := newDiagnosis(findings)
+			if err := out.print(cmd, d, d.print); err != nil {
+				return err
+			}
+			if d.Problems > 0 {
+				return exitCode(exitProblem)
+			}
+			return nil
 		},
 	}
-	place.add(cmd)
+	storage.add(cmd)
 	addTimeout(cmd, &limit, 10*time.Second)
-	addJSON(cmd, &asJSON)
+	out.add(cmd)
 	return cmd
 }
 
-// silentDisk is what there is to say when the time is over.
-func silentDisk(err error) diagnose.Finding {
-	return diagnose.Finding{
-		Check:  "disk",
-		Level:  diagnose.Problem,
-		Detail: err.Error(),
-		Hint:   "the file system does not answer; look at its mount and at its server",
-	}
-}
-
-// diagnosis is the output of doctor --json.
+// A diagnosis is the output of doctor --json.
 type diagnosis struct {
 	Problems int                `json:"problems"`
 	Warnings int                `json:"warnings"`
 	Findings []diagnose.Finding `json:"findings"`
 }
 
-func printDiagnosis(w io.Writer, findings []diagnose.Finding, asJSON bool) error {
+func newDiagnosis(findings []diagnose.Finding) diagnosis {
 	d := diagnosis{Findings: findings}
 	for _, f := range findings {
 		switch f.Level {
@@ -74,21 +75,11 @@ func printDiagnosis(w io.Writer, findings []diagnose.Finding, asJSON bool) error
 			d.Warnings++
 		}
 	}
-	show := d.printText
-	if asJSON {
-		show = func(w io.Writer) error { return printJSON(w, d) }
-	}
-	if err := show(w); err != nil {
-		return err
-	}
-	if d.Problems > 0 {
-		return exitCode(exitProblem)
-	}
-	return nil
+	return d
 }
 
-func (d diagnosis) printText(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func (d diagnosis) print(w io.Writer) error {
+	table := newTable(w)
 	for _, f := range d.Findings {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Level, f.Check, f.Detail)
 		if f.Hint != "" {
@@ -99,8 +90,11 @@ func (d diagnosis) printText(w io.Writer) error {
 		return err
 	}
 	summary := "An installation ID can be kept here."
-	if d.Problems > 0 {
-		summary = fmt.Sprintf("Problems: %d. An installation ID cannot be kept here as it should be.", d.Problems)
+	switch {
+	case d.Problems == 1:
+		summary = "1 problem found. An installation ID cannot be kept here reliably."
+	case d.Problems > 1:
+		summary = fmt.Sprintf("%d problems found. An installation ID cannot be kept here reliably.", d.Problems)
 	}
 	_, err := fmt.Fprintln(w, summary)
 	return err

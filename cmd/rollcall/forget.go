@@ -11,40 +11,46 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// endpointHint is the hint of errors about a missing collector.
+const endpointHint = "set the collector with --endpoint and the host's name with --app"
+
 func newForget() *cobra.Command {
 	f := &forget{}
 	cmd := &cobra.Command{
 		Use:   "forget",
 		Short: "Ask the collector to delete this installation, and drop its ID",
-		Long: `Ask the collector to delete all it holds about this installation. When it has, telemetry is denied, and a new ID, which
-was never sent, takes the place of the old one. When it cannot be reached, nothing changes here.
+		Long: `Ask the collector to delete its data about this installation. Once it has,
+telemetry is denied, and a new ID that was never sent replaces the old one. If
+the collector cannot be reached, nothing changes here.
 
-It asks first, and takes no for an answer. Where nobody can be asked, --yes is needed. A running agent follows.`,
+The command asks for confirmation; the default answer is no. Without a terminal,
+use --yes. A running agent notices the change.`,
 		Example: "  rollcall forget --app myapp --endpoint https://collector.example",
 		Args:    noArguments,
 		RunE:    f.run,
 	}
 	f.reporting.add(cmd)
-	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
+	addYes(cmd, &f.yes)
 	addTimeout(cmd, &f.limit, 45*time.Second)
-	addJSON(cmd, &f.asJSON)
+	f.out.add(cmd)
 	return cmd
 }
 
 type forget struct {
-	reporting reporting
+	reporting reportingFlags
 	yes       bool
 	limit     time.Duration
-	asJSON    bool
+	out       output
 }
 
-// forgetOutput is the output of forget --json. The old ID is shortened: it is no longer of use to anyone.
+// forgetOutput is the output of forget --json. The old ID is shortened,
+// because nobody needs it any more.
 type forgetOutput struct {
 	Forgotten string `json:"forgotten"`
 }
 
 func (f *forget) run(cmd *cobra.Command, _ []string) error {
-	store, err := f.reporting.place.open(cmd)
+	store, err := f.reporting.storage.open(cmd)
 	if err != nil {
 		return err
 	}
@@ -69,13 +75,10 @@ func (f *forget) run(cmd *cobra.Command, _ []string) error {
 	defer cancel()
 	if err := service.Forget(ctx); err != nil {
 		if errors.Is(err, rollcall.ErrNoEndpoint) {
-			return withHint(err, "name one with --endpoint, and the host with --app")
+			return withHint(err, endpointHint)
 		}
 		return err
 	}
-	if f.asJSON {
-		return printJSON(cmd.OutOrStdout(), forgetOutput{old.ID.Short()})
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the collector has deleted installation %s; telemetry is denied\n", old.ID.Short())
-	return err
+	return f.out.printf(cmd, forgetOutput{old.ID.Short()},
+		"The collector has deleted installation %s. Telemetry is denied.\n", old.ID.Short())
 }

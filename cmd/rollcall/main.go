@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// The exit codes; doc.go describes them.
+// The exit codes, which doc.go describes.
 const (
 	exitOK      = 0
 	exitError   = 1
@@ -19,17 +19,18 @@ const (
 	exitNotWell = 3
 )
 
-// The main goroutine keeps the main thread for itself, and so out of file operations. Linux gives a signal to the main
-// thread before all others, also while that waits for a hung disk and will not take it: with --isolate=false the agent
-// would not hear of SIGTERM.
+// The main goroutine keeps the main thread, and so does no file
+// operation on it. Linux delivers a signal to the main thread first,
+// even if that thread waits for a hung disk and cannot take it. Without
+// this, an agent with --isolate=false would miss SIGTERM.
 func init() { runtime.LockOSThread() }
 
 func main() {
-	rollcall.RunChild() // in the child process that does the file work, this does not return
+	rollcall.RunChild() // does not return in the child process that does the file work
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run executes one command line and gives the exit code.
+// run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -43,19 +44,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
 	}
-	fmt.Fprintf(stderr, "rollcall: %v\n", err)
-	if h, ok := errors.AsType[*hintedError](err); ok {
-		fmt.Fprintf(stderr, "  hint: %s\n", h.hint)
-	}
+	printError(stderr, err)
 	return exitError
 }
 
-// exitCode ends a command whose output has said all there is to say.
+func printError(w io.Writer, err error) {
+	fmt.Fprintf(w, "rollcall: %v\n", err)
+	if hinted, ok := errors.AsType[*hintedError](err); ok {
+		fmt.Fprintf(w, "  hint: %s\n", hinted.hint)
+	}
+}
+
+// An exitCode ends a command whose output needs no error message.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// hintedError is an error and what its reader can do about it.
+// A hintedError is an error with advice on what to do next.
 type hintedError struct {
 	error
 	hint string
@@ -63,7 +68,6 @@ type hintedError struct {
 
 func (e *hintedError) Unwrap() error { return e.error }
 
-// withHint adds a hint to err.
 func withHint(err error, format string, args ...any) error {
 	return &hintedError{err, fmt.Sprintf(format, args...)}
 }

@@ -1,17 +1,40 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
 
-// addJSON makes --json a flag of cmd.
-func addJSON(cmd *cobra.Command, target *bool) {
-	cmd.Flags().BoolVar(target, "json", false, "print JSON")
+// output prints the result of a verb, as text or with --json.
+type output struct{ json bool }
+
+func (o *output) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+}
+
+// print prints value as JSON, or else lets text print.
+func (o *output) print(cmd *cobra.Command, value any, text func(io.Writer) error) error {
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), value)
+	}
+	return text(cmd.OutOrStdout())
+}
+
+// printf prints value as JSON, or else a formatted text.
+func (o *output) printf(cmd *cobra.Command, value any, format string, args ...any) error {
+	return o.print(cmd, value, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, format, args...)
+		return err
+	})
 }
 
 func printJSON(w io.Writer, value any) error {
@@ -21,9 +44,13 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// printPairs prints names and values in two columns; pairs without a value are left out.
+// newTable returns a writer that aligns columns, which end with tabs.
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+// printPairs prints names and values in two columns, without the pairs
+// that have no value.
 func printPairs(w io.Writer, pairs ...string) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			fmt.Fprintf(table, "%s\t%s\n", pairs[i], pairs[i+1])
@@ -37,4 +64,36 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// confirm asks a question on the terminal, to which the default answer
+// is no.
+func confirm(cmd *cobra.Command, question string) error {
+	in, out := cmd.InOrStdin(), cmd.ErrOrStderr()
+	needYes := withHint(fmt.Errorf("%s not confirmed", cmd.Name()), "use --yes where there is no terminal to ask on")
+	if !isTerminal(in) {
+		return needYes
+	}
+	fmt.Fprintf(out, "%s [y/N] ", question)
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && line == "" {
+		fmt.Fprintln(out)
+		return needYes
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return nil
+	}
+	return errors.New("nothing changed")
+}
+
+// isTerminal reports whether somebody may be there to answer. The null
+// device looks like a terminal too, but reading from it fails.
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&fs.ModeCharDevice != 0
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
@@ -17,11 +17,12 @@ func newPreview() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview",
 		Short: "Print what would be sent, byte for byte",
-		Long: `Print the heartbeat that would be sent now, made by the code that sends it, byte for byte and without a line end; only
-the time in it, sent_at, will be another. With --explain, print each field with its value and the reason why it is sent.
+		Long: `Print the heartbeat that would be sent now, as the same code would send it, byte
+for byte and without a line end. Only the timestamp, sent_at, will differ.
+--explain prints each field with its value and the reason for sending it.
 
-It needs neither consent nor a network, and changes nothing: where no ID is stored, ` + rollcall.PreviewID + `
-stands in its place.`,
+A preview needs neither consent nor a network, and changes nothing. If no ID is
+stored, it shows the ID` + rollcall.PreviewID + ` instead.`,
 		Example: "  rollcall preview\n  rollcall preview --explain",
 		Args:    noArguments,
 		RunE:    p.run,
@@ -29,15 +30,15 @@ stands in its place.`,
 	p.reporting.add(cmd)
 	cmd.Flags().BoolVar(&p.explain, "explain", false, "print each field with its reason")
 	addTimeout(cmd, &p.limit, 10*time.Second)
-	addJSON(cmd, &p.asJSON)
+	p.out.add(cmd)
 	return cmd
 }
 
 type preview struct {
-	reporting reporting
+	reporting reportingFlags
 	explain   bool
 	limit     time.Duration
-	asJSON    bool
+	out       output
 }
 
 // previewOutput is the output of preview --json.
@@ -65,42 +66,32 @@ func (p *preview) run(cmd *cobra.Command, _ []string) error {
 	defer cancel()
 	made, err := service.Preview(ctx)
 	if err != nil {
-		return withHint(err, "rollcall doctor looks for the cause")
+		return withHint(err, doctorHint)
 	}
-	out := cmd.OutOrStdout()
-	switch {
-	case p.asJSON:
-		err = printJSON(out, p.output(made))
-	case p.explain:
-		err = printExplained(out, made.Fields)
-	default:
-		_, err = out.Write(made.Heartbeat)
+	result := previewOutput{Heartbeat: made.Heartbeat, Withheld: made.Withheld, WithoutID: made.WithoutID}
+	if p.explain {
+		for _, f := range made.Fields {
+			result.Fields = append(result.Fields, explainedField{f.Name, json.RawMessage(f.Value), f.Since, f.Bound, f.Reason})
+		}
 	}
-	if err == nil && made.Withheld != "" && !p.asJSON {
+	err = p.out.print(cmd, result, func(w io.Writer) error {
+		if p.explain {
+			return printExplained(w, made.Fields)
+		}
+		_, err := w.Write(made.Heartbeat)
+		return err
+	})
+	if err == nil && made.Withheld != "" && !p.out.json {
 		fmt.Fprintf(cmd.ErrOrStderr(), "\nNothing is sent at present: %s.\n", made.Withheld)
 	}
 	return err
 }
 
-func (p *preview) output(made rollcall.Preview) previewOutput {
-	o := previewOutput{Heartbeat: made.Heartbeat, Withheld: made.Withheld, WithoutID: made.WithoutID}
-	if p.explain {
-		for _, f := range made.Fields {
-			o.Fields = append(o.Fields, explainedField{f.Name, json.RawMessage(f.Value), f.Since, f.Bound, f.Reason})
-		}
-	}
-	return o
-}
-
 func printExplained(w io.Writer, fields []rollcall.ExplainedField) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	fmt.Fprintln(table, "FIELD\tVALUE\tREASON")
 	for _, f := range fields {
-		value := f.Value
-		if value == "" {
-			value = "(not sent)"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, value, f.Reason)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, cmp.Or(f.Value, "(not sent)"), f.Reason)
 	}
 	return table.Flush()
 }

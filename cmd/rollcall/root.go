@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// docSource holds the package comment, which is the help text as well.
+// docSource contains the package comment, which is also the help text.
 //
 //go:embed doc.go
 var docSource string
 
-// newRoot gives the command line: the verbs, each in a file of its own.
+// newRoot returns the command line with all verbs.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "rollcall",
@@ -38,7 +38,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// helpText is the package comment in the source of a Go file, without its comment signs.
+// helpText returns the package comment of a Go file as plain text.
 func helpText(source string) string {
 	var text strings.Builder
 	for line := range strings.Lines(source) {
@@ -52,7 +52,7 @@ func helpText(source string) string {
 	return strings.TrimSpace(text.String())
 }
 
-// verbOnly refuses what is not a verb, and suggests one.
+// verbOnly refuses unknown verbs, and suggests a similar one.
 func verbOnly(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -67,10 +67,10 @@ func verbOnly(cmd *cobra.Command, args []string) error {
 	return withHint(err, "rollcall --help lists the commands")
 }
 
-// noArguments refuses arguments that are not flags.
+// noArguments refuses all arguments but flags.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("unexpected argument %q", args[0]), "%s takes flags only; see %[1]s --help", cmd.CommandPath())
+	return withHint(fmt.Errorf("unexpected argument %q", args[0]), "%s takes only flags; see %[1]s --help", cmd.CommandPath())
 }

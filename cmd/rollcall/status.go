@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -23,38 +25,41 @@ func newStatus() *cobra.Command {
 	s := &status{}
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how the agent and its installation ID are",
-		Long: `Ask the running agent how it is: the ID, whether it is on disk and where, what went wrong last, and the consent. When no
-agent answers, show what is stored on disk, without changing anything.
+		Short: "Show the status of the agent and its ID",
+		Long: `Ask the running agent for its status: the ID, whether and where it is persisted,
+the last error, and the consent. If no agent answers, show what is stored on
+disk, and change nothing.
 
-The exit code is 0 when an agent runs and its ID is settled and persisted, 3 when the ID is not settled, when it is only
-in memory, or when no agent answers, and 1 after an error.`,
+The exit code is 0 if an agent is running and its ID is settled and persisted; 3
+if the ID is not settled, or only in memory, or if no agent answers; and 1 after
+an error.`,
 		Example: "  rollcall status\n  rollcall status --agent http://127.0.0.1:9000 --json",
 		Args:    noArguments,
 		RunE:    s.run,
 	}
-	s.place.add(cmd)
-	addSetting(cmd.Flags(), textSetting(&s.agent, "URL", ""), "agent",
-		"the agent to ask; by default the one at ROLLCALL_LISTEN, or else at http://"+defaultListen)
+	s.storage.add(cmd)
+	addFlag(cmd.Flags(), textValue(&s.agent, "URL", ""), "agent",
+		"URL of the agent; by default that of ROLLCALL_LISTEN, or else http://"+defaultListen)
 	addTimeout(cmd, &s.limit, 5*time.Second)
-	addJSON(cmd, &s.asJSON)
+	s.out.add(cmd)
 	return cmd
 }
 
 type status struct {
-	place  storage
-	agent  string
-	limit  time.Duration
-	asJSON bool
+	storage storageFlags
+	agent   string
+	limit   time.Duration
+	out     output
 }
 
-// runningStatus is the output of status --json when an agent answers: all that the agent said, and where it was asked.
+// runningStatus is the output of status --json if an agent answers: its
+// whole reply, and where it was asked.
 type runningStatus struct {
 	agent.Reply
 	address string
 }
 
-// MarshalJSON puts the two members of its own before those that the agent gave.
+// MarshalJSON puts two members before those of the agent's reply.
 func (st runningStatus) MarshalJSON() ([]byte, error) {
 	own, err := json.Marshal(struct {
 		Running bool   `json:"running"`
@@ -67,7 +72,7 @@ func (st runningStatus) MarshalJSON() ([]byte, error) {
 	return slices.Concat(bytes.TrimSuffix(own, []byte("}")), []byte(","), rest), nil
 }
 
-// storedStatus is the output of status --json when none does.
+// storedStatus is the output of status --json if no agent answers.
 type storedStatus struct {
 	Running   bool         `json:"running"`
 	Agent     string       `json:"agent"`
@@ -78,25 +83,28 @@ type storedStatus struct {
 }
 
 func (s *status) run(cmd *cobra.Command, _ []string) error {
-	store, err := s.place.open(cmd)
+	store, err := s.storage.open(cmd)
 	if err != nil {
 		return err
 	}
-	address := s.agent
-	if address == "" {
-		address = agentURL(cmd)
-	}
+	address := cmp.Or(s.agent, agentURL())
 	reply, noAnswer := s.ask(cmd.Context(), address)
 	if noAnswer == nil {
-		return s.printRunning(cmd.OutOrStdout(), runningStatus{reply, address})
+		st := runningStatus{reply, address}
+		if err := s.out.print(cmd, st, st.print); err != nil || st.Settled && st.Persisted {
+			return err
+		}
+		return exitCode(exitNotWell)
 	}
 	rec, err := load(cmd.Context(), store, s.limit)
 	if err != nil && !errors.Is(err, keeper.ErrNotFound) {
 		return err
 	}
-	return s.printStored(cmd.OutOrStdout(), storedStatus{
-		Agent: address, Problem: noAnswer.Error(), Persisted: !rec.ID.IsZero(), ID: rec.ID, Place: rec.Place,
-	})
+	st := storedStatus{Agent: address, Problem: noAnswer.Error(), Persisted: !rec.ID.IsZero(), ID: rec.ID, Place: rec.Place}
+	if err := s.out.print(cmd, st, st.print); err != nil {
+		return err
+	}
+	return exitCode(exitNotWell)
 }
 
 func (s *status) ask(ctx context.Context, address string) (agent.Reply, error) {
@@ -108,10 +116,10 @@ func (s *status) ask(ctx context.Context, address string) (agent.Reply, error) {
 	return agent.Ask(ctx, address)
 }
 
-// agentURL is where an agent that was started with the same variables answers, empty when it does not.
-func agentURL(cmd *cobra.Command) string {
-	listen := listenAddress(environmentOr(variable("listen"), defaultListen))
-	host, port, err := net.SplitHostPort(listen)
+// agentURL returns the URL of an agent that was started with the same
+// environment, or "" if its server is off.
+func agentURL() string {
+	host, port, err := net.SplitHostPort(listenAddress(cmp.Or(os.Getenv(variable("listen")), defaultListen)))
 	if err != nil {
 		return ""
 	}
@@ -121,63 +129,40 @@ func agentURL(cmd *cobra.Command) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-func (s *status) printRunning(w io.Writer, st runningStatus) error {
-	show := func() error { return printJSON(w, st) }
-	if !s.asJSON {
-		uptime := time.Duration(st.UptimeSeconds * float64(time.Second)).Round(time.Second)
-		show = func() error {
-			return printPairs(w,
-				"agent", fmt.Sprintf("running at %s for %v, version %s", st.address, uptime, st.Version),
-				"installation ID", st.ID.String(),
-				"settled", yesNo(st.Settled),
-				"persisted", yesNo(st.Persisted),
-				"place", st.Place,
-				"reason", st.Reason,
-				"last error", failure(st.LastError, st.LastErrorTime),
-				"running operation", timed(st.Stuck, st.StuckSince),
-				"attempts", strconv.Itoa(st.Attempts),
-				"next look", timed("", st.NextTry),
-				"consent", fmt.Sprintf("%s (%s)", st.Consent, st.ConsentSource),
-				"collector", st.Reporting.Endpoint,
-				"nothing is sent", st.Reporting.Withheld,
-				"last heartbeat", timed("", st.Reporting.LastSuccess),
-				"last failure", failure(st.Reporting.LastError, st.Reporting.LastAttempt),
-				"next heartbeat", timed("", st.Reporting.NextDue),
-			)
-		}
-	}
-	if err := show(); err != nil {
-		return err
-	}
-	if !st.Settled || !st.Persisted {
-		return exitCode(exitNotWell)
-	}
-	return nil
+func (st runningStatus) print(w io.Writer) error {
+	uptime := time.Duration(st.UptimeSeconds * float64(time.Second)).Round(time.Second)
+	return printPairs(w,
+		"agent", fmt.Sprintf("running at %s for %v, version %s", st.address, uptime, st.Version),
+		"installation ID", st.ID.String(),
+		"settled", yesNo(st.Settled),
+		"persisted", yesNo(st.Persisted),
+		"place", st.Place,
+		"reason", st.Reason,
+		"last error", failure(st.LastError, st.LastErrorTime),
+		"operation in progress", withTime(st.Stuck, st.StuckSince),
+		"attempts", strconv.Itoa(st.Attempts),
+		"next attempt", withTime("", st.NextTry),
+		"consent", fmt.Sprintf("%s (%s)", st.Consent, st.ConsentSource),
+		"collector", st.Reporting.Endpoint,
+		"not sending", st.Reporting.Withheld,
+		"last heartbeat", withTime("", st.Reporting.LastSuccess),
+		"last failure", failure(st.Reporting.LastError, st.Reporting.LastAttempt),
+		"next heartbeat", withTime("", st.Reporting.NextDue),
+	)
 }
 
-func (s *status) printStored(w io.Writer, st storedStatus) error {
-	show := func() error { return printJSON(w, st) }
-	if !s.asJSON {
-		where := "none answers"
-		if st.Agent != "" {
-			where += " at " + st.Agent
-		}
-		id := st.ID.String()
-		if id == "" {
-			id = "none is stored"
-		}
-		show = func() error {
-			return printPairs(w, "agent", where+": "+st.Problem, "installation ID", id, "place", st.Place)
-		}
+func (st storedStatus) print(w io.Writer) error {
+	where := "no answer"
+	if st.Agent != "" {
+		where += " from " + st.Agent
 	}
-	if err := show(); err != nil {
-		return err
-	}
-	return exitCode(exitNotWell)
+	return printPairs(w, "agent", where+": "+st.Problem,
+		"installation ID", cmp.Or(st.ID.String(), "none stored"), "place", st.Place)
 }
 
-// timed puts the time, if there is one, behind the text.
-func timed(text string, at time.Time) string {
+// withTime appends a time to a text, or returns the text if there is no
+// time.
+func withTime(text string, at time.Time) string {
 	switch {
 	case at.IsZero():
 		return text
@@ -188,10 +173,10 @@ func timed(text string, at time.Time) string {
 	}
 }
 
-// failure is timed, and empty without a failure.
+// failure is withTime, but empty if there was no failure.
 func failure(text string, at time.Time) string {
 	if text == "" {
 		return ""
 	}
-	return timed(text, at)
+	return withTime(text, at)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -10,9 +9,11 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
+	"github.com/schollz/progressbar/v3"
 )
 
-// The fleet of a demo: enough for each chart to have something to show, and few enough to be there within seconds.
+// The fleet of a demo is large enough for every chart to show something,
+// and small enough to load within seconds.
 const (
 	demoApp           = "demo"
 	demoInstallations = 1200
@@ -20,25 +21,20 @@ const (
 	demoSeed          = 1
 )
 
-// addDemo adds an app with the past of a simulated fleet.
-func addDemo(ctx context.Context, out io.Writer, c *engine.Engine) (err error) {
+// addDemo adds an app with the history of a simulated fleet.
+func addDemo(ctx context.Context, out io.Writer, c *engine.Engine) error {
 	begin := time.Now()
-	app, err := c.AddApp(ctx, collector.App{Key: demoApp, Name: "Demo (simulated)"})
-	if err != nil {
-		return fmt.Errorf("make the demo: %w", err)
-	}
 	fleet, err := simulate.New(simulate.Config{
 		Seed: demoSeed, App: demoApp, Installations: demoInstallations, Days: demoDays,
 	})
-	if err != nil {
-		return fmt.Errorf("make the demo: %w", err)
+	if err == nil {
+		_, err = c.AddApp(ctx, collector.App{Key: demoApp, Name: "Demo (simulated)"})
 	}
-	loader, err := c.Load(ctx, app.Num)
-	if err != nil {
-		return fmt.Errorf("make the demo: %w", err)
+	if err == nil {
+		err = loadFleet(ctx, c, fleet, fleet.Last(), progressbar.DefaultSilent(demoDays))
 	}
-	if err := errors.Join(fleet.Load(ctx, loader, 0, nil), loader.Close(ctx)); err != nil {
-		return fmt.Errorf("make the demo: %w", err)
+	if err != nil {
+		return fmt.Errorf("simulate the demo: %w", err)
 	}
 	fmt.Fprintf(out, "Simulated %d installations over %d days in %v.\n",
 		demoInstallations, demoDays, time.Since(begin).Round(100*time.Millisecond))

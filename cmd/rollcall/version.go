@@ -8,24 +8,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by a release build: -ldflags "-X main.version=v1.2.3". Otherwise the go command knows it.
+// version is set by release builds with -ldflags "-X main.version=v1.2.3".
+// Otherwise it comes from the build information.
 var version string
 
 func newVersion() *cobra.Command {
-	var asJSON bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), buildVersion())
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
-			return err
+			return out.printf(cmd, buildVersion(), "%s\n", versionLine())
 		},
 	}
-	addJSON(cmd, &asJSON)
+	out.add(cmd)
 	return cmd
 }
 

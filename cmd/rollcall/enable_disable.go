@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -14,11 +15,14 @@ func newEnable() *cobra.Command {
 	return newConsent(true, &cobra.Command{
 		Use:   "enable",
 		Short: "Grant telemetry",
-		Long: `Grant telemetry: write the operator's decision to the config, for all that is declared now. What a later version adds is
-withheld until telemetry is granted again. "rollcall preview --explain" shows what is sent and why.
+		Long: `Grant telemetry: write the operator's decision to the config. It covers what the
+host declares today; fields that a later version adds are withheld until
+telemetry is granted again. "rollcall preview --explain" shows what is sent and
+why.
 
-A policy file and the environment go before the config: where one of them denies, the exit code is 3 and nothing is sent.
-Health reports need a decision of their own, with --health. A running agent follows by itself.`,
+A policy file and the environment take precedence over the config. If one of
+them denies telemetry, nothing is sent, and the exit code is 3. Health reports
+need a decision of their own, with --health. A running agent notices the change.`,
 		Example: "  rollcall enable\n  rollcall enable --health --config /srv/app/config.json",
 	})
 }
@@ -26,10 +30,11 @@ Health reports need a decision of their own, with --health. A running agent foll
 func newDisable() *cobra.Command {
 	return newConsent(false, &cobra.Command{
 		Use:   "disable",
-		Short: "Deny telemetry, for good",
-		Long: `Deny telemetry: write the operator's decision to the config. It holds for good, through updates of the host, and nobody
-is asked again. A running agent follows at once: what waits is dropped, a request under way is cancelled, and nothing
-more is sent. With --health only health reports are denied.`,
+		Short: "Deny telemetry for good",
+		Long: `Deny telemetry: write the operator's decision to the config. It remains in
+effect through updates of the host, and nobody is asked again. A running agent
+stops at once: it drops what is pending, cancels a request in flight, and sends
+nothing more. With --health only health reports are denied.`,
 		Example: "  rollcall disable\n  rollcall disable --config /srv/app/config.json --json",
 	})
 }
@@ -42,16 +47,16 @@ func newConsent(grant bool, cmd *cobra.Command) *cobra.Command {
 	c.reporting.add(cmd)
 	cmd.Flags().BoolVar(&c.health, "health", false, "decide about health reports")
 	addTimeout(cmd, &c.limit, 10*time.Second)
-	addJSON(cmd, &c.asJSON)
+	c.out.add(cmd)
 	return cmd
 }
 
 type consentCommand struct {
-	reporting reporting
+	reporting reportingFlags
 	grant     bool
 	health    bool
 	limit     time.Duration
-	asJSON    bool
+	out       output
 }
 
 func (c *consentCommand) run(cmd *cobra.Command, _ []string) error {
@@ -66,10 +71,13 @@ func (c *consentCommand) run(cmd *cobra.Command, _ []string) error {
 		set = service.SetHealthConsent
 	}
 	if err := set(ctx, c.grant); err != nil {
-		return withHint(err, "rollcall doctor looks for the cause")
+		return withHint(err, doctorHint)
 	}
 	decisions := service.Decisions(ctx)
-	if err := printDecisions(cmd, decisions, c.asJSON); err != nil {
+	err = c.out.print(cmd, decisions, func(w io.Writer) error {
+		return printPairs(w, "telemetry", describe(decisions.Telemetry), "health reports", describe(decisions.Health))
+	})
+	if err != nil {
 		return err
 	}
 	effective := decisions.Telemetry
@@ -83,13 +91,7 @@ func (c *consentCommand) run(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-func printDecisions(cmd *cobra.Command, d rollcall.Decisions, asJSON bool) error {
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), d)
-	}
-	return printPairs(cmd.OutOrStdout(), "telemetry", words(d.Telemetry), "health reports", words(d.Health))
-}
-
-func words(d rollcall.Decision) string {
+// describe returns a decision and who made it.
+func describe(d rollcall.Decision) string {
 	return strings.TrimSpace(fmt.Sprintf("%s (%s)", d.State, d.Source))
 }

@@ -12,11 +12,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// defaultConfig is the host's config when nobody names one.
+// defaultConfig is the host's config unless a flag or a variable names
+// another one.
 var defaultConfig = filepath.Join("config", "config.json")
 
-// storage are the settings that say where the ID is kept. All verbs that touch the disk share them.
-type storage struct {
+// doctorHint is the hint of errors about the storage.
+const doctorHint = "rollcall doctor looks for the cause"
+
+// storageFlags say where the ID is kept. All verbs that use the disk
+// have them.
+type storageFlags struct {
 	config     string
 	configKey  string
 	enabledKey string
@@ -26,50 +31,49 @@ type storage struct {
 	isolate    bool
 }
 
-func (s *storage) add(cmd *cobra.Command) {
+func (s *storageFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	addSetting(flags, textSetting(&s.config, "file", defaultConfig), "config", "the host's JSON config")
-	addSetting(flags, textSetting(&s.configKey, "key", rollcall.DefaultIDKey), "config-key", "where in it the ID lives")
-	addSetting(flags, textSetting(&s.enabledKey, "key", rollcall.DefaultConsentKey), "enabled-key",
-		"where in it the operator's consent is")
-	addSetting(flags, textSetting(&s.stateDir, "folder", ""), "state-dir",
-		"absolute path of a folder for the anchor, instead of the config's own, or for the state file")
-	addSetting(flags, textSetting(&s.app, "name", ""), "app",
-		"the host's name: by which a collector knows it, and that of its state folder")
-	addSetting(flags, boolSetting(&s.noConfig, false), "no-config",
-		"the host has no JSON config: the ID lives in a state file of --app")
-	addSetting(flags, boolSetting(&s.isolate, true), "isolate",
-		"do the file work in a child process, so that a hung disk cannot keep this one from ending")
-	// These fail only for a flag that does not exist.
-	_ = cmd.MarkFlagFilename("config", "json", "jsonc")
-	_ = cmd.MarkFlagDirname("state-dir")
+	addFlag(flags, textValue(&s.config, "file", defaultConfig), "config", "the host's JSON config")
+	addFlag(flags, textValue(&s.configKey, "key", rollcall.DefaultIDKey), "config-key", "key of the ID in the config")
+	addFlag(flags, textValue(&s.enabledKey, "key", rollcall.DefaultConsentKey), "enabled-key",
+		"key of the operator's consent in the config")
+	addFlag(flags, textValue(&s.stateDir, "dir", ""), "state-dir",
+		"absolute path of a directory for the anchor, instead of the config's, or for the state file")
+	addFlag(flags, textValue(&s.app, "name", ""), "app",
+		"the host's name, which collectors and the state directory use")
+	addFlag(flags, boolValue(&s.noConfig, false), "no-config",
+		"keep the ID in a state file of --app, because the host has no JSON config")
+	addFlag(flags, boolValue(&s.isolate, true), "isolate",
+		"do the file work in a child process, so that a hung disk cannot keep this process from exiting")
+	completeFile(cmd, "config", "json", "jsonc")
+	completeDirectory(cmd, "state-dir")
 }
 
-// rollcallConfig gives the settings as the library takes them.
-func (s *storage) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
+// rollcallConfig returns the library's configuration.
+func (s *storageFlags) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
 	c := rollcall.Config{
+		App:      s.app,
 		StateDir: s.stateDir,
 		ID:       rollcall.IDConfig{Key: s.configKey},
 		Consent:  rollcall.ConsentConfig{Key: s.enabledKey},
 		Isolate:  s.isolate,
 	}
-	c.App = s.app
 	switch {
 	case s.noConfig && originOf(cmd.Flag("config")) == byFlag:
-		return c, withHint(errors.New("both --config and --no-config are given"), "give the one that says where the ID is to be kept")
+		return c, withHint(errors.New("--config and --no-config are both set"), "set only one of them")
 	case s.noConfig && s.app == "":
-		return c, withHint(errors.New("--no-config: the state folder has no name"), "give one with --app")
+		return c, withHint(errors.New("--no-config needs the host's name"), "set it with --app")
 	case s.noConfig:
 	case s.config == "":
-		return c, withHint(errors.New("--config: empty"), "leave it out for %s", defaultConfig)
+		return c, withHint(errors.New("--config: empty"), "omit it for %s", defaultConfig)
 	default:
 		c.ConfigPath = s.config
 	}
 	return c, nil
 }
 
-// open gives the place where the ID is kept; it does not touch the disk.
-func (s *storage) open(cmd *cobra.Command) (keeper.Store, error) {
+// open returns the store of the ID. It does not touch the disk.
+func (s *storageFlags) open(cmd *cobra.Command) (keeper.Store, error) {
 	config, err := s.rollcallConfig(cmd)
 	if err != nil {
 		return nil, err
@@ -81,21 +85,23 @@ func (s *storage) open(cmd *cobra.Command) (keeper.Store, error) {
 	return store, nil
 }
 
-// load reads the ID that is stored, and changes nothing.
+// load reads the stored ID and changes nothing. The error wraps
+// [keeper.ErrNotFound] if there is none.
 func load(ctx context.Context, store keeper.Store, limit time.Duration) (keeper.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	rec, err := store.Load(ctx)
 	switch {
 	case errors.Is(err, keeper.ErrNotFound):
-		return rec, withHint(err, "the agent makes one when it starts: rollcall agent")
+		return rec, withHint(err, "an agent creates one when it starts: rollcall agent")
 	case err != nil:
-		return rec, withHint(fmt.Errorf("read installation ID: %w", err), "rollcall doctor looks for the cause")
+		return rec, withHint(fmt.Errorf("read installation ID: %w", err), doctorHint)
 	}
 	return rec, nil
 }
 
-// flagOf maps the path of a field of [rollcall.Config] to the flag that sets it.
+// flagOf maps the path of a field of [rollcall.Config] to the flag that
+// sets it.
 var flagOf = map[string]string{
 	"ConfigPath":            "config",
 	"StateDir":              "state-dir",

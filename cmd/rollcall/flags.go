@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// variablePrefix begins the names of all environment variables that set
+// flags.
+const variablePrefix = "ROLLCALL_"
+
+// variableAnnotation is the annotation of a flag that names its
+// variable.
+const variableAnnotation = "rollcall_variable"
+
+// addFlag adds a flag that an environment variable can set too.
+func addFlag(flags *pflag.FlagSet, value pflag.Value, name, usage string) {
+	addFlagWithVariable(flags, value, name, variable(name), usage)
+}
+
+// addCollectorFlag is addFlag for a flag of the collector, whose
+// variable says so.
+func addCollectorFlag(flags *pflag.FlagSet, value pflag.Value, name, usage string) {
+	addFlagWithVariable(flags, value, name, variable("collector-"+name), usage)
+}
+
+func addFlagWithVariable(flags *pflag.FlagSet, value pflag.Value, name, variable, usage string) {
+	flag := flags.VarPF(value, name, "", fmt.Sprintf("%s [%s]", usage, variable))
+	flag.Annotations = map[string][]string{variableAnnotation: {variable}}
+	if value.Type() == "bool" {
+		flag.NoOptDefVal = "true"
+	}
+}
+
+// variable returns the name of the environment variable of a flag.
+func variable(flag string) string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// variableOf returns the name of a flag's variable, or "" if it has
+// none.
+func variableOf(flag *pflag.Flag) string {
+	if names := flag.Annotations[variableAnnotation]; len(names) > 0 {
+		return names[0]
+	}
+	return ""
+}
+
+// An origin says where a flag's value comes from.
+type origin int
+
+const (
+	byDefault origin = iota
+	byVariable
+	byFlag
+)
+
+func originOf(flag *pflag.Flag) origin {
+	switch name := variableOf(flag); {
+	case flag.Changed:
+		return byFlag
+	case name != "" && os.Getenv(name) != "":
+		return byVariable
+	default:
+		return byDefault
+	}
+}
+
+// applyEnvironment sets the flags that are not on the command line from
+// their variables. An empty variable counts as unset. Of several
+// mistakes it returns the first, so that the error fits a line.
+func applyEnvironment(flags *pflag.FlagSet) (err error) {
+	flags.VisitAll(func(flag *pflag.Flag) {
+		if err != nil || originOf(flag) != byVariable {
+			return
+		}
+		name := variableOf(flag)
+		text := os.Getenv(name)
+		if invalid := flag.Value.Set(text); invalid != nil {
+			err = fmt.Errorf("invalid value %q of environment variable %s: %w", text, name, invalid)
+		}
+	})
+	return err
+}
+
+// addTimeout adds the flag --timeout.
+func addTimeout(cmd *cobra.Command, target *time.Duration, value time.Duration) {
+	cmd.Flags().Var(durationValue(target, value), "timeout", "how long to wait at most")
+}
+
+// addYes adds the flag --yes.
+func addYes(cmd *cobra.Command, target *bool) {
+	cmd.Flags().BoolVarP(target, "yes", "y", false, "do not ask for confirmation")
+}
+
+// The shell completes the values of these flags with file names. An
+// error would mean that there is no such flag.
+
+func completeFile(cmd *cobra.Command, flag string, extensions ...string) {
+	_ = cmd.MarkFlagFilename(flag, extensions...)
+}
+
+func completeDirectory(cmd *cobra.Command, flag string) { _ = cmd.MarkFlagDirname(flag) }
+
+// completeWords lets the shell complete the value of a flag with a few
+// words.
+func completeWords(cmd *cobra.Command, flag string, words []string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
