@@ -96,7 +96,7 @@ func TestDiagnose(t *testing.T) {
 		}, want: []string{"problem: config: more than 40 symlinks: too many levels of symbolic links [mend this, and run doctor again]"}},
 		{name: "empty", prepare: put(""), want: []string{"problem: config: /etc/app/config.json: empty [write {} into it, or remove it]"}},
 		{name: "garbage", prepare: put("{\n!"), want: []string{
-			"problem: config: /etc/app/config.json: line 2, column 1: invalid character '!' at start of value " +
+			"problem: config: /etc/app/config.json: line 2, column 1: invalid character '!' at start of name " +
 				"[mend it at the line and column given; it is never written over]",
 		}},
 		{name: "not an object", prepare: put("[]"), want: []string{

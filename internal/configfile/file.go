@@ -113,7 +113,7 @@ func (f *File) Check(ctx context.Context, key jsonedit.Key, value string) error 
 			if err != nil {
 				return err
 			}
-			change, err := jsonedit.Plan(s.Data, key, text)
+			change, err := jsonedit.Edit(s.Data, key, text)
 			f.remember(change)
 			return err
 		})
@@ -168,57 +168,45 @@ func (f *File) save(ctx context.Context, key jsonedit.Key, value jsonedit.Scalar
 	return r.now, r.wrote, f.explain("save", err)
 }
 
-func (f *File) set(ctx context.Context, key jsonedit.Key, value jsonedit.Scalar, keep func(jsonedit.Value) bool) (jsonedit.Value, bool, error) {
+func (f *File) set(ctx context.Context, key jsonedit.Key, value jsonedit.Scalar, keep func(jsonedit.Value) bool) (now jsonedit.Value, wrote bool, err error) {
 	defer f.remember(nil)
 	want := value.Value()
-	var now jsonedit.Value
-	var kept, creating bool
-	err := f.file.Update(ctx, func(s *replace.Snapshot) ([]byte, error) {
-		kept = false
-		if creating { // and another program created it first
+	kept, creating := false, false
+	err = f.file.Update(ctx, func(s *replace.Snapshot) ([]byte, error) {
+		if creating { // in the last round, and another program was faster
 			f.setUnsynced(nil)
 		}
-		if creating = s == nil; creating {
+		kept, creating = false, s == nil
+		if creating {
 			now = want
-			f.setUnsynced(&entry{key, want})
-			return jsonedit.Edit(f.empty, key, value)
+			return f.edit(f.empty, key, value, nil)
 		}
 		change := f.recall(s.Data, key, value)
-		if change != nil {
-			now = change.Old()
-		} else {
-			values, err := jsonedit.Scan(s.Data, []jsonedit.Key{key})
-			if err != nil {
-				return nil, err
-			}
-			now = values[0]
+		old, err := oldValue(s.Data, key, change)
+		if err != nil {
+			return nil, err
 		}
-		stays := keep(now)
-		if (stays || now == want && !want.Long) && !f.Unsynced(key, now) {
+		now = want
+		stays := keep(old)
+		if stays {
+			now = old
+		}
+		if now == old && !(now.Long && !stays) && !f.Unsynced(key, old) {
 			kept = true
 			return nil, nil
 		}
 		if err := s.CheckWritable(); err != nil {
 			return nil, err
 		}
-		after := s.Data // what stays is written again as it is
-		if !stays {
-			now = want
-			if change != nil {
-				after = change.Apply()
-			} else {
-				var err error
-				if after, err = jsonedit.Edit(s.Data, key, value); err != nil {
-					return nil, err
-				}
-			}
+		if stays {
+			f.setUnsynced(&entry{key, now})
+			return s.Data, nil
 		}
-		f.setUnsynced(&entry{key, now})
-		return after, nil
+		return f.edit(s.Data, key, value, change)
 	})
 	switch {
 	case err != nil && kept:
-		f.setUnsynced(&entry{key, now})
+		f.setUnsynced(&entry{key, now}) // whoever wrote it
 	case err == nil && !kept:
 		f.setUnsynced(nil)
 	}
@@ -226,6 +214,31 @@ func (f *File) set(ctx context.Context, key jsonedit.Key, value jsonedit.Scalar,
 		return jsonedit.Value{}, false, err
 	}
 	return now, !kept, nil
+}
+
+// edit returns the document with the value, which from now on is unsynced.
+// change is the edit if it is known; nil otherwise.
+func (f *File) edit(data []byte, key jsonedit.Key, value jsonedit.Scalar, change *jsonedit.Change) ([]byte, error) {
+	if change == nil {
+		var err error
+		if change, err = jsonedit.Edit(data, key, value); err != nil {
+			return nil, err
+		}
+	}
+	f.setUnsynced(&entry{key, value.Value()})
+	return change.Data, nil
+}
+
+// oldValue returns the value at the key. change is an edit of data, or nil.
+func oldValue(data []byte, key jsonedit.Key, change *jsonedit.Change) (jsonedit.Value, error) {
+	if change != nil {
+		return change.Old, nil
+	}
+	values, err := jsonedit.Scan(data, []jsonedit.Key{key})
+	if err != nil {
+		return jsonedit.Value{}, err
+	}
+	return values[0], nil
 }
 
 // Sync makes durable what the config holds, if it exists, and writes nothing:

@@ -125,11 +125,11 @@ func (d *diagnosis) runTarget(ctx context.Context, target string, key jsonedit.K
 		if err != nil {
 			return err
 		}
-		after, err := jsonedit.Edit(s.Data, key, probe)
+		change, err := jsonedit.Edit(s.Data, key, probe)
 		if err != nil {
 			return err
 		}
-		inPlace = s.FitsInPlace(after)
+		inPlace = s.FitsInPlace(change.Data)
 		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.Data)), "")
 		if err := s.CheckWritable(); err != nil {
 			d.add("config writable", Problem, err.Error(), "make it writable, or give a state folder of its own for the ID")
@@ -264,7 +264,8 @@ func hintFor(err error) string {
 	case errors.Is(err, jsonedit.ErrTooLarge), errors.Is(err, replace.ErrTooLarge), errors.Is(err, jsonedit.ErrTooDeep):
 		return "give a smaller config, or use a state file"
 	}
-	if _, ok := errors.AsType[*jsonedit.SyntaxError](err); ok {
+	var syntax *jsonedit.SyntaxError
+	if errors.As(err, &syntax) {
 		return "mend it at the line and column given; it is never written over"
 	}
 	return "mend this, and run doctor again"

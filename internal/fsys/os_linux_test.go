@@ -69,7 +69,8 @@ func chattr(t *testing.T, attr, name string) {
 func mustAgree(t *testing.T, name string, want syscall.Errno) {
 	t.Helper()
 	err := fsys.OS{}.CheckWritable(name)
-	if _, ok := errors.AsType[*fs.PathError](err); !ok || !errors.Is(err, want) {
+	var pathErr *fs.PathError
+	if !errors.As(err, &pathErr) || !errors.Is(err, want) {
 		t.Errorf("CheckWritable %s: got %#v, want a *fs.PathError of %v", name, err, want)
 	}
 	if info, err := os.Stat(name); err == nil && info.IsDir() {

@@ -66,7 +66,8 @@ func TestFile(t *testing.T) {
 	var osfs fsys.OS
 
 	_, err := osfs.OpenFile(name, os.O_RDONLY, 0)
-	if pathErr, ok := errors.AsType[*fs.PathError](err); !ok || !errors.Is(err, fs.ErrNotExist) || pathErr.Path != name {
+	var pathErr *fs.PathError
+	if !errors.As(err, &pathErr) || !errors.Is(err, fs.ErrNotExist) || pathErr.Path != name {
 		t.Errorf("open of a missing file: got %#v, want a *fs.PathError with its name that is fs.ErrNotExist", err)
 	}
 
@@ -190,7 +191,8 @@ func TestExchange(t *testing.T) {
 		t.Errorf("got %q, %q, %v, want them exchanged", gotA, gotB, err)
 	}
 	err = fsys.OS{}.Exchange(a, filepath.Join(dir, "missing"))
-	if _, ok := errors.AsType[*os.LinkError](err); !ok || !errors.Is(err, fs.ErrNotExist) {
+	var linkErr *os.LinkError
+	if !errors.As(err, &linkErr) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("exchange with nothing: got %#v, want an *os.LinkError that is fs.ErrNotExist", err)
 	}
 }
@@ -243,7 +245,8 @@ func TestCheckWritable(t *testing.T) {
 		}
 	}
 	err := fsys.OS{}.CheckWritable(filepath.Join(dir, "missing"))
-	if _, ok := errors.AsType[*fs.PathError](err); !ok || !errors.Is(err, fs.ErrNotExist) {
+	var pathErr *fs.PathError
+	if !errors.As(err, &pathErr) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: got %#v, want a *fs.PathError that is fs.ErrNotExist", err)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/tailscale/hujson"
+	"github.com/rollcall-dev/rollcall/internal/test/randomjson"
 )
 
-// fuzzKeys are the keys that the fuzzers look for: deep enough for all cases, short enough to be found by chance.
+// fuzzKeys are the keys that the fuzzers look for: deep enough for all cases,
+// short enough to be found by chance.
 var fuzzKeys = []Key{idKey, {"a"}, {"a", "b", "c"}}
 
 func addSeeds(f *testing.F, add func(data string)) {
@@ -27,109 +27,107 @@ func addSeeds(f *testing.F, add func(data string)) {
 	for _, tt := range syntaxCases {
 		add(tt.data)
 	}
+	add(`{"a": "\u0011\u00e9\ud800", "b": [-0, 1.5e-7, 01, 1., .5, -]}`)
+	add("{\"a\": \"\\u001\x15\"}")
+	for seed := range uint64(20) {
+		text, _ := randomjson.Document(seed)
+		add(string(text))
+	}
 }
 
-// TestRandomConfigs does what the fuzzers do, with configs that are nearly always valid and full of what is allowed.
-func TestRandomConfigs(t *testing.T) {
+// TestRandomDocuments does what the fuzzers do, with documents that are valid
+// and full of what is allowed, with the same documents broken in one place, and
+// with their beginnings.
+func TestRandomDocuments(t *testing.T) {
 	for seed := range uint64(1000) {
-		g := generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-		g.document()
-		checkScan(t, g.Bytes())
+		text, strict := randomjson.Document(seed)
+		doc, err := parse(text, nil)
+		if err != nil {
+			t.Fatalf("document %d: %v:\n%s", seed, err, text)
+		}
+		if got, want := decode(doc.strict), decode(strict); !reflect.DeepEqual(got, want) {
+			t.Errorf("without comments: got\n%s, want\n%s", doc.strict, strict)
+		}
+		checkScan(t, text)
 		for _, key := range fuzzKeys {
-			checkEdit(t, g.Bytes(), key, testID)
+			checkEdit(t, text, key, testID)
 		}
+		r := rand.New(rand.NewPCG(seed, 1))
+		broken := bytes.Clone(text)
+		broken[r.IntN(len(broken))] = "\x00\x10\"\\{}[]:,0e.-t n/*"[r.IntN(19)]
+		checkScan(t, broken)
+		checkScan(t, broken[:r.IntN(len(broken))])
+		checkEdit(t, broken, fuzzKeys[0], testID)
 		if t.Failed() {
-			t.Fatalf("config %d:\n%s", seed, g.Bytes())
+			t.Fatalf("document %d:\n%s", seed, text)
 		}
 	}
 }
 
-// generator writes a random config.
-type generator struct {
-	*rand.Rand
-	bytes.Buffer
-	comments, trailingCommas, lines bool
-	newline                         string
-	unit                            string
+// FuzzScan compares Scan with encoding/json.
+func FuzzScan(f *testing.F) {
+	addSeeds(f, func(data string) { f.Add([]byte(data)) })
+	f.Fuzz(checkScan)
 }
 
-func (g *generator) document() {
-	g.comments, g.trailingCommas, g.lines = g.maybe(2), g.maybe(2), g.maybe(2)
-	g.newline = g.pick("\n", "\r\n")
-	g.unit = g.pick("", " ", "  ", "    ", "\t")
-	g.WriteString(g.pick("", "", "", "\xef\xbb\xbf"))
-	g.gap(0)
-	g.object(0)
-	g.gap(0)
-	if g.comments && g.maybe(4) {
-		g.WriteString("// end")
+func checkScan(t *testing.T, data []byte) {
+	t.Helper()
+	before := bytes.Clone(data)
+	doc, err := parse(data, nil)
+	if !bytes.Equal(before, data) {
+		t.Fatal("changed its argument")
 	}
-}
-
-func (g *generator) object(level int) {
-	names := []string{"a", "b", "c", "telemetry", "installation_id", `\u0061`, `telemetr\u0079`, "enabled", "", "é\\\"", "//", "{"}
-	g.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	g.list(level, '{', '}', func(i int) {
-		g.WriteString(`"` + names[i%len(names)] + `"`)
-		g.gap(-1)
-		g.WriteByte(':')
-		g.gap(-1)
-		g.value(level + 1)
-	})
-}
-
-func (g *generator) value(level int) {
-	switch {
-	case level < 5 && g.maybe(2):
-		g.object(level)
-	case level < 5 && g.maybe(4):
-		g.list(level, '[', ']', func(int) { g.value(level + 1) })
-	default:
-		g.WriteString(g.pick(`1`, `-0.50e+400`, `true`, `null`, `""`, `"/* x */"`, `"\\\"//"`, `"é\ud83d\ude00\ud800"`, `"`+testID+`"`))
-	}
-}
-
-func (g *generator) list(level int, open, close byte, element func(i int)) {
-	g.WriteByte(open)
-	n := g.IntN(4)
-	for i := range n {
-		if i > 0 {
-			g.WriteByte(',')
+	text := bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	isStrict := utf8.Valid(text) && json.Valid(text)
+	if err != nil {
+		if isStrict && !errors.Is(err, ErrTooDeep) {
+			t.Errorf("got error %v for valid JSON", err)
 		}
-		g.gap(level + 1)
-		element(i)
-		if g.maybe(4) {
-			g.gap(-1)
+		if e := asSyntaxError(err); e != nil {
+			lines := bytes.Split(text, []byte("\n"))
+			if e.Line < 1 || e.Line > len(lines) || e.Column < 1 || e.Column > len(lines[e.Line-1])+1 {
+				t.Errorf("got error %v, which is outside", err)
+			}
+		}
+		return
+	}
+	if doc.isStrict() != isStrict {
+		t.Errorf("strict: got %v, want %v", doc.isStrict(), isStrict)
+	}
+	for i, c := range doc.strict {
+		if c != text[i] && c != ' ' {
+			t.Fatalf("offset %d was changed: got %q, want %q or a blank", i, c, text[i])
 		}
 	}
-	if n > 0 && g.trailingCommas && g.maybe(2) {
-		g.WriteByte(',')
+	if !json.Valid(doc.strict) {
+		t.Fatalf("accepted what is not valid without comments: %q", doc.strict)
 	}
-	if n > 0 || g.maybe(2) {
-		g.gap(level)
+	if len(data) < 500 {
+		requirePrefixes(t, data)
 	}
-	g.WriteByte(close)
+	root := decode(doc.strict)
+	for _, key := range fuzzKeys {
+		got, err := Scan(data, []Key{key})
+		want, refused := root.find(key)
+		switch {
+		case (err != nil) != refused:
+			t.Errorf("%s: got error %v, want one: %v", key, err, refused)
+		case err == nil && got[0] != want.value():
+			t.Errorf("%s: got %v, want %v", key, got[0], want.value())
+		}
+	}
+	// Together, each key has the same value as alone, unless one is refused.
+	if together, err := Scan(data, fuzzKeys); err == nil {
+		for i, key := range fuzzKeys {
+			if alone, err := Scan(data, []Key{key}); err != nil || together[i] != alone[0] {
+				t.Errorf("%s: got %v together, %v, %v alone", key, together[i], alone, err)
+			}
+		}
+	}
 }
 
-// gap writes what may stand between two tokens, the second of which is indented by level if it begins a line.
-func (g *generator) gap(level int) {
-	if g.comments && g.maybe(6) {
-		g.WriteString(g.pick(" ", "", g.newline))
-		g.WriteString(g.pick("/**/", "/* { \" */", "/*"+g.newline+" // */", "// } \""+g.newline, "//"+g.newline))
-	}
-	switch {
-	case g.lines && level >= 0 && !g.maybe(20):
-		g.WriteString(g.newline + strings.Repeat(g.unit, level))
-	default:
-		g.WriteString(g.pick("", " "))
-	}
-}
-
-func (g *generator) maybe(n int) bool           { return g.IntN(n) == 0 }
-func (g *generator) pick(from ...string) string { return from[g.IntN(len(from))] }
-
-// FuzzEdit holds edit against a reference that shares nothing with it: a parser that builds a tree, encoding/json, and
-// the value set in the maps that come out of it.
+// FuzzEdit compares Edit with encoding/json and the value set in the tree that
+// it makes of the document.
 func FuzzEdit(f *testing.F) {
 	addSeeds(f, func(data string) {
 		for i := range fuzzKeys {
@@ -141,70 +139,51 @@ func FuzzEdit(f *testing.F) {
 	})
 }
 
-func checkEdit(t *testing.T, data []byte, key Key, value string) {
+func checkEdit(t *testing.T, data []byte, key Key, text string) {
 	t.Helper()
 	before := bytes.Clone(data)
-	content, err := NewString(value)
+	value, err := NewString(text)
 	if err != nil {
-		if utf8.ValidString(value) {
-			t.Fatalf("refused the value %q: %v", value, err)
+		if utf8.ValidString(text) {
+			t.Fatalf("refused the value %q: %v", text, err)
 		}
 		return
 	}
-	after, err := Edit(data, key, content)
+	change, err := Edit(data, key, value)
 	if !bytes.Equal(before, data) {
-		t.Fatal("edit changed what it was given")
+		t.Fatal("changed its argument")
 	}
-	splices, _, _, planErr := plan(data, key, content)
-	if (err == nil) != (planErr == nil) {
-		t.Fatalf("edit says %v, plan says %v", err, planErr)
-	}
-	want := reference(before)
-	if want.err == errPerhapsTooDeep {
-		return
-	}
+	doc, parseErr := parse(data, []Key{key})
 	if err != nil {
-		if after != nil || splices != nil {
-			t.Errorf("got a result with the error %v", err)
-		}
-		if refusable := want.err != nil || !utf8.ValidString(value) || want.refusable([]Key{key}); !refusable {
+		if parseErr == nil && !errors.Is(err, ErrTooDeep) {
 			t.Errorf("got error %v, want the value to be set", err)
 		}
 		return
 	}
-	if want.err != nil {
-		t.Fatalf("edited what is not valid: %v", want.err)
+	if parseErr != nil {
+		t.Fatalf("edited what is refused: %v", parseErr)
 	}
-
-	if planned := apply(data, splices); !bytes.Equal(planned, after) {
-		t.Errorf("plan makes %q, edit makes %q", planned, after)
+	changed, err := parse(change.Data, []Key{key})
+	if err != nil {
+		t.Fatalf("got an invalid document: %v:\n%s", err, change.Data)
 	}
-	if undone := undo(before, after, splices); !bytes.Equal(undone, before) {
-		t.Errorf("without the changes it is %q, want the original", undone)
+	if doc.isStrict() && !changed.isStrict() {
+		t.Error("strict JSON before, but not after")
 	}
-	values, err := Scan(after, []Key{key})
+	want := decode(doc.strict)
+	want.set(key, text)
+	if got := decode(changed.strict); !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s, want %q at %s and no other difference from\n%s", change.Data, text, key, data)
+	}
+	splices, err := doc.plan(key, value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := values[0]; got.Kind != String || got.Long != (len(value) > maxText) || !got.Long && got.Text != value {
-		t.Errorf("got %v at the key, want %q", got, value)
+	if undone := undo(doc.text, changed.text, splices); !bytes.Equal(undone, doc.text) {
+		t.Errorf("without the splices it is %q, want the original", undone)
 	}
-	got := reference(after)
-	if got.err == errPerhapsTooDeep {
-		return // because of brackets in value
-	}
-	if got.err != nil {
-		t.Fatalf("%v in the result\n%s", got.err, after)
-	}
-	if want.strict && !got.strict {
-		t.Error("strict JSON before, but not after")
-	}
-	set(want.tree.(map[string]any), key, value)
-	if !reflect.DeepEqual(got.tree, want.tree) {
-		t.Errorf("got\n%v, want\n%v", got.tree, want.tree)
-	}
-	if more, _, _, err := plan(after, key, content); err != nil || len(more) > 0 {
-		t.Errorf("plan for the result: got %v, %v, want no change", more, err)
+	if again, err := Edit(change.Data, key, value); err != nil || !bytes.Equal(again.Data, change.Data) {
+		t.Errorf("edited again: got %v, want no change", err)
 	}
 }
 
@@ -223,263 +202,103 @@ func undo(before, after []byte, splices []splice) []byte {
 	return after
 }
 
-func set(tree map[string]any, key Key, value string) {
-	for ; len(key) > 1; key = key[1:] {
-		inner, ok := tree[key[0]].(map[string]any)
-		if !ok {
-			inner = map[string]any{}
-			tree[key[0]] = inner
-		}
-		tree = inner
-	}
-	tree[key[0]] = value
+// A node is a value as encoding/json reads it, with the order of members and
+// with duplicates.
+type node struct {
+	token    json.Token // of a value that is neither an object nor an array
+	kind     Kind
+	names    []string
+	children []*node
 }
 
-// FuzzScan holds scan against a tree of the whole config, and whether it takes a config at all against encoding/json.
-func FuzzScan(f *testing.F) {
-	addSeeds(f, func(data string) { f.Add([]byte(data)) })
-	f.Fuzz(checkScan)
+// decode returns the tree of valid strict JSON.
+func decode(strict []byte) *node {
+	d := json.NewDecoder(bytes.NewReader(strict))
+	d.UseNumber()
+	return decodeNext(d)
 }
 
-func checkScan(t *testing.T, data []byte) {
-	t.Helper()
-	before := bytes.Clone(data)
-	got, err := Scan(data, fuzzKeys)
-	if !bytes.Equal(before, data) {
-		t.Fatal("scan changed what it was given")
-	}
-	want := reference(data)
-	if want.err == errPerhapsTooDeep {
-		return
-	}
-	switch {
-	case err != nil && want.err == nil && !want.refusable(fuzzKeys):
-		t.Errorf("got error %v, want none", err)
-	case err == nil && want.err != nil:
-		t.Errorf("got no error, want %v", want.err)
-	case err != nil && errors.Is(err, ErrNotObject) != (got != nil):
-		t.Errorf("got error %v and values %v", err, got)
-	case errors.Is(err, ErrNotObject) && !slices.ContainsFunc(fuzzKeys, func(key Key) bool { return want.notObject(key) }):
-		t.Errorf("got error %v for what is an object", err)
-	case got != nil:
-		for i, key := range fuzzKeys {
-			if want := want.value(key); !reflect.DeepEqual(got[i], want) {
-				t.Errorf("%s: got %v, want %v", key, got[i], want)
-			}
-		}
-	}
-
-	// For each key alone, so that one error does not hide another.
-	for _, key := range fuzzKeys {
-		_, err := Scan(data, []Key{key})
-		if want.err == nil && (err != nil) != want.refusable([]Key{key}) {
-			t.Errorf("%s: got error %v, want one: %t", key, err, !(err != nil))
-		}
-	}
-	_, err = Scan(data, nil)
-	if (err == nil) != (want.err == nil) {
-		t.Errorf("without keys: got error %v, want %v", err, want.err)
-	}
-	if err == nil && len(data) < 500 {
-		requirePrefixes(t, data)
-	}
-	if e, ok := errors.AsType[*SyntaxError](err); ok {
-		lines := bytes.Split(data, []byte("\n"))
-		if e.Line < 1 || e.Line > len(lines) || e.Column < 1 || e.Column > len(lines[e.Line-1])+1 {
-			t.Errorf("got error %v, which is outside", err)
-		}
-	}
-}
-
-// referenceDocument is a config as other code reads it.
-type referenceDocument struct {
-	err    error // it must be refused
-	strict bool
-	root   hujson.Value
-	tree   any
-}
-
-// errPerhapsTooDeep is for what the reference cannot judge; TestDepth does.
-var errPerhapsTooDeep = errors.New("perhaps too deep")
-
-// reference reads a config with other parsers, and with what we refuse on purpose refused: what is no text, what is too
-// large or deep, and line comments that end in different places for different readers. We also take a line comment
-// that ends with the file.
-func reference(data []byte) referenceDocument {
-	text := bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	switch {
-	case len(data) > MaxSize:
-		return referenceDocument{err: errors.New("too large")}
-	case !utf8.Valid(text):
-		return referenceDocument{err: errors.New("invalid UTF-8")}
-	case bytes.IndexByte(text, 0) >= 0:
-		return referenceDocument{err: errors.New("NUL")}
-	case strings.Count(string(text), "[")+strings.Count(string(text), "{") > MaxDepth:
-		return referenceDocument{err: errPerhapsTooDeep}
-	}
-	padded := append(bytes.Clone(text), '\n')
-	root, err := hujson.Parse(padded)
+func decodeNext(d *json.Decoder) *node {
+	token, err := d.Token()
 	if err != nil {
-		return referenceDocument{err: err}
+		panic(err)
 	}
-	if loneCR(&root) {
-		return referenceDocument{err: errors.New("line comment with a lone CR")}
-	}
-	standard := root.Clone()
-	standard.Standardize()
-	decoder := json.NewDecoder(bytes.NewReader(standard.Pack()))
-	decoder.UseNumber()
-	doc := referenceDocument{strict: json.Valid(text), root: root}
-	doc.err = decoder.Decode(&doc.tree)
-	return doc
-}
-
-// loneCR reports whether one of the comments in v has a lone CR in it.
-func loneCR(v *hujson.Value) bool {
-	found := false
-	look := func(extra hujson.Extra) {
-		for len(extra) > 0 {
-			switch {
-			case bytes.HasPrefix(extra, []byte("//")):
-				line, rest, _ := bytes.Cut(extra, []byte("\n"))
-				found = found || bytes.IndexByte(bytes.TrimSuffix(line, []byte("\r")), '\r') >= 0
-				extra = rest
-			case bytes.HasPrefix(extra, []byte("/*")):
-				_, rest, _ := bytes.Cut(extra[2:], []byte("*/"))
-				extra = rest
-			default:
-				extra = extra[1:]
+	n := &node{}
+	switch t := token.(type) {
+	case json.Delim:
+		n.kind = Array
+		if t == '{' {
+			n.kind = Object
+		}
+		for d.More() {
+			if n.kind == Object {
+				name, _ := d.Token()
+				n.names = append(n.names, name.(string))
 			}
+			n.children = append(n.children, decodeNext(d))
 		}
+		d.Token()
+		return n
+	case string:
+		n.kind = String
+	case json.Number:
+		n.kind = Number
+	case bool:
+		n.kind = Bool
+	case nil:
+		n.kind = Null
 	}
-	for value := range v.All() {
-		look(value.BeforeExtra)
-		look(value.AfterExtra)
-		switch inner := value.Value.(type) {
-		case *hujson.Object:
-			look(inner.AfterExtra)
-		case *hujson.Array:
-			look(inner.AfterExtra)
-		}
-	}
-	return found
+	n.token = token
+	return n
 }
 
-// find returns what stands at a key, and whether a name on the way to it occurs twice or leads to no object.
-func (d *referenceDocument) find(key Key) (found *hujson.Value, duplicate, notObject bool) {
-	at := &d.root
+// find returns what is at a key, or nil, and whether the key must be refused: a
+// name on the way to it occurs twice, or leads to no object.
+func (n *node) find(key Key) (found *node, refused bool) {
 	for _, name := range key {
-		object, ok := at.Value.(*hujson.Object)
-		if !ok {
-			return nil, false, true
+		if n.kind != Object {
+			return nil, true
 		}
-		at = nil
-		for i := range object.Members {
-			if object.Members[i].Name.Value.(hujson.Literal).String() == name {
-				if at != nil {
-					return nil, true, false
-				}
-				at = &object.Members[i].Value
-			}
+		i := slices.Index(n.names, name)
+		if i < 0 {
+			return nil, false
 		}
-		if at == nil {
-			return nil, false, false
+		if slices.Contains(n.names[i+1:], name) {
+			return nil, true
 		}
+		n = n.children[i]
 	}
-	return at, false, false
+	return n, false
 }
 
-func (d *referenceDocument) notObject(key Key) bool {
-	_, _, notObject := d.find(key)
-	return notObject
-}
-
-// refusable reports whether a valid config must be refused for one of the keys.
-func (d *referenceDocument) refusable(keys []Key) bool {
-	return slices.ContainsFunc(keys, func(key Key) bool {
-		_, duplicate, notObject := d.find(key)
-		return duplicate || notObject
-	})
-}
-
-func (d *referenceDocument) value(key Key) Value {
-	found, _, _ := d.find(key)
-	if found == nil {
+func (n *node) value() Value {
+	if n == nil {
 		return Value{}
 	}
-	var v Value
-	switch found.Value.Kind() {
-	case 'n':
-		return Value{Kind: Null}
-	case '{':
-		return Value{Kind: Object}
-	case '[':
-		return Value{Kind: Array}
-	case 't', 'f':
-		v.Kind = Bool
-	case '0':
-		v.Kind = Number
-	case '"':
-		v.Kind = String
+	v := Value{Kind: n.kind}
+	switch token := n.token.(type) {
+	case string:
+		v.Text = token
+	case json.Number:
+		v.Text = token.String()
+	case bool:
+		v.Text = map[bool]string{false: "false", true: "true"}[token]
 	}
-	v.Text = found.Value.(hujson.Literal).String()
-	if v.Long = len(v.Text) > maxText; v.Long {
+	if v.Long = len(v.Text) > 256; v.Long {
 		v.Text = ""
 	}
 	return v
 }
 
-// FuzzQuickWalk holds quickWalk to what walk finds in whatever it does not leave to walk.
-func FuzzQuickWalk(f *testing.F) {
-	addSeeds(f, func(data string) { f.Add([]byte(data)) })
-	f.Add([]byte(`{"a": "\u0011\u00e9\ud800", "b": [-0, 1.5e-7, 01, 1., .5, -]}`))
-	f.Add([]byte("{\"a\": \"\\u001\x15\"}"))
-	f.Fuzz(func(t *testing.T, data []byte) { checkQuickWalk(t, data) })
-}
-
-func TestQuickWalkRandomConfigs(t *testing.T) {
-	understood := 0
-	for seed := range uint64(1000) {
-		g := generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-		g.document()
-		if checkQuickWalk(t, g.Bytes()) {
-			understood++
+func (n *node) set(key Key, text string) {
+	for _, name := range key {
+		i := slices.Index(n.names, name)
+		if i < 0 {
+			i = len(n.names)
+			n.names = append(n.names, name)
+			n.children = append(n.children, &node{kind: Object})
 		}
-		broken := bytes.Clone(g.Bytes())
-		broken[g.IntN(len(broken))] = "\x00\x10\"\\{}[]:,0e.-t n"[g.IntN(17)]
-		checkQuickWalk(t, broken)
-		checkQuickWalk(t, broken[:g.IntN(len(broken))])
-		if t.Failed() {
-			t.Fatalf("config %d:\n%s", seed, g.Bytes())
-		}
+		n = n.children[i]
 	}
-	if understood == 0 {
-		t.Error("not one config was understood")
-	}
-}
-
-func checkQuickWalk(t *testing.T, data []byte) (understood bool) {
-	t.Helper()
-	if firstFault(data) != nil {
-		return false
-	}
-	got, ok, notObj := quickWalk(data, fuzzKeys)
-	if !ok {
-		return false
-	}
-	want, err := walk(data, data, fuzzKeys)
-	if !reflect.DeepEqual(notObj, err) {
-		t.Errorf("got error %v, want %v", notObj, err)
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	return true
-}
-
-// TestQuickWalkStrict takes care that what most configs are is not left to walk.
-func TestQuickWalkStrict(t *testing.T) {
-	if _, ok, _ := quickWalk(bigConfig(), fuzzKeys); !ok {
-		t.Error("a config of strict JSON was left to walk")
-	}
+	*n = node{token: text, kind: String}
 }

@@ -7,11 +7,13 @@ import (
 	"strings"
 )
 
-// Key names one member of a JSON document: the names of the objects that lead to it, from the outermost in.
+// A Key names one member of a document: the names of the objects that lead to
+// it, from the outermost in.
 type Key []string
 
-// ParseKey reads a key in its dotted form, such as "telemetry.installation_id". A name that itself contains a dot
-// cannot be written so; make the Key directly.
+// ParseKey returns the key with this dotted form, such as
+// "telemetry.installation_id". A name that itself contains a dot has no dotted
+// form; make the Key directly.
 func ParseKey(dotted string) (Key, error) {
 	key := Key(strings.Split(dotted, "."))
 	if err := key.Check(); err != nil {
@@ -20,10 +22,10 @@ func ParseKey(dotted string) (Key, error) {
 	return key, nil
 }
 
-// String is the dotted form.
+// String returns the dotted form.
 func (k Key) String() string { return strings.Join(k, ".") }
 
-// Check tells what is wrong with a key that was not made by ParseKey.
+// Check returns an error if the key, or one of its names, is empty.
 func (k Key) Check() error {
 	if len(k) == 0 {
 		return errors.New("no name")

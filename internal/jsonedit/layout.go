@@ -19,19 +19,19 @@ type layout struct {
 	trailingComma bool   // the last member of each object has a comma
 }
 
-// insertion returns the changes that add a member to an object. It follows from names, which are quoted: value stands
+// insertion returns the changes that add a member to an parent. It follows from names, which are quoted: value stands
 // at the last of them, and the others lead to it.
-func insertion(text []byte, object, top *members, names [][]byte, value []byte) []splice {
-	if object.count == 0 {
-		at, l := layoutInEmpty(text, object, top)
+func insertion(text []byte, parent, top *object, names [][]byte, value []byte) []splice {
+	if parent.count == 0 {
+		at, l := layoutInEmpty(text, parent, top)
 		return []splice{{offset: at, insert: l.write(names, value)}}
 	}
-	at, l := layoutBehindLast(text, object, top)
+	at, l := layoutBehindLast(text, parent, top)
 	insert := l.write(names, value)
 	if l.trailingComma {
 		return []splice{{offset: at, insert: append(insert, ',')}}
 	}
-	if end := object.last.valueEnd; at > end {
+	if end := parent.last.valueEnd; at > end {
 		return []splice{{offset: end, insert: []byte{','}}, {offset: at, insert: insert}}
 	}
 	return []splice{{offset: at, insert: append([]byte{','}, insert...)}}
@@ -39,9 +39,9 @@ func insertion(text []byte, object, top *members, names [][]byte, value []byte) 
 
 // layoutBehindLast returns where and how a member is added behind the last one: behind the comments on the same line,
 // since they belong to that one, and before any others.
-func layoutBehindLast(text []byte, object, top *members) (at int, l layout) {
-	last := object.last
-	l = layoutOf(text, object, top)
+func layoutBehindLast(text []byte, parent, top *object) (at int, l layout) {
+	last := parent.last
+	l = layoutOf(text, parent, top)
 	at = last.valueEnd
 	if comma := commaAt(text, at); comma >= 0 {
 		at = comma + 1
@@ -57,35 +57,35 @@ func layoutBehindLast(text []byte, object, top *members) (at int, l layout) {
 	if l.lines {
 		l.newline = newlineAt(text, at)
 		l.indent = lead(text, last.name)
-		if lineStart(text, last.name) <= object.open {
+		if lineStart(text, last.name) <= parent.open {
 			l.indent += l.unit
 		}
 		l.before = l.newline + l.indent
 		return at, l
 	}
 
-	switch between := string(text[object.previousEnd:last.name]); {
+	switch between := string(text[parent.previousEnd:last.name]); {
 	case l.before != "":
-	case object.count > 1 && (between == "," || between == ", "):
+	case parent.count > 1 && (between == "," || between == ", "):
 		l.before = between[1:]
 	case strings.HasSuffix(l.colon, " "):
 		l.before = " "
 	}
-	if text[object.open+1] == ' ' && object.first == object.open+2 {
+	if text[parent.open+1] == ' ' && parent.first == parent.open+2 {
 		l.padding = " "
 	}
 	return at, l
 }
 
 // layoutInEmpty returns where and how a member is put into an empty object: behind all comments.
-func layoutInEmpty(text []byte, object, top *members) (at int, l layout) {
-	l = layoutOf(text, object, top)
-	at = object.open + 1
+func layoutInEmpty(text []byte, parent, top *object) (at int, l layout) {
+	l = layoutOf(text, parent, top)
+	at = parent.open + 1
 	comment, end := lastComment(text, at, true)
 	if comment >= 0 {
 		at = end
 	}
-	rest := string(text[at:object.close])
+	rest := string(text[at:parent.close])
 	switch {
 	case strings.Contains(rest, "\n") || comment >= 0 && ownLine(text, comment):
 		l.lines = true
@@ -94,28 +94,28 @@ func layoutInEmpty(text []byte, object, top *members) (at int, l layout) {
 	case rest != "":
 		l.before = rest
 		l.padding = rest
-	case object.holder >= 0:
-		l.lines = ownLine(text, object.holder)
+	case parent.holder >= 0:
+		l.lines = ownLine(text, parent.holder)
 	}
 	if !l.lines {
 		return at, l
 	}
 	l.newline = newlineAt(text, at)
-	l.indent = lead(text, object.open) + l.unit
+	l.indent = lead(text, parent.open) + l.unit
 	if comment >= 0 && ownLine(text, comment) {
 		l.indent = lead(text, comment)
 	}
 	l.before = l.newline + l.indent
 	if !strings.Contains(rest, "\n") {
-		l.behind = l.newline + lead(text, object.open)
+		l.behind = l.newline + lead(text, parent.open)
 	}
 	return at, l
 }
 
 // layoutOf finds out what does not depend on where in the object the member comes to stand.
-func layoutOf(text []byte, object, top *members) layout {
+func layoutOf(text []byte, parent, top *object) layout {
 	l := layout{colon: ": ", unit: "  "}
-	for _, m := range []*members{top, object} {
+	for _, m := range []*object{top, parent} {
 		if m.count == 0 {
 			continue
 		}

@@ -7,53 +7,75 @@ import (
 	"strings"
 )
 
-// Scan returns what stands at each of the keys, in their order, after checking all of data in one pass.
+// Scan returns the values at the keys, in their order, after checking all of
+// data.
 //
-// The error is ErrTooLarge, ErrEmpty, ErrTooDeep or a *SyntaxError, and then there are no values; or it wraps
-// ErrNotObject, and then the values of the keys that it does not concern are returned with it.
+// The error is [ErrTooLarge], [ErrEmpty], [ErrTooDeep] or a *[SyntaxError],
+// and then there are no values; or it wraps [ErrNotObject], and then the values
+// of all keys that it does not concern are returned with it.
 func Scan(data []byte, keys []Key) ([]Value, error) {
 	doc, err := parse(data, keys)
 	if doc.places == nil {
 		return nil, err
 	}
 	values := make([]Value, len(keys))
-	for i, p := range doc.places {
-		if p.kind != Absent {
-			values[i] = newValue(p.kind, doc.std[p.value:p.valueEnd])
-		}
+	for i := range doc.places {
+		values[i] = doc.at(i)
 	}
 	return values, err
 }
 
-// document is a config that was checked from end to end.
-type document struct {
-	text   []byte  // the config without a byte order mark; offsets count from its beginning
-	std    []byte  // the same as strict JSON: text itself, or a copy in which comments and trailing commas are blank
-	places []place // one for each key
-	top    members // of the top level, if that is an object
+// IsTorn reports whether an error of [Scan] or [Edit] may be due to a document
+// that another program has not written to its end.
+func IsTorn(err error) bool { return asSyntaxError(err) != nil || errors.Is(err, ErrEmpty) }
+
+// IsCutShort reports whether data is empty, or the beginning of a document.
+func IsCutShort(data []byte) bool {
+	_, err := Scan(data, nil)
+	return errors.Is(err, ErrEmpty) || isTruncated(err)
 }
 
-// strict reports whether the config has neither comments nor trailing commas.
-func (d *document) strict() bool { return sameSlice(d.std, d.text) }
+// A document has been checked from end to end.
+type document struct {
+	text   []byte  // without a byte order mark; offsets count from its beginning
+	strict []byte  // text itself, or a copy in which comments and trailing commas are blank
+	places []place // one for each key
+	top    object  // the top level, if that is an object
+}
 
-// place is where one key stands or would stand.
+// isStrict reports whether the document has neither comments nor trailing
+// commas.
+func (d *document) isStrict() bool { return sameSlice(d.strict, d.text) }
+
+// at returns the value of the key with index i.
+func (d *document) at(i int) Value {
+	if p := &d.places[i]; p.exists {
+		return valueOf(d.strict[p.value:p.valueEnd])
+	}
+	return Value{}
+}
+
+// A place is where a key is, or would be inserted.
 type place struct {
-	kind     Kind // Absent if it does not stand anywhere
-	value    int  // where its value begins
+	exists   bool
+	value    int // where its value begins
 	valueEnd int
 
-	// parent is the innermost object that exists on the way to the key, and depth the number of names that lead to it.
-	parent members
+	// parent is the innermost object that exists on the way to the key, and
+	// depth the number of names that lead to it.
+	parent object
 	depth  int
 
-	matched int  // how many names of the key lead to where the walker is
-	reached int  // how many it has ever matched
+	// While the document is parsed:
+	matched int  // how many names of the key lead to the current offset
+	reached int  // the largest value of matched so far
 	closed  bool // parent is known
 }
 
-// members is where the members of one object stand: enough to add one in the way of those that are there.
-type members struct {
-	holder      int // where the name of the member begins whose value this object is; -1 for the top level
+// An object is where the members of one object are: as much as it takes to add
+// one in the style of the others.
+type object struct {
+	holder      int // where the name of the member begins whose value it is; -1 for the top level
 	open, close int // its braces
 	count       int
 	first       int // where the name of the first member begins
@@ -65,7 +87,8 @@ type member struct{ name, nameEnd, value, valueEnd int }
 
 const byteOrderMark = "\xef\xbb\xbf"
 
-// parse checks data and finds the keys. If an error wraps ErrNotObject, the document is complete.
+// parse checks data and finds the keys. If the error wraps ErrNotObject, the
+// document is complete.
 func parse(data []byte, keys []Key) (document, error) {
 	for _, key := range keys {
 		if err := key.Check(); err != nil {
@@ -86,60 +109,37 @@ func parse(data []byte, keys []Key) (document, error) {
 		return document{}, truncatedAt(text, 0, "byte order mark cut off at end of file")
 	}
 
-	f := firstFault(text)
-	if f == nil {
-		if doc, ok, notObj := quickWalk(text, keys); ok {
-			return doc, notObj
-		}
+	// The parser sees only what is text, and not too deep. A defect beyond
+	// that counts unless the parser finds an error before it.
+	limit := firstDefect(text)
+	readable := text
+	if limit != nil {
+		readable = text[:limit.offset]
 	}
-	sound := text
-	if f != nil {
-		sound = text[:f.offset]
-	}
-	doc, err := walk(text, sound, keys)
-	if isSyntaxError(err) {
-		std, inComment := blank(sound)
+	doc, err := parseStrict(text, readable, keys)
+	if asSyntaxError(err) != nil {
+		strict, inComment := blankComments(readable)
 		if inComment != nil {
-			std = std[:inComment.offset]
-			if f == nil || !inComment.truncated {
-				f = inComment
+			strict = strict[:inComment.offset]
+			if limit == nil || !inComment.truncated {
+				limit = inComment
 			}
 		}
-		if !sameSlice(std, sound) {
-			doc, err = walk(text, std, keys)
+		if !sameSlice(strict, readable) {
+			doc, err = parseStrict(text, strict, keys)
 		}
 	}
-	if f == nil || isSyntaxError(err) && !isTruncated(err) {
+	if limit == nil || asSyntaxError(err) != nil && !isTruncated(err) {
 		return doc, err
 	}
-	if f.cutOff {
-		// Where a whole character could not stand either, the end of the file is not what is wrong.
-		whole := append(bytes.Clone(text[:f.offset]), "\uFFFD"...)
-		if _, err := parse(whole, nil); isSyntaxError(err) && !isTruncated(err) {
-			return document{}, syntaxErrorAt(text, f.offset, "invalid UTF-8")
+	if limit.cutOff {
+		// If no character is allowed there, its missing end is not the mistake.
+		whole := append(bytes.Clone(text[:limit.offset]), "\uFFFD"...)
+		if _, err := parse(whole, nil); asSyntaxError(err) != nil && !isTruncated(err) {
+			return document{}, syntaxErrorAt(text, limit.offset, "invalid UTF-8")
 		}
 	}
-	return document{}, f.error(text)
-}
-
-func isSyntaxError(err error) bool {
-	_, ok := errors.AsType[*SyntaxError](err)
-	return ok
-}
-
-func isTruncated(err error) bool {
-	e, ok := errors.AsType[*SyntaxError](err)
-	return ok && e.Truncated
-}
-
-// IsTorn reports whether an error of [Scan] or [Edit] may come from a document
-// that another program is just writing.
-func IsTorn(err error) bool { return isSyntaxError(err) || errors.Is(err, ErrEmpty) }
-
-// IsCutShort reports whether data is empty, or a document without its end.
-func IsCutShort(data []byte) bool {
-	_, err := Scan(data, nil)
-	return errors.Is(err, ErrEmpty) || isTruncated(err)
+	return document{}, limit.error(text)
 }
 
 func sameSlice(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }

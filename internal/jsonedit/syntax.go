@@ -4,53 +4,68 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-// What a config may be at most. Beyond that it is refused before it costs more than one look at each of its bytes;
-// TestHostileInput shows the bounds.
+// The limits of a document. Beyond them it is refused before it costs more
+// than one look at each of its bytes; TestHostileInput shows the bounds.
 const (
-	// MaxSize is the largest config in bytes.
+	// MaxSize is the size in bytes of the largest document.
 	MaxSize = 8 << 20
 
-	// MaxDepth is how many objects and arrays may stand inside one another.
+	// MaxDepth is how deep objects and arrays may be nested.
 	MaxDepth = 1000
 )
 
-// Why a config is refused, besides [*SyntaxError].
+// Why a document is refused, besides [*SyntaxError].
 var (
-	// ErrEmpty says that a config has no content: no byte, or only white space or a byte order mark.
+	// ErrEmpty means that the document has no content: no byte, or only white
+	// space or a byte order mark.
 	ErrEmpty = errors.New("empty")
 
-	// ErrNotObject says that the top level of a config, or something on the way to a key, is there but cannot hold
-	// members. The error that wraps it names which.
+	// ErrNotObject means that the top level, or something on the way to a key,
+	// exists but cannot hold members. The error that wraps it names which.
 	ErrNotObject = errors.New("not an object")
 
-	// ErrTooLarge says that a config is, or would become, larger than [MaxSize].
+	// ErrTooLarge means that the document is, or would become, larger than
+	// [MaxSize].
 	ErrTooLarge = fmt.Errorf("larger than %d bytes", MaxSize)
 
-	// ErrTooDeep says that a config is nested deeper than [MaxDepth].
+	// ErrTooDeep means that the document is nested deeper than [MaxDepth].
 	ErrTooDeep = fmt.Errorf("nested deeper than %d levels", MaxDepth)
 )
 
-// SyntaxError says where and why a config cannot be read as JSON with comments and trailing commas, or cannot be read
-// in only one way, since a name on the way to the key occurs twice. Its text holds at most one character of the config.
+// A SyntaxError says where and why a document is not JSON with comments and
+// trailing commas, or is ambiguous, because a name on the way to the key
+// occurs twice. Its text quotes at most one character of the document.
 type SyntaxError struct {
 	Line   int // from 1
 	Column int // from 1, in bytes; a byte order mark is not counted
 	Msg    string
 
-	// Truncated says that nothing is wrong but that the end is missing: the config is the beginning of a valid one,
-	// as it is when another program has not yet written it to the end.
+	// Truncated means that only the end is missing: the document is the
+	// beginning of a valid one, such as a file that another program has not
+	// written to its end.
 	Truncated bool
 }
 
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Msg)
+}
+
+// asSyntaxError returns the SyntaxError in the tree of err, or nil.
+func asSyntaxError(err error) *SyntaxError {
+	if err == nil {
+		return nil
+	}
+	var e *SyntaxError
+	errors.As(err, &e)
+	return e
+}
+
+func isTruncated(err error) bool {
+	e := asSyntaxError(err)
+	return e != nil && e.Truncated
 }
 
 func syntaxErrorAt(text []byte, offset int, msg string) *SyntaxError {
@@ -68,32 +83,57 @@ func truncatedAt(text []byte, offset int, msg string) *SyntaxError {
 	return err
 }
 
-const msgUnexpectedEnd = "unexpected end of file"
-
-// syntaxError puts what the decoder says about text into our terms. The decoder's own text may quote a part of the
-// config (an escape sequence, the names on the way to the error), so only its messages about one character are kept.
-func syntaxError(text []byte, err error) *SyntaxError {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return truncatedAt(text, len(text), msgUnexpectedEnd)
+// syntaxError puts a failure into words.
+func (p *parser) syntaxError(failure int) *SyntaxError {
+	offset, why := decodeFailure(failure)
+	text := p.doc.strict
+	if offset >= len(text) {
+		return truncatedAt(p.doc.text, len(text), "unexpected end of file")
 	}
-	offset, msg := 0, "invalid JSON"
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		offset = min(int(e.ByteOffset), len(text))
-		switch cause := e.Err.Error(); {
-		case errors.Is(err, jsontext.ErrNonStringName):
-			msg = "name of a member is not a string"
-		case strings.HasPrefix(cause, "invalid character "):
-			msg = cause
-		case strings.HasPrefix(cause, "invalid escape sequence "):
-			msg = "invalid escape sequence in string"
-		}
+	r, _ := utf8.DecodeRune(text[offset:])
+	msg := fmt.Sprintf("invalid character %q ", r)
+	switch why {
+	case wantValue:
+		msg += "at start of value"
+	case wantName:
+		msg += "at start of name"
+	case wantColon:
+		msg += "after object name (expecting ':')"
+	case wantCommaOrBrace:
+		msg += "after object value (expecting ',' or '}')"
+	case wantCommaOrBracket:
+		msg += "after array element (expecting ',' or ']')"
+	case wantDigit:
+		msg += "in number (expecting digit)"
+	case wantLiteral:
+		msg += "in literal " + wantedLiteral(text[:offset])
+	case wantPlain:
+		msg += "in string (expecting non-control character)"
+	case wantEnd:
+		msg += "after top-level value"
+	case badEscape:
+		msg = "invalid escape sequence in string"
+	case duplicateName:
+		msg = fmt.Sprintf("duplicate member %q", p.duplicate)
 	}
-	return syntaxErrorAt(text, offset, msg)
+	return syntaxErrorAt(p.doc.text, offset, msg)
 }
 
-// fault is a reason to refuse a config that the decoder would not see, or not survive. It counts only if the decoder
-// finds nothing wrong before offset.
-type fault struct {
+// wantedLiteral describes the literal with whose beginning text ends.
+func wantedLiteral(text []byte) string {
+	for _, literal := range []string{"true", "false", "null"} {
+		for n := 1; n < len(literal); n++ {
+			if bytes.HasSuffix(text, []byte(literal[:n])) {
+				return fmt.Sprintf("%s (expecting %q)", literal, literal[n])
+			}
+		}
+	}
+	return ""
+}
+
+// A defect is a reason to refuse a document that the parser would not see, or
+// not survive. It counts only if the parser finds no error before offset.
+type defect struct {
 	offset    int
 	msg       string
 	truncated bool
@@ -101,37 +141,39 @@ type fault struct {
 	deep      bool
 }
 
-func (f *fault) error(text []byte) error {
+func (d *defect) error(text []byte) error {
 	switch {
-	case f.deep:
+	case d.deep:
 		return ErrTooDeep
-	case f.truncated:
-		return truncatedAt(text, f.offset, f.msg)
+	case d.truncated:
+		return truncatedAt(text, d.offset, d.msg)
 	default:
-		return syntaxErrorAt(text, f.offset, f.msg)
+		return syntaxErrorAt(text, d.offset, d.msg)
 	}
 }
 
-// firstFault finds the first byte of text that makes it no text at all, or too deep. It returns nil if there is none.
-func firstFault(text []byte) *fault {
-	var first *fault
+// firstDefect finds the first byte that makes text no text at all, or too deep.
+// It returns nil if there is none.
+func firstDefect(text []byte) *defect {
+	var first *defect
 	sound := text
 	if i := bytes.IndexByte(sound, 0); i >= 0 {
-		first = &fault{offset: i, msg: "NUL byte: binary, or UTF-16 without a byte order mark"}
+		first = &defect{offset: i, msg: "NUL byte: binary, or UTF-16 without a byte order mark"}
 		sound = text[:i]
 	}
 	if !utf8.Valid(sound) {
 		i := firstInvalidUTF8(sound)
-		first = &fault{offset: i, msg: "invalid UTF-8"}
+		first = &defect{offset: i, msg: "invalid UTF-8"}
 		if !utf8.FullRune(text[i:]) {
-			first = &fault{offset: i, msg: "character cut off at end of file", truncated: true, cutOff: true}
+			first = &defect{offset: i, msg: "character cut off at end of file", truncated: true, cutOff: true}
 		}
 		sound = text[:i]
 	}
-	// Counting brackets takes a hundredth of the time of following them, and is enough for nearly every config.
+	// Counting brackets takes a hundredth of the time of following them, and
+	// is enough for nearly every config.
 	if bytes.Count(sound, []byte("{"))+bytes.Count(sound, []byte("[")) > MaxDepth {
 		if i := tooDeepAt(sound); i >= 0 {
-			first = &fault{offset: i, deep: true}
+			first = &defect{offset: i, deep: true}
 		}
 	}
 	return first

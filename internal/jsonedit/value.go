@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"unicode/utf8"
 )
 
-// Kind is what stands at a key.
+// A Kind is the type of a value.
 type Kind int
 
-// The kinds of values, and Absent for none.
+// The kinds of values. Absent means that there is none.
 const (
 	Absent Kind = iota
 	Null
@@ -23,7 +21,7 @@ const (
 	Object
 )
 
-// String names the kind in lower case, for messages.
+// String returns the kind in lower case, for messages.
 func (k Kind) String() string {
 	names := [...]string{"absent", "null", "boolean", "number", "string", "array", "object"}
 	if k < 0 || int(k) >= len(names) {
@@ -32,119 +30,90 @@ func (k Kind) String() string {
 	return names[k]
 }
 
-func kindOf(k jsontext.Kind) Kind {
-	switch k {
-	case jsontext.KindNull:
-		return Null
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return Bool
-	case jsontext.KindNumber:
-		return Number
-	case jsontext.KindString:
-		return String
-	case jsontext.KindBeginArray:
-		return Array
-	case jsontext.KindBeginObject:
+// kindOf returns the kind of the valid value that begins with c.
+func kindOf(c byte) Kind {
+	switch c {
+	case '{':
 		return Object
+	case '[':
+		return Array
+	case '"':
+		return String
+	case 't', 'f':
+		return Bool
+	case 'n':
+		return Null
 	default:
-		return Absent
+		return Number
 	}
 }
 
-// maxText is the longest Text that a Value keeps. Nothing that this module stores comes near it.
+// maxText is the length in bytes of the longest Text that a Value keeps.
+// Nothing that this module stores comes near it.
 const maxText = 256
 
-// Value is what stands at one key of a config.
+// A Value is what a document has at one key.
 type Value struct {
 	Kind Kind
 
-	// Text is the decoded text of a string, and the literal of a boolean or number as it is written. It is empty for
-	// the other kinds, and if Long.
+	// Text is the decoded text of a string, and a boolean or number as it is
+	// written. It is empty for the other kinds, and if Long is set.
 	Text string
 
-	// Long says that the text has more than 256 bytes and was not kept, so that a megabyte in the wrong place ends up
-	// neither in memory nor in a log.
+	// Long means that the text has more than 256 bytes and was not kept, so
+	// that a megabyte in the wrong place ends up neither in memory nor in a
+	// log.
 	Long bool
 }
 
-func newValue(kind Kind, raw []byte) Value {
-	v := Value{Kind: kind}
-	switch kind {
+// valueOf returns the value that is written as raw, which must be valid.
+func valueOf(raw []byte) Value {
+	v := Value{Kind: kindOf(raw[0])}
+	var text []byte
+	switch v.Kind {
 	case Bool, Number:
-		if v.Long = len(raw) > maxText; !v.Long {
-			v.Text = string(raw)
-		}
+		text = raw
 	case String:
-		text, ok := unquote(raw, maxText)
-		if v.Long = !ok; ok {
-			v.Text = string(text)
-		}
+		text = unquote(raw, maxText)
+	}
+	if v.Long = len(text) > maxText; !v.Long {
+		v.Text = string(text)
 	}
 	return v
 }
 
-// unquote decodes a valid string literal, unless that has more than limit bytes. The result may be a part of raw.
-func unquote(raw []byte, limit int) (text []byte, ok bool) {
-	const longestEscape = len(`\u0000`)
-	inner := raw[1 : len(raw)-1]
-	if len(inner) > limit*longestEscape {
-		return nil, false
-	}
-	text = inner
-	if bytes.IndexByte(inner, '\\') >= 0 {
-		// The error is about lone surrogates, which become U+FFFD as they do in encoding/json.
-		text, _ = jsontext.AppendUnquote(nil, raw)
-	}
-	return text, len(text) <= limit
-}
-
-// isString reports whether a valid literal is a string, and that string is want.
-func isString(raw []byte, want string) bool {
-	if raw[0] != '"' {
-		return false
-	}
-	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner) == want
-	}
-	text, ok := unquote(raw, len(want))
-	return ok && string(text) == want
-}
-
-// Scalar is a value to be written.
+// A Scalar is a value to write: a string, a number, true, false or null.
 type Scalar struct {
-	raw    []byte // as it is written
-	text   string // of a string
-	isText bool
+	raw  []byte // as it is written
+	text string // of a string
 }
 
-// NewString gives the Scalar of a string.
+// NewString returns the scalar of a string. It fails if text is not valid
+// UTF-8.
 func NewString(text string) (Scalar, error) {
-	raw, err := jsontext.AppendQuote(nil, text)
-	if err != nil {
+	if !utf8.ValidString(text) {
 		return Scalar{}, errors.New("value: invalid UTF-8")
 	}
-	return Scalar{raw, text, true}, nil
+	return Scalar{appendQuoted(nil, text), text}, nil
 }
 
-// NewLiteral gives the Scalar of a literal: true, false, null or a number.
+// NewLiteral returns the scalar that JSON writes as literal: true, false, null
+// or a number.
 func NewLiteral(literal string) (Scalar, error) {
-	v := jsontext.Value(literal)
-	switch v.Kind() {
-	case jsontext.KindTrue, jsontext.KindFalse, jsontext.KindNull, jsontext.KindNumber:
-		if v.IsValid() && strings.TrimSpace(literal) == literal {
-			return Scalar{raw: []byte(literal)}, nil
+	raw := []byte(literal)
+	switch kindOf(byteAt(raw, 0)) {
+	case Bool, Null, Number:
+		if skipValue(raw, 0) == len(raw) {
+			return Scalar{raw: raw}, nil
 		}
 	}
 	return Scalar{}, errors.New("value: not true, false, null or a number")
 }
 
-// is reports whether raw is the Scalar, however it is written.
-func (s Scalar) is(raw []byte) bool {
-	if s.isText {
-		return isString(raw, s.text)
-	}
-	return bytes.Equal(raw, s.raw)
-}
+// Value returns the value that a reader of s sees.
+func (s Scalar) Value() Value { return valueOf(s.raw) }
 
-// value gives what a reader will see.
-func (s Scalar) Value() Value { return newValue(kindOf(jsontext.Value(s.raw).Kind()), s.raw) }
+// is reports whether raw is the scalar, however a string is written.
+func (s Scalar) is(raw []byte) bool {
+	return bytes.Equal(raw, s.raw) || s.raw[0] == '"' && isString(raw, s.text)
+}

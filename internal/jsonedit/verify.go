@@ -2,42 +2,40 @@ package jsonedit
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-// verify returns an error unless after is before with the value at key and no other difference. It shares no
-// step with what made the splices: it takes the bytes apart again, reads the result as any reader would, and compares
-// the two configs member by member.
-func verify(before, after []byte, splices []splice, key Key, value Scalar) error {
-	if err := verifyBytes(before, after, splices); err != nil {
+// verify returns an error unless after is doc with the value at key and no
+// other difference, and not too deep. It does not use the parser, which
+// placed the splices: encoding/json checks the result, and the two
+// documents are compared member by member.
+func verify(doc *document, after []byte, splices []splice, key Key, value Scalar) error {
+	if err := verifyBytes(doc.text, after, splices); err != nil {
 		return err
 	}
-	keys := []Key{key}
-	old, err := parse(before, keys)
-	if err != nil {
-		return err
+	d := firstDefect(after)
+	strict := after
+	if d == nil && !doc.isStrict() {
+		strict, d = blankComments(after)
 	}
-	changed, err := parse(after, keys)
-	if err != nil {
-		return fmt.Errorf("read the result: %w", err)
+	if d != nil {
+		return fmt.Errorf("read the result: %w", d.error(after))
 	}
-	if old.strict() && !changed.strict() {
-		return errors.New("the result is not strict JSON any more")
+	if !json.Valid(strict) {
+		return errors.New("the result is not valid JSON")
 	}
-	mark := len(before) - len(old.text)
 	for _, s := range splices {
-		if s.remove > 0 && !isValue(old.std[s.offset-mark:][:s.remove]) {
+		if s.remove > 0 && !isValue(doc.strict[s.offset:][:s.remove]) {
 			return errors.New("more than a value would be removed")
 		}
 	}
-	return compare(old.std, changed.std, key, value)
+	return compare(doc.strict, strict, key, value)
 }
 
-// verifyBytes returns an error unless after is made of all the bytes of before that the splices leave, and of what
-// they insert between them.
+// verifyBytes returns an error unless after consists of all the bytes of
+// before that the splices leave, and of what they insert between them.
 func verifyBytes(before, after []byte, splices []splice) error {
 	rest, done := after, 0
 	take := func(want []byte) bool {
@@ -60,113 +58,98 @@ func verifyBytes(before, after []byte, splices []splice) error {
 	return nil
 }
 
-// isValue reports whether std is one value without anything around it.
-func isValue(std []byte) bool {
-	trimmed := bytes.Trim(std, " \t\r\n")
-	return len(trimmed) == len(std) &&
-		jsontext.Value(std).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-}
+// isValue reports whether text is one value without anything around it.
+func isValue(text []byte) bool { return len(trim(text)) == len(text) && json.Valid(text) }
 
 var errOtherMembers = errors.New("other members would change")
 
-// compare returns an error unless two configs in strict JSON have the same members in the same order, but for the one
-// at key, which in after is the value. Objects on the way to it may be new.
+// compare returns an error unless two objects in valid JSON have the same
+// members in the same order, except for the one at key, which in after is the
+// value. Objects on the way to it may be new.
 func compare(before, after []byte, key Key, value Scalar) error {
-	options := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-	b := jsontext.NewDecoder(bytes.NewBuffer(before), options...)
-	a := jsontext.NewDecoder(bytes.NewBuffer(after), options...)
-	if !begins(b) || !begins(a) {
-		return errOtherMembers
-	}
-	return compareObjects(b, a, key, value)
-}
-
-// compareObjects compares two objects whose opening brace was read; the way on to the key is rest.
-func compareObjects(b, a *jsontext.Decoder, rest Key, value Scalar) error {
 	found := false
-	for b.PeekKind() == jsontext.KindString {
-		was, err := b.ReadValue()
-		if err != nil {
-			return err
-		}
-		is, err := a.ReadValue()
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(was, is) {
-			return errOtherMembers
-		}
-		onTheWay := !found && isString(is, rest[0])
+	b, wasObject := members(before)
+	a, isObject := members(after)
+	if !wasObject || !isObject {
+		return errOtherMembers
+	}
+	for len(b) > 0 {
+		var old, changed []byte
+		old, b = cut(b, ',')
+		changed, a = cut(a, ',')
+		oldName, oldValue := cut(old, ':')
+		name, newValue := cut(changed, ':')
+		onTheWay := !found && isString(name, key[0])
 		found = found || onTheWay
-		if onTheWay && len(rest) > 1 {
-			if !begins(b) || !begins(a) {
-				return errOtherMembers
-			}
-			if err := compareObjects(b, a, rest[1:], value); err != nil {
-				return err
-			}
-			continue
+		var err error
+		switch {
+		case !bytes.Equal(oldName, name):
+			err = errOtherMembers
+		case onTheWay && len(key) > 1:
+			err = compare(oldValue, newValue, key[1:], value)
+		case onTheWay && !value.is(newValue), !onTheWay && !bytes.Equal(oldValue, newValue):
+			err = errOtherMembers
 		}
-		was, err = b.ReadValue()
 		if err != nil {
 			return err
 		}
-		is, err = a.ReadValue()
-		if err != nil {
-			return err
-		}
-		if onTheWay && !value.is(is) || !onTheWay && !bytes.Equal(was, is) {
-			return errOtherMembers
-		}
 	}
-	if !found {
-		if err := compareNew(a, rest, value); err != nil {
-			return err
-		}
-	}
-	if !ends(b) || !ends(a) {
-		return errOtherMembers
-	}
-	return nil
-}
-
-// compareNew returns an error unless the next member of a leads to value and to nothing else.
-func compareNew(a *jsontext.Decoder, rest Key, value Scalar) error {
-	name, err := a.ReadValue()
-	if err != nil {
-		return err
-	}
-	if !isString(name, rest[0]) {
-		return errOtherMembers
-	}
-	if len(rest) > 1 {
-		if !begins(a) {
-			return errOtherMembers
-		}
-		if err := compareNew(a, rest[1:], value); err != nil {
-			return err
-		}
-		if !ends(a) {
-			return errOtherMembers
-		}
+	switch {
+	case found && len(a) == 0:
 		return nil
-	}
-	is, err := a.ReadValue()
-	if err != nil {
-		return err
-	}
-	if !value.is(is) {
+	case found:
 		return errOtherMembers
+	default:
+		return compareNew(a, key, value)
 	}
-	return nil
 }
 
-func begins(d *jsontext.Decoder) bool {
-	token, err := d.ReadToken()
-	return err == nil && token.Kind() == jsontext.KindBeginObject
+// compareNew returns an error unless list is one member, which leads to value
+// and to nothing else.
+func compareNew(list []byte, key Key, value Scalar) error {
+	for i, want := range key {
+		first, rest := cut(list, ',')
+		name, newValue := cut(first, ':')
+		if len(rest) > 0 || !isString(name, want) {
+			return errOtherMembers
+		}
+		if i == len(key)-1 && value.is(newValue) {
+			return nil
+		}
+		list, _ = members(newValue)
+	}
+	return errOtherMembers
 }
 
-func ends(d *jsontext.Decoder) bool {
-	token, err := d.ReadToken()
-	return err == nil && token.Kind() == jsontext.KindEndObject
+// members returns what is between the braces of an object in valid JSON; ok is
+// false for another value.
+func members(text []byte) (list []byte, ok bool) {
+	text = trim(text)
+	if len(text) == 0 || text[0] != '{' {
+		return nil, false
+	}
+	return trim(text[1 : len(text)-1]), true
 }
+
+// cut splits valid JSON at the first separator that is neither in a string nor
+// in an inner object or array.
+func cut(text []byte, separator byte) (before, after []byte) {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = stringEnd(text, i) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case separator:
+			if depth == 0 {
+				return trim(text[:i]), trim(text[i+1:])
+			}
+		}
+	}
+	return trim(text), nil
+}
+
+func trim(text []byte) []byte { return bytes.Trim(text, " \t\r\n") }

@@ -87,8 +87,8 @@ var errBeingWritten = errors.New("is open for writing")
 func (r *replacement) contentOf(name string) (info fs.FileInfo, data []byte, err error) {
 	for again := 0; ; again++ {
 		info, data, err = r.contentOnce(name)
-		_, fault := errors.AsType[syscall.Errno](err)
-		if !fault || errors.Is(err, fs.ErrNotExist) || again == len(rereadPauses) {
+		var errno syscall.Errno
+		if !errors.As(err, &errno) || errors.Is(err, fs.ErrNotExist) || again == len(rereadPauses) {
 			return info, data, err
 		}
 		time.Sleep(rereadPauses[again])

@@ -31,8 +31,8 @@ func (f *File) replaceOrWrite(ctx context.Context, s *Snapshot, data []byte) err
 	}
 	r := &replacement{fs: f.fs, target: s.name, info: s.info, was: s.Data, data: data, like: s.file, perm: 0o600, cutShort: f.opts.CutShort}
 	err := r.do(ctx)
-	refused, ok := errors.AsType[*refusedError](err)
-	if !ok {
+	var refused *refusedError
+	if !errors.As(err, &refused) {
 		return err
 	}
 	switch err := f.writeInPlace(ctx, s, data); {
@@ -114,8 +114,8 @@ func (e *refusedError) Unwrap() error { return e.error }
 // refusal marks an error from before the commit that says so: because of the file's folder, its owner or attributes, or
 // because something is mounted on it.
 func refusal(err error) error {
-	_, attributes := errors.AsType[*attributesError](err)
-	if attributes || fsys.IsReadOnly(err) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EXDEV) ||
+	var attributes *attributesError
+	if errors.As(err, &attributes) || fsys.IsReadOnly(err) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EXDEV) ||
 		errors.Is(err, syscall.ENAMETOOLONG) {
 		return &refusedError{err}
 	}

@@ -1,0 +1,152 @@
+package jsonedit
+
+import "fmt"
+
+// A parser goes through a document once. It looks into the objects on the way
+// to the keys and skips everything else.
+//
+// Its methods take and return offsets as the skip functions do.
+type parser struct {
+	keys      []Key
+	doc       document
+	notObject error  // the first reason to wrap ErrNotObject; a syntax error further on takes precedence
+	duplicate string // the name that is there twice, after such a failure
+}
+
+// parseStrict finds the keys in strict, which is text or its beginning, without
+// comments and trailing commas. It is valid UTF-8 and at most MaxDepth deep. The
+// error is a *SyntaxError, or it wraps ErrNotObject.
+func parseStrict(text, strict []byte, keys []Key) (document, error) {
+	p := parser{keys: keys, doc: document{text: text, strict: strict, places: make([]place, len(keys))}}
+	if end := p.document(); end < 0 {
+		return document{}, p.syntaxError(end)
+	}
+	return p.doc, p.notObject
+}
+
+func (p *parser) document() int {
+	text := p.doc.strict
+	i := skipSpace(text, 0)
+	if byteAt(text, i) == '{' {
+		i = p.object(i, 0, -1, &p.doc.top)
+	} else {
+		i = skipValue(text, i)
+		if len(p.keys) > 0 {
+			p.notObject = fmt.Errorf("top level: %w", ErrNotObject)
+		}
+	}
+	if i < 0 {
+		return i
+	}
+	if i = skipSpace(text, i); i < len(text) {
+		return failure(i, wantEnd)
+	}
+	return i
+}
+
+// object reads an object to which depth names lead, and records where it is.
+func (p *parser) object(i, depth, holder int, o *object) int {
+	text := p.doc.strict
+	*o = object{holder: holder, open: i, previousEnd: i + 1}
+	i = skipSpace(text, i+1)
+	for more := byteAt(text, i) != '}'; more; {
+		if i = p.member(i, depth, o); i < 0 {
+			return i
+		}
+		i = skipSpace(text, i)
+		if more = byteAt(text, i) == ','; more {
+			i = skipSpace(text, i+1)
+		}
+	}
+	if byteAt(text, i) != '}' {
+		return failure(i, wantCommaOrBrace)
+	}
+	o.close = i
+	p.leaveObject(depth, o)
+	return i + 1
+}
+
+func (p *parser) member(i, depth int, o *object) int {
+	text := p.doc.strict
+	if o.count > 0 {
+		o.previousEnd = o.last.valueEnd
+	}
+	o.last.name = i
+	if i = skipName(text, i); i < 0 {
+		return i
+	}
+	o.last.nameEnd = i
+	if o.count++; o.count == 1 {
+		o.first = o.last.name
+	}
+	matched, further, duplicate := p.match(text[o.last.name:i], depth)
+	if duplicate {
+		return failure(o.last.name, duplicateName)
+	}
+	if i = skipColon(text, i); i < 0 {
+		return i
+	}
+	o.last.value = i
+	isObject := byteAt(text, i) == '{'
+	if further && isObject {
+		var inner object
+		i = p.object(i, depth+1, o.last.name, &inner)
+	} else {
+		i = skipValue(text, i)
+	}
+	if i < 0 {
+		return i
+	}
+	o.last.valueEnd = i
+	if matched {
+		p.unmatch(depth, isObject, o.last)
+	}
+	return i
+}
+
+// match records which keys a name at this depth continues, and reports whether
+// there are any, whether some of them have further names, and whether the name
+// is a duplicate.
+func (p *parser) match(name []byte, depth int) (matched, further, duplicate bool) {
+	for i, key := range p.keys {
+		at := &p.doc.places[i]
+		if at.matched != depth || len(key) <= depth || !isString(name, key[depth]) {
+			continue
+		}
+		if at.reached > depth {
+			p.duplicate = key[depth]
+			return false, false, true
+		}
+		at.matched, at.reached = depth+1, depth+1
+		matched = true
+		further = further || len(key) > depth+1
+	}
+	return matched, further, false
+}
+
+// unmatch reverts match after the value of the member has been read.
+func (p *parser) unmatch(depth int, isObject bool, m member) {
+	for i, key := range p.keys {
+		at := &p.doc.places[i]
+		if at.matched != depth+1 {
+			continue
+		}
+		at.matched = depth
+		switch {
+		case len(key) == depth+1:
+			at.exists, at.value, at.valueEnd = true, m.value, m.valueEnd
+		case !isObject && p.notObject == nil:
+			p.notObject = fmt.Errorf("%s: %w", key[:depth+1], ErrNotObject)
+		}
+	}
+}
+
+// leaveObject records an object as the parent of the keys for which no inner
+// one was found.
+func (p *parser) leaveObject(depth int, o *object) {
+	for i := range p.doc.places {
+		if at := &p.doc.places[i]; at.matched == depth && !at.closed {
+			at.parent, at.depth, at.closed = *o, depth, true
+		}
+	}
+}

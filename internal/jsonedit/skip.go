@@ -1,0 +1,284 @@
+package jsonedit
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A skip function takes a text without NUL bytes and the offset of what it
+// skips, and returns the offset behind that. A negative result is a failure:
+// where the text is not strict JSON, and why. The functions have no position
+// of their own, so that the offset stays in a register.
+
+// A reason says what a text lacks, or has too much, at the offset of a
+// failure.
+type reason int
+
+const (
+	wantValue reason = iota
+	wantName
+	wantColon
+	wantCommaOrBrace
+	wantCommaOrBracket
+	wantDigit
+	wantLiteral
+	wantPlain // a character of a string that need not be escaped
+	wantEnd   // of the text
+	badEscape
+	duplicateName
+)
+
+const reasonBits = 4
+
+// failure encodes that text is wrong at offset i, which is at most MaxSize.
+func failure(i int, why reason) int { return ^(i<<reasonBits | int(why)) }
+
+// decodeFailure is the reverse of failure.
+func decodeFailure(failure int) (offset int, why reason) {
+	return ^failure >> reasonBits, reason(^failure & (1<<reasonBits - 1))
+}
+
+// byteAt returns the byte at i, and 0 behind the end of text.
+func byteAt(text []byte, i int) byte {
+	if uint(i) < uint(len(text)) {
+		return text[i]
+	}
+	return 0
+}
+
+// skipValue recurses into arrays and objects, so that the caller must limit
+// the depth of text.
+func skipValue(text []byte, i int) int {
+	switch byteAt(text, i) {
+	case '{':
+		return skipObject(text, i)
+	case '[':
+		return skipArray(text, i)
+	case '"':
+		return skipString(text, i)
+	case 't':
+		return skipLiteral(text, i, "true")
+	case 'f':
+		return skipLiteral(text, i, "false")
+	case 'n':
+		return skipLiteral(text, i, "null")
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return skipNumber(text, i)
+	default:
+		return failure(i, wantValue)
+	}
+}
+
+func skipObject(text []byte, i int) int {
+	i = skipSpace(text, i+1)
+	if byteAt(text, i) == '}' {
+		return i + 1
+	}
+	for {
+		if i = skipName(text, i); i < 0 {
+			return i
+		}
+		if i = skipColon(text, i); i < 0 {
+			return i
+		}
+		if i = skipValue(text, i); i < 0 {
+			return i
+		}
+		i = skipSpace(text, i)
+		switch byteAt(text, i) {
+		case ',':
+			i = skipSpace(text, i+1)
+		case '}':
+			return i + 1
+		default:
+			return failure(i, wantCommaOrBrace)
+		}
+	}
+}
+
+func skipArray(text []byte, i int) int {
+	i = skipSpace(text, i+1)
+	if byteAt(text, i) == ']' {
+		return i + 1
+	}
+	for {
+		if i = skipValue(text, i); i < 0 {
+			return i
+		}
+		i = skipSpace(text, i)
+		switch byteAt(text, i) {
+		case ',':
+			i = skipSpace(text, i+1)
+		case ']':
+			return i + 1
+		default:
+			return failure(i, wantCommaOrBracket)
+		}
+	}
+}
+
+// skipName skips the name of a member.
+func skipName(text []byte, i int) int {
+	if byteAt(text, i) != '"' {
+		return failure(i, wantName)
+	}
+	return skipString(text, i)
+}
+
+// skipColon skips the colon behind a name and the white space around it.
+func skipColon(text []byte, i int) int {
+	if i = skipSpace(text, i); byteAt(text, i) != ':' {
+		return failure(i, wantColon)
+	}
+	return skipSpace(text, i+1)
+}
+
+func skipLiteral(text []byte, i int, literal string) int {
+	for k := range len(literal) {
+		if byteAt(text, i+k) != literal[k] {
+			return failure(i+k, wantLiteral)
+		}
+	}
+	return i + len(literal) // a letter there ends no value: whoever looks for the next token finds it
+}
+
+func skipNumber(text []byte, i int) int {
+	if byteAt(text, i) == '-' {
+		i++
+	}
+	if byteAt(text, i) == '0' {
+		i++
+	} else if i = skipDigits(text, i); i < 0 {
+		return i
+	}
+	if byteAt(text, i) == '.' {
+		if i = skipDigits(text, i+1); i < 0 {
+			return i
+		}
+	}
+	if c := byteAt(text, i); c == 'e' || c == 'E' {
+		i++
+		if c := byteAt(text, i); c == '+' || c == '-' {
+			i++
+		}
+		return skipDigits(text, i)
+	}
+	return i
+}
+
+// skipDigits skips at least one digit.
+func skipDigits(text []byte, i int) int {
+	begin := i
+	for i < len(text) && '0' <= text[i] && text[i] <= '9' {
+		i++
+	}
+	if i == begin {
+		return failure(i, wantDigit)
+	}
+	return i
+}
+
+func skipString(text []byte, i int) int {
+	for i++; ; {
+		i = skipPlain(text, i)
+		switch byteAt(text, i) {
+		case '"':
+			return i + 1
+		case '\\':
+			if i = skipEscape(text, i); i < 0 {
+				return i
+			}
+		default:
+			return failure(i, wantPlain)
+		}
+	}
+}
+
+// skipEscape skips an escape sequence.
+func skipEscape(text []byte, i int) int {
+	digits := 0
+	switch byteAt(text, i+1) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	case 'u':
+		digits = 4
+	default:
+		return badEscapeAt(text, i, i+1)
+	}
+	end := i + 2 + digits
+	for k := i + 2; k < end; k++ {
+		if c := byteAt(text, k); (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return badEscapeAt(text, i, k)
+		}
+	}
+	return end
+}
+
+// badEscapeAt is the failure of an escape sequence at i, because of the byte
+// at k. The end of the text is no mistake in it.
+func badEscapeAt(text []byte, i, k int) int {
+	if k >= len(text) {
+		return failure(k, wantPlain)
+	}
+	return failure(i, badEscape)
+}
+
+// Most of a config is white space and strings without escapes. These are
+// looked at eight bytes at a time, of which the first is the lowest of a word.
+// ones has 1 in each byte.
+const ones = 0x0101010101010101
+
+func eightAt(text []byte, i int) uint64 { return binary.LittleEndian.Uint64(text[i:]) }
+
+func skipSpace(text []byte, i int) int {
+	if i < len(text) && text[i] > ' ' {
+		return i
+	}
+	return skipSpaces(text, i)
+}
+
+// skipSpaces is the rest of skipSpace, which without it is inlined.
+func skipSpaces(text []byte, i int) int {
+	for i < len(text) {
+		switch text[i] {
+		case ' ', '\t', '\r':
+			i++
+		case '\n':
+			i++
+			for len(text)-i >= 8 { // of an indentation
+				if others := eightAt(text, i) ^ ones*' '; others != 0 {
+					i += bits.TrailingZeros64(others) / 8
+					break
+				}
+				i += 8
+			}
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// skipPlain skips the characters of a string that stand for themselves.
+func skipPlain(text []byte, i int) int {
+	for ; len(text)-i >= 8; i += 8 {
+		if special := specials(eightAt(text, i)); special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+	}
+	for ; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
+
+// specials returns a word whose lowest bit marks the first of eight bytes that
+// is a quote, a backslash or a control character; it is the highest bit of
+// that byte. Higher bits mean nothing. See "Determine if a word has a byte
+// less than n" in Anderson's Bit Twiddling Hacks.
+func specials(eight uint64) uint64 {
+	const highs = ones << 7
+	quote, backslash := eight^ones*'"', eight^ones*'\\'
+	return ((quote-ones)&^quote | (backslash-ones)&^backslash | (eight-ones*' ')&^eight) & highs
+}
