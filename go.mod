@@ -3,9 +3,7 @@ module github.com/rollcall-dev/rollcall
 go 1.26
 
 require (
-	github.com/go-json-experiment/json v1.27.2
 	github.com/prometheus/client_golang v1.20.5
-	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
 	golang.org/x/sys v0.28.0
 )
 
