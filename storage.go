@@ -113,15 +113,15 @@ func (c Config) store() (keeper.Store, error) {
 		if err != nil {
 			return nil, &ConfigError{Field: "ID.Variable", Variable: variable, Err: err}
 		}
-		return idstore.NewFixed(id, "environment variable "+variable)
+		return idstore.NewFixed(id, "environment variable "+variable), nil
 	}
 	switch {
 	case c.ID.Load != nil:
-		return idstore.NewFuncs(c.ID.Load, c.ID.Save)
+		return idstore.NewFuncs(c.ID.Load, c.ID.Save), nil
 	case c.Isolate:
 		return isolatedStore(location)
 	default:
-		return location.OpenFS(c.fs)
+		return location.Open(c.fs)
 	}
 }
 
@@ -138,7 +138,7 @@ func (c Config) records(store keeper.Store) (idstore.Records, error) {
 	if c.Isolate {
 		return isolatedStore(location)
 	}
-	return location.OpenRecordsFS(c.fs, store)
+	return location.OpenRecords(c.fs, store)
 }
 
 func isolatedStore(location idstore.Location) (*isolate.Store, error) {

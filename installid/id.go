@@ -1,13 +1,9 @@
-// Package installid makes and keeps an installation ID: a random UUID that stands for one installation of a program and
-// survives its restarts.
+// Package installid defines the installation ID: a random UUID that stands for
+// one installation of a program and survives its restarts.
 //
-// A [Keeper] holds the rules: an ID that is stored is used as it is; otherwise a new one is made at once, usable at
-// once, and saved within limits; when saving fails the ID in memory serves, and the keeper goes on trying rarely until
-// it is persisted. A [Store] says where an ID is kept: in a key of a config file with an anchor beside it ([FileStore]),
-// in a plain file ([StateStore]), through functions of the host ([FuncStore]), or given from outside ([FixedStore]).
-//
-// No method of this package waits longer than its context or its documented limits, also while every file operation
-// hangs. The ID is never derived from hardware, user or network, and is never logged whole.
+// The ID is never derived from the hardware, the user or the network, and is
+// never logged in full. Package rollcall keeps one; its status and its
+// observer are made of the types of this package.
 package installid
 
 import (
@@ -16,29 +12,30 @@ import (
 	"errors"
 )
 
-// ID is an installation ID: a UUID in its canonical text form, in lower case (RFC 9562, section 4). The zero value is
-// no ID. IDs are comparable.
+// ID is an installation ID: a UUID in canonical lower-case form (RFC 9562,
+// section 4). The zero value is no ID. IDs are comparable.
 type ID struct{ text string }
 
-// ErrInvalid says that a text is not an installation ID. The text itself is never part of an error.
+// ErrInvalid is returned by [Parse] for a text that is not an installation
+// ID. An error never contains the text itself.
 var ErrInvalid = errors.New("not an installation ID (a UUID of 36 characters, neither nil nor all ones)")
 
-const textLen = 36
-
-// New makes a random ID, a UUID of version 4 (RFC 9562, section 5.4), from the operating system's secure source.
+// New returns a random ID: a UUID of version 4 (RFC 9562, section 5.4) from
+// the operating system's secure source.
 func New() ID {
 	var b [16]byte
-	rand.Read(b[:]) // never fails: it ends the program rather than return weak randomness
+	rand.Read(b[:]) // never fails: it ends the program instead
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return format(b)
 }
 
-// Parse reads an ID in the canonical form of 36 characters, in upper or lower case, of any UUID version: an operator or
-// an older program may have put it there. Other forms (braces, "urn:uuid:", without dashes), the nil UUID and the one of
-// all ones are [ErrInvalid].
+// Parse parses an ID in the canonical form of 36 characters, in upper or lower
+// case. It accepts every UUID version, since an operator or an older program
+// may have chosen the ID. It returns [ErrInvalid] for other forms (braces,
+// "urn:uuid:", no dashes), the nil UUID, and the UUID of all ones.
 func Parse(text string) (ID, error) {
-	if len(text) != textLen || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return ID{}, ErrInvalid
 	}
 	var b [16]byte
@@ -55,19 +52,16 @@ func Parse(text string) (ID, error) {
 var allOnes = [16]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}
 
 func format(b [16]byte) ID {
-	text := make([]byte, 0, textLen)
-	text = hex.AppendEncode(text, b[:4])
-	for _, part := range [][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
-		text = append(text, '-')
-		text = hex.AppendEncode(text, part)
-	}
-	return ID{string(text)}
+	d := hex.EncodeToString(b[:])
+	return ID{d[:8] + "-" + d[8:12] + "-" + d[12:16] + "-" + d[16:20] + "-" + d[20:]}
 }
 
-// String is the whole ID, or "" for the zero value. It does not allocate. Use [ID.Short] in logs.
+// String returns the full ID, or "" for the zero value. It does not allocate.
+// Use [ID.Short] in logs.
 func (id ID) String() string { return id.text }
 
-// Short is what logs show of an ID: its first 8 characters and "...", or "" for the zero value.
+// Short returns the first 8 characters of the ID and "...", for logs, or ""
+// for the zero value.
 func (id ID) Short() string {
 	if id.IsZero() {
 		return ""
@@ -75,13 +69,15 @@ func (id ID) Short() string {
 	return id.text[:8] + "..."
 }
 
-// IsZero tells whether there is no ID.
+// IsZero reports whether id is the zero value.
 func (id ID) IsZero() bool { return id.text == "" }
 
-// MarshalText gives the canonical form. It is part of [encoding.TextMarshaler].
+// MarshalText implements [encoding.TextMarshaler]. It returns the canonical
+// form, or no bytes for the zero value.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.text), nil }
 
-// UnmarshalText reads what [Parse] reads; the empty text is the zero value.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts what [Parse]
+// accepts, and the empty text as the zero value.
 func (id *ID) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*id = ID{}

@@ -2,24 +2,28 @@ package installid
 
 import "time"
 
-// An Observer is told what a keeper does, for metrics. Its methods are called one at a time, must return at once, and
-// must not call the keeper. A panic in one of them is caught and ignored.
+// An Observer is notified of what a service does with its ID, for metrics.
+// Calls are serialized. A method must return at once and must not call the
+// service. A panic in it is ignored.
 type Observer interface {
 	// SaveAttempted is called after each attempt to find or save the ID.
 	SaveAttempted(SaveAttempt)
-	// FellBack is called when Start gives up and the ID in memory serves.
+	// FellBack is called when the start gives up, and the ID serves from
+	// memory.
 	FellBack(reason string)
-	// PersistedChanged is called when it becomes known whether the ID is on disk, and when that changes.
+	// PersistedChanged is called when it is first known whether the ID is on
+	// disk, and when that changes.
 	PersistedChanged(persisted bool)
 }
 
 // A SaveAttempt is one attempt to find or save the ID.
 type SaveAttempt struct {
-	// Attempt counts from 1 at Start and goes on in the background.
+	// Attempt is the number of the attempt. It counts from 1 at the start and
+	// goes on in the background.
 	Attempt int
-	// Result tells how it ended.
+	// Result is how the attempt ended.
 	Result Result
-	// Duration is how long the keeper waited for it.
+	// Duration is how long the service waited for the attempt.
 	Duration time.Duration
 }
 
@@ -28,11 +32,11 @@ type Result string
 
 // The results of a save attempt.
 const (
-	ResultFound   Result = "found"   // a stored ID was there; nothing was written
-	ResultSaved   Result = "saved"   // the ID is stored, in all of the store's places
+	ResultFound   Result = "found"   // a stored ID was found; nothing was written
+	ResultSaved   Result = "saved"   // the ID was saved in all its places
 	ResultTimeout Result = "timeout" // the storage did not answer in time
-	ResultFailed  Result = "failed"  // the storage answered with an error
+	ResultFailed  Result = "failed"  // the storage returned an error
 )
 
-// Results lists all results, for those who make a series of each.
+// Results returns all results, for callers that export a series for each.
 func Results() []Result { return []Result{ResultFound, ResultSaved, ResultTimeout, ResultFailed} }

@@ -1,13 +1,18 @@
+// Package idstore keeps an installation ID in files or in the host's own
+// settings, and beside it the operator's decisions and the state of the
+// reports. Its stores implement [keeper.Store].
 package idstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
-	"strings"
 
+	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/diagnose"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
@@ -15,71 +20,94 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
-// A Location says where on disk an ID is kept: in a config or in a plain file. It can be given to another process.
+// DefaultKey is the key of the ID in a config.
+const DefaultKey = "telemetry.installation_id"
+
+// A Location says where on disk an ID is kept: in a config or in a state file.
+// It can be passed to another process.
 type Location struct {
-	// ConfigPath is the JSON config, Key the ID's place in it, EnabledKey the one of the consent, and AnchorDir the
-	// folder for the anchor; see ConfigOptions.
-	ConfigPath string       `json:"config_path,omitempty"`
-	Key        jsonedit.Key `json:"key,omitempty"`
+	// ConfigPath is the path of the JSON config.
+	ConfigPath string `json:"config_path,omitempty"`
+	// Key is the key of the ID in the config. Nil means DefaultKey.
+	Key jsonedit.Key `json:"key,omitempty"`
+	// EnabledKey is the key of the consent in the config. Nil means none.
 	EnabledKey jsonedit.Key `json:"enabled_key,omitempty"`
-	AnchorDir  string       `json:"anchor_dir,omitempty"`
-	// StateFile is the plain file, when there is no config.
+	// AnchorDir is the directory of the anchor. Empty means that of the
+	// config. It is created if it does not exist.
+	AnchorDir string `json:"anchor_dir,omitempty"`
+	// StateFile is the path of the state file if there is no config.
 	StateFile string `json:"state_file,omitempty"`
-	// PolicyPath is the machine-wide policy file, which only records are read from; empty for none.
+	// PolicyPath is the path of the machine-wide policy file. Empty means
+	// none. Only [Records] read it.
 	PolicyPath string `json:"policy_path,omitempty"`
 }
 
-// off is the consent in a new config.
-const off = "false"
-
-// newConfig is what a config that does not exist begins with: the operator sees the switch, and that it is off.
-func newConfig(enabled jsonedit.Key) []byte {
-	if len(enabled) == 0 {
-		return []byte("{}\n")
-	}
-	text := off
-	for depth, name := range slices.Backward(enabled) {
-		quoted, _ := json.Marshal(name)
-		text = fmt.Sprintf("{\n%s%s: %s\n%s}", indent(depth+1), quoted, text, indent(depth))
-	}
-	return []byte(text + "\n")
-}
-
-func indent(depth int) string { return strings.Repeat("  ", depth) }
-
-// Open gives the store at the location; it does not touch the disk.
-func (l Location) Open() (keeper.Store, error) { return l.OpenFS(fsys.OS{}) }
-
-// OpenFS is Open on another file system.
-func (l Location) OpenFS(disk fsys.FS) (keeper.Store, error) {
+// Open returns the store at the location. It does not touch the disk.
+func (l Location) Open(disk fsys.FS) (keeper.Store, error) {
 	switch {
 	case l.ConfigPath != "" && l.StateFile != "":
 		return nil, errors.New("both a config and a state file")
-	case l.StateFile != "":
-		return newStateFile(disk, l.StateFile)
+	case l.StateFile == "":
+		return l.openConfig(disk)
+	}
+	file, err := anchor.Open(disk, l.StateFile, anchor.Options{Valid: isID})
+	return &StateFile{file}, err
+}
+
+func (l Location) openConfig(disk fsys.FS) (*ConfigFile, error) {
+	if l.Key == nil {
+		l.Key, _ = jsonedit.ParseKey(DefaultKey)
+	}
+	if err := l.Key.Check(); err != nil {
+		return nil, fmt.Errorf("key: %w", err)
 	}
 	config, err := configfile.Open(disk, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
 	if err != nil {
 		return nil, err
 	}
-	opts := ConfigOptions{Key: l.Key, EnabledKey: l.EnabledKey, AnchorDir: l.AnchorDir}
-	if len(l.EnabledKey) > 0 {
-		opts.Fresh = jsonedit.Value{Kind: jsonedit.Bool, Text: off}
-	}
-	return newConfigFile(config, opts)
+	anchor, err := config.Anchor(l.besideConfig(".installation-id"), isID)
+	return &ConfigFile{
+		config:         config,
+		anchor:         anchor,
+		key:            l.Key,
+		enabledKey:     l.EnabledKey,
+		separateAnchor: l.hasSeparateAnchor(),
+	}, err
 }
 
-// Diagnose looks at all that saving an ID at the location depends on. It waits no longer than ctx.
+// besideConfig returns the path of a hidden file in AnchorDir that is named
+// after the config.
+func (l Location) besideConfig(suffix string) string {
+	return fsys.Join(cmp.Or(l.AnchorDir, fsys.Dir(l.ConfigPath)), "."+filepath.Base(l.ConfigPath)+suffix)
+}
+
+func (l Location) hasSeparateAnchor() bool {
+	return l.AnchorDir != "" && filepath.Clean(l.AnchorDir) != filepath.Dir(l.ConfigPath)
+}
+
+// newConfig returns what a config that does not exist begins with: the
+// operator's switch, which is off.
+func newConfig(enabled jsonedit.Key) []byte {
+	if len(enabled) == 0 {
+		return []byte("{}\n")
+	}
+	var content any = false
+	for _, name := range slices.Backward(enabled) {
+		content = map[string]any{name: content}
+	}
+	text, _ := json.MarshalIndent(content, "", "  ")
+	return append(text, '\n')
+}
+
+// Diagnose examines everything that saving an ID at the location depends on.
+// It waits no longer than ctx.
 func (l Location) Diagnose(ctx context.Context, disk fsys.FS) ([]diagnose.Finding, error) {
-	store, err := l.OpenFS(disk)
+	store, err := l.Open(disk)
 	if err != nil {
 		return nil, err
 	}
-	switch s := store.(type) {
-	case *ConfigFile:
+	if s, ok := store.(*ConfigFile); ok {
 		return diagnose.Config(ctx, disk, s.config.Path(), s.key, s.anchor.Path()), nil
-	case *StateFile:
-		return diagnose.File(ctx, disk, s.file.Path(), isID), nil
 	}
-	return nil, nil
+	return diagnose.File(ctx, disk, l.StateFile, isID), nil
 }

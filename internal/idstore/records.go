@@ -1,7 +1,6 @@
 package idstore
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,42 +16,50 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
-// stateSuffix ends the name of the file that says what was sent; it lies beside the anchor.
-const stateSuffix = ".rollcall-state"
-
-// Records are what is kept on disk besides the ID, in the same places: the operator's decisions in the config, and what
-// was sent in a file beside the anchor. The methods are bounded in time and safe for concurrent use as those of a
-// [Store] are.
+// Records are what is kept on disk besides the ID, in the same places: the
+// operator's decisions in the config, and what was sent in a state file next
+// to the anchor. Like those of a [keeper.Store], the methods return soon after
+// their context ends and are safe for concurrent use.
 type Records interface {
 	// ReadDecisions reads the config's values at configKeys, and then those
 	// of the machine-wide policy file at policyKeys. A file for which there
-	// are no keys is not read. The policy is left alone if ctx ends while
-	// the config is read.
+	// are no keys is not read, nor is the policy if ctx ends while the config
+	// is read.
 	ReadDecisions(ctx context.Context, configKeys, policyKeys []jsonedit.Key) Decisions
-	// WriteValue gives the config's key a value, a JSON literal such as true or 2.
+	// WriteValue sets the config's key to a JSON literal such as true or 2.
 	WriteValue(ctx context.Context, key jsonedit.Key, literal string) error
-	// LoadState reads what SaveState wrote; fs.ErrNotExist when there is nothing.
+	// LoadState reads what SaveState wrote. The error is fs.ErrNotExist if
+	// there is nothing.
 	LoadState(ctx context.Context) ([]byte, error)
-	// SaveState keeps a line of JSON, at most 1,000 bytes.
+	// SaveState keeps one line of JSON of at most 1,000 bytes.
 	SaveState(ctx context.Context, state []byte) error
-	// Running tells which operation is in flight and since when.
+	// Running returns the operation in flight and when it began, or "".
 	Running() (op string, since time.Time)
 }
 
 // Decisions are the values that say what the operator decided. The values of
-// a file are nil if it was not read. All of them are Absent if the file does
-// not exist.
+// a file are nil if it was not read, and all Absent if it does not exist.
 type Decisions struct {
 	Config, Policy       []jsonedit.Value
 	ConfigErr, PolicyErr error
 }
 
-// OpenRecords gives the records of a location; it does not touch the disk.
-func (l Location) OpenRecords() (Records, error) { return l.OpenRecordsFS(fsys.OS{}, nil) }
+// ErrNoPlace is returned by Records that have no file to write to.
+var ErrNoPlace = errors.New("there is no file to keep it in")
 
-// OpenRecordsFS is OpenRecords on another file system, and beside a store of the same location, nil for none: the two
-// never have an operation on the config in flight at the same time.
-func (l Location) OpenRecordsFS(disk fsys.FS, store keeper.Store) (Records, error) {
+// fileRecords are records in files. Each is nil if the location has none.
+type fileRecords struct {
+	config *configfile.File
+	policy *configfile.File
+	state  *anchor.Anchor
+	// besideConfig reports whether the state is next to the host's config.
+	besideConfig bool
+}
+
+// OpenRecords returns the records of the location. It does not touch the disk.
+// The records never use the config at the same time as store, which is a store
+// of the same location or nil.
+func (l Location) OpenRecords(disk fsys.FS, store keeper.Store) (Records, error) {
 	r := new(fileRecords)
 	var err error
 	if l.PolicyPath != "" {
@@ -61,76 +68,58 @@ func (l Location) OpenRecordsFS(disk fsys.FS, store keeper.Store) (Records, erro
 		}
 	}
 	configPath, statePath := l.recordPaths()
+	if configPath == "" {
+		return r, nil
+	}
 	if s, ok := store.(*ConfigFile); ok {
 		r.config = s.config.Sibling()
-	} else if configPath != "" {
-		if r.config, err = configfile.Open(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
-			return nil, err
-		}
+	} else if r.config, err = configfile.Open(disk, configPath, configfile.Options{New: newConfig(l.EnabledKey)}); err != nil {
+		return nil, err
 	}
-	if statePath != "" {
-		if r.state, err = r.config.Anchor(statePath, isJSON); err != nil {
-			return nil, err
-		}
-		r.beside = l.ConfigPath != "" && filepath.Dir(statePath) == filepath.Dir(configPath)
-	}
+	isJSON := func(text string) bool { return json.Valid([]byte(text)) }
+	r.state, err = r.config.Anchor(statePath, isJSON)
+	r.besideConfig = l.ConfigPath != "" && !l.hasSeparateAnchor()
 	return r, err
 }
 
-// recordPaths gives the file of the operator's decisions and that of the state, empty where there is none.
+// recordPaths returns the paths of the operator's decisions and of the state,
+// or "" if there is no place for them.
 func (l Location) recordPaths() (config, state string) {
+	const (
+		stateSuffix = ".rollcall-state"
+		consentFile = "consent.json" // the decisions for a host without a config
+	)
 	switch {
 	case l.ConfigPath != "":
-		dir := cmp.Or(l.AnchorDir, filepath.Dir(l.ConfigPath))
-		return l.ConfigPath, filepath.Join(dir, "."+filepath.Base(l.ConfigPath)+stateSuffix)
+		return l.ConfigPath, l.besideConfig(stateSuffix)
 	case l.StateFile != "":
-		dir := filepath.Dir(l.StateFile)
-		return filepath.Join(dir, consentFile), filepath.Join(dir, "."+filepath.Base(l.StateFile)+stateSuffix)
-	case l.AnchorDir != "":
-		return filepath.Join(l.AnchorDir, consentFile), filepath.Join(l.AnchorDir, "."+stateOnly+stateSuffix)
+		dir := fsys.Dir(l.StateFile)
+		return fsys.Join(dir, consentFile), fsys.Join(dir, "."+filepath.Base(l.StateFile)+stateSuffix)
+	case l.AnchorDir != "": // of a host that keeps the ID itself
+		return fsys.Join(l.AnchorDir, consentFile), fsys.Join(l.AnchorDir, ".installation"+stateSuffix)
 	}
 	return "", ""
 }
 
-func isJSON(text string) bool { return json.Valid([]byte(text)) }
-
-const (
-	// consentFile holds the operator's decisions in the state folder, for a host without a config.
-	consentFile = "consent.json"
-	// stateOnly is the name of the state for a host that keeps the ID itself.
-	stateOnly = "installation"
-)
-
-// ErrNoPlace says that a location has no file for what is to be kept.
-var ErrNoPlace = errors.New("there is no file to keep it in")
-
-// fileRecords are records in files; each is nil where the location has none.
-type fileRecords struct {
-	config *configfile.File
-	policy *configfile.File
-	state  *anchor.Anchor
-	beside bool // whether the state lies beside the host's config
-}
-
 func (r *fileRecords) ReadDecisions(ctx context.Context, configKeys, policyKeys []jsonedit.Key) (d Decisions) {
-	if len(configKeys) > 0 {
-		d.Config, d.ConfigErr = readIfThere(ctx, r.config, configKeys)
-	}
-	if len(policyKeys) > 0 && ctx.Err() == nil {
-		d.Policy, d.PolicyErr = readIfThere(ctx, r.policy, policyKeys)
+	d.Config, d.ConfigErr = readValues(ctx, r.config, configKeys)
+	if ctx.Err() == nil {
+		d.Policy, d.PolicyErr = readValues(ctx, r.policy, policyKeys)
 	}
 	return d
 }
 
-func readIfThere(ctx context.Context, file *configfile.File, keys []jsonedit.Key) ([]jsonedit.Value, error) {
-	if file == nil {
-		return make([]jsonedit.Value, len(keys)), nil
+func readValues(ctx context.Context, file *configfile.File, keys []jsonedit.Key) ([]jsonedit.Value, error) {
+	if len(keys) == 0 {
+		return nil, nil
 	}
-	values, err := file.Read(ctx, keys...)
-	if errors.Is(err, fs.ErrNotExist) {
-		return make([]jsonedit.Value, len(keys)), nil
+	if file != nil {
+		values, err := file.Read(ctx, keys...)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return values, err
+		}
 	}
-	return values, err
+	return make([]jsonedit.Value, len(keys)), nil
 }
 
 func (r *fileRecords) WriteValue(ctx context.Context, key jsonedit.Key, literal string) error {
@@ -152,8 +141,7 @@ func (r *fileRecords) SaveState(ctx context.Context, state []byte) error {
 	if r.state == nil {
 		return ErrNoPlace
 	}
-	if r.beside {
-		// A config that is read-only is taken at its word, as the store does.
+	if r.besideConfig { // a read-only config is honoured here too
 		if err := r.config.CheckWritable(ctx); fsys.IsReadOnly(err) {
 			return fmt.Errorf("nothing is written beside the config: %w", err)
 		}
@@ -163,17 +151,10 @@ func (r *fileRecords) SaveState(ctx context.Context, state []byte) error {
 
 func (r *fileRecords) Running() (op string, since time.Time) {
 	if r.config != nil {
-		if op, since = r.config.Running(); op != "" {
-			return op, since
-		}
+		op, since = r.config.Running() // of the state too
 	}
-	if r.state != nil {
-		if op, since = r.state.Running(); op != "" {
-			return op, since
-		}
-	}
-	if r.policy != nil {
+	if op == "" && r.policy != nil {
 		return r.policy.Running()
 	}
-	return "", time.Time{}
+	return op, since
 }

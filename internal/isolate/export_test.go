@@ -7,15 +7,14 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/idstore"
 )
 
-// Before lets do run in a child before each operation.
-func Before(do func(ctx context.Context, l idstore.Location)) {
-	for name, operation := range operations {
-		operations[name] = func(ctx context.Context, req request) (result, error) {
-			do(ctx, req.Location)
-			return operation(ctx, req)
-		}
-	}
+// RunChildAfter is RunChild for a child that calls before ahead of each
+// operation.
+func RunChildAfter(before func(ctx context.Context, l idstore.Location)) {
+	runChild(func(ctx context.Context, req request) (result, error) {
+		before(ctx, req.Location)
+		return perform(ctx, req)
+	})
 }
 
-// Serve is what a child does.
-func Serve(in io.Reader, out io.Writer) int { return serve(in, out) }
+// Serve is the main loop of a child.
+func Serve(in io.Reader, out io.Writer) int { return serve(in, out, perform) }

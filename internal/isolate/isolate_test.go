@@ -1,7 +1,7 @@
 package isolate_test
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +22,7 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/isolate"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
@@ -52,8 +53,7 @@ func must(id installid.ID, err error) installid.ID {
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // for the children: each would take a second to end
 	if os.Getenv(noHook) == "" {
-		isolate.Before(misbehave)
-		isolate.RunChild()
+		isolate.RunChildAfter(misbehave)
 	}
 	if dir := os.Getenv(parent); dir != "" {
 		store, err := isolate.NewStore(in(dir))
@@ -196,13 +196,8 @@ type step struct {
 	Err    judgement
 }
 
-type fullStore interface {
-	keeper.Store
-	keeper.Maintainer
-}
-
 // perform does every operation of a store, in an order in which each has something to do.
-func perform(t *testing.T, store fullStore, root string) (o outcome) {
+func perform(t *testing.T, store keeper.Store, root string) (o outcome) {
 	ctx := t.Context()
 	do := func(op string, rec keeper.Record, err error) { o.Steps = append(o.Steps, step{op, rec, judge(err)}) }
 	load := func() {
@@ -268,7 +263,7 @@ func TestSameResults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting, for disks and for what may be a moment in a write
 			dir := filepath.Join(t.TempDir(), "x")
-			run := func(open func(idstore.Location) fullStore) outcome {
+			run := func(open func(idstore.Location) keeper.Store) outcome {
 				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 					t.Fatal(err)
 				}
@@ -281,14 +276,14 @@ func TestSameResults(t *testing.T) {
 				}
 				return perform(t, open(l), dir)
 			}
-			want := run(func(l idstore.Location) fullStore {
-				store, err := l.Open()
+			want := run(func(l idstore.Location) keeper.Store {
+				store, err := l.Open(fsys.OS{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				return store.(fullStore)
+				return store
 			})
-			got := run(func(l idstore.Location) fullStore { return newStore(t, l) })
+			got := run(func(l idstore.Location) keeper.Store { return newStore(t, l) })
 			for i := range want.Steps {
 				if !reflect.DeepEqual(got.Steps[i], want.Steps[i]) {
 					t.Errorf("step %d: got\n%+v\nwant\n%+v", i, got.Steps[i], want.Steps[i])
@@ -453,7 +448,7 @@ func TestServe(t *testing.T) {
 		code     int
 		says     string
 	}{
-		{"nothing", "", 2, ""},
+		{"nothing", "", 0, ""},
 		{"garbage", "GET / HTTP/1.1", 2, ""},
 		{"half a request", `{"op": "load", "location": {`, 2, ""},
 		{"another type", `[]`, 2, ""},
@@ -465,20 +460,21 @@ func TestServe(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			in, feed := io.Pipe() // stays open, as from a parent that waits
-			defer feed.Close()
+			in, feed := io.Pipe() // stays open until the answer, as from a parent that waits
+			answers, out := io.Pipe()
+			var answer string
 			go func() {
 				io.WriteString(feed, tt.in)
-				if tt.code != 0 {
-					feed.Close()
+				if tt.says != "" {
+					answer, _ = bufio.NewReader(answers).ReadString('\n')
 				}
+				feed.Close()
 			}()
-			var out bytes.Buffer
-			if code := isolate.Serve(in, &out); code != tt.code {
+			if code := isolate.Serve(in, out); code != tt.code {
 				t.Errorf("got code %d, want %d", code, tt.code)
 			}
-			if !strings.Contains(out.String(), tt.says) {
-				t.Errorf("got answer %s, want %s in it", &out, tt.says)
+			if !strings.Contains(answer, tt.says) {
+				t.Errorf("got answer %s, want %s in it", answer, tt.says)
 			}
 		})
 	}

@@ -9,96 +9,103 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 )
 
-// How often a keeper looks after the ID once it has started.
+// How often a keeper checks the stored ID once it has started.
 const (
-	// lookEvery is the time between two looks while all is well: one read of the config, and a copy put back if a save
-	// of the host removed it. More often would be a fight with the host.
-	lookEvery = time.Hour
-	// retryFirst is the time to the first retry after a fallback. It doubles up to lookEvery.
-	retryFirst = time.Minute
-	// consentEvery is the time between two looks while an ID may be made only after consent.
+	// checkEvery is the time between two checks while all is well. A check
+	// reads the config, and writes the copy again if a save of the host
+	// removed it. More often would be a fight with the host.
+	checkEvery = time.Hour
+	// firstRetry is the time to the first check after a failure. It doubles
+	// up to checkEvery.
+	firstRetry = time.Minute
+	// consentEvery is the time between two checks while Options.MayCreate
+	// forbids an ID.
 	consentEvery = time.Minute
-	// jitter is the part by which the first two are lengthened at most, so that replicas do not look in step.
+	// jitter is the greatest part by which the first two are lengthened, so
+	// that replicas do not check in step.
 	jitter = 0.1
 )
 
-// lookAfter is the background work: it tries to persist what is not, and looks once an hour whether all is in place.
-// It is patient: a storage operation may take as long as it likes here, and while one hangs no other is begun.
-// What the start has left comes first. A look stands in line behind the operation that hangs, so that a stored ID is
+// runInBackground does what Start left, then saves what is not persisted and
+// checks the stored ID once an hour.
+//
+// It is patient: a storage operation may take as long as it likes, and while
+// one hangs no other begins. A check waits behind it, so that a stored ID is
 // adopted as soon as it can be read.
-func (k *Keeper) lookAfter(ctx context.Context, left leftover) {
+func (k *Keeper) runInBackground(ctx context.Context, rest remainder) {
 	defer k.update(func(st *Status) { st.NextTry = time.Time{} })
-	k.finish(ctx, left.attempt)
-	if left.soon {
-		k.look(ctx)
+	k.finish(ctx, rest.attempt)
+	if rest.checkNow {
+		k.check(ctx)
 	}
-	sound := k.recover(ctx)
-	for retry := retryFirst; ; {
+	durable := k.repair(ctx)
+	for retry := firstRetry; ; {
 		var wait time.Duration
 		switch st := k.Status(); {
 		case st.ID.IsZero():
 			wait = consentEvery
 		case !st.Persisted || st.Incomplete || st.LastError != "":
 			wait = jittered(retry)
-			retry = min(2*retry, lookEvery)
+			retry = min(2*retry, checkEvery)
 		default:
-			wait = jittered(lookEvery)
-			retry = retryFirst
+			wait = jittered(checkEvery)
+			retry = firstRetry
 		}
 		k.update(func(st *Status) { st.NextTry = time.Now().Add(wait) })
 		if !sleep(ctx, wait) {
 			return
 		}
-		if !sound { // and a look would call it persisted
-			if sound = k.recover(ctx); !sound {
+		if !durable { // and a check would call it persisted
+			if durable = k.repair(ctx); !durable {
 				continue
 			}
 		}
-		k.look(ctx)
+		k.check(ctx)
 	}
 }
 
-// recover makes good what killed processes left behind, and tells whether a stored ID is known to be durable. The start
-// has called it persisted, since nothing is to be waited for or written where an ID is found; whoever stored it may have
-// been killed a moment before it was durable, though.
-func (k *Keeper) recover(ctx context.Context) (sound bool) {
-	m, ok := k.store.(Maintainer)
-	if !ok || k.begin(ctx) != nil {
+// repair repairs what killed processes left behind. It reports whether a
+// stored ID is known to be durable: Start calls a stored ID persisted without
+// waiting or writing, but whoever stored it may have been killed a moment
+// before it was durable.
+func (k *Keeper) repair(ctx context.Context) (durable bool) {
+	if k.lockStore(ctx) != nil {
 		return true
 	}
-	defer k.end()
-	err := m.Recover(ctx)
-	if err == nil || ctx.Err() != nil || configfile.Permanent(err) { // where nothing can be synced, nothing is to be waited for
+	defer k.unlockStore()
+	err := k.store.Recover(ctx)
+	if err == nil || ctx.Err() != nil || configfile.Permanent(err) { // no point in waiting where nothing can be synced
 		return true
 	}
 	k.opts.Logger.Debug(msgFailed, keyError, err.Error())
 	k.update(func(st *Status) { st.Reason, st.LastError, st.LastErrorTime = err.Error(), err.Error(), time.Now() })
-	k.tellPersisted(false)
+	k.setPersisted(false)
 	return false
 }
 
-// look reads what is stored, adopts it if it is another ID than the one in use, and saves the ID where it is missing.
-func (k *Keeper) look(ctx context.Context) {
-	if k.begin(ctx) != nil {
+// check reads the stored ID, adopts it if it differs from the one in use, and
+// saves the ID where it is missing.
+func (k *Keeper) check(ctx context.Context) {
+	if k.lockStore(ctx) != nil {
 		return
 	}
-	defer k.end()
+	defer k.unlockStore()
 	begin := time.Now()
 	attempt := k.Status().Attempts + 1
 	absent := false
-	result, err := k.try(ctx, attempt, &absent)
-	if m, ok := k.store.(Maintainer); ok && result == installid.ResultFound {
+	result, err := k.findOrSave(ctx, attempt, &absent)
+	if result == installid.ResultFound {
 		var rec Record
-		rec, err = m.Maintain(ctx, k.ID())
+		rec, err = k.store.Maintain(ctx, k.ID())
 		if !rec.ID.IsZero() {
-			k.keep(rec)
+			k.adopt(rec)
 		}
 		switch {
 		case err != nil:
 			result = failure(ctx, err)
 		case rec.Written:
 			result = installid.ResultSaved
-			k.reportPersisted(rec, attempt)
+			k.logPersisted(rec, attempt)
 		}
 	}
 	if ctx.Err() != nil {
@@ -107,14 +114,14 @@ func (k *Keeper) look(ctx context.Context) {
 	if err != nil {
 		k.opts.Logger.Debug(msgFailed, keyError, err.Error(), keyAttempt, attempt)
 	}
-	k.record(attempt, result, err, time.Since(begin))
+	k.recordAttempt(attempt, result, err, time.Since(begin))
 }
 
 func jittered(d time.Duration) time.Duration {
 	return d + time.Duration(rand.Float64()*jitter*float64(d))
 }
 
-// sleep waits for d and tells whether ctx still stands.
+// sleep waits for d. It returns false as soon as ctx ends.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

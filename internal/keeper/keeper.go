@@ -1,3 +1,12 @@
+// Package keeper keeps the installation ID of one process.
+//
+// A stored ID is used as it is. Otherwise the [Keeper] creates one, which is
+// usable at once, and saves it within limits. If that fails, the ID serves
+// from memory, and the keeper goes on trying in the background, rarely and
+// cheaply, until the ID is persisted. A [Store] says where an ID is kept.
+//
+// No method waits longer than its context or its documented limit, even if
+// every storage operation hangs. A full ID is never logged.
 package keeper
 
 import (
@@ -10,93 +19,110 @@ import (
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
-// Why a keeper does not start.
+// The errors of [Keeper.Start].
 var (
-	// ErrStarted says that it was started before.
 	ErrStarted = errors.New("already started")
-	// ErrStopped says that it was stopped before it was started.
 	ErrStopped = errors.New("already stopped")
 )
 
-// The causes of contexts that a keeper ends.
+// The causes of contexts that a keeper cancels.
 var (
 	errStartTimeout = errors.New("start limit reached") // Options.StartTimeout
 	errStop         = errors.New("stopped")
 )
 
-// A Keeper keeps the installation ID of one process. Its methods are safe for concurrent use.
+// A Keeper keeps the installation ID of one process. Its methods are safe for
+// concurrent use.
 type Keeper struct {
 	store Store
 	opts  Options
 
-	id atomic.Pointer[installid.ID] // what ID reads, never nil; always the same as status.ID
+	id atomic.Pointer[installid.ID] // never nil, the same as status.ID
 
-	// turn holds one token while the store is used. What a store says and what is put into use because of it are one
-	// step, so that a look which began before a reset cannot undo it.
-	turn chan struct{}
+	// storeLock is a semaphore: it holds one token while the store is in use.
+	// Using the store and adopting what it returned are one step, so that a
+	// check that began before a reset cannot undo it.
+	storeLock chan struct{}
 
-	mu         sync.Mutex // guards what follows
-	status     Status
-	started    bool
-	stopped    bool
-	stop       context.CancelCauseFunc
-	introduced bool         // whether the ID in use is known: it was logged as new, or is stored
-	unreported installid.ID // was logged as new, and not yet as persisted
-	warned     bool         // whether it was logged that what is stored is not an ID
-	known      bool         // whether the observer knows if the ID is persisted
+	mu             sync.Mutex // guards what follows
+	status         Status
+	started        bool
+	stopped        bool
+	stop           context.CancelCauseFunc
+	announced      bool         // whether the ID in use was logged as new, or is stored
+	unsaved        installid.ID // logged as new and not yet as persisted
+	invalidLogged  bool         // whether an invalid stored value was logged
+	persistedKnown bool         // whether the observer knows if the ID is persisted
 
-	telling sync.Mutex // orders the observer's calls
+	observerMu sync.Mutex // serializes the calls of the observer
 
 	settled chan struct{} // closed when status.Settled
-	done    chan struct{} // closed when all that Start began is over
+	done    chan struct{} // closed when the background work is over
 }
 
-// NewKeeper checks its arguments and does nothing else.
+// Status is the public status of the ID, and what the keeper knows of the
+// config besides.
+type Status struct {
+	installid.Status
+	// Enabled is the value of the config's consent key when it was last read.
+	// It means nothing while the status is Unread.
+	Enabled jsonedit.Value
+}
+
+// New checks its arguments and does nothing else. Its error is an
+// [*OptionError] if one of the options is out of range.
 func New(store Store, opts Options) (*Keeper, error) {
-	if store == nil {
-		return nil, errors.New("no store")
-	}
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	k := &Keeper{
-		store:   store,
-		opts:    opts,
-		turn:    make(chan struct{}, 1),
-		settled: make(chan struct{}),
-		done:    make(chan struct{}),
+		store:     store,
+		opts:      opts,
+		storeLock: make(chan struct{}, 1),
+		settled:   make(chan struct{}),
+		done:      make(chan struct{}),
 	}
 	k.id.Store(new(installid.ID))
 	return k, nil
 }
 
-// ID is the ID in use. It is the zero ID before Start and while Options.MayCreate says no. It takes no lock and does
-// not allocate.
-func (k *Keeper) ID() installid.ID {
-	return *k.id.Load()
-}
+// ID returns the ID in use. It is zero before Start and while
+// Options.MayCreate forbids one. ID takes no lock and does not allocate.
+func (k *Keeper) ID() installid.ID { return *k.id.Load() }
 
-// Settled is closed when the first decision about the ID has been taken: it was found, made and saved, or serves from
-// memory. That takes at most Options.StartTimeout, and no longer than until Stop.
+// Settled returns a channel that is closed once the ID is settled: it was
+// found, was created and saved, or serves from memory. That takes at most
+// Options.StartTimeout. Stop settles it too.
 func (k *Keeper) Settled() <-chan struct{} { return k.settled }
 
-// Status tells what the keeper knows. It does not wait for the storage.
+// Status returns what the keeper knows. It does not wait for the storage.
 func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	st := k.status
 	k.mu.Unlock()
-	if r, ok := k.store.(interface{ Running() (string, time.Time) }); ok {
-		st.Stuck, st.StuckSince = r.Running()
-	}
+	st.Stuck, st.StuckSince = k.store.Running()
 	return st
 }
 
-// Start finds or makes the ID, and goes on looking after it in the background until Stop. It waits for the storage no
-// longer than ctx and Options.StartTimeout, and not at all with Options.Lazy. That the ID could not be saved is not an
-// error: it serves from memory, and the status says why. The only errors are ErrStarted and ErrStopped.
+// NoteEnabled records the value of the config's consent key, or that it could
+// not be read, after someone else has read it.
+func (k *Keeper) NoteEnabled(enabled jsonedit.Value, err error) {
+	k.update(func(st *Status) {
+		if st.Unread = err != nil; err == nil {
+			st.Enabled = enabled
+		}
+	})
+}
+
+// Start finds or creates the ID, and maintains it in the background until
+// Stop. It waits for the storage no longer than ctx and Options.StartTimeout,
+// and not at all with Options.Lazy. An ID that cannot be saved is not an
+// error: it serves from memory, and the status says why. The only errors are
+// ErrStarted and ErrStopped.
 func (k *Keeper) Start(ctx context.Context) error {
 	background, stop := context.WithCancelCause(context.Background())
 	if err := k.setStarted(stop); err != nil {
@@ -104,25 +130,25 @@ func (k *Keeper) Start(ctx context.Context) error {
 		return err
 	}
 	if k.opts.MayCreate == nil && k.ID().IsZero() {
-		// Usable at once. Should one be stored, it takes this one's place before Start returns or, if it cannot be
-		// read by then, when it can.
+		// Usable at once. A stored ID replaces it before Start returns or, if
+		// it cannot be read by then, as soon as it can.
 		k.use(installid.New())
 		k.update(func(st *Status) { st.Provisional = true })
 	}
 	if k.opts.Lazy {
 		go func() {
 			defer close(k.done)
-			k.lookAfter(background, k.establish(background))
+			k.runInBackground(background, k.establish(background))
 		}()
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(background, func() { cancel(errStop) })()
-	left := k.establish(ctx)
+	rest := k.establish(ctx)
 	go func() {
 		defer close(k.done)
-		k.lookAfter(background, left)
+		k.runInBackground(background, rest)
 	}()
 	return nil
 }
@@ -140,10 +166,13 @@ func (k *Keeper) setStarted(stop context.CancelCauseFunc) error {
 	return nil
 }
 
-// Stop ends all that Start began and waits for it, no longer than ctx. A storage operation is abandoned and stops at the
-// next step it reaches; one on a storage that answers gets stopGrace to come to that, so that it leaves no temporary file
-// behind when the process ends now. One that hangs is not waited for. Stop may be called more than once, and before Start,
-// which then fails: a host that ends while it starts is left with nothing running.
+// Stop ends everything that Start began and waits for it, no longer than ctx.
+//
+// An operation in flight is abandoned and stops at its next step. Stop waits
+// up to stopGrace for that, so that no temporary file is left behind if the
+// process ends now. It does not wait for an operation that hangs.
+//
+// Stop may be called more than once. A Start that comes after it fails.
 func (k *Keeper) Stop(ctx context.Context) error {
 	k.mu.Lock()
 	k.stopped = true
@@ -155,7 +184,7 @@ func (k *Keeper) Stop(ctx context.Context) error {
 	stop(errStop)
 	select {
 	case <-k.done:
-		k.letGo(ctx)
+		k.waitIdle(ctx)
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("stop keeping the installation ID: %w", context.Cause(ctx))
@@ -163,54 +192,52 @@ func (k *Keeper) Stop(ctx context.Context) error {
 }
 
 const (
-	// stopGrace is how long Stop waits for an abandoned operation to come to its next step.
-	stopGrace = 100 * time.Millisecond
-	// hangsAfter is how long an operation may have been running that is still waited for.
-	hangsAfter = time.Second
+	stopGrace  = 100 * time.Millisecond
+	hangsAfter = time.Second // an operation that runs for longer hangs
 )
 
-// letGo waits for an abandoned operation that does not hang.
-func (k *Keeper) letGo(ctx context.Context) {
+// waitIdle waits until no operation is in flight, unless it hangs.
+func (k *Keeper) waitIdle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	for pause := time.Millisecond; ; pause *= 2 {
-		st := k.Status()
-		if st.Stuck == "" || time.Since(st.StuckSince) >= hangsAfter || !sleep(ctx, pause) {
+		op, since := k.store.Running()
+		if op == "" || time.Since(since) >= hangsAfter || !sleep(ctx, pause) {
 			return
 		}
 	}
 }
 
-// Reset makes a new ID, stores it in place of the old one and puts it into use. When it cannot be stored, the old one
-// stays in use. It waits no longer than ctx. It does not get around Options.MayCreate: where there is no ID yet, none
-// is made.
+// Reset creates a new ID, stores it in place of the old one and adopts it. If
+// it cannot be stored, the old one stays in use. Reset waits no longer than
+// ctx. It fails if there is no ID yet and Options.MayCreate is set.
 func (k *Keeper) Reset(ctx context.Context) (installid.ID, error) {
 	if k.opts.MayCreate != nil && k.ID().IsZero() {
-		return installid.ID{}, errors.New("there is no ID yet: " + withheldReason)
+		return installid.ID{}, errors.New("there is no ID yet: " + reasonNoConsent)
 	}
-	if err := k.begin(ctx); err != nil {
+	if err := k.lockStore(ctx); err != nil {
 		return installid.ID{}, err
 	}
-	defer k.end()
+	defer k.unlockStore()
 	rec, err := k.store.Replace(ctx, installid.New())
 	if rec.ID.IsZero() {
 		return installid.ID{}, err
 	}
-	k.keep(rec)
-	return rec.ID, nil // a copy that is still missing is made later
+	k.adopt(rec)
+	return rec.ID, nil // the background writes a copy that is missing
 }
 
-// begin waits until nobody else uses the store, no longer than ctx.
-func (k *Keeper) begin(ctx context.Context) error {
+// lockStore waits until nobody else uses the store, no longer than ctx.
+func (k *Keeper) lockStore(ctx context.Context) error {
 	select {
-	case k.turn <- struct{}{}:
+	case k.storeLock <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("use the storage: %w: %w", flight.ErrTimeout, context.Cause(ctx))
 	}
 }
 
-func (k *Keeper) end() { <-k.turn }
+func (k *Keeper) unlockStore() { <-k.storeLock }
 
 // use makes id the one that ID returns.
 func (k *Keeper) use(id installid.ID) {

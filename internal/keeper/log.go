@@ -1,23 +1,22 @@
 package keeper
 
 import (
-	"errors"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
-// The log lines. Operators grep for them: neither the texts nor the keys change.
+// The log lines. Operators grep for them, so the messages and the keys never
+// change.
 const (
-	msgGenerated = "Generated new anonymous installation ID"
-	msgPersisted = "Installation ID persisted to config"
-	msgTimedOut  = "Config save timed out, will retry"
-	msgFailed    = "Failed to save installation ID to config"
-	msgInMemory  = "Using in-memory installation ID (config save failed)"
-	msgStartOver = "Installation ID generation timed out - using in-memory ID"
-	msgAdopted   = "Stored installation ID adopted"
-	msgReplaced  = "Stored installation ID is not valid, replacing it"
+	msgGenerated    = "Generated new anonymous installation ID"
+	msgPersisted    = "Installation ID persisted to config"
+	msgTimedOut     = "Config save timed out, will retry"
+	msgFailed       = "Failed to save installation ID to config"
+	msgInMemory     = "Using in-memory installation ID (config save failed)"
+	msgStartTimeout = "Installation ID generation timed out - using in-memory ID"
+	msgAdopted      = "Stored installation ID adopted"
+	msgInvalid      = "Stored installation ID is not valid, replacing it"
 
 	keyID         = "id"
 	keyAttempt    = "attempt"
@@ -29,49 +28,47 @@ const (
 	inMemoryNote = "telemetry works with this ID until the next start; saving is tried again in the background"
 )
 
-// announce logs that the ID in use is a new one, unless it is known already.
-func (k *Keeper) announce() {
+// logGenerated logs the ID in use as a new one, unless it is known already.
+func (k *Keeper) logGenerated() {
 	k.mu.Lock()
-	id, news := k.status.ID, !k.introduced
-	if news {
-		k.introduced, k.unreported = true, id
+	id, isNew := k.status.ID, !k.announced
+	if isNew {
+		k.announced, k.unsaved = true, id
 	}
 	k.mu.Unlock()
-	if news {
+	if isNew {
 		k.opts.Logger.Info(msgGenerated, keyID, id.Short())
 	}
 }
 
-// reportPersisted logs that the ID was written, or that the new one turned out to be written by an attempt that had been
-// given up.
-func (k *Keeper) reportPersisted(rec Record, attempt int) {
+// logPersisted logs that the ID was written, by this attempt or by one that
+// was given up before.
+func (k *Keeper) logPersisted(rec Record, attempt int) {
 	k.mu.Lock()
-	news := rec.Written || !rec.Incomplete && rec.ID == k.unreported
-	if news {
-		k.unreported = installid.ID{}
+	isNew := rec.Written || !rec.Incomplete && rec.ID == k.unsaved
+	if isNew {
+		k.unsaved = installid.ID{}
 	}
 	k.mu.Unlock()
-	if news {
+	if isNew {
 		k.opts.Logger.Info(msgPersisted, keyAttempt, attempt)
 	}
 }
 
-// warnOfInvalid logs once that what stands in the ID's place is not one, until it has been seen to be gone.
-func (k *Keeper) warnOfInvalid(rec Record, err error) {
-	if err != nil && !errors.Is(err, ErrNotFound) && !rec.Replaced {
-		return // not known
-	}
+// logInvalid logs once that the stored value is not an ID, until a read finds
+// it gone.
+func (k *Keeper) logInvalid(invalid bool) {
 	k.mu.Lock()
-	news := rec.Replaced && !k.warned
-	k.warned = rec.Replaced
+	isNew := invalid && !k.invalidLogged
+	k.invalidLogged = invalid
 	k.mu.Unlock()
-	if news {
-		k.opts.Logger.Warn(msgReplaced)
+	if isNew {
+		k.opts.Logger.Warn(msgInvalid)
 	}
 }
 
-// record keeps and tells how an attempt ended.
-func (k *Keeper) record(attempt int, result installid.Result, err error, d time.Duration) {
+// recordAttempt records the result of an attempt and notifies the observer.
+func (k *Keeper) recordAttempt(attempt int, result installid.Result, err error, d time.Duration) {
 	k.update(func(st *Status) {
 		st.Attempts = attempt
 		st.LastError = ""
@@ -82,45 +79,39 @@ func (k *Keeper) record(attempt int, result installid.Result, err error, d time.
 			}
 		}
 	})
-	if result != resultWithheld {
-		k.observe(func(o installid.Observer) {
+	if result != resultNone {
+		k.notify(func(o installid.Observer) {
 			o.SaveAttempted(installid.SaveAttempt{Attempt: attempt, Result: result, Duration: d})
 		})
 	}
 }
 
-// tellPersisted records whether the ID is persisted and tells the observer when that is news.
-func (k *Keeper) tellPersisted(persisted bool) {
-	k.telling.Lock()
-	defer k.telling.Unlock()
+// setPersisted records whether the ID is persisted. It notifies the observer
+// of a change, and of the first value.
+func (k *Keeper) setPersisted(persisted bool) {
+	k.observerMu.Lock()
+	defer k.observerMu.Unlock()
 	k.mu.Lock()
-	news := !k.known || k.status.Persisted != persisted
-	k.known = true
+	changed := !k.persistedKnown || k.status.Persisted != persisted
+	k.persistedKnown = true
 	k.status.Persisted = persisted
 	k.mu.Unlock()
-	if news {
-		k.tell(func(o installid.Observer) { o.PersistedChanged(persisted) })
+	if changed {
+		k.call(func(o installid.Observer) { o.PersistedChanged(persisted) })
 	}
 }
 
-func (k *Keeper) observe(tell func(installid.Observer)) {
-	k.telling.Lock()
-	defer k.telling.Unlock()
-	k.tell(tell)
+func (k *Keeper) notify(call func(installid.Observer)) {
+	k.observerMu.Lock()
+	defer k.observerMu.Unlock()
+	k.call(call)
 }
 
-// tell calls the observer. A panic of it must not reach the host.
-func (k *Keeper) tell(tell func(installid.Observer)) {
+// call calls the observer. A panic in it must not reach the host.
+func (k *Keeper) call(call func(installid.Observer)) {
+	if k.opts.Observer == nil {
+		return
+	}
 	defer func() { _ = recover() }()
-	tell(k.opts.Observer)
-}
-
-// NoteEnabled tells the keeper what the config's consent key is now, as somebody else has read it, or that it could not
-// be read.
-func (k *Keeper) NoteEnabled(enabled jsonedit.Value, err error) {
-	k.update(func(st *Status) {
-		if st.Unread = err != nil; err == nil {
-			st.Enabled = enabled
-		}
-	})
+	call(k.opts.Observer)
 }

@@ -25,63 +25,67 @@ const (
 	MaxWait     = 24 * time.Hour
 )
 
-// Options are the limits of a [Keeper]. Zero values are the defaults.
+// Options are the limits and hooks of a [Keeper]. The zero value is ready to
+// use.
 type Options struct {
-	// Attempts is how often saving is tried before the ID in memory serves; 0 is DefaultAttempts. At most MaxAttempts.
+	// Attempts is the number of attempts to save the ID before Start gives
+	// up. Zero means DefaultAttempts; the most is MaxAttempts.
 	Attempts int
-	// AttemptTimeout bounds one attempt, reading included; 0 is DefaultAttemptTimeout. At most MaxWait.
+	// AttemptTimeout limits one attempt, including reading. Zero means
+	// DefaultAttemptTimeout; the most is MaxWait.
 	AttemptTimeout time.Duration
-	// StartTimeout bounds Start as a whole; 0 is DefaultStartTimeout. At most MaxWait.
+	// StartTimeout limits Start as a whole. Zero means DefaultStartTimeout;
+	// the most is MaxWait.
 	StartTimeout time.Duration
-	// Backoff is the wait after the first attempt; it doubles with each further one. 0 is DefaultBackoff. At most
-	// MaxWait.
+	// Backoff is the pause after the first attempt. It doubles after each
+	// further one. Zero means DefaultBackoff; the most is MaxWait.
 	Backoff time.Duration
-	// Lazy makes Start return without waiting for the storage; the same work goes on in the background.
+	// Lazy makes Start return without waiting for the storage. The same work
+	// runs in the background.
 	Lazy bool
-	// MayCreate, when set, is asked with the value of the config's consent key before a new ID is made or stored. While
-	// it says no, there is no ID unless one is stored, and the config is looked at once a minute. It returns soon after ctx
-	// ends.
+	// MayCreate reports whether an ID may be created, given the value of the
+	// config's consent key. It must return soon after ctx ends. While it
+	// returns false, only a stored ID is used, and the keeper checks again
+	// once a minute. Nil means always.
 	MayCreate func(ctx context.Context, enabled jsonedit.Value) bool
-	// OnSettled, when set, is called once, when the first decision about the ID has been taken. It is part of the start,
-	// and returns soon after ctx ends.
+	// OnSettled is called once, as part of the start, when the ID is settled.
+	// It must return soon after ctx ends. Nil means none.
 	OnSettled func(ctx context.Context, st Status)
-	// Logger gets the log lines; nil discards them.
+	// Logger receives the log lines. Nil discards them.
 	Logger *slog.Logger
-	// Observer is told what happens; nil for none.
+	// Observer is notified of attempts and changes. Nil means none.
 	Observer installid.Observer
 }
+
+// An OptionError says which field of [Options] is out of range.
+type OptionError struct {
+	Field string
+	Err   error
+}
+
+func (e *OptionError) Error() string { return e.Field + ": " + e.Err.Error() }
 
 func (o Options) withDefaults() (Options, error) {
 	o.Attempts = cmp.Or(o.Attempts, DefaultAttempts)
 	if o.Attempts < 0 || o.Attempts > MaxAttempts {
-		return o, fmt.Errorf("Attempts: %d is not between 1 and %d", o.Attempts, MaxAttempts)
+		return o, &OptionError{"Attempts", fmt.Errorf("%d is not between 1 and %d", o.Attempts, MaxAttempts)}
 	}
 	for _, d := range []struct {
-		name  string
-		value *time.Duration
-		zero  time.Duration
+		field        string
+		value        *time.Duration
+		defaultValue time.Duration
 	}{
 		{"AttemptTimeout", &o.AttemptTimeout, DefaultAttemptTimeout},
 		{"StartTimeout", &o.StartTimeout, DefaultStartTimeout},
 		{"Backoff", &o.Backoff, DefaultBackoff},
 	} {
-		*d.value = cmp.Or(*d.value, d.zero)
+		*d.value = cmp.Or(*d.value, d.defaultValue)
 		if *d.value < 0 || *d.value > MaxWait {
-			return o, fmt.Errorf("%s: %v is not between 1ns and %v", d.name, *d.value, MaxWait)
+			return o, &OptionError{d.field, fmt.Errorf("%v is not between 1ns and %v", *d.value, MaxWait)}
 		}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Observer == nil {
-		o.Observer = nobody{}
-	}
 	return o, nil
 }
-
-// nobody is the Observer of a keeper that has none.
-type nobody struct{}
-
-func (nobody) SaveAttempted(installid.SaveAttempt) {}
-func (nobody) FellBack(string)                     {}
-func (nobody) PersistedChanged(bool)               {}

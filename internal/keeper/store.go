@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
@@ -10,53 +11,66 @@ import (
 
 // A Store keeps one installation ID.
 //
-// Its methods return soon after their context ends, whatever hangs beneath them, and leave at most one operation
-// behind, for which a later call waits. They are safe for concurrent use.
+// Its methods return soon after their context ends, even if the storage
+// hangs. They leave at most one operation behind, and later calls wait for
+// it. They are safe for concurrent use.
 type Store interface {
-	// Load reads the ID that is stored and changes nothing. ErrNotFound says that the place could be read and holds no
-	// ID; any other error says that it could not, and that an ID may well be there. One that wraps jsonedit.ErrEmpty
-	// says that there is nothing at all, which counts as ErrNotFound once it has stayed so over the attempts. The
-	// record's other fields count also with an error.
+	// Load reads the stored ID and changes nothing. ErrNotFound means that
+	// the storage was read and holds no ID. After any other error an ID may
+	// well be stored. An error that wraps jsonedit.ErrEmpty means that the
+	// storage is empty, which counts as ErrNotFound once it has stayed so
+	// over all attempts. The other fields of the record are valid even with
+	// an error.
 	Load(ctx context.Context) (Record, error)
 
-	// Save stores id, unless a valid ID is there already, which then stands. The record says which ID is durable now
-	// and is the zero Record when none is. An error together with a record says that a copy could not be made.
+	// Save stores id, unless a valid ID is stored already. The record holds
+	// the ID that is durable now, and is zero if none is. A record together
+	// with an error means that one of the copies could not be written.
 	Save(ctx context.Context, id installid.ID) (Record, error)
 
-	// Replace stores id in place of any other: the reset that an operator asks for.
+	// Replace stores id whatever is stored already.
 	Replace(ctx context.Context, id installid.ID) (Record, error)
-}
 
-// A Maintainer is a Store with upkeep to do besides.
-type Maintainer interface {
-	// Maintain makes whichever copy of the ID is missing, without a fight: the keeper calls it at most once an hour.
+	// Maintain writes the copies of id that are missing. The keeper calls it
+	// at most once an hour, so as not to fight a host that removes one. The
+	// record is zero if there is nothing to maintain.
 	Maintain(ctx context.Context, id installid.ID) (Record, error)
-	// Recover makes good what killed processes left behind: an ID that is stored and not yet durable, a copy that still has
-	// the ID from before a reset, temporary files. The keeper calls it once, soon after the start. An error says that the
+
+	// Recover repairs what killed processes left behind: a stored ID that is
+	// not durable yet, a copy of the ID from before a reset, temporary files.
+	// The keeper calls it once, soon after the start. After an error the
 	// stored ID is not known to be durable.
 	Recover(ctx context.Context) error
+
+	// Running returns the operation in flight and when it began, or "".
+	Running() (op string, since time.Time)
 }
 
 // A Record is what a Store holds.
 type Record struct {
-	// ID is the stored ID; zero when there is none.
+	// ID is the stored ID, or zero.
 	ID installid.ID
-	// Place says in words for an operator where it is or would be.
+	// Place says where the ID is or would be stored, for the operator.
 	Place string
-	// Incomplete says that one of the copies the store keeps is missing.
+	// Incomplete reports that a copy is missing.
 	Incomplete bool
-	// Unsynced says that this process has put the ID there, or tried to, and could not make it durable. Save does.
+	// Unsynced reports that this process wrote the ID, or tried to, without
+	// making it durable. Save does.
 	Unsynced bool
-	// Written says that this call wrote the ID where the host's config has it.
+	// Written reports that this call wrote the ID where the host's config
+	// has it.
 	Written bool
-	// Replaced says that a value which is not an ID is, or was, in the ID's place.
-	Replaced bool
-	// Enabled is the value of the config's consent key, read together with the ID. It is Absent where a store has no
-	// config or could not read it. Save gives it when it has made the config.
+	// Invalid reports that the value stored in the ID's place is, or was
+	// before this call, not an ID.
+	Invalid bool
+	// Enabled is the value of the config's consent key, read together with
+	// the ID. It is Absent if there is no config or if it could not be read.
+	// Save sets it when it creates the config.
 	Enabled jsonedit.Value
-	// Unread says that the config could not be read, or not be understood, although the ID is known from elsewhere.
+	// Unread reports that the config could not be read or parsed, although
+	// the ID is known from elsewhere.
 	Unread bool
 }
 
-// ErrNotFound says that a store could be read and holds no ID.
+// ErrNotFound is returned by Load if no ID is stored.
 var ErrNotFound = errors.New("no installation ID is stored")

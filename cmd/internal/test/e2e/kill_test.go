@@ -187,7 +187,7 @@ func runStepped() {
 func keepOnce(disk fsys.FS, path string, reset bool) {
 	key, _ := jsonedit.ParseKey(rollcall.DefaultIDKey)
 	enabled, _ := jsonedit.ParseKey(rollcall.DefaultConsentKey)
-	store, err := idstore.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.OpenFS(disk)
+	store, err := idstore.Location{ConfigPath: path, Key: key, EnabledKey: enabled}.Open(disk)
 	if err != nil {
 		panic(err)
 	}

@@ -1,0 +1,97 @@
+package idstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
+)
+
+// Funcs keep the ID through two functions of the host, for hosts with a
+// settings object of their own. Only one of them runs at a time. One that hangs
+// costs one goroutine, and a panic is an error.
+type Funcs struct {
+	load   func(context.Context) (string, error)
+	save   func(context.Context, string) error
+	flight flight.Flight
+}
+
+var _ keeper.Store = (*Funcs)(nil)
+
+// NewFuncs returns the store that calls load, which returns the stored ID or
+// "", and save. Neither may be nil.
+func NewFuncs(load func(context.Context) (string, error), save func(context.Context, string) error) *Funcs {
+	return &Funcs{load: load, save: save}
+}
+
+const funcsPlace = "the host's settings"
+
+// Load calls the host's load function.
+func (s *Funcs) Load(ctx context.Context) (keeper.Record, error) {
+	rec := keeper.Record{Place: funcsPlace}
+	text, err := flight.Do(ctx, &s.flight, "load from the host's settings", s.load)
+	switch {
+	case err != nil:
+		return rec, redact(err)
+	case text == "":
+		return rec, keeper.ErrNotFound
+	}
+	return parse(rec, text)
+}
+
+// Save calls the host's save function.
+func (s *Funcs) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
+	_, err := flight.Do(ctx, &s.flight, "save to the host's settings", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.save(ctx, id.String())
+	})
+	if err != nil {
+		return keeper.Record{}, redact(err)
+	}
+	return keeper.Record{ID: id, Place: funcsPlace, Written: true}, nil
+}
+
+// Replace calls the host's save function.
+func (s *Funcs) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
+	return s.Save(ctx, id)
+}
+
+// Maintain does nothing: there is one copy.
+func (s *Funcs) Maintain(context.Context, installid.ID) (keeper.Record, error) {
+	return keeper.Record{}, nil
+}
+
+// Recover does nothing: the host's settings are the host's to repair.
+func (s *Funcs) Recover(context.Context) error { return nil }
+
+// Running returns the function in flight and when it was called.
+func (s *Funcs) Running() (op string, since time.Time) { return s.flight.Running() }
+
+// redact shortens the IDs in the text of an error of the host, since errors
+// are logged.
+func redact(err error) error {
+	if text := shortenIDs(err.Error()); text != err.Error() {
+		return &redactedError{text, err}
+	}
+	return err
+}
+
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.err }
+
+// shortenIDs replaces every ID in text by its short form.
+func shortenIDs(text string) string {
+	const length = len("00000000-0000-0000-0000-000000000000")
+	for i := 0; i+length <= len(text); i++ {
+		if id, err := installid.Parse(text[i : i+length]); err == nil {
+			text = text[:i] + id.Short() + text[i+length:]
+		}
+	}
+	return text
+}

@@ -1,8 +1,0 @@
-//go:build !windows
-
-package isolate
-
-import "syscall"
-
-// apart keeps the signals of a terminal from the child, which would stop it in the middle of a save.
-func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

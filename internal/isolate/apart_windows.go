@@ -1,8 +1,0 @@
-package isolate
-
-import "syscall"
-
-// apart keeps the signals of a console from the child, which would stop it in the middle of a save.
-func apart() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{HideWindow: true, CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
-}

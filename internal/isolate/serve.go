@@ -1,0 +1,195 @@
+package isolate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/diagnose"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
+)
+
+type request struct {
+	Op       string           `json:"op"`
+	Location idstore.Location `json:"location"`
+	ID       installid.ID     `json:"id,omitzero"`
+	Keys     []jsonedit.Key   `json:"keys,omitempty"`
+	Literal  string           `json:"literal,omitempty"`
+	State    []byte           `json:"state,omitempty"`
+}
+
+// The operations of a request.
+const (
+	opLoad       = "load"
+	opSave       = "save"
+	opReplace    = "replace"
+	opMaintain   = "maintain"
+	opRecover    = "recover"
+	opReadConfig = "read settings"
+	opReadPolicy = "read policy"
+	opWriteValue = "write setting"
+	opLoadState  = "load state"
+	opSaveState  = "save state"
+	opDiagnose   = "diagnose"
+)
+
+// An answer is a result, and an error with the properties that callers branch
+// on.
+type answer struct {
+	result
+	Error     string `json:"error,omitempty"`
+	NotFound  bool   `json:"not_found,omitempty"`
+	NotExist  bool   `json:"not_exist,omitempty"`
+	Empty     bool   `json:"empty,omitempty"`
+	Permanent bool   `json:"permanent,omitempty"`
+}
+
+// A result is what an operation returned, in one of the fields.
+type result struct {
+	Record   keeper.Record      `json:"record,omitzero"`
+	Values   []jsonedit.Value   `json:"values,omitempty"`
+	State    []byte             `json:"state,omitempty"`
+	Findings []diagnose.Finding `json:"findings,omitempty"`
+}
+
+func newAnswer(r result, err error) answer {
+	if err == nil {
+		return answer{result: r}
+	}
+	return answer{
+		result:    r,
+		Error:     err.Error(),
+		NotFound:  errors.Is(err, keeper.ErrNotFound),
+		NotExist:  errors.Is(err, fs.ErrNotExist),
+		Empty:     errors.Is(err, jsonedit.ErrEmpty),
+		Permanent: configfile.Permanent(err),
+	}
+}
+
+func (a answer) err() error {
+	if a.Error == "" {
+		return nil
+	}
+	return &remoteError{a}
+}
+
+// A remoteError is an error that a child returned.
+type remoteError struct{ answer answer }
+
+func (e *remoteError) Error() string { return e.answer.Error }
+
+func (e *remoteError) Is(target error) bool {
+	switch target {
+	case keeper.ErrNotFound:
+		return e.answer.NotFound
+	case jsonedit.ErrEmpty:
+		return e.answer.Empty
+	case fs.ErrNotExist:
+		return e.answer.NotExist
+	}
+	return false
+}
+
+// Permanent reports what configfile.Permanent reported in the child.
+func (e *remoteError) Permanent() bool { return e.answer.Permanent }
+
+type operation func(context.Context, request) (result, error)
+
+// serve answers requests until in ends, and returns the exit code. The end of
+// in, when the parent gives up or is killed, cancels the operation in progress.
+func serve(in io.Reader, out io.Writer, perform operation) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	requests := make(chan request)
+	var broken error // set before requests is closed
+	go func() {
+		defer cancel()
+		defer close(requests)
+		limited := &io.LimitedReader{R: in}
+		for decoder := json.NewDecoder(limited); ; {
+			limited.N = maxMessage
+			var req request
+			if err := decoder.Decode(&req); err != nil {
+				if err != io.EOF {
+					broken = err
+				}
+				return
+			}
+			requests <- req
+		}
+	}()
+	for req := range requests {
+		if err := json.NewEncoder(out).Encode(newAnswer(perform(ctx, req))); err != nil {
+			return 1
+		}
+	}
+	if broken != nil {
+		return 2
+	}
+	return 0
+}
+
+// perform does what is requested. An operation that it left behind would end
+// with this process, so it waits until none is in flight.
+func perform(ctx context.Context, req request) (r result, err error) {
+	if req.Op == opDiagnose {
+		r.Findings, err = req.Location.Diagnose(ctx, fsys.OS{})
+		return r, err
+	}
+	store, err := req.Location.Open(fsys.OS{})
+	if err != nil {
+		return r, err
+	}
+	records, err := req.Location.OpenRecords(fsys.OS{}, store)
+	if err != nil {
+		return r, err
+	}
+	defer drain(store)
+	defer drain(records)
+	switch req.Op {
+	case opLoad:
+		r.Record, err = store.Load(ctx)
+	case opSave:
+		r.Record, err = store.Save(ctx, req.ID)
+	case opReplace:
+		r.Record, err = store.Replace(ctx, req.ID)
+	case opMaintain:
+		r.Record, err = store.Maintain(ctx, req.ID)
+	case opRecover:
+		err = store.Recover(ctx)
+	case opReadConfig:
+		d := records.ReadDecisions(ctx, req.Keys, nil)
+		r.Values, err = d.Config, d.ConfigErr
+	case opReadPolicy:
+		d := records.ReadDecisions(ctx, nil, req.Keys)
+		r.Values, err = d.Policy, d.PolicyErr
+	case opWriteValue:
+		if len(req.Keys) != 1 {
+			return r, errors.New("not one key")
+		}
+		err = records.WriteValue(ctx, req.Keys[0], req.Literal)
+	case opLoadState:
+		r.State, err = records.LoadState(ctx)
+	case opSaveState:
+		err = records.SaveState(ctx, req.State)
+	default:
+		err = fmt.Errorf("unknown request %q", req.Op)
+	}
+	return r, err
+}
+
+// drain waits until no operation is in flight.
+func drain(files interface{ Running() (string, time.Time) }) {
+	for op, _ := files.Running(); op != ""; op, _ = files.Running() {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
