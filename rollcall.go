@@ -120,9 +120,7 @@ func New(config Config) (*Service, error) {
 	if config.ID.AfterConsent {
 		options.MayCreate = s.mayCreate
 	}
-	if s.keeper, err = keeper.New(store, options); err != nil {
-		return nil, err
-	}
+	s.keeper = keeper.New(store, options)
 	s.sender = s.newSender()
 	return s, nil
 }

@@ -20,15 +20,12 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
-// DefaultKey is the key of the ID in a config.
-const DefaultKey = "telemetry.installation_id"
-
 // A Location says where on disk an ID is kept: in a config or in a state file.
 // It can be passed to another process.
 type Location struct {
 	// ConfigPath is the path of the JSON config.
 	ConfigPath string `json:"config_path,omitempty"`
-	// Key is the key of the ID in the config. Nil means DefaultKey.
+	// Key is the key of the ID in the config.
 	Key jsonedit.Key `json:"key,omitempty"`
 	// EnabledKey is the key of the consent in the config. Nil means none.
 	EnabledKey jsonedit.Key `json:"enabled_key,omitempty"`
@@ -55,9 +52,6 @@ func (l Location) Open(disk fsys.FS) (keeper.Store, error) {
 }
 
 func (l Location) openConfig(disk fsys.FS) (*ConfigFile, error) {
-	if l.Key == nil {
-		l.Key, _ = jsonedit.ParseKey(DefaultKey)
-	}
 	if err := l.Key.Check(); err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}

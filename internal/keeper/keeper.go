@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,12 +73,10 @@ type Status struct {
 	Enabled jsonedit.Value
 }
 
-// New checks its arguments and does nothing else. Its error is an
-// [*OptionError] if one of the options is out of range.
-func New(store Store, opts Options) (*Keeper, error) {
-	opts, err := opts.withDefaults()
-	if err != nil {
-		return nil, err
+// New returns a keeper of the ID in store. It does nothing else.
+func New(store Store, opts Options) *Keeper {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	k := &Keeper{
 		store:     store,
@@ -87,7 +86,7 @@ func New(store Store, opts Options) (*Keeper, error) {
 		done:      make(chan struct{}),
 	}
 	k.id.Store(new(installid.ID))
-	return k, nil
+	return k
 }
 
 // ID returns the ID in use. It is zero before Start and while

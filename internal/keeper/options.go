@@ -1,9 +1,7 @@
 package keeper
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -11,34 +9,17 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 )
 
-// The defaults of [Options].
-const (
-	DefaultAttempts       = 3
-	DefaultAttemptTimeout = 5 * time.Second
-	DefaultStartTimeout   = 20 * time.Second
-	DefaultBackoff        = time.Second
-)
-
-// The bounds of [Options].
-const (
-	MaxAttempts = 100
-	MaxWait     = 24 * time.Hour
-)
-
-// Options are the limits and hooks of a [Keeper]. The zero value is ready to
-// use.
+// Options are the limits and hooks of a [Keeper].
 type Options struct {
 	// Attempts is the number of attempts to save the ID before Start gives
-	// up. Zero means DefaultAttempts; the most is MaxAttempts.
+	// up. It must be at least 1.
 	Attempts int
-	// AttemptTimeout limits one attempt, including reading. Zero means
-	// DefaultAttemptTimeout; the most is MaxWait.
+	// AttemptTimeout limits one attempt, including reading.
 	AttemptTimeout time.Duration
-	// StartTimeout limits Start as a whole. Zero means DefaultStartTimeout;
-	// the most is MaxWait.
+	// StartTimeout limits Start as a whole.
 	StartTimeout time.Duration
 	// Backoff is the pause after the first attempt. It doubles after each
-	// further one. Zero means DefaultBackoff; the most is MaxWait.
+	// further one.
 	Backoff time.Duration
 	// Lazy makes Start return without waiting for the storage. The same work
 	// runs in the background.
@@ -55,37 +36,4 @@ type Options struct {
 	Logger *slog.Logger
 	// Observer is notified of attempts and changes. Nil means none.
 	Observer installid.Observer
-}
-
-// An OptionError says which field of [Options] is out of range.
-type OptionError struct {
-	Field string
-	Err   error
-}
-
-func (e *OptionError) Error() string { return e.Field + ": " + e.Err.Error() }
-
-func (o Options) withDefaults() (Options, error) {
-	o.Attempts = cmp.Or(o.Attempts, DefaultAttempts)
-	if o.Attempts < 0 || o.Attempts > MaxAttempts {
-		return o, &OptionError{"Attempts", fmt.Errorf("%d is not between 1 and %d", o.Attempts, MaxAttempts)}
-	}
-	for _, d := range []struct {
-		field        string
-		value        *time.Duration
-		defaultValue time.Duration
-	}{
-		{"AttemptTimeout", &o.AttemptTimeout, DefaultAttemptTimeout},
-		{"StartTimeout", &o.StartTimeout, DefaultStartTimeout},
-		{"Backoff", &o.Backoff, DefaultBackoff},
-	} {
-		*d.value = cmp.Or(*d.value, d.defaultValue)
-		if *d.value < 0 || *d.value > MaxWait {
-			return o, &OptionError{d.field, fmt.Errorf("%v is not between 1ns and %v", *d.value, MaxWait)}
-		}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o, nil
 }

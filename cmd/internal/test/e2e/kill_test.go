@@ -191,10 +191,12 @@ func keepOnce(disk fsys.FS, path string, reset bool) {
 	if err != nil {
 		panic(err)
 	}
-	keeper, err := keeper.New(store, keeper.Options{})
-	if err != nil {
-		panic(err)
-	}
+	keeper := keeper.New(store, keeper.Options{
+		Attempts:       rollcall.DefaultAttempts,
+		AttemptTimeout: rollcall.DefaultAttemptTimeout,
+		StartTimeout:   rollcall.DefaultStartTimeout,
+		Backoff:        rollcall.DefaultBackoff,
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err = keeper.Start(ctx)
