@@ -322,3 +322,68 @@ const replacing = "WARN Stored installation ID is not valid, replacing it"
 func in(at time.Duration, line string) string { return at.String() + " " + line }
 
 func lazily(c *rollcall.Config) { c.Lazy = true }
+
+// A witness is an observer that records its calls.
+type witness struct {
+	mu    sync.Mutex
+	calls []string
+}
+
+func (w *witness) record(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, fmt.Sprintf(format, args...))
+}
+
+func (w *witness) SaveAttempted(a installid.SaveAttempt) {
+	w.record("attempt %d: %s in %v", a.Attempt, a.Result, a.Duration)
+}
+func (w *witness) FellBack(reason string)          { w.record("fell back: %s", reason) }
+func (w *witness) PersistedChanged(persisted bool) { w.record("persisted: %v", persisted) }
+func (w *witness) watch(c *rollcall.Config)        { c.Observer = w }
+
+func (w *witness) want(t *testing.T, want ...string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.EqualFunc(w.calls, want, matches) {
+		t.Errorf("the observer was called with\n\t%s\nwant\n\t%s", strings.Join(w.calls, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// hostSettings is the settings object of a host that keeps the ID itself.
+type hostSettings struct {
+	mu     sync.Mutex
+	id     string
+	onLoad func(context.Context) error
+}
+
+func (s *hostSettings) use(c *rollcall.Config) {
+	c.ConfigPath, c.ID.Load, c.ID.Save = "", s.load, s.save
+}
+
+func (s *hostSettings) load(ctx context.Context) (string, error) {
+	if s.onLoad != nil {
+		if err := s.onLoad(ctx); err != nil {
+			return "", err
+		}
+	}
+	return s.stored(), nil
+}
+
+func (s *hostSettings) save(_ context.Context, id string) error {
+	s.set(id)
+	return nil
+}
+
+func (s *hostSettings) stored() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
+func (s *hostSettings) set(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id = id
+}

@@ -16,30 +16,38 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
-// A script is a store that does as it is told. It counts the calls, and those at the same time.
-type script struct {
-	load, save, replace func(context.Context, installid.ID) (keeper.Record, error)
+var known, other = mustParse(knownID), mustParse(otherID)
 
-	mu                    sync.Mutex
-	loads, saves, running int
-	together              bool
+// A method is one of the methods of a script. Load calls it with a zero ID.
+type method func(context.Context, installid.ID) (keeper.Record, error)
+
+// A script is a store whose methods a test provides. A missing method returns
+// ErrNotFound, or nothing for the upkeep.
+type script struct {
+	load, save, replace, maintain method
+	recover                       func(context.Context) error
+
+	mu                       sync.Mutex
+	loads, saves, recoveries int
+	running                  int
+	concurrent               bool
 }
 
-func (s *script) call(ctx context.Context, count *int, do func(context.Context, installid.ID) (keeper.Record, error), id installid.ID) (keeper.Record, error) {
+func (s *script) call(ctx context.Context, count *int, m method, id installid.ID) (keeper.Record, error) {
 	s.mu.Lock()
 	*count++
 	s.running++
-	s.together = s.together || s.running > 1
+	s.concurrent = s.concurrent || s.running > 1
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		s.running--
 		s.mu.Unlock()
 	}()
-	if do == nil {
+	if m == nil {
 		return keeper.Record{}, keeper.ErrNotFound
 	}
-	return do(ctx, id)
+	return m(ctx, id)
 }
 
 func (s *script) Load(ctx context.Context) (keeper.Record, error) {
@@ -54,36 +62,56 @@ func (s *script) Replace(ctx context.Context, id installid.ID) (keeper.Record, e
 	return s.call(ctx, new(int), s.replace, id)
 }
 
-func (s *script) Maintain(context.Context, installid.ID) (keeper.Record, error) {
-	return keeper.Record{}, nil
+func (s *script) Maintain(ctx context.Context, id installid.ID) (keeper.Record, error) {
+	if s.maintain == nil {
+		return keeper.Record{}, nil
+	}
+	return s.call(ctx, new(int), s.maintain, id)
 }
 
-func (s *script) Recover(context.Context) error { return nil }
+func (s *script) Recover(ctx context.Context) error {
+	_, err := s.call(ctx, &s.recoveries, func(ctx context.Context, _ installid.ID) (keeper.Record, error) {
+		if s.recover == nil {
+			return keeper.Record{}, nil
+		}
+		return keeper.Record{}, s.recover(ctx)
+	}, installid.ID{})
+	return err
+}
 
 func (s *script) Running() (op string, since time.Time) { return "", time.Time{} }
 
-func (s *script) counts() (loads, saves int) {
+func (s *script) counts() (loads, saves, recoveries int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.loads, s.saves
+	return s.loads, s.saves, s.recoveries
 }
 
-// gives is an operation that gives a record.
-func gives(rec keeper.Record, err error) func(context.Context, installid.ID) (keeper.Record, error) {
+// returns is a method that returns a record and an error.
+func returns(rec keeper.Record, err error) method {
 	return func(context.Context, installid.ID) (keeper.Record, error) { return rec, err }
 }
 
-// stores is one that stores the ID.
+// stores is a method that stores the ID.
 func stores(_ context.Context, id installid.ID) (keeper.Record, error) {
 	return keeper.Record{ID: id, Place: "here", Written: true}, nil
 }
 
-func start(t *testing.T, store keeper.Store, opts keeper.Options) *keeper.Keeper {
+// hangs is a method that waits until its context ends.
+func hangs(ctx context.Context, _ installid.ID) (keeper.Record, error) {
+	<-ctx.Done()
+	return keeper.Record{}, errors.Join(flight.ErrTimeout, context.Cause(ctx))
+}
+
+// startScript starts a keeper with the limits of the specification, unless
+// change sets others.
+func startScript(t *testing.T, store keeper.Store, change func(*keeper.Options)) *keeper.Keeper {
 	t.Helper()
-	k, err := keeper.New(store, opts)
-	if err != nil {
-		t.Fatal(err)
+	opts := limits
+	if change != nil {
+		change(&opts)
 	}
+	k := keeper.New(store, opts)
 	t.Cleanup(func() {
 		if err := k.Stop(context.Background()); err != nil {
 			t.Error(err)
@@ -95,13 +123,14 @@ func start(t *testing.T, store keeper.Store, opts keeper.Options) *keeper.Keeper
 	return k
 }
 
-// TestIncompleteStore is one that always says that a copy is missing, and has no upkeep to make it: it is asked rarely.
+// TestIncompleteStore uses a store that always reports a missing copy. The
+// keeper asks it rarely.
 func TestIncompleteStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{load: gives(keeper.Record{ID: mustParse(knownID), Incomplete: true}, nil)}
-		k := start(t, s, keeper.Options{})
+		s := &script{load: returns(keeper.Record{ID: known, Incomplete: true}, nil)}
+		k := startScript(t, s, nil)
 		time.Sleep(24 * time.Hour)
-		if loads, saves := s.counts(); loads > 40 || saves > 0 {
+		if loads, saves, _ := s.counts(); loads > 40 || saves > 0 {
 			t.Errorf("%d loads, %d saves in a day", loads, saves)
 		}
 		if st := k.Status(); !st.Persisted || !st.Incomplete || st.Reason == "" {
@@ -110,7 +139,7 @@ func TestIncompleteStore(t *testing.T) {
 	})
 }
 
-// TestOneAtATime: whatever is called on the keeper, its store is used by one at a time.
+// TestOneAtATime: only one operation uses the store at a time.
 func TestOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slowly := func(ctx context.Context, id installid.ID) (keeper.Record, error) {
@@ -118,7 +147,7 @@ func TestOneAtATime(t *testing.T) {
 			return stores(ctx, id)
 		}
 		s := &script{save: slowly, replace: slowly}
-		k := start(t, s, keeper.Options{Lazy: true})
+		k := startScript(t, s, func(o *keeper.Options) { o.Lazy = true })
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
@@ -129,20 +158,19 @@ func TestOneAtATime(t *testing.T) {
 		}
 		wg.Wait()
 		synctest.Wait()
-		if s.together {
+		if s.concurrent {
 			t.Error("two operations at the same time")
 		}
 	})
 }
 
-// TestResetWaitsNoLongerThanItsContext while another operation has the store.
+// TestResetWaitsNoLongerThanItsContext resets the ID while another operation
+// uses the store.
 func TestResetWaitsNoLongerThanItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hang := func(ctx context.Context, _ installid.ID) (keeper.Record, error) {
-			<-ctx.Done()
-			return keeper.Record{}, errors.Join(flight.ErrTimeout, context.Cause(ctx))
-		}
-		k := start(t, &script{load: hang, replace: stores}, keeper.Options{Lazy: true, AttemptTimeout: time.Hour, StartTimeout: time.Hour})
+		k := startScript(t, &script{load: hangs, replace: stores}, func(o *keeper.Options) {
+			o.Lazy, o.AttemptTimeout, o.StartTimeout = true, time.Hour, time.Hour
+		})
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -156,26 +184,26 @@ func TestResetWaitsNoLongerThanItsContext(t *testing.T) {
 	})
 }
 
-// TestPermanentAndNot: what is worth trying again, by what an error says.
-func TestPermanentAndNot(t *testing.T) {
+// TestPermanentErrors: only errors that may pass are worth another attempt.
+func TestPermanentErrors(t *testing.T) {
 	tests := []struct {
 		name     string
 		err      error
 		attempts int
 		took     time.Duration
 	}{
-		{"transient", errors.New("oh"), 3, 3 * time.Second},
+		{"transient", errors.New("broken"), 3, 3 * time.Second},
 		{"permanent", replace.ErrReadOnly, 1, 0},
 		{"permanent in another process", judged(true), 1, 0},
 		{"transient in another process", judged(false), 3, 3 * time.Second},
-		{"a time-out of something permanent", errors.Join(flight.ErrTimeout, replace.ErrReadOnly), 3, 3 * time.Second},
+		{"timeout of something permanent", errors.Join(flight.ErrTimeout, replace.ErrReadOnly), 3, 3 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{save: gives(keeper.Record{}, tt.err)}
+				s := &script{save: returns(keeper.Record{}, tt.err)}
 				begin := time.Now()
-				k := start(t, s, keeper.Options{})
+				k := startScript(t, s, nil)
 				if d := time.Since(begin); d != tt.took {
 					t.Errorf("Start took %v, want %v", d, tt.took)
 				}
@@ -192,22 +220,50 @@ type judged bool
 func (j judged) Error() string   { return "judged elsewhere" }
 func (j judged) Permanent() bool { return bool(j) }
 
-// TestMayCreate: it is asked before an ID is made or stored, and not about one that is stored.
+// TestBackoff: the pauses double with each attempt, and the start ends at its
+// limit.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var at []time.Duration
+		s := &script{save: func(context.Context, installid.ID) (keeper.Record, error) {
+			at = append(at, time.Since(begin))
+			return keeper.Record{}, errors.New("broken")
+		}}
+		startScript(t, s, func(o *keeper.Options) { o.Attempts = 10 })
+		want := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second}
+		if len(at) != len(want) {
+			t.Fatalf("attempts at %v, want %v", at, want)
+		}
+		for i := range want {
+			if at[i] != want[i] {
+				t.Errorf("attempts at %v, want %v", at, want)
+			}
+		}
+		if d := time.Since(begin); d != 20*time.Second {
+			t.Errorf("Start took %v, want 20s", d)
+		}
+	})
+}
+
+// TestMayCreate: the hook is asked before an ID is created or stored, and not
+// about a stored one.
 func TestMayCreate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enabled := jsonedit.Value{Kind: jsonedit.Bool, Text: "true"}
 		var asked []jsonedit.Value
 		var may atomic.Bool
-		s := &script{load: gives(keeper.Record{Enabled: enabled}, keeper.ErrNotFound), save: stores}
-		k, err := keeper.New(s, keeper.Options{MayCreate: func(_ context.Context, v jsonedit.Value) bool {
+		s := &script{load: returns(keeper.Record{Enabled: enabled}, keeper.ErrNotFound), save: stores}
+		opts := limits
+		w := &witness{}
+		opts.Observer = w
+		opts.MayCreate = func(_ context.Context, v jsonedit.Value) bool {
 			asked = append(asked, v)
 			return may.Load()
-		}})
-		if err != nil {
-			t.Fatal(err)
 		}
+		k := keeper.New(s, opts)
 		if _, err := k.Reset(t.Context()); err == nil {
-			t.Error("Reset made one")
+			t.Error("Reset created an ID")
 		}
 		if err := k.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -216,13 +272,17 @@ func TestMayCreate(t *testing.T) {
 		if !k.ID().IsZero() || len(asked) != 1 || asked[0] != enabled || k.Status().Enabled != enabled {
 			t.Errorf("got ID %q, asked about %v", k.ID(), asked)
 		}
+		if st := k.Status(); st.Reason != "an ID is made only after consent" || !st.Settled {
+			t.Errorf("got %+v", st)
+		}
+		w.want(t) // no attempt was made
 		if next := time.Until(k.Status().NextTry); next != time.Minute {
-			t.Errorf("looks again in %v", next)
+			t.Errorf("checks again in %v, want 1m", next)
 		}
 		may.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if st := k.Status(); st.ID.IsZero() || !st.Persisted || st.Attempts != 2 {
+		if st := k.Status(); st.ID.IsZero() || !st.Persisted || st.Attempts != 2 || st.Reason != "" {
 			t.Errorf("got %+v", st)
 		}
 		if err := k.Stop(t.Context()); err != nil {
@@ -231,48 +291,50 @@ func TestMayCreate(t *testing.T) {
 	})
 }
 
-// TestNoteEnabled: the consent that somebody else has read counts, until the keeper reads it again.
+// TestMayCreateAndUnread: without consent, a failed read does not bring an ID.
+func TestMayCreateAndUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &witness{}
+		k := startScript(t, &script{load: returns(keeper.Record{}, errors.New("broken"))}, func(o *keeper.Options) {
+			o.Observer = w
+			o.MayCreate = func(context.Context, jsonedit.Value) bool { return false }
+		})
+		if st := k.Status(); !st.ID.IsZero() || !st.Settled || !st.Unread || st.Reason != "read installation ID: broken" {
+			t.Errorf("got %+v", st)
+		}
+		w.want(t, "attempt 1: failed in 0s", "attempt 2: failed in 0s", "attempt 3: failed in 0s")
+	})
+}
+
+// TestNoteEnabled: a consent that someone else has read counts until the
+// keeper reads it again.
 func TestNoteEnabled(t *testing.T) {
-	k, err := keeper.New(&script{}, keeper.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := keeper.New(&script{}, limits)
 	yes := jsonedit.Value{Kind: jsonedit.Bool, Text: "true"}
 	k.NoteEnabled(yes, nil)
 	if st := k.Status(); st.Enabled != yes || st.Unread {
 		t.Errorf("got %+v", st)
 	}
-	k.NoteEnabled(jsonedit.Value{}, errors.New("oh"))
-	if st := k.Status(); !st.Unread {
+	k.NoteEnabled(jsonedit.Value{}, errors.New("broken"))
+	if st := k.Status(); st.Enabled != yes || !st.Unread {
 		t.Errorf("got %+v", st)
 	}
 }
 
-func TestOptions(t *testing.T) {
-	for _, opts := range []keeper.Options{
-		{Attempts: -1}, {Attempts: keeper.MaxAttempts + 1},
-		{AttemptTimeout: -1}, {StartTimeout: -1}, {Backoff: -1},
-		{AttemptTimeout: keeper.MaxWait + 1}, {StartTimeout: keeper.MaxWait + 1}, {Backoff: keeper.MaxWait + 1},
-	} {
-		if _, err := keeper.New(&script{}, opts); err == nil {
-			t.Errorf("%+v: got no error", opts)
-		}
-	}
-}
-
-// TestNobodyWaitsForTheCopy: a start is over once the ID is persisted in one place. The attempts to copy it go on without
-// it, after the same pauses.
+// TestNobodyWaitsForTheCopy: the start is over once the ID is persisted in one
+// place. The attempts to copy it go on in the background, after the same
+// pauses.
 func TestNobodyWaitsForTheCopy(t *testing.T) {
 	tests := []struct {
 		name     string
-		works    int // the attempt that makes the copy; 0 for none
+		works    int // the attempt that makes the copy, or 0
 		err      error
 		attempts int
-		took     time.Duration // until the last of them
+		took     time.Duration // until the last attempt
 	}{
-		{"works at the second", 2, errors.New("oh"), 2, time.Second},
-		{"works at the third", 3, errors.New("oh"), 3, 3 * time.Second},
-		{"does not work", 0, errors.New("oh"), 3, 3 * time.Second},
+		{"works at the second attempt", 2, errors.New("broken"), 2, time.Second},
+		{"works at the third attempt", 3, errors.New("broken"), 3, 3 * time.Second},
+		{"does not work", 0, errors.New("broken"), 3, 3 * time.Second},
 		{"cannot work", 0, replace.ErrReadOnly, 1, 0},
 	}
 	for _, tt := range tests {
@@ -286,7 +348,7 @@ func TestNobodyWaitsForTheCopy(t *testing.T) {
 					}
 					return keeper.Record{ID: id, Incomplete: true}, tt.err
 				}}
-				k := start(t, s, keeper.Options{})
+				k := startScript(t, s, nil)
 				if d := time.Since(begin); d != 0 {
 					t.Errorf("Start took %v", d)
 				}
@@ -304,17 +366,4 @@ func TestNobodyWaitsForTheCopy(t *testing.T) {
 			})
 		})
 	}
-}
-
-const (
-	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
-	otherID = "7c1f0e2d-3b4a-4c5d-8e9f-a0b1c2d3e4f5"
-)
-
-func mustParse(text string) installid.ID {
-	id, err := installid.Parse(text)
-	if err != nil {
-		panic(err)
-	}
-	return id
 }

@@ -50,7 +50,7 @@ func (e *notRegularError) Is(target error) bool { return target == ErrNotRegular
 func fileKind(mode fs.FileMode) string {
 	switch {
 	case mode.IsDir():
-		return "a folder"
+		return "a directory"
 	case mode&fs.ModeNamedPipe != 0:
 		return "a FIFO"
 	case mode&fs.ModeSocket != 0:

@@ -1,4 +1,4 @@
-package rollcall_test
+package keeper_test
 
 import (
 	"errors"
@@ -12,12 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestTransientFaults is D6: three attempts, the old config whole, nothing left behind, and the background carries on.
+// TestTransientFaults is D6: after three attempts the old config is whole,
+// nothing is left behind, and the background goes on.
 func TestTransientFaults(t *testing.T) {
 	errnos := []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.ESTALE}
 	ops := []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpLink, faultfs.OpClose}
@@ -28,25 +30,25 @@ func TestTransientFaults(t *testing.T) {
 					r := newRig(t, hostConfig)
 					rule := faultfs.Rule{Op: op, Err: errno, Name: "*.tmp"}
 					if i%2 == 1 {
-						rule.Err, rule.AfterErr = nil, errno // carried out, and called a failure
+						rule.Err, rule.AfterErr = nil, errno // it succeeds and returns an error
 					}
 					if op == faultfs.OpLink && rule.AfterErr != nil {
-						return // the anchor is there, and the next attempt finds it
+						return // the next attempt finds the anchor
 					}
 					fault := r.fs.Inject(rule)
-					service := r.start()
+					k := r.start()
 					why := "save installation ID: *" + errno.Error()
 					r.log.wantTimed(
-						in(0, generated(service.ID())),
+						in(0, generated(k.ID())),
 						in(0, failed(why, 1)),
 						in(time.Second, failed(why, 2)),
 						in(3*time.Second, failed(why, 3)),
-						in(3*time.Second, inMemory(service.ID(), why)),
+						in(3*time.Second, inMemory(k.ID(), why)),
 						in(3*time.Second, started(false)),
 					)
 					r.wantFile(configPath, hostConfig)
 					r.wantFiles(configPath)
-					if st := service.Status(); st.Attempts != 3 || st.Persisted || !strings.HasSuffix(st.LastError, errno.Error()) {
+					if st := k.Status(); st.Attempts != 3 || st.Persisted || !strings.HasSuffix(st.LastError, errno.Error()) {
 						t.Errorf("got %+v", st)
 					}
 
@@ -54,36 +56,38 @@ func TestTransientFaults(t *testing.T) {
 					fault.Remove()
 					time.Sleep(2 * time.Minute)
 					r.log.want(persisted(4))
-					r.wantPersisted(service, service.ID().String())
+					r.wantPersisted(k, k.ID().String())
 				})
 			})
 		}
 	}
 }
 
-// TestConfigCannotBeReplaced lets everything but the commit of the config work: the anchor holds the ID.
+// TestConfigCannotBeReplaced lets everything succeed but the commit of the
+// config. The anchor holds the ID.
 func TestConfigCannotBeReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EIO})
-		service := r.start()
+		k := r.start()
 		why := "save installation ID: *input/output error"
-		r.wantState(service, service.ID().String(), true)
+		r.wantState(k, k.ID().String(), true)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		r.log.wantTimed(in(0, generated(service.ID())), in(0, failed(why, 1)), in(0, started(true)),
+		r.log.wantTimed(in(0, generated(k.ID())), in(0, failed(why, 1)), in(0, started(true)),
 			in(time.Second, failed(why, 2)), in(3*time.Second, failed(why, 3)))
-		r.wantState(service, service.ID().String(), true)
+		r.wantState(k, k.ID().String(), true)
 		r.wantFile(configPath, hostConfig)
 		r.wantFiles(anchorPath, configPath)
-		if st := service.Status(); !st.Incomplete || !strings.Contains(st.Reason, "input/output error") || !strings.HasPrefix(st.Place, "anchor ") {
+		if st := k.Status(); !st.Incomplete || !strings.Contains(st.Reason, "input/output error") || !strings.HasPrefix(st.Place, "anchor ") {
 			t.Errorf("got %+v", st)
 		}
 	})
 }
 
-// TestConfigKeptOpen is a host that keeps its config open for writing, so that nothing can take its place: the start is
-// over as soon as the anchor holds the ID. The config gets it when the host has closed it.
+// TestConfigKeptOpen runs a host that keeps its config open for writing, so
+// that it cannot be replaced. The start is over as soon as the anchor holds the
+// ID. The config gets it when the host closes the file.
 func TestConfigKeptOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
@@ -91,13 +95,13 @@ func TestConfigKeptOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		service := r.start()
+		k := r.start()
 		if d := time.Since(r.log.begin); d > 300*time.Millisecond {
 			t.Errorf("Start took %v", d)
 		}
-		r.log.want(generated(service.ID()), failed("*is being changed by another program all the time", 1), started(true))
-		r.wantState(service, service.ID().String(), true)
-		if got, _ := r.fs.Crash(faultfs.LoseUnsynced).ReadFile(anchorPath); string(got) != service.ID().String()+"\n" {
+		r.log.want(generated(k.ID()), failed("*is being changed by another program all the time", 1), started(true))
+		r.wantState(k, k.ID().String(), true)
+		if got, _ := r.fs.Crash(faultfs.LoseUnsynced).ReadFile(anchorPath); string(got) != k.ID().String()+"\n" {
 			t.Errorf("got anchor %q after a power cut", got)
 		}
 		r.wantFile(configPath, hostConfig)
@@ -108,7 +112,7 @@ func TestConfigKeptOpen(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		r.log.want(persisted(2))
-		r.wantPersisted(service, service.ID().String())
+		r.wantPersisted(k, k.ID().String())
 	})
 }
 
@@ -118,59 +122,60 @@ func TestFullDisk(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				r.fs.SetFree(free[0], free[1])
-				service := r.start()
+				k := r.start()
 				if d := time.Since(r.log.begin); d != 3*time.Second {
 					t.Errorf("Start took %v", d)
 				}
-				r.wantState(service, service.ID().String(), false)
+				r.wantState(k, k.ID().String(), false)
 				r.wantFile(configPath, hostConfig)
 				r.wantFiles(configPath)
 				r.fs.SetFree(-1, -1)
 				time.Sleep(2 * time.Minute)
-				r.wantPersisted(service, service.ID().String())
+				r.wantPersisted(k, k.ID().String())
 			})
 		})
 	}
 }
 
-// TestFsyncOnce is D15: an fsync fails once and then says OK; the pages that it lost are written anew.
+// TestFsyncOnce is D15: an fsync fails once and then succeeds. The pages that
+// it lost are written again.
 func TestFsyncOnce(t *testing.T) {
 	for skip := range 2 { // the anchor's file, the config's
 		for _, op := range []faultfs.Op{faultfs.OpSync, faultfs.OpSyncDir} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				r.fs.Inject(faultfs.Rule{Op: op, Err: syscall.EIO, Skip: skip, Times: 1})
-				service := r.start()
+				k := r.start()
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
 				lines := []string{
-					in(0, generated(service.ID())),
+					in(0, generated(k.ID())),
 					in(0, failed("*input/output error", 1)),
 					in(time.Second, persisted(2)),
 					in(time.Second, started(true)),
 				}
-				if skip == 1 { // the anchor holds the ID by then, and the start is over
+				if skip == 1 { // the anchor holds the ID by then, so the start is over
 					lines[2], lines[3] = in(0, started(true)), in(time.Second, persisted(2))
 				}
 				r.log.wantTimed(lines...)
-				r.wantPersisted(service, service.ID().String())
+				r.wantPersisted(k, k.ID().String())
 				r.wantFiles(anchorPath, configPath)
 			})
 		}
 	}
 }
 
-// TestDurable is D16 and D12 at the level of a service: once the ID is called persisted no power cut loses it, and
-// before that none leaves a config that is neither old nor new.
+// TestDurable is D16 and D12 for a whole start: no power cut loses an ID that
+// is called persisted, and none leaves a config that is neither old nor new.
 func TestDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for n := 1; ; n++ {
 			r := newRig(t, hostConfig)
 			dying := r.fs.As("dying")
 			dying.StepLimit(n)
-			service := r.makeOn(dying, func(c *rollcall.Config) { c.Limits.Attempts = 1 })
-			service.Start(t.Context())
-			st := service.Status()
+			k := r.newKeeperOn(dying, once)
+			k.Start(t.Context())
+			st := k.Status()
 			for disk := range r.fs.SampleCrashStates(40, uint64(n)) {
 				id := idIn(disk)
 				if data, _ := disk.ReadFile(configPath); string(data) != hostConfig && (id == "" || string(data) != withID(id)) {
@@ -181,7 +186,7 @@ func TestDurable(t *testing.T) {
 					t.Fatalf("step %d, %s: called persisted and lost", n, disk.Origin())
 				}
 			}
-			r.stop(service)
+			r.stop(k)
 			if !dying.Killed() {
 				if !st.Persisted {
 					t.Error("not persisted by a process that was not killed")
@@ -192,13 +197,14 @@ func TestDurable(t *testing.T) {
 	})
 }
 
-// TestDurableAfterKill is D16 where the process that stored the ID was killed: the next one finds an ID that need not be
-// durable yet, and makes it so as soon as it has started, without a write to it. So it is with a reset that was killed:
-// whichever ID the next process takes, it stays.
+// TestDurableAfterKill is D16 after the process that stored the ID was killed.
+// The next process finds an ID that may not be durable yet, and makes it
+// durable soon after its start without writing it. After a reset that was
+// killed, the ID that the next process takes stays.
 func TestDurableAfterKill(t *testing.T) {
-	tests := map[string]func(r *rig, dying *rollcall.Service){
-		"first start": func(r *rig, dying *rollcall.Service) { dying.Start(r.t.Context()) },
-		"reset":       func(r *rig, dying *rollcall.Service) { dying.Reset(r.t.Context()) },
+	tests := map[string]func(r *rig, dying *keeper.Keeper){
+		"first start": func(r *rig, dying *keeper.Keeper) { dying.Start(r.t.Context()) },
+		"reset":       func(r *rig, dying *keeper.Keeper) { dying.Reset(r.t.Context()) },
 	}
 	for name, act := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +217,7 @@ func TestDurableAfterKill(t *testing.T) {
 					}
 					dying := r.fs.As("dying")
 					dying.StepLimit(n)
-					killed := r.makeOn(dying, func(c *rollcall.Config) { c.Limits.Attempts = 1 })
+					killed := r.newKeeperOn(dying, once)
 					act(r, killed)
 					r.stop(killed)
 					if !dying.Killed() {
@@ -225,7 +231,7 @@ func TestDurableAfterKill(t *testing.T) {
 						t.Fatalf("step %d: not persisted: %s", n, st.Reason)
 					}
 					for disk := range r.fs.SampleCrashStates(40, uint64(n)) {
-						after := r.makeOn(disk)
+						after := r.newKeeperOn(disk)
 						after.Start(t.Context())
 						if after.ID() != st.ID {
 							t.Fatalf("step %d, %s: got ID %s after a power cut, want %s", n, disk.Origin(), after.ID(), st.ID)
@@ -238,60 +244,61 @@ func TestDurableAfterKill(t *testing.T) {
 	}
 }
 
-// TestResetKilledBetween: a reset was killed when the config had the new ID and the anchor still the old one. The anchor
-// follows at the next start, so that a host which then removes the key does not bring the old ID back.
+// TestResetKilledBetween: a reset was killed after it wrote the config and
+// before it wrote the anchor. The anchor follows at the next start, so that a
+// host which removes the key does not bring the old ID back.
 func TestResetKilledBetween(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		r.fs.WriteFile(anchorPath, []byte(otherID+"\n"), 0o640)
-		service := r.start()
+		k := r.start()
 		synctest.Wait()
 		r.log.want(started(true))
-		r.wantPersisted(service, knownID)
+		r.wantPersisted(k, knownID)
 		r.wantFile(configPath, withID(knownID))
 	})
 }
 
-// TestStoredIDNotDurable: the ID is stored, and the disk refuses to make it durable. It is in use, and not called
-// persisted any longer, until a sync succeeds.
+// TestStoredIDNotDurable: the disk cannot sync the stored ID. It stays in use,
+// but does not count as persisted until a sync succeeds.
 func TestStoredIDNotDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Delay: time.Second, Err: syscall.EIO})
-		service := r.start()
-		r.wantState(service, knownID, true)
+		k := r.start()
+		r.wantState(k, knownID, true)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		r.wantState(service, knownID, false)
-		if st := service.Status(); !strings.Contains(st.Reason, "input/output error") || st.NextTry.IsZero() {
+		r.wantState(k, knownID, false)
+		if st := k.Status(); !strings.Contains(st.Reason, "input/output error") || st.NextTry.IsZero() {
 			t.Errorf("got %+v", st)
 		}
 		r.wantNoMutation()
 		fault.Remove()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		r.wantPersisted(service, knownID)
+		r.wantPersisted(k, knownID)
 		r.log.want(started(true))
 	})
 }
 
-// TestUnsyncedIsNotTrusted is D15 over the attempts: a process that could not make its ID durable does not trust it when
-// it reads it back, nor a sync that then says OK, but writes it once more.
+// TestUnsyncedIsNotTrusted is D15 over several attempts: a process that could
+// not sync its ID does not trust a later read or sync, but writes it again.
 func TestUnsyncedIsNotTrusted(t *testing.T) {
 	tests := map[string]struct {
-		change func(*rollcall.Config)
-		skip   int // folder syncs before the one that fails
+		change func(*setup)
+		skip   int // directory syncs before the one that fails
 	}{
-		"config":     {func(*rollcall.Config) {}, 1},
-		"state file": {func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", "app", "/srv/app" }, 1},
+		"config":     {func(*setup) {}, 1},
+		"state file": {func(s *setup) { s.Location = idstore.Location{StateFile: "/srv/app/installation-id"} }, 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO, Skip: tt.skip, Times: 1})
-				service := r.start(tt.change, func(c *rollcall.Config) { c.Limits.Attempts = 1 })
-				id := service.ID().String()
+				k := r.start(tt.change, once)
+				id := k.ID().String()
 				synctest.Wait()
 				if fault.Hits() != 1 {
 					t.Fatalf("%d syncs failed", fault.Hits())
@@ -299,9 +306,9 @@ func TestUnsyncedIsNotTrusted(t *testing.T) {
 				r.fs.ResetLog()
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
-				r.wantState(service, id, true)
+				r.wantState(k, id, true)
 				if !slices.ContainsFunc(r.mutations(), func(op string) bool { return strings.Contains(op, "exchange") }) {
-					t.Errorf("not written once more: %q", r.mutations())
+					t.Errorf("not written again: %q", r.mutations())
 				}
 			})
 		})
@@ -311,11 +318,11 @@ func TestUnsyncedIsNotTrusted(t *testing.T) {
 // TestNotAFile is D8.
 func TestNotAFile(t *testing.T) {
 	tests := []struct {
-		name string
-		make func(*faultfs.FS)
-		says string
+		name   string
+		create func(*faultfs.FS)
+		says   string
 	}{
-		{"folder", func(f *faultfs.FS) { f.MkdirAll(configPath, 0o755) }, "a folder"},
+		{"directory", func(f *faultfs.FS) { f.MkdirAll(configPath, 0o755) }, "a directory"},
 		{"device", func(f *faultfs.FS) { f.Mknod(configPath, fs.ModeDevice|fs.ModeCharDevice|0o666) }, "a device"},
 		{"FIFO", func(f *faultfs.FS) { f.Mknod(configPath, fs.ModeNamedPipe|0o666) }, "a FIFO"},
 		{"socket", func(f *faultfs.FS) { f.Mknod(configPath, fs.ModeSocket|0o666) }, ""},
@@ -326,14 +333,14 @@ func TestNotAFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, "")
-				tt.make(r.fs)
+				tt.create(r.fs)
 				before := r.fs.Files()
-				service := r.start()
+				k := r.start()
 				why := "*" + tt.says + "*"
 				r.log.wantTimed(
 					in(0, failed(why, 1)),
-					in(0, generated(service.ID())),
-					in(0, inMemory(service.ID(), why)),
+					in(0, generated(k.ID())),
+					in(0, inMemory(k.ID(), why)),
 					in(0, started(false)),
 				)
 				r.wantFiles(before...)
@@ -347,7 +354,8 @@ func TestNotAFile(t *testing.T) {
 	}
 }
 
-// TestBindMountedFile is D9: nothing can take the config's place, so it is written in place.
+// TestBindMountedFile is D9: the config cannot be replaced, so it is written in
+// place.
 func TestBindMountedFile(t *testing.T) {
 	tests := map[string]struct {
 		set    func(*rig)
@@ -358,11 +366,11 @@ func TestBindMountedFile(t *testing.T) {
 			r.fs.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EBUSY})
 			r.fs.Inject(faultfs.Rule{Op: faultfs.OpRename, Name: "config.json", Err: syscall.EBUSY})
 		}, true},
-		"no files in the folder": {func(r *rig) {
+		"no files in the directory": {func(r *rig) {
 			r.fs.Chown(configPath, 1000, 1000)
 			r.fs.SetUser(1000, 1000)
 		}, false},
-		"folder on a read-only file system": {func(r *rig) {
+		"directory on a read-only file system": {func(r *rig) {
 			r.fs.MarkMountPoint(configPath)
 			r.fs.MarkReadOnly("/srv")
 		}, false},
@@ -372,9 +380,9 @@ func TestBindMountedFile(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				tt.set(r)
-				service := r.start()
-				id := service.ID().String()
-				r.log.want(generated(service.ID()), persisted(1), started(true))
+				k := r.start()
+				id := k.ID().String()
+				r.log.want(generated(k.ID()), persisted(1), started(true))
 				if got := strings.TrimRight(r.read(configPath), " "); got != withID(id) {
 					t.Errorf("got config\n%s", got)
 				}
@@ -386,7 +394,7 @@ func TestBindMountedFile(t *testing.T) {
 					t.Errorf("got an anchor: %v, want %v", has, tt.anchor)
 				}
 				time.Sleep(3 * time.Hour)
-				r.log.want(generated(service.ID()), persisted(1), started(true))
+				r.log.want(generated(k.ID()), persisted(1), started(true))
 			})
 		})
 	}
@@ -394,7 +402,7 @@ func TestBindMountedFile(t *testing.T) {
 
 // TestSymlink is D10.
 func TestSymlink(t *testing.T) {
-	for name, other := range map[string]bool{"another folder": false, "another file system": true} {
+	for name, other := range map[string]bool{"another directory": false, "another file system": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, "")
@@ -403,9 +411,9 @@ func TestSymlink(t *testing.T) {
 				if other {
 					r.fs.MarkMountPoint("/data")
 				}
-				service := r.start()
-				r.wantPersisted(service, service.ID().String())
-				r.wantFile("/data/real.json", withID(service.ID().String()))
+				k := r.start()
+				r.wantPersisted(k, k.ID().String())
+				r.wantFile("/data/real.json", withID(k.ID().String()))
 				r.wantFiles("/data/real.json", anchorPath, configPath)
 				if a, _ := r.fs.Attributes(configPath); a.Mode.Type() != fs.ModeSymlink {
 					t.Errorf("the link became %v", a.Mode)
@@ -415,11 +423,12 @@ func TestSymlink(t *testing.T) {
 	}
 }
 
-// TestSweep is D18: what a killed process left behind is removed at the next start, by its name and age.
+// TestSweep is D18: the next start removes temporary files of killed processes,
+// by their name and age.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
-		for n := range 40 { // wherever it is killed
+		for n := range 40 { // operations before the kill
 			dying := r.fs.As("dying")
 			dying.StepLimit(n)
 			r.stop(r.startOn(dying))
@@ -430,20 +439,14 @@ func TestSweep(t *testing.T) {
 			t.Fatalf("got only %q", r.fs.Files())
 		}
 		time.Sleep(time.Hour)
-		service := r.start()
+		k := r.start()
 		synctest.Wait()
 		r.wantFiles(anchorPath, "/srv/app/.config.json.rollcall-mine.tmp", configPath, "/srv/app/config.json.tmp")
-		r.wantState(service, idIn(r.fs), true)
+		r.wantState(k, idIn(r.fs), true)
 	})
 }
 
-func (r *rig) startOn(fs *faultfs.FS, change ...func(*rollcall.Config)) *rollcall.Service {
-	service := r.makeOn(fs, change...)
-	service.Start(r.t.Context())
-	return service
-}
-
-// TestLocks is D20: a lock's holder hangs or dies, or there are no locks.
+// TestLocks is D20: the holder of a lock hangs or dies, or there are no locks.
 func TestLocks(t *testing.T) {
 	tests := []struct {
 		name string
@@ -471,25 +474,25 @@ func TestLocks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				tt.set(r)
-				service := r.start()
+				k := r.start()
 				if d := time.Since(r.log.begin); d < tt.took || d > tt.took+50*time.Millisecond {
 					t.Errorf("Start took %v, want %v", d, tt.took)
 				}
-				r.wantPersisted(service, service.ID().String())
+				r.wantPersisted(k, k.ID().String())
 			})
 		})
 	}
 }
 
-// TestNoLinksNoExchange is a file system that has neither.
+// TestNoLinksNoExchange runs on a file system without links and exchange.
 func TestNoLinksNoExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EPERM})
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: errors.ErrUnsupported})
-		service := r.start()
-		r.wantPersisted(service, service.ID().String())
-		r.wantFile(configPath, withID(service.ID().String()))
+		k := r.start()
+		r.wantPersisted(k, k.ID().String())
+		r.wantFile(configPath, withID(k.ID().String()))
 		r.wantFiles(anchorPath, configPath)
 	})
 }

@@ -1,4 +1,4 @@
-package rollcall_test
+package keeper_test
 
 import (
 	"io/fs"
@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -16,11 +16,11 @@ import (
 func TestNormalStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
-		service := r.start()
-		r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
-		r.wantFile(configPath, withID(service.ID().String()))
+		k := r.start()
+		r.log.wantTimed(in(0, generated(k.ID())), in(0, persisted(1)), in(0, started(true)))
+		r.wantFile(configPath, withID(k.ID().String()))
 		r.wantFiles(anchorPath, configPath)
-		r.wantPersisted(service, service.ID().String())
+		r.wantPersisted(k, k.ID().String())
 	})
 }
 
@@ -31,7 +31,7 @@ func TestSlowDisk(t *testing.T) {
 	tests := []struct {
 		name string
 		rule faultfs.Rule
-		want []string // between the announcement and the start line
+		want []string // between the first line and the last
 		end  time.Duration
 	}{
 		{"one sync", slow(faultfs.OpSync, 1), []string{
@@ -43,10 +43,10 @@ func TestSlowDisk(t *testing.T) {
 		{"the commit itself, completed late", slow(faultfs.OpExchange, 1), []string{
 			in(5*time.Second, timedOut(1)), in(7*time.Second, persisted(2)),
 		}, 7 * time.Second},
-		{"the sync of the folder", slow(faultfs.OpSyncDir, 1), []string{
+		{"the sync of the directory", slow(faultfs.OpSyncDir, 1), []string{
 			in(5*time.Second, timedOut(1)), in(7*time.Second, persisted(2)),
 		}, 7 * time.Second},
-		{"letting go of the lock", slow(faultfs.OpUnlock, 1), []string{
+		{"the release of the lock", slow(faultfs.OpUnlock, 1), []string{
 			in(5*time.Second, timedOut(1)), in(7*time.Second, persisted(2)),
 		}, 7 * time.Second},
 		{"but inside the limit", faultfs.Rule{Op: faultfs.OpSync, Delay: 2 * time.Second}, []string{
@@ -58,12 +58,12 @@ func TestSlowDisk(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				r.fs.Inject(tt.rule)
-				service := r.start()
-				want := append([]string{in(0, generated(service.ID()))}, tt.want...)
+				k := r.start()
+				want := append([]string{in(0, generated(k.ID()))}, tt.want...)
 				r.log.wantTimed(append(want, in(tt.end, started(true)))...)
-				r.wantPersisted(service, service.ID().String())
-				r.wantFile(configPath, withID(service.ID().String()))
-				if st := service.Status(); st.LastError != "" || st.Reason != "" || st.Incomplete {
+				r.wantPersisted(k, k.ID().String())
+				r.wantFile(configPath, withID(k.ID().String()))
+				if st := k.Status(); st.LastError != "" || st.Reason != "" || st.Incomplete {
 					t.Errorf("got %+v after success", st)
 				}
 			})
@@ -93,7 +93,7 @@ func TestReadOnly(t *testing.T) {
 		{"immutable", hostConfig, func(fs *faultfs.FS) { fs.MarkImmutable(configPath) }, "operation not permitted"},
 		{"no permission on the file", hostConfig, func(fs *faultfs.FS) { fs.SetUser(1000, 1000, 0) }, "permission denied"},
 		{"no permission to read", hostConfig, func(fs *faultfs.FS) { fs.SetUser(1000, 1000) }, "permission denied"},
-		{"no permission on the folder, no config", "", func(fs *faultfs.FS) {
+		{"no permission on the directory, no config", "", func(fs *faultfs.FS) {
 			fs.MkdirAll("/srv/app", 0o755)
 			fs.SetUser(1000, 1000)
 		}, "permission denied"},
@@ -104,20 +104,20 @@ func TestReadOnly(t *testing.T) {
 				r := newRig(t, tt.config)
 				tt.set(r.fs)
 				before := r.fs.Files()
-				service := r.start()
+				k := r.start()
 				why := "*" + tt.says + "*"
 				lines := []string{
-					in(0, generated(service.ID())),
+					in(0, generated(k.ID())),
 					in(0, failed(why, 1)),
-					in(0, inMemory(service.ID(), why)),
+					in(0, inMemory(k.ID(), why)),
 					in(0, started(false)),
 				}
 				if strings.Contains(tt.name, "to read") {
 					lines[0], lines[1] = lines[1], lines[0]
 				}
 				r.log.wantTimed(lines...)
-				r.wantState(service, service.ID().String(), false)
-				if st := service.Status(); !strings.Contains(st.Reason, tt.says) || st.Attempts != 1 {
+				r.wantState(k, k.ID().String(), false)
+				if st := k.Status(); !strings.Contains(st.Reason, tt.says) || st.Attempts != 1 {
 					t.Errorf("got reason %q after %d attempts", st.Reason, st.Attempts)
 				}
 				r.wantFiles(before...)
@@ -129,7 +129,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-func TestMissingFolder(t *testing.T) {
+func TestMissingDirectory(t *testing.T) {
 	tests := []struct {
 		umask, file, dir fs.FileMode
 	}{
@@ -141,12 +141,12 @@ func TestMissingFolder(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, "")
 			r.fs.SetUmask(tt.umask)
-			service := r.start()
-			id := service.ID().String()
-			r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
+			k := r.start()
+			id := k.ID().String()
+			r.log.wantTimed(in(0, generated(k.ID())), in(0, persisted(1)), in(0, started(true)))
 			r.wantFile(configPath, "{\n  \"telemetry\": {\n    \"enabled\": false,\n    \"installation_id\": \""+id+"\"\n  }\n}\n")
 			r.wantFiles(anchorPath, configPath)
-			r.wantPersisted(service, id)
+			r.wantPersisted(k, id)
 			for name, want := range map[string]fs.FileMode{
 				configPath: tt.file, anchorPath: tt.file, "/srv": fs.ModeDir | tt.dir, "/srv/app": fs.ModeDir | tt.dir,
 			} {
@@ -154,8 +154,8 @@ func TestMissingFolder(t *testing.T) {
 					t.Errorf("%s: got mode %v, %v, want %v", name, a.Mode, err, want)
 				}
 			}
-			if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != "config key telemetry.enabled" {
-				t.Errorf("got consent %v by %q from the config that was just made", st.Consent, st.ConsentSource)
+			if got, want := k.Status().Enabled, (jsonedit.Value{Kind: jsonedit.Bool, Text: "false"}); got != want {
+				t.Errorf("got consent key %v in the new config, want %v", got, want)
 			}
 		})
 	}
@@ -169,10 +169,10 @@ func TestRestart(t *testing.T) {
 				if anchor != "" {
 					r.fs.WriteFile(anchorPath, []byte(anchor), 0o640)
 				}
-				service := r.start()
+				k := r.start()
 				r.log.wantTimed(in(0, started(true)))
-				r.wantState(service, knownID, true)
-				synctest.Wait() // the background looks for leftovers
+				r.wantState(k, knownID, true)
+				synctest.Wait() // for the background
 				r.wantNoMutation()
 				r.wantFile(configPath, withID(knownID))
 			})

@@ -1,4 +1,4 @@
-package rollcall_test
+package keeper_test
 
 import (
 	"context"
@@ -8,13 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-const week = 7 * 24 * time.Hour
-
-// disks are those on which a start can hang.
+// disks are the disks on which a start can hang.
 var disks = []struct{ name, config, anchor string }{
 	{"no ID", hostConfig, ""},
 	{"no config", "", ""},
@@ -22,10 +20,10 @@ var disks = []struct{ name, config, anchor string }{
 	{"stored ID in the anchor only", hostConfig, knownID + "\n"},
 }
 
-// allOps are the operations that can hang, and "" for all of them at once.
+// allOps are the operations that can hang; "" means all of them.
 var allOps = append([]faultfs.Op{""}, faultfs.Ops()...)
 
-// TestHang is D1: each operation hangs for ever.
+// TestHang is D1: each operation hangs forever.
 func TestHang(t *testing.T) {
 	for _, disk := range disks {
 		for _, op := range allOps {
@@ -42,18 +40,18 @@ func testHang(t *testing.T, config, anchor string, op faultfs.Op) {
 		r.fs.WriteFile(anchorPath, []byte(anchor), 0o640)
 	}
 	fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true})
-	service := r.start()
+	k := r.start()
 	took := time.Since(r.log.begin)
 	if want := 18 * time.Second; took != 0 && took != want {
 		t.Errorf("Start took %v, want 0 or %v", took, want)
 	}
-	if service.ID().IsZero() || !service.Status().Settled {
+	if k.ID().IsZero() || !k.Status().Settled {
 		t.Error("no ID, or not settled")
 	}
-	if took > 0 && service.Status().Stuck == "" {
+	if took > 0 && k.Status().Stuck == "" {
 		t.Error("the status does not say what hangs")
 	}
-	checkPersisted(t, r, service)
+	checkPersisted(t, r, k)
 
 	for range 7 { // days
 		time.Sleep(week / 7)
@@ -62,9 +60,9 @@ func testHang(t *testing.T, config, anchor string, op faultfs.Op) {
 	if n := fault.Hits(); n > 1 {
 		t.Errorf("%d operations began and hang", n)
 	}
-	r.stop(service)
+	r.stop(k)
 
-	// What completes late must leave the config whole, and a later start agrees with it.
+	// Late operations leave the config whole, and the next start agrees with it.
 	r.fs.ReleaseAll()
 	synctest.Wait()
 	r.wantWhole(config)
@@ -73,7 +71,7 @@ func testHang(t *testing.T, config, anchor string, op faultfs.Op) {
 	if id := idIn(r.fs); id != again.ID().String() {
 		t.Errorf("got ID %q in the config, and %q in use after a restart", id, again.ID())
 	}
-	if st := service.Status(); st.Persisted && st.ID != again.ID() {
+	if st := k.Status(); st.Persisted && st.ID != again.ID() {
 		t.Errorf("got ID %q after a restart, want %q, which was called persisted", again.ID(), st.ID)
 	}
 	if anchor != "" && again.ID().String() != knownID {
@@ -81,21 +79,23 @@ func testHang(t *testing.T, config, anchor string, op faultfs.Op) {
 	}
 }
 
-// checkPersisted checks that an ID that is called persisted survives a power cut, and that one which is not may.
-func checkPersisted(t *testing.T, r *rig, service *rollcall.Service) {
+// checkPersisted checks that an ID that is called persisted survives a power
+// cut.
+func checkPersisted(t *testing.T, r *rig, k *keeper.Keeper) {
 	t.Helper()
-	if !service.Status().Persisted {
+	if !k.Status().Persisted {
 		return
 	}
 	disk := r.fs.Crash(faultfs.LoseUnsynced)
 	anchor, _ := disk.ReadFile(anchorPath)
-	id := service.ID().String()
+	id := k.ID().String()
 	if idIn(disk) != id && string(anchor) != id+"\n" {
 		t.Errorf("called persisted, and lost in a power cut")
 	}
 }
 
-// wantWhole checks that the config is what it was but for the ID, and that no temporary file is there.
+// wantWhole checks that the config has changed in nothing but the ID, and that
+// no temporary file is left.
 func (r *rig) wantWhole(before string) {
 	r.t.Helper()
 	for _, name := range r.fs.Files() {
@@ -122,21 +122,17 @@ func TestHangLazy(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, disk.config)
 					r.fs.Inject(faultfs.Rule{Op: op, Hang: true})
-					service := r.start(lazily)
+					k := r.start(lazily)
 					if d := time.Since(r.log.begin); d != 0 {
 						t.Errorf("Start took %v", d)
 					}
-					if service.ID().IsZero() {
+					if k.ID().IsZero() {
 						t.Error("no ID")
 					}
-					if st := service.Status(); op == "" && (st.Persisted || !st.Provisional || st.Settled) {
+					if st := k.Status(); op == "" && (st.Persisted || !st.Provisional || st.Settled) {
 						t.Errorf("got %+v before anything was read", st)
 					}
-					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-					defer cancel()
-					if err := service.WaitSettled(ctx); err != nil {
-						t.Error(err)
-					}
+					r.wantSettled(k, 20*time.Second)
 					r.wantOneInFlight()
 				})
 			})
@@ -144,25 +140,25 @@ func TestHangLazy(t *testing.T) {
 	}
 }
 
-// TestLazyStopped stops while the first attempt hangs: nothing is said of a failure that is none.
+// TestLazyStopped stops the keeper while the first attempt hangs. That is not
+// logged as a failure.
 func TestLazyStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
-		service := r.start(lazily)
+		k := r.start(lazily)
 		time.Sleep(time.Second)
-		r.stop(service)
+		r.stop(k)
 		r.log.want()
-		if err := service.WaitSettled(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if st := service.Status(); st.Persisted || !st.Provisional || st.Consent == rollcall.Granted {
+		r.wantSettled(k, time.Nanosecond)
+		if st := k.Status(); st.Persisted || !st.Provisional {
 			t.Errorf("got %+v", st)
 		}
 	})
 }
 
-// TestStartTimeout lets the limit of the whole start end it, during an attempt and during the wait between two.
+// TestStartTimeout reaches the limit of the start during an attempt and between
+// two attempts.
 func TestStartTimeout(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -178,8 +174,8 @@ func TestStartTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
-				service := r.start(func(c *rollcall.Config) { c.Limits.StartTimeout = tt.limit })
-				r.log.wantTimed(slices.Concat([]string{in(0, generated(service.ID()))}, tt.lines, []string{
+				k := r.start(func(s *setup) { s.StartTimeout = tt.limit })
+				r.log.wantTimed(slices.Concat([]string{in(0, generated(k.ID()))}, tt.lines, []string{
 					in(tt.limit, "ERROR Installation ID generation timed out - using in-memory ID timeout="+tt.limit.String()),
 					in(tt.limit, started(false)),
 				})...)
@@ -188,57 +184,59 @@ func TestStartTimeout(t *testing.T) {
 	}
 }
 
-// TestDefaultLimits spells out the log of a start on a disk that hangs for ever.
+// TestDefaultLimits spells out the log of a start on a disk that hangs forever.
 func TestDefaultLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpOpen, Hang: true})
-		service := r.start()
+		k := r.start()
 		r.log.wantTimed(
 			in(5*time.Second, timedOut(1)),
 			in(11*time.Second, timedOut(2)),
 			in(18*time.Second, timedOut(3)),
-			in(18*time.Second, generated(service.ID())),
-			in(18*time.Second, inMemory(service.ID(), "read installation ID: *timed out*")),
+			in(18*time.Second, generated(k.ID())),
+			in(18*time.Second, inMemory(k.ID(), "read installation ID: *timed out*")),
 			in(18*time.Second, started(false)),
 		)
-		st := service.Status()
+		st := k.Status()
 		if !st.Provisional || st.Attempts != 3 || st.Stuck == "" || !st.StuckSince.Equal(r.log.begin) {
 			t.Errorf("got %+v", st)
 		}
-		if st.Consent != rollcall.Denied || st.ConsentSource != "the config could not be read" {
-			t.Errorf("got consent %v by %q", st.Consent, st.ConsentSource)
+		if !st.Unread {
+			t.Error("the config counts as read")
 		}
 	})
 }
 
-// TestAdoptAfterHang is D4: while reading hangs an ID is stored; it is adopted at the very moment the read returns.
+// TestAdoptAfterHang is D4: an ID is stored while the read hangs. It is adopted
+// at the moment the read returns.
 func TestAdoptAfterHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
-		service := r.start()
-		first := service.ID()
-		if st := service.Status(); !st.Provisional || st.Persisted {
+		k := r.start()
+		first := k.ID()
+		if st := k.Status(); !st.Provisional || st.Persisted {
 			t.Errorf("got %+v while the read hangs", st)
 		}
 		time.Sleep(week)
-		if service.ID() != first || !service.Status().Provisional {
+		if k.ID() != first || !k.Status().Provisional {
 			t.Error("the ID changed while the read hangs")
 		}
 		r.log.reset()
 		fault.Release()
 		synctest.Wait()
 		r.log.wantTimed(in(0, adopted(knownID)))
-		r.wantState(service, knownID, true)
-		if service.Status().Provisional {
+		r.wantState(k, knownID, true)
+		if k.Status().Provisional {
 			t.Error("still provisional")
 		}
 		r.wantFile(configPath, withID(knownID))
 	})
 }
 
-// TestLateSave is D3: an abandoned save completes after the operator has edited the config, at each operation of it.
+// TestLateSave is D3: an abandoned save completes after the operator has edited
+// the config, at each of its operations.
 func TestLateSave(t *testing.T) {
 	const edit = "{\"port\": 9090, \"telemetry\": {\"enabled\": false}}\n"
 	for _, op := range opsOfASave(t) {
@@ -250,15 +248,15 @@ func TestLateSave(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, hostConfig)
 					fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true, Times: 1})
-					service := r.start()
-					id := service.ID().String()
+					k := r.start()
+					id := k.ID().String()
 					time.Sleep(time.Minute)
 					save(r.fs, configPath, []byte(edit))
 					fault.Release()
 					time.Sleep(2 * time.Hour)
 					want := strings.Replace(edit, "false}", "false, \"installation_id\": \""+id+"\"}", 1)
 					r.wantFile(configPath, want)
-					r.wantPersisted(service, id)
+					r.wantPersisted(k, id)
 					r.wantFiles(anchorPath, configPath)
 				})
 			})
@@ -266,7 +264,7 @@ func TestLateSave(t *testing.T) {
 	}
 }
 
-// opsOfASave gives the operations that a first start consists of.
+// opsOfASave returns the operations of a first start.
 func opsOfASave(t *testing.T) (ops []faultfs.Op) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
@@ -283,65 +281,67 @@ func opsOfASave(t *testing.T) (ops []faultfs.Op) {
 	return ops
 }
 
-// TestLateSaveOtherID is D3 with an operator who puts an ID of his own into the config meanwhile.
+// TestLateSaveOtherID is D3 with an operator who put another ID into the
+// config.
 func TestLateSaveOtherID(t *testing.T) {
 	for _, op := range []faultfs.Op{faultfs.OpSync, faultfs.OpLink, faultfs.OpExchange, faultfs.OpSyncDir} {
 		t.Run(string(op), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true, Times: 1})
-				service := r.start()
+				k := r.start()
 				r.fs.ReplaceFile(configPath, []byte(withID(otherID)), 0o640)
 				fault.Release()
 				time.Sleep(2 * time.Hour)
 				r.wantFile(configPath, withID(otherID))
-				r.wantPersisted(service, otherID)
+				r.wantPersisted(k, otherID)
 			})
 		})
 	}
 }
 
-// TestStopDuringStart stops while Start waits for the disk.
+// TestStopDuringStart stops the keeper while Start waits for the disk.
 func TestStopDuringStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
-		service := r.make()
+		k := r.newKeeper()
 		started := make(chan error)
-		go func() { started <- service.Start(t.Context()) }()
+		go func() { started <- k.Start(t.Context()) }()
 		time.Sleep(2 * time.Second)
-		r.stop(service)
+		r.stop(k)
 		if err := <-started; err != nil {
 			t.Errorf("Start: %v", err)
 		}
 		if d := time.Since(r.log.begin); d != 2*time.Second {
 			t.Errorf("Start returned after %v", d)
 		}
-		r.log.want(generated(service.ID()))
+		r.log.want(generated(k.ID()))
 	})
 }
 
-// TestStartCancelled ends the context of Start, which bounds the wait of Start and nothing else.
+// TestStartCancelled cancels the context of Start, which limits only the wait
+// of Start.
 func TestStartCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
 		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
-		service := r.make()
+		k := r.newKeeper()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		if err := service.Start(ctx); err != nil {
+		if err := k.Start(ctx); err != nil {
 			t.Errorf("Start: %v", err)
 		}
 		r.log.wantTimed(
-			in(0, generated(service.ID())),
-			in(2*time.Second, inMemory(service.ID(), "save installation ID: *timed out*")),
-			in(2*time.Second, "INFO Telemetry service started enabled=false has_persistent_id=false"),
+			in(0, generated(k.ID())),
+			in(2*time.Second, inMemory(k.ID(), "save installation ID: *timed out*")),
+			in(2*time.Second, started(false)),
 		)
 		time.Sleep(time.Hour)
 		r.log.reset()
 		fault.Release()
 		synctest.Wait()
 		r.log.wantTimed(in(0, persisted(2)))
-		r.wantPersisted(service, service.ID().String())
+		r.wantPersisted(k, k.ID().String())
 	})
 }

@@ -1,4 +1,4 @@
-package rollcall_test
+package keeper_test
 
 import (
 	"encoding/json"
@@ -14,11 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// jitterAll gives every operation of the disk a duration of its own, so that processes meet in every order.
+// jitterAll makes every operation of the disk take a random time, so that
+// processes meet in every order.
 func jitterAll(fs *faultfs.FS, random *rand.Rand, most time.Duration) {
 	var mu sync.Mutex
 	fs.Inject(faultfs.Rule{If: notTheHost, Do: func() {
@@ -31,33 +32,34 @@ func jitterAll(fs *faultfs.FS, random *rand.Rand, most time.Duration) {
 
 func notTheHost(e faultfs.Entry) bool { return e.Proc != "host" }
 
-// startAll starts that many services at once, each in a process of its own.
-func (r *rig) startAll(n int, change ...func(*rollcall.Config)) []*rollcall.Service {
-	services := make([]*rollcall.Service, n)
-	for i := range services {
-		services[i] = r.makeOn(r.fs.As(fmt.Sprint("process ", i)), change...)
+// startAll starts n keepers at once, each in its own process.
+func (r *rig) startAll(n int, change ...func(*setup)) []*keeper.Keeper {
+	keepers := make([]*keeper.Keeper, n)
+	for i := range keepers {
+		keepers[i] = r.newKeeperOn(r.fs.As(fmt.Sprint("process ", i)), change...)
 	}
-	r.each(services, func(s *rollcall.Service) { s.Start(r.t.Context()) })
-	return services
+	r.each(keepers, func(s *keeper.Keeper) { s.Start(r.t.Context()) })
+	return keepers
 }
 
-func (r *rig) each(services []*rollcall.Service, do func(*rollcall.Service)) {
+func (r *rig) each(keepers []*keeper.Keeper, do func(*keeper.Keeper)) {
 	var wg sync.WaitGroup
-	for _, s := range services {
+	for _, s := range keepers {
 		wg.Go(func() { do(s) })
 	}
 	wg.Wait()
 }
 
-func idsOf(services []*rollcall.Service) []string {
+func idsOf(keepers []*keeper.Keeper) []string {
 	ids := make(map[string]bool)
-	for _, s := range services {
+	for _, s := range keepers {
 		ids[s.ID().String()] = true
 	}
 	return slices.Collect(maps.Keys(ids))
 }
 
-// TestRacingProcesses is D13, simulated: 64 processes start at once on one config.
+// TestRacingProcesses is D13, simulated: 64 processes start at once on one
+// config.
 func TestRacingProcesses(t *testing.T) {
 	configs := map[string]string{"no config": "", "config": hostConfig, "not an ID": withID("none")}
 	const rounds = 3
@@ -73,18 +75,18 @@ func TestRacingProcesses(t *testing.T) {
 							invalid = data
 						}
 					}})
-					services := r.startAll(64)
-					ids := idsOf(services)
+					keepers := r.startAll(64)
+					ids := idsOf(keepers)
 					if len(ids) != 1 {
 						t.Fatalf("got %d IDs", len(ids))
 					}
-					for _, s := range services {
+					for _, s := range keepers {
 						r.wantState(s, ids[0], true)
 					}
 					if invalid != nil {
 						t.Errorf("got an invalid file: %s", invalid)
 					}
-					r.wantPersisted(services[0], ids[0])
+					r.wantPersisted(keepers[0], ids[0])
 					if config != "" {
 						r.wantFile(configPath, withID(ids[0]))
 					}
@@ -95,14 +97,14 @@ func TestRacingProcesses(t *testing.T) {
 	}
 }
 
-// TestRacingRestart starts 64 processes on a config with an ID: nobody writes.
+// TestRacingRestart starts 64 processes on a config with an ID. None writes.
 func TestRacingRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
 		r.fs.ResetLog()
-		services := r.startAll(64)
-		if ids := idsOf(services); len(ids) != 1 || ids[0] != knownID {
+		keepers := r.startAll(64)
+		if ids := idsOf(keepers); len(ids) != 1 || ids[0] != knownID {
 			t.Errorf("got IDs %q", ids)
 		}
 		synctest.Wait()
@@ -110,25 +112,26 @@ func TestRacingRestart(t *testing.T) {
 	})
 }
 
-// A host is a program that keeps its whole settings in memory and saves all of them, knowing nothing of our key.
+// A host is a program that keeps its settings in memory and saves all of them,
+// without our key.
 type host struct {
 	fs     *faultfs.FS
-	atomic bool // whether it saves by renaming
+	atomic bool // saves by renaming
 
-	turn   chan struct{} // taken while the rest is used
+	lock   chan struct{} // holds a token while the rest is in use
 	random *rand.Rand
 	saves  int
 }
 
 func newHost(r *rig, atomic bool, seed uint64) *host {
 	r.fs.MkdirAll(path.Dir(configPath), 0o755)
-	return &host{fs: r.fs.As("host"), atomic: atomic, turn: make(chan struct{}, 1), random: rand.New(rand.NewPCG(seed, 1))}
+	return &host{fs: r.fs.As("host"), atomic: atomic, lock: make(chan struct{}, 1), random: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// save writes all settings, of which one has changed.
+// save writes all settings with a change.
 func (h *host) save() {
-	h.turn <- struct{}{}
-	defer func() { <-h.turn }()
+	h.lock <- struct{}{}
+	defer func() { <-h.lock }()
 	h.saves++
 	data := fmt.Appendf(nil, "{\n  \"saves\": %d,\n  \"text\": %q\n}\n", h.saves, strings.Repeat("x", 1000))
 	if h.atomic {
@@ -146,12 +149,12 @@ func (h *host) save() {
 	}
 }
 
-// check checks that nobody has undone the last save, but for the moment in which an operation finds out that it has
-// displaced it.
+// check checks that nobody has undone the last save, except for the moment in
+// which an operation finds out that it displaced it.
 func (h *host) check(t *testing.T) {
 	t.Helper()
-	h.turn <- struct{}{}
-	defer func() { <-h.turn }()
+	h.lock <- struct{}{}
+	defer func() { <-h.lock }()
 	var now struct{ Saves int }
 	data, _ := h.fs.ReadFile(configPath)
 	if err := json.Unmarshal(data, &now); err != nil || now.Saves != h.saves && h.fs.InFlight() == 0 {
@@ -159,15 +162,15 @@ func (h *host) check(t *testing.T) {
 	}
 }
 
-// maybe tells whether something with that chance happens now.
+// maybe returns true with a probability of chance.
 func (h *host) maybe(chance float64) bool {
-	h.turn <- struct{}{}
-	defer func() { <-h.turn }()
+	h.lock <- struct{}{}
+	defer func() { <-h.lock }()
 	return h.random.Float64() < chance
 }
 
-// TestHostSaves is D14, simulated: the host saves its settings before, during and after our save, at any operation of
-// it, and all is restarted several times.
+// TestHostSaves is D14, simulated: the host saves its settings before, during
+// and after our save, at any operation, over several restarts.
 func TestHostSaves(t *testing.T) {
 	for name, atomic := range map[string]bool{"by rename": true, "in place": false} {
 		for seed := range uint64(4) {
@@ -191,8 +194,8 @@ func testHostSaves(t *testing.T, atomic bool, seed uint64) {
 	}})
 	id := ""
 	for range restarts {
-		services := r.startAll(processes)
-		ids := idsOf(services)
+		keepers := r.startAll(processes)
+		ids := idsOf(keepers)
 		if len(ids) != 1 || id != "" && ids[0] != id {
 			t.Errorf("got IDs %q, before %q", ids, id)
 		}
@@ -203,7 +206,7 @@ func testHostSaves(t *testing.T, atomic bool, seed uint64) {
 			h.check(t)
 			h.save()
 		}
-		for _, s := range services {
+		for _, s := range keepers {
 			r.wantState(s, id, true)
 			r.stop(s)
 		}
@@ -211,7 +214,7 @@ func testHostSaves(t *testing.T, atomic bool, seed uint64) {
 	if h.saves < 100 {
 		t.Errorf("the host saved only %d times", h.saves)
 	}
-	// Once the host is quiet the key comes back.
+	// Once the host is quiet, the ID is copied again.
 	meddle.Remove()
 	r.start()
 	time.Sleep(2 * time.Hour)

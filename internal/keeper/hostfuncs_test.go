@@ -1,4 +1,4 @@
-package rollcall_test
+package keeper_test
 
 import (
 	"context"
@@ -13,21 +13,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 )
 
-// hostSettings is a settings object of a host, whose functions can misbehave.
+// hostSettings is the settings object of a host. Its functions can misbehave.
 type hostSettings struct {
 	mu           sync.Mutex
 	id           string
 	loads, saves int
-	running, max int // calls at the same time
+	running, max int // concurrent calls
 
 	onLoad, onSave func(context.Context) error
 }
 
-func (s *hostSettings) use(c *rollcall.Config) {
-	c.ConfigPath, c.ID.Load, c.ID.Save = "", s.load, s.save
+func (s *hostSettings) use(set *setup) {
+	set.store = idstore.NewFuncs(s.load, s.save)
 }
 
 func (s *hostSettings) enter(count *int) {
@@ -93,10 +93,10 @@ func TestHostFunctions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
 		var host hostSettings
-		service := r.start(host.use)
-		r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
-		r.wantState(service, host.stored(), true)
-		r.stop(service)
+		k := r.start(host.use)
+		r.log.wantTimed(in(0, generated(k.ID())), in(0, persisted(1)), in(0, started(true)))
+		r.wantState(k, host.stored(), true)
+		r.stop(k)
 
 		r.log.reset()
 		again := r.start(host.use)
@@ -148,7 +148,7 @@ func TestHostFunctionsFail(t *testing.T) {
 					if where == "Save" {
 						host = hostSettings{onSave: do}
 					}
-					service := r.start(host.use)
+					k := r.start(host.use)
 					want := 3 * time.Second
 					switch {
 					case tt.hangs:
@@ -159,8 +159,8 @@ func TestHostFunctionsFail(t *testing.T) {
 					if d := time.Since(r.log.begin); d != want {
 						t.Errorf("Start took %v, want %v", d, want)
 					}
-					r.wantState(service, service.ID().String(), false)
-					st := service.Status()
+					r.wantState(k, k.ID().String(), false)
+					st := k.Status()
 					if st.Attempts != tt.attempts || !strings.Contains(st.LastError, tt.says) {
 						t.Errorf("got %d attempts, %q", st.Attempts, st.LastError)
 					}
@@ -170,7 +170,7 @@ func TestHostFunctionsFail(t *testing.T) {
 					time.Sleep(week)
 					loads, saves, most := host.counts()
 					if most != 1 {
-						t.Errorf("%d calls at the same time", most)
+						t.Errorf("%d concurrent calls", most)
 					}
 					if n := loads + saves; tt.do == nil && n > 2 || n > 2*250 {
 						t.Errorf("called %d times in a week", n)
@@ -181,7 +181,7 @@ func TestHostFunctionsFail(t *testing.T) {
 	}
 }
 
-// TestHostFunctionsRecover lets them work again.
+// TestHostFunctionsRecover: functions that failed work again.
 func TestHostFunctionsRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
@@ -194,31 +194,32 @@ func TestHostFunctionsRecover(t *testing.T) {
 			return nil
 		}
 		host := hostSettings{id: knownID, onLoad: fail}
-		service := r.start(host.use)
+		k := r.start(host.use)
 		r.log.reset()
 		broken.Store(false)
 		time.Sleep(2 * time.Minute)
 		r.log.want(adopted(knownID))
-		r.wantState(service, knownID, true)
+		r.wantState(k, knownID, true)
 		if _, saves, _ := host.counts(); saves != 0 {
 			t.Errorf("saved over an ID that could not be read")
 		}
 	})
 }
 
-// TestHostLosesID is a settings object that loses the ID, or gets another one, while the service runs.
+// TestHostLosesID: the settings lose the ID, or get another one, while the
+// keeper runs.
 func TestHostLosesID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
 		host := hostSettings{id: strings.ToUpper(knownID)}
-		service := r.start(host.use)
-		r.wantState(service, knownID, true)
+		k := r.start(host.use)
+		r.wantState(k, knownID, true)
 		r.log.reset()
 
 		host.set("")
 		time.Sleep(2 * time.Hour)
-		r.log.want("INFO Installation ID persisted to config attempt=*") // and none of a new ID
-		r.wantState(service, knownID, true)
+		r.log.want("INFO Installation ID persisted to config attempt=*") // not of a new ID
+		r.wantState(k, knownID, true)
 		if got := host.stored(); got != knownID {
 			t.Errorf("got %q in the settings", got)
 		}
@@ -227,27 +228,28 @@ func TestHostLosesID(t *testing.T) {
 		host.set(otherID)
 		time.Sleep(2 * time.Hour)
 		r.log.want(adopted(otherID))
-		r.wantState(service, otherID, true)
+		r.wantState(k, otherID, true)
 
 		r.log.reset()
 		host.set("rubbish")
 		time.Sleep(2 * time.Hour)
 		r.log.want(replacing, "INFO Installation ID persisted to config attempt=*")
-		r.wantState(service, otherID, true)
+		r.wantState(k, otherID, true)
 	})
 }
 
-// TestHostLosesIDAndFails is one that cannot be saved again: the status does not go on to call it persisted.
+// TestHostLosesIDAndFails: an ID that is lost and cannot be saved again does
+// not count as persisted.
 func TestHostLosesIDAndFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
 		host := hostSettings{id: knownID, onSave: func(context.Context) error { return errors.New("full") }}
-		service := r.start(host.use)
-		r.wantState(service, knownID, true)
+		k := r.start(host.use)
+		r.wantState(k, knownID, true)
 		host.set("")
 		time.Sleep(2 * time.Hour)
-		r.wantState(service, knownID, false)
-		if st := service.Status(); !strings.Contains(st.Reason, "full") {
+		r.wantState(k, knownID, false)
+		if st := k.Status(); !strings.Contains(st.Reason, "full") {
 			t.Errorf("got reason %q", st.Reason)
 		}
 	})

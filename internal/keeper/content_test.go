@@ -1,25 +1,23 @@
-package rollcall_test
+package keeper_test
 
 import (
-	"bytes"
 	"io/fs"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestRefusedConfig is C1, C4 and C9: never written, a warning, in-memory at once or after the attempts.
+// TestRefusedConfig is C1, C4 and C9: the config is never written, a warning is
+// logged, and the ID serves from memory, at once or after the attempts.
 func TestRefusedConfig(t *testing.T) {
 	tests := []struct {
 		name, config string
 		says         string
-		retried      bool // since the end may yet be written
+		retried      bool // the end may still be written
 	}{
 		{"truncated", `{"port": 80`, "line 1, column 12: unexpected end of file", true},
 		{"truncated on the third line", "{\n\"a\": 1,\n\"b\": \"x", "line 3, column 8: unexpected end of file", true},
@@ -43,7 +41,7 @@ func TestRefusedConfig(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, tt.config)
-				service := r.start()
+				k := r.start()
 				why := "*" + tt.says + "*"
 				lines := []string{failed(why, 1)}
 				if tt.retried {
@@ -51,10 +49,10 @@ func TestRefusedConfig(t *testing.T) {
 				} else if d := time.Since(r.log.begin); d > 100*time.Millisecond {
 					t.Errorf("Start took %v", d)
 				}
-				r.log.want(append(lines, generated(service.ID()), inMemory(service.ID(), why), started(false))...)
-				r.wantState(service, service.ID().String(), false)
-				if st := service.Status(); st.Consent != rollcall.Denied || !strings.Contains(st.Reason, tt.says) {
-					t.Errorf("got consent %v, reason %q", st.Consent, st.Reason)
+				r.log.want(append(lines, generated(k.ID()), inMemory(k.ID(), why), started(false))...)
+				r.wantState(k, k.ID().String(), false)
+				if st := k.Status(); !strings.Contains(st.Reason, tt.says) || st.Unread != (st.Provisional) {
+					t.Errorf("got %+v", st)
 				}
 				time.Sleep(2 * time.Hour)
 				r.wantNoMutation()
@@ -63,7 +61,8 @@ func TestRefusedConfig(t *testing.T) {
 	}
 }
 
-// TestMomentInAWrite is C3: what another program is just writing is read again.
+// TestMomentInAWrite is C3: a config that another program is writing is read
+// again.
 func TestMomentInAWrite(t *testing.T) {
 	for _, moment := range []string{"", " \n", hostConfig[:40]} {
 		for _, id := range []string{"", knownID} {
@@ -75,44 +74,44 @@ func TestMomentInAWrite(t *testing.T) {
 					final = withID(id)
 				}
 				time.AfterFunc(2*time.Second, func() { r.fs.WriteFile(configPath, []byte(final), 0o640) })
-				service := r.start()
+				k := r.start()
 				if id != "" {
-					r.wantState(service, id, true)
+					r.wantState(k, id, true)
 					r.wantFile(configPath, final)
 					return
 				}
-				r.wantPersisted(service, service.ID().String())
-				r.wantFile(configPath, withID(service.ID().String()))
+				r.wantPersisted(k, k.ID().String())
+				r.wantFile(configPath, withID(k.ID().String()))
 			})
 		}
 	}
 }
 
-// TestEmptyConfig is C3: one that stays empty is never written, and the anchor holds the ID; what comes into it later
-// counts.
+// TestEmptyConfig is C3: a config that stays empty is never written, and the
+// anchor holds the ID. Later content counts.
 func TestEmptyConfig(t *testing.T) {
 	for _, content := range []string{"", " \r\n\t", "\xef\xbb\xbf"} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, " ")
 			r.fs.WriteFile(configPath, []byte(content), 0o640)
-			service := r.start()
-			id := service.ID().String()
+			k := r.start()
+			id := k.ID().String()
 			why := func(does string) string { return does + " installation ID: *empty" }
-			r.log.want(failed(why("read"), 1), failed(why("read"), 2), generated(service.ID()), failed(why("save"), 3), started(true))
-			r.wantState(service, id, true)
+			r.log.want(failed(why("read"), 1), failed(why("read"), 2), generated(k.ID()), failed(why("save"), 3), started(true))
+			r.wantState(k, id, true)
 			r.wantFile(configPath, content)
 			r.wantFile(anchorPath, id+"\n")
-			st := service.Status()
-			if !st.Incomplete || st.Provisional || st.Consent != rollcall.Denied {
+			st := k.Status()
+			if !st.Incomplete || st.Provisional || !st.Unread {
 				t.Errorf("got %+v", st)
 			}
-			r.stop(service)
+			r.stop(k)
 
 			r.log.reset()
-			service = r.start()
+			k = r.start()
 			synctest.Wait()
 			r.log.want(started(true))
-			r.wantState(service, id, true)
+			r.wantState(k, id, true)
 
 			// The host writes its config, without an ID: ours is copied.
 			time.Sleep(3 * time.Hour)
@@ -121,15 +120,15 @@ func TestEmptyConfig(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			r.wantFile(configPath, withID(id))
 
-			// With another ID: that one wins, and the anchor follows.
+			// With another ID: it takes precedence, and the anchor follows.
 			r.fs.WriteFile(configPath, []byte(withID(otherID)), 0o640)
 			time.Sleep(2 * time.Hour)
-			r.wantPersisted(service, otherID)
+			r.wantPersisted(k, otherID)
 		})
 	}
 }
 
-// TestConfigStaysAsItIs is C2, C5 and C6 at the level of a service.
+// TestConfigStaysAsItIs is C2, C5 and C6 for a whole start.
 func TestConfigStaysAsItIs(t *testing.T) {
 	tests := map[string]struct{ before, after string }{
 		"comments": {
@@ -154,8 +153,8 @@ func TestConfigStaysAsItIs(t *testing.T) {
 				r.fs.Chown(configPath, 1000, 1001)
 				r.fs.SetXattr(configPath, "user.note", "kept")
 				want, _ := r.fs.Attributes(configPath)
-				service := r.start()
-				r.wantFile(configPath, strings.Replace(tt.after, "ID", service.ID().String(), 1))
+				k := r.start()
+				r.wantFile(configPath, strings.Replace(tt.after, "ID", k.ID().String(), 1))
 				if got, _ := r.fs.Attributes(configPath); !reflect.DeepEqual(got, want) {
 					t.Errorf("got attributes %+v, want %+v", got, want)
 				}
@@ -167,7 +166,8 @@ func TestConfigStaysAsItIs(t *testing.T) {
 	}
 }
 
-// TestNotAnID is C7: whatever is in the ID's place is replaced once, with a warning that does not say what it was.
+// TestNotAnID is C7: an invalid value in the place of the ID is replaced once.
+// The warning does not contain it.
 func TestNotAnID(t *testing.T) {
 	values := map[string]string{
 		"empty":       `""`,
@@ -190,7 +190,7 @@ func TestNotAnID(t *testing.T) {
 	for name, value := range values {
 		for _, anchored := range []bool{false, true} {
 			if anchored && len(value) > 1<<19 {
-				continue // once is slow enough
+				continue // slow
 			}
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -199,17 +199,17 @@ func TestNotAnID(t *testing.T) {
 					if anchored {
 						r.fs.WriteFile(anchorPath, []byte(otherID+"\n"), 0o640)
 					}
-					service := r.start()
+					k := r.start()
 					synctest.Wait()
-					id := service.ID().String()
+					id := k.ID().String()
 					if anchored {
 						r.log.want(replacing, started(true), persisted(2))
-						r.wantPersisted(service, otherID)
+						r.wantPersisted(k, otherID)
 					} else {
-						r.log.want(replacing, generated(service.ID()), persisted(1), started(true))
+						r.log.want(replacing, generated(k.ID()), persisted(1), started(true))
 					}
 					r.wantFile(configPath, withID(id))
-					r.wantPersisted(service, id)
+					r.wantPersisted(k, id)
 					for _, line := range r.log.lines {
 						if strings.Contains(line.text, "sekret") {
 							t.Errorf("the log has the value: %.200s", line.text)
@@ -217,7 +217,7 @@ func TestNotAnID(t *testing.T) {
 					}
 					r.log.reset()
 					time.Sleep(3 * time.Hour)
-					r.stop(service)
+					r.stop(k)
 					r.start()
 					r.log.want(started(true))
 				})
@@ -226,15 +226,16 @@ func TestNotAnID(t *testing.T) {
 	}
 }
 
-// TestNotAnIDThatStays cannot be replaced: the warning does not come again with every look.
+// TestNotAnIDThatStays: the warning about a value that cannot be replaced is
+// not repeated with every check.
 func TestNotAnIDThatStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID("none"))
 		r.fs.Chmod(configPath, 0o444)
-		service := r.start()
+		k := r.start()
 		why := "*file is read-only*"
 		time.Sleep(24 * time.Hour)
-		r.log.want(replacing, generated(service.ID()), failed(why, 1), inMemory(service.ID(), why), started(false))
+		r.log.want(replacing, generated(k.ID()), failed(why, 1), inMemory(k.ID(), why), started(false))
 		r.wantFile(configPath, withID("none"))
 	})
 }
@@ -250,9 +251,9 @@ func TestOtherSpelling(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, withID(id))
-			service := r.start()
+			k := r.start()
 			want := strings.ToLower(strings.Replace(id, `\u0061`, "a", 1))
-			r.wantState(service, want, true)
+			r.wantState(k, want, true)
 			time.Sleep(3 * time.Hour)
 			r.wantFile(configPath, withID(id))
 			r.wantFile(anchorPath, want+"\n")
@@ -261,108 +262,46 @@ func TestOtherSpelling(t *testing.T) {
 	}
 }
 
-// TestDamagedAnchor is one that holds no ID: it is replaced, or follows the config.
+// TestDamagedAnchor: an anchor without an ID is replaced, or follows the
+// config.
 func TestDamagedAnchor(t *testing.T) {
 	for _, content := range []string{"", "\n", "rubbish\n", strings.Repeat("x", 5000), otherID[:20], "\x00\x00"} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, hostConfig)
 			r.fs.WriteFile(anchorPath, []byte(content), 0o640)
-			service := r.start()
-			r.wantPersisted(service, service.ID().String())
+			k := r.start()
+			r.wantPersisted(k, k.ID().String())
 		})
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, withID(knownID))
 			r.fs.WriteFile(anchorPath, []byte(content), 0o640)
-			service := r.start()
+			k := r.start()
 			r.log.want(started(true))
 			time.Sleep(2 * time.Hour)
-			r.wantPersisted(service, knownID)
+			r.wantPersisted(k, knownID)
 		})
 	}
 }
 
-// TestAnchorNotAFile is one that is a folder or a FIFO: the config alone holds the ID.
+// TestAnchorNotAFile: if the anchor is a directory or a FIFO, only the config
+// holds the ID.
 func TestAnchorNotAFile(t *testing.T) {
 	for name, set := range map[string]func(*faultfs.FS){
-		"folder": func(f *faultfs.FS) { f.MkdirAll(anchorPath, 0o755) },
-		"FIFO":   func(f *faultfs.FS) { f.Mknod(anchorPath, fs.ModeNamedPipe|0o666) },
+		"directory": func(f *faultfs.FS) { f.MkdirAll(anchorPath, 0o755) },
+		"FIFO":      func(f *faultfs.FS) { f.Mknod(anchorPath, fs.ModeNamedPipe|0o666) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, hostConfig)
 				set(r.fs)
-				service := r.start()
-				r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
-				if got := idIn(r.fs.Crash(faultfs.LoseUnsynced)); got != service.ID().String() {
+				k := r.start()
+				r.log.wantTimed(in(0, generated(k.ID())), in(0, persisted(1)), in(0, started(true)))
+				if got := idIn(r.fs.Crash(faultfs.LoseUnsynced)); got != k.ID().String() {
 					t.Errorf("got ID %q in the config", got)
 				}
 				time.Sleep(3 * time.Hour)
-				r.wantState(service, service.ID().String(), true)
+				r.wantState(k, k.ID().String(), true)
 			})
 		})
-	}
-}
-
-// TestIDFromEnvironment is C10: nothing is read, and nothing from the environment reaches the disk.
-func TestIDFromEnvironment(t *testing.T) {
-	for _, variable := range []string{"", "MYAPP_ID"} {
-		for _, config := range []string{"", hostConfig, withID(otherID)} {
-			t.Run(variable, func(t *testing.T) {
-				if variable == "" {
-					t.Setenv(rollcall.DefaultIDVariable, strings.ToUpper(knownID))
-				} else {
-					t.Setenv(variable, knownID)
-				}
-				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t, config)
-					named := func(c *rollcall.Config) { c.ID.Variable = variable }
-					service := r.start(named)
-					r.log.want(started(true))
-					r.wantState(service, knownID, true)
-					time.Sleep(week)
-					if _, err := service.Reset(t.Context()); err == nil || !strings.Contains(err.Error(), "environment variable") {
-						t.Errorf("Reset: got error %v", err)
-					}
-					r.wantState(service, knownID, true)
-					r.wantNoMutation()
-					for _, name := range r.fs.Files() {
-						if data, _ := r.fs.ReadFile(name); bytes.Contains(bytes.ToLower(data), []byte(knownID)) {
-							t.Errorf("%s holds the ID from the environment", name)
-						}
-					}
-				})
-			})
-		}
-	}
-}
-
-// TestEmptyVariable counts as unset.
-func TestEmptyVariable(t *testing.T) {
-	t.Setenv(rollcall.DefaultIDVariable, "")
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, withID(otherID))
-		r.wantState(r.start(), otherID, true)
-	})
-}
-
-// TestEnvironmentStaysOut sets everything that is read from the environment, and looks at all that is written.
-func TestEnvironmentStaysOut(t *testing.T) {
-	const mark = "from-the-environment"
-	for _, name := range []string{"DO_NOT_TRACK", "ROLLCALL_TELEMETRY", "HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "USER", "HOSTNAME"} {
-		t.Setenv(name, "/"+mark)
-	}
-	t.Setenv(rollcall.DefaultIDVariable, "")
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, "")
-		r.start()
-		time.Sleep(3 * time.Hour)
-		for _, name := range r.fs.Files() {
-			if data := r.read(name); strings.Contains(data, mark) || strings.Contains(name, mark) {
-				t.Errorf("%s: %s", name, data)
-			}
-		}
-	})
-	if os.Getenv("HOME") != "/"+mark {
-		t.Error("the environment was changed")
 	}
 }
