@@ -52,12 +52,12 @@ func (l Location) Open(disk fsys.FS) (keeper.Store, error) {
 }
 
 func (l Location) openConfig(disk fsys.FS) (*ConfigFile, error) {
-	if err := l.Key.Check(); err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
 	config, err := configfile.Open(disk, l.ConfigPath, configfile.Options{New: newConfig(l.EnabledKey)})
 	if err != nil {
 		return nil, err
+	}
+	if err := l.Key.Check(); err != nil {
+		return nil, fmt.Errorf("key: %w", err)
 	}
 	anchor, err := config.Anchor(l.besideConfig(".installation-id"), isID)
 	return &ConfigFile{

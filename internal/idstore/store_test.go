@@ -20,6 +20,8 @@ const (
 	otherID = "7c1f0e2d-3b4a-4c5d-8e9f-a0b1c2d3e4f5"
 )
 
+var idKey, enabledKey = jsonedit.Key{"telemetry", "installation_id"}, jsonedit.Key{"telemetry", "enabled"}
+
 var known, other = mustParse(knownID), mustParse(otherID)
 
 func mustParse(text string) installid.ID {
@@ -46,8 +48,8 @@ func TestStores(t *testing.T) {
 	}
 	const hostFunctions = "functions of the host"
 	stores := map[string]func(t *testing.T) keeper.Store{
-		"config":                  on(idstore.Location{ConfigPath: configPath}),
-		"config, separate anchor": on(idstore.Location{ConfigPath: configPath, AnchorDir: "/var/lib/app"}),
+		"config":                  on(idstore.Location{ConfigPath: configPath, Key: idKey}),
+		"config, separate anchor": on(idstore.Location{ConfigPath: configPath, Key: idKey, AnchorDir: "/var/lib/app"}),
 		"config, other keys":      on(idstore.Location{ConfigPath: configPath, Key: jsonedit.Key{"a.b", "c"}, EnabledKey: jsonedit.Key{"on"}}),
 		"state file":              on(idstore.Location{StateFile: "/var/lib/app/installation-id"}),
 		hostFunctions: func(t *testing.T) keeper.Store {
@@ -127,9 +129,10 @@ func TestOpenRefuses(t *testing.T) {
 	for name, l := range map[string]idstore.Location{
 		"nothing":             {},
 		"both":                {ConfigPath: "/a", StateFile: "/b"},
-		"relative config":     {ConfigPath: "a"},
+		"relative config":     {ConfigPath: "a", Key: idKey},
 		"relative state file": {StateFile: "a"},
-		"relative anchor":     {ConfigPath: "/a", AnchorDir: "b"},
+		"relative anchor":     {ConfigPath: "/a", Key: idKey, AnchorDir: "b"},
+		"no key":              {ConfigPath: "/a"},
 		"empty name in key":   {ConfigPath: "/a", Key: jsonedit.Key{"a", ""}},
 	} {
 		if store, err := l.Open(faultfs.New()); err == nil {
