@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"go/parser"
 	"go/token"
 	"os"
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "update the files that tests compare with")
 
 // The package comment and the help text are the same.
 func TestHelpIsPackageComment(t *testing.T) {

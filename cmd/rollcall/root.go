@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(newAgent(), newID(), newStatus(), newDoctor(), newReset(), newVersion(),
 		newEnable(), newDisable(), newPreview(), newSend(), newExport(), newForget(),
-		newUp(), newCollector(), newSimulate())
+		newUp(), newCollector(), newSimulate(), newLicenses())
 	return root
 }
 

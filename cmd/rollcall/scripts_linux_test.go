@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +10,6 @@ import (
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
-
-var update = flag.Bool("update", false, "write what the scripts got into the files that they compare with")
 
 // quickExit keeps the race detector, when the tests run under it, from waiting for a second at each exit of the program.
 const quickExit = "GORACE=atexit_sleep_ms=0"
