@@ -38,10 +38,20 @@ func TestNotices(t *testing.T) {
 		}
 		return
 	}
-	if got, err := os.ReadFile(noticesFile); err != nil || string(got) != want {
-		t.Errorf("%s is not up to date (%v), run: go test ./cmd/rollcall -run TestNotices -update\n got %q\nwant %q",
-			noticesFile, err, headings(string(got)), headings(want))
+	if noticesText != want {
+		t.Errorf("%s is outdated, run: go test ./cmd/rollcall -run TestNotices -update", noticesFile)
+		for _, name := range missing(headings(noticesText), headings(want)) {
+			t.Errorf("missing: %s", name)
+		}
+		for _, name := range missing(headings(want), headings(noticesText)) {
+			t.Errorf("not linked: %s", name)
+		}
 	}
+}
+
+// missing returns the names of all that the list does not have.
+func missing(list, all []string) []string {
+	return slices.DeleteFunc(all, func(name string) bool { return slices.Contains(list, name) })
 }
 
 // platforms returns the systems in the Makefile.
