@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/internal/consent"
 	"github.com/rollcall-dev/rollcall/internal/terminal"
 )
 
@@ -81,6 +82,5 @@ func parseAnswer(answer string) (granted, ok bool) {
 
 // canAsk tells whether there is somebody to ask.
 func canAsk(getenv func(string) string, in, out *os.File) bool {
-	_, ci := ciMarker(getenv)
-	return !ci && getenv("DEBIAN_FRONTEND") != "noninteractive" && terminal.Is(in) && terminal.Is(out)
+	return consent.CIMarker(getenv) == "" && getenv("DEBIAN_FRONTEND") != "noninteractive" && terminal.Is(in) && terminal.Is(out)
 }

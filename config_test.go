@@ -67,7 +67,6 @@ func TestNonsense(t *testing.T) {
 		{"Isolate", "path not UTF-8", func(c *config) { c.ConfigPath, c.Isolate = "/a\xff/config.json", true }},
 		{"ID.AfterConsent", "nowhere to read it", func(c *config) { c.ConfigPath, c.App, c.ID.AfterConsent = "", "app", true }},
 	}
-	// What does not say where the ID is does not matter to OpenStore.
 	t.Setenv("TEST_BAD_ID", "sekret")
 	for _, tt := range tests {
 		t.Run(tt.field+"/"+tt.name, func(t *testing.T) {
@@ -88,8 +87,11 @@ func TestNonsense(t *testing.T) {
 			if service != nil {
 				t.Error("got a service besides")
 			}
-			if _, err := config.OpenStore(); err == nil && !strings.HasPrefix(tt.field, "Limits.") {
-				t.Error("OpenStore takes it")
+			// The limits do not matter to those who only look at what is stored.
+			if !strings.HasPrefix(tt.field, "Limits.") {
+				if _, err := config.Stored(t.Context()); !errors.As(err, &wrong) || wrong.Field != tt.field {
+					t.Errorf("got %v from Stored, want a ConfigError of %s", err, tt.field)
+				}
 			}
 			if log := disk.Log(); len(log) > 0 {
 				t.Errorf("used the disk: %v", log)
@@ -175,8 +177,8 @@ func TestOtherKeys(t *testing.T) {
 		service := r.start(func(c *rollcall.Config) { c.ID.Key, c.Consent.Key = "stats.id", "stats.on.please" })
 		id := service.ID().String()
 		r.wantFile(configPath, "{\n  \"stats\": {\n    \"on\": {\n      \"please\": false\n    },\n    \"id\": \""+id+"\"\n  }\n}\n")
-		if st := service.Status(); st.ConsentSource != "config key stats.on.please" {
-			t.Errorf("got consent by %q", st.ConsentSource)
+		if st := service.Status(); st.Consent.Source.String() != "config key stats.on.please" {
+			t.Errorf("got consent by %q", st.Consent.Source.String())
 		}
 	})
 }

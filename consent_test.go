@@ -81,8 +81,8 @@ func TestConsent(t *testing.T) {
 					if tt.config == "" && service.ID().IsZero() {
 						want, source = rollcall.Unset, "not decided" // nothing was made
 					}
-					if st.Consent != want || st.ConsentSource != source {
-						t.Errorf("got consent %v by %q, want %v by %q", st.Consent, st.ConsentSource, want, source)
+					if st.Consent.State != want || st.Consent.Source.String() != source {
+						t.Errorf("got consent %v by %q, want %v by %q", st.Consent.State, st.Consent.Source, want, source)
 					}
 					last := r.log.lines[len(r.log.lines)-1].text
 					if enabled := strings.Contains(last, " enabled=true "); enabled != (want == rollcall.Granted) {
@@ -102,8 +102,8 @@ func TestConsentOfDamagedConfig(t *testing.T) {
 		r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
 		service := r.start()
 		r.wantState(service, knownID, true)
-		if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != "the config could not be read" {
-			t.Errorf("got consent %v by %q", st.Consent, st.ConsentSource)
+		if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != "the config could not be read" {
+			t.Errorf("got consent %v by %q", st.Consent.State, st.Consent.Source)
 		}
 	})
 }
@@ -137,7 +137,7 @@ func TestAfterConsent(t *testing.T) {
 			synctest.Wait()
 			r.log.want(generated(service.ID()), "INFO Installation ID persisted to config attempt=*")
 			r.wantPersisted(service, service.ID().String())
-			if st := service.Status(); st.Consent != rollcall.Granted || st.Reason != "" {
+			if st := service.Status(); st.Consent.State != rollcall.Granted || st.Reason != "" {
 				t.Errorf("got %+v", st)
 			}
 		})

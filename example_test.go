@@ -175,7 +175,7 @@ func ExampleConfig_afterConsent() {
 			panic(err)
 		}
 		service.Start(context.Background())
-		fmt.Printf("consent %s, an ID: %t\n", service.Status().Consent, !service.ID().IsZero())
+		fmt.Printf("consent %s, an ID: %t\n", service.Status().Consent.State, !service.ID().IsZero())
 		service.Stop(context.Background())
 	}
 	// Output:

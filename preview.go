@@ -52,7 +52,9 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 		st.ID, _ = installid.Parse(PreviewID)
 	}
 	d := s.Decisions(ctx)
-	p.Withheld = s.notSent(d, st)
+	if err := s.obstacle(d, st); err != nil {
+		p.Withheld = err.Error()
+	}
 	heartbeat := s.heartbeat(ctx, d, st)
 	if p.Heartbeat, err = heartbeat.Marshal(); err != nil {
 		return Preview{}, fmt.Errorf("preview: %w", err)

@@ -115,7 +115,7 @@ func testPrecedence(t *testing.T, collector *rollcalltest.Collector, policy, con
 	d := service.Decisions(t.Context())
 	wantDecision(t, config.name, d.Telemetry, want.state, want.source)
 	st := service.Status()
-	wantDecision(t, config.name+", status", rollcall.Decision{State: st.Consent, Source: st.ConsentSource}, want.state, want.source)
+	wantDecision(t, config.name+", status", st.Consent, want.state, want.source)
 	if want.state == rollcall.Granted {
 		return
 	}
@@ -188,8 +188,8 @@ func TestReportingEnvironmentNow(t *testing.T) {
 	service := s.start()
 	send(t, service)
 	t.Setenv("DO_NOT_TRACK", "1")
-	if st := service.Status(); st.Consent != rollcall.Denied {
-		t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+	if st := service.Status(); st.Consent.State != rollcall.Denied {
+		t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 	}
 	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
 		t.Errorf("got %v", err)
@@ -230,8 +230,8 @@ func TestReportingConsentHangs(t *testing.T) {
 						t.Errorf("%d operations hang", n)
 					}
 				}
-				if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != tt.source {
-					t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+				if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != tt.source {
+					t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 				}
 				time.Sleep(2 * time.Hour) // the keeper's look waits in the same line
 				r.wantOneInFlight()
@@ -261,8 +261,8 @@ func TestReportingConsentHangsAtStart(t *testing.T) {
 			}
 			r.wantState(service, service.ID().String(), true)
 			r.log.want(generated(service.ID()), persisted(1), started(true))
-			if st := service.Status(); st.Consent != rollcall.Denied || !strings.Contains(st.ConsentSource, "policy") {
-				t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+			if st := service.Status(); st.Consent.State != rollcall.Denied || !strings.Contains(st.Consent.Source.String(), "policy") {
+				t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 			}
 		})
 	}
@@ -277,39 +277,43 @@ func TestReportingCallerGivesUp(t *testing.T) {
 	if d := service.Decisions(gone); d.Telemetry.State != rollcall.Denied {
 		t.Errorf("got %v without time to look", d.Telemetry)
 	}
-	if st := service.Status(); st.Consent != rollcall.Granted {
-		t.Errorf("got %v by %q afterwards", st.Consent, st.ConsentSource)
+	if st := service.Status(); st.Consent.State != rollcall.Granted {
+		t.Errorf("got %v by %q afterwards", st.Consent.State, st.Consent.Source)
 	}
 }
 
 // TestReportingConsentFromHost: the host's function may hang, fail and panic.
 func TestReportingConsentFromHost(t *testing.T) {
 	const settings = "the host's settings"
+	type decision struct {
+		State  rollcall.Consent
+		Source string
+	}
 	tests := []struct {
 		name              string
 		telemetry, health rollcall.Consent
 		do                func(context.Context) error
-		want              rollcall.Decision
-		wantHealth        rollcall.Decision
+		want              decision
+		wantHealth        decision
 	}{
 		{"granted", rollcall.Granted, rollcall.Granted, nil,
-			rollcall.Decision{rollcall.Granted, settings}, rollcall.Decision{rollcall.Granted, settings}},
+			decision{rollcall.Granted, settings}, decision{rollcall.Granted, settings}},
 		{"telemetry only", rollcall.Granted, rollcall.Unset, nil,
-			rollcall.Decision{rollcall.Granted, settings}, rollcall.Decision{rollcall.Unset, "not decided"}},
+			decision{rollcall.Granted, settings}, decision{rollcall.Unset, "not decided"}},
 		{"denied", rollcall.Denied, rollcall.Granted, nil,
-			rollcall.Decision{rollcall.Denied, settings}, rollcall.Decision{rollcall.Denied, settings}},
+			decision{rollcall.Denied, settings}, decision{rollcall.Denied, settings}},
 		{"unset", rollcall.Unset, rollcall.Granted, nil,
-			rollcall.Decision{rollcall.Unset, "not decided"}, rollcall.Decision{rollcall.Unset, "not decided"}},
+			decision{rollcall.Unset, "not decided"}, decision{rollcall.Unset, "not decided"}},
 		{"rubbish", 7, rollcall.Granted, nil,
-			rollcall.Decision{rollcall.Denied, settings}, rollcall.Decision{rollcall.Denied, settings}},
+			decision{rollcall.Denied, settings}, decision{rollcall.Denied, settings}},
 		{"error", rollcall.Granted, rollcall.Granted, func(context.Context) error { return errors.New("no") },
-			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+			decision{rollcall.Denied, settings + " could not be read"}, decision{rollcall.Denied, settings + " could not be read"}},
 		{"panic", rollcall.Granted, rollcall.Granted, func(context.Context) error { panic("host") },
-			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+			decision{rollcall.Denied, settings + " could not be read"}, decision{rollcall.Denied, settings + " could not be read"}},
 		{"end of the goroutine", rollcall.Granted, rollcall.Granted, func(context.Context) error { runtime.Goexit(); return nil },
-			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+			decision{rollcall.Denied, settings + " could not be read"}, decision{rollcall.Denied, settings + " could not be read"}},
 		{"hang", rollcall.Granted, rollcall.Granted, func(context.Context) error { time.Sleep(time.Hour); return nil },
-			rollcall.Decision{rollcall.Denied, settings + " could not be read"}, rollcall.Decision{rollcall.Denied, settings + " could not be read"}},
+			decision{rollcall.Denied, settings + " could not be read"}, decision{rollcall.Denied, settings + " could not be read"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -341,7 +345,7 @@ func TestReportingConsentFromHost(t *testing.T) {
 				}
 				time.Sleep(3 * time.Hour) // the keeper's own looks know nothing of it, and undo nothing
 				st := service.Status()
-				wantDecision(t, "status", rollcall.Decision{State: st.Consent, Source: st.ConsentSource}, tt.want.State, tt.want.Source)
+				wantDecision(t, "status", st.Consent, tt.want.State, tt.want.Source)
 				if most.Load() > 1 {
 					t.Errorf("%d calls at the same time", most.Load())
 				}
@@ -386,7 +390,7 @@ func TestReportingSetConsent(t *testing.T) {
 			s.wantConfig(tt.after)
 			if want := map[bool]rollcall.Consent{true: rollcall.Granted, false: rollcall.Denied}[tt.granted]; !tt.health {
 				wantDecision(t, "decision", get(service.Decisions(t.Context())), want, enabledKey)
-				if st := service.Status(); st.Consent != want {
+				if st := service.Status(); st.Consent.State != want {
 					t.Errorf("got %v in the status, want %v", st.Consent, want)
 				}
 			}
@@ -405,8 +409,8 @@ func TestReportingSetConsentWithoutConfig(t *testing.T) {
 			state := filepath.Join(s.dir, "state")
 			inState := func(c *rollcall.Config) { c.ConfigPath, c.StateDir = "", state }
 			service := s.start(inState, change)
-			if st := service.Status(); st.Consent != rollcall.Unset {
-				t.Errorf("got %v by %q before", st.Consent, st.ConsentSource)
+			if st := service.Status(); st.Consent.State != rollcall.Unset {
+				t.Errorf("got %v by %q before", st.Consent.State, st.Consent.Source)
 			}
 			for _, set := range []func(context.Context, bool) error{service.SetConsent, service.SetHealthConsent} {
 				if err := set(t.Context(), true); err != nil {
@@ -423,8 +427,8 @@ func TestReportingSetConsentWithoutConfig(t *testing.T) {
 			s.log.reset()
 			again := s.start(inState, change)
 			s.log.want("INFO Telemetry service started enabled=true has_persistent_id=true", reportingIsOn(s))
-			if st := again.Status(); st.Consent != rollcall.Granted || st.Reporting.Health.State != rollcall.Granted {
-				t.Errorf("got %v by %q, health %v after a restart", st.Consent, st.ConsentSource, st.Reporting.Health)
+			if st := again.Status(); st.Consent.State != rollcall.Granted || st.Reporting.Health.State != rollcall.Granted {
+				t.Errorf("got %v by %q, health %v after a restart", st.Consent.State, st.Consent.Source, st.Reporting.Health)
 			}
 		})
 	}
@@ -455,8 +459,8 @@ func TestReportingIDFromEnvironment(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	s.wantConfig(granted)
-	if st := service.Status(); st.Consent != rollcall.Granted {
-		t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+	if st := service.Status(); st.Consent.State != rollcall.Granted {
+		t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 	}
 }
 
@@ -646,8 +650,8 @@ func TestReportingDenialNotSaved(t *testing.T) {
 	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
 		t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
 	}
-	if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != notSaved {
-		t.Errorf("got %v by %q", st.Consent, st.ConsentSource)
+	if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != notSaved {
+		t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 	}
 	s.wantConfig(config)
 	if err := os.Chmod(s.config, 0o644); err != nil {

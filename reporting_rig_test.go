@@ -247,7 +247,7 @@ func preview(t *testing.T, service *rollcall.Service) rollcall.Preview {
 
 func wantDecision(t *testing.T, what string, got rollcall.Decision, state rollcall.Consent, source string) {
 	t.Helper()
-	if got.State != state || got.Source != source {
+	if got.State != state || got.Source.String() != source {
 		t.Errorf("%s: got %v by %q, want %v by %q", what, got.State, got.Source, state, source)
 	}
 }

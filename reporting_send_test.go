@@ -259,7 +259,7 @@ func TestSendNotWhileProvisional(t *testing.T) {
 				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, nil
 			}
 		})
-		if st := service.Status(); !st.Provisional || st.Consent != rollcall.Granted || st.Reporting.Withheld != rollcall.ErrNoID.Error() {
+		if st := service.Status(); !st.Provisional || st.Consent.State != rollcall.Granted || st.Reporting.Withheld != rollcall.ErrNoID.Error() {
 			t.Errorf("got %+v", st)
 		}
 		for range 3 {

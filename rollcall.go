@@ -1,5 +1,6 @@
-// Package rollcall is opt-in telemetry for self-hosted software: it gives the program that embeds it, the host, an
-// anonymous installation ID that survives restarts, and never hangs, slows, crashes or surprises it.
+// Package rollcall is opt-in telemetry for self-hosted software. It gives the
+// program that embeds it, the host, an anonymous installation ID that survives
+// restarts, and it never hangs, slows, crashes or surprises its host.
 //
 //	service, err := rollcall.New(rollcall.Config{ConfigPath: "config/config.json", Logger: logger})
 //	if err != nil {
@@ -11,19 +12,24 @@
 //
 // # What is promised
 //
-// [New] does nothing but check. [Service.Start] returns within Config.Limits.StartTimeout (20 seconds unless configured),
-// whatever the disk does, and at once with Config.Lazy; when the ID cannot be saved, one in memory serves, and the
-// service goes on trying rarely. Every byte of a config but the one key stays as it is. No call panics, also on a nil
-// Service, so that a host can go on with telemetry that failed to be made.
+// [New] only checks its argument. [Service.Start] returns within
+// Limits.StartTimeout (20 seconds by default) whatever the disk does, and at
+// once with Config.Lazy. If the ID cannot be saved, one in memory serves, and
+// the service keeps trying in the background, rarely. Every byte of a config
+// except the one key stays as it is. No call panics, even on a nil Service, so
+// a host can go on if New fails.
 //
-// An operation on a hung disk cannot be cancelled. In the process of the host it costs one goroutine, however often it
-// is tried; but a thread that the kernel holds in an uninterruptible wait keeps its process from ending, whatever
-// anybody does. With Config.Isolate that thread belongs to a child process, and the host ends when it wants to.
+// An operation on a hung disk cannot be cancelled. It costs the host one
+// goroutine, however often it is retried. But a thread that the kernel holds
+// in an uninterruptible wait keeps its process from exiting, whatever anybody
+// does. With Config.Isolate that thread belongs to a child process, and the
+// host exits when it wants to.
 package rollcall
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,6 +38,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/consent"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
@@ -40,36 +47,30 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// stopTimeout is how long Run waits for Stop.
-const stopTimeout = time.Second
-
-const (
-	msgStarted = "Telemetry service started"
-
-	keyEnabled         = "enabled"
-	keyHasPersistentID = "has_persistent_id"
-)
-
-// A Service is the telemetry of one installation. Make it with [New]. All methods are safe for concurrent use, and do
-// nothing on a nil Service.
+// A Service is the telemetry of one installation; create it with [New]. All
+// methods are safe for concurrent use, and do nothing on a nil Service.
 type Service struct {
-	config  Config
-	log     *slog.Logger
-	store   keeper.Store
-	keeper  *keeper.Keeper
-	records idstore.Records
-	keys    consentKeys
-	facts   *facts
-	faults  *faults
-	sender  *sender.Sender       // nil without an endpoint
-	asking  flight.Flight        // of Config.Consent.Load
-	notReal string               // why this is no program to be counted; empty when it is one
-	client  func() report.Client // this library
+	config     Config
+	log        *slog.Logger
+	store      keeper.Store
+	keeper     *keeper.Keeper
+	records    idstore.Records
+	facts      *facts
+	faults     *faults
+	sender     *sender.Sender // nil without an endpoint
+	platform   platform.Detector
+	client     func() report.Client // this library
+	notCounted string               // why this is no installation to count; empty if it is one
 
-	storeReadsConsent bool // whether the store reads the config's consent together with the ID
-	platform          platform.Detector
-	lastRead          atomic.Pointer[reading] // of the operator's decisions; nil before the first
-	changes           atomic.Uint64           // how often they were changed here
+	keys   consent.Keys
+	place  consent.Source   // where the settings are
+	latest consent.Versions // what a grant covers now
+	asking flight.Flight    // of Config.Consent.Load
+	// storeReadsConsent reports whether the store reads the config's consent
+	// together with the ID.
+	storeReadsConsent bool
+	lastRead          atomic.Pointer[reading] // of the operator's decisions; never nil
+	changes           atomic.Uint64           // how often this process changed them
 	withdrawn         withdrawal              // of telemetry
 	healthWithdrawn   withdrawal              // of health reports
 	healthUnderWay    atomic.Bool             // whether the last report is a health report
@@ -79,7 +80,11 @@ type Service struct {
 // goroutine and writes nothing. The error is a [*ConfigError].
 func New(config Config) (*Service, error) {
 	config = config.withDefaults()
-	store, err := config.store()
+	location, err := config.location()
+	if err != nil {
+		return nil, err
+	}
+	store, err := config.store(location)
 	if err != nil {
 		return nil, err
 	}
@@ -87,24 +92,20 @@ func New(config Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		config: config,
-		log:    config.Logger,
-		store:  store,
-		faults: newFaults(config.Reporting.FaultContext),
-		client: sync.OnceValue(thisClient),
+		config:     config,
+		log:        config.Logger,
+		store:      store,
+		faults:     newFaults(config.Reporting.FaultContext),
+		client:     sync.OnceValue(thisClient),
+		notCounted: consent.NotCounted(config.Version, os.Getenv, flag.Lookup("test.v") != nil),
 	}
 	if s.facts, err = newFacts(config.Facts); err != nil {
 		return nil, err
 	}
-	enabled, err := parseKey("Consent.Key", config.Consent.Key)
-	if err != nil {
+	if err := s.setUpConsent(location); err != nil {
 		return nil, err
 	}
-	s.keys = newConsentKeys(enabled)
-	_, fixed := store.(*idstore.Fixed)
-	s.storeReadsConsent = config.ConfigPath != "" && !fixed
-	s.notReal, _ = notReal(config.Version, os.Getenv)
-	if s.records, err = config.records(store); err != nil {
+	if s.records, err = config.records(location, store); err != nil {
 		return nil, err
 	}
 	options := keeper.Options{
@@ -125,9 +126,10 @@ func New(config Config) (*Service, error) {
 	return s, nil
 }
 
-// Start makes the ID ready and begins the background work. It waits no longer than ctx and Config.Limits.StartTimeout, and not
-// at all with Config.Lazy. That the ID could not be saved is not an error; see [Service.Status]. The only error is that
-// of a service that was started or stopped before.
+// Start finds or creates the ID and begins the background work. It waits no
+// longer than ctx and Limits.StartTimeout, and not at all with Config.Lazy.
+// Failing to save the ID is not an error; see [Service.Status]. Start fails
+// only if the service was started or stopped before.
 func (s *Service) Start(ctx context.Context) error {
 	if s == nil {
 		return nil
@@ -141,21 +143,22 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends all that Start began and waits for it, no longer than ctx. A file operation that hangs is not waited for.
-// Stop may be called more than once, and before Start, which then fails.
+// Stop ends everything that Start began and waits for it, no longer than ctx.
+// It does not wait for a file operation that hangs. Stop may be called more
+// than once, and before Start, which then fails.
 func (s *Service) Stop(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
+	var err error
 	if s.sender != nil {
-		if err := s.sender.Stop(ctx); err != nil {
-			return errors.Join(err, s.keeper.Stop(ctx))
-		}
+		err = s.sender.Stop(ctx)
 	}
-	return s.keeper.Stop(ctx)
+	return errors.Join(err, s.keeper.Stop(ctx))
 }
 
-// Run starts the service, waits until ctx ends, and stops it. Stopping takes at most a second.
+// Run starts the service, waits until ctx ends, and stops the service. Stopping
+// takes at most a second.
 func (s *Service) Run(ctx context.Context) error {
 	if s == nil {
 		<-ctx.Done()
@@ -165,14 +168,15 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	<-ctx.Done()
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	return s.Stop(stopCtx)
+	return s.Stop(ctx)
 }
 
-// ID is the installation ID in use: the zero ID before Start, and while Config.ID.AfterConsent holds it back. It can still
-// change once [Service.Settled] is closed, when a stored ID that could not be read comes to light or when the operator
-// resets it. It takes no lock and does not allocate.
+// ID returns the installation ID in use. It is zero before Start, and as long
+// as ID.AfterConsent withholds it. It can still change after
+// [Service.Settled]: when a stored ID that could not be read becomes readable,
+// and when the operator resets it. ID takes no lock and does not allocate.
 func (s *Service) ID() installid.ID {
 	if s == nil {
 		return installid.ID{}
@@ -180,9 +184,10 @@ func (s *Service) ID() installid.ID {
 	return s.keeper.ID()
 }
 
-// Settled is closed when the first decision about the ID has been taken: found, saved, or serving from memory. Without
-// Config.Lazy that is before Start returns. Stop closes it too, once Start was called. It is closed from the beginning on
-// a nil Service.
+// Settled returns a channel that is closed once the ID is settled: found,
+// saved, or serving from memory. Without Config.Lazy that is before Start
+// returns. Stop closes it too, if Start was called. On a nil Service it is
+// closed from the beginning.
 func (s *Service) Settled() <-chan struct{} {
 	if s == nil {
 		closed := make(chan struct{})
@@ -192,7 +197,8 @@ func (s *Service) Settled() <-chan struct{} {
 	return s.keeper.Settled()
 }
 
-// WaitSettled waits until [Service.Settled] is closed or ctx ends, and then returns the context's cause.
+// WaitSettled waits until [Service.Settled] is closed. If ctx ends first, it
+// returns the cause.
 func (s *Service) WaitSettled(ctx context.Context) error {
 	select {
 	case <-s.Settled():
@@ -207,23 +213,38 @@ func (s *Service) WaitSettled(ctx context.Context) error {
 	}
 }
 
-// Status tells how the service is. It does not wait for the disk.
-func (s *Service) Status() Status {
-	if s == nil {
-		return Status{Consent: Unset, ConsentSource: noService, Reporting: ReportingStatus{Withheld: noService}}
-	}
-	kept := s.keeper.Status()
-	st, known := Status{Status: kept.Status, ConfigGrants: isTrue(kept.Enabled)}, s.known(kept)
-	st.Consent, st.ConsentSource = known.Telemetry.State, known.Telemetry.Source
-	st.Reporting = s.reportingStatus(known, st.Status)
-	return st
+// Status is the state of a [Service].
+type Status struct {
+	installid.Status
+	// Consent is the operator's decision about telemetry, as last read.
+	Consent Decision `json:"consent"`
+	// Reporting is the state of sending.
+	Reporting ReportingStatus `json:"reporting"`
 }
 
-// Reset makes a new ID and stores it in place of the old one. The service adopts it, and so does every other process
-// that shares the storage, within about an hour. When it cannot be stored the old ID stays in use.
+// Status returns the state of the service. It does not wait for the disk.
+func (s *Service) Status() Status {
+	if s == nil {
+		nobody := s.Decisions(context.Background())
+		return Status{Consent: nobody.Telemetry, Reporting: ReportingStatus{Withheld: errNoService.Error(), Health: nobody.Health}}
+	}
+	kept := s.keeper.Status()
+	known := s.known(kept)
+	return Status{
+		Status:    kept.Status,
+		Consent:   known.Telemetry,
+		Reporting: s.reportingStatus(known, kept.Status),
+	}
+}
+
+// Reset creates a new ID and stores it in place of the old one, whether the
+// service was started or not. The service uses it at once, and every other
+// process that shares the storage within about an hour. If the new ID cannot
+// be stored, the old one stays in use. With ID.AfterConsent, Reset fails as
+// long as there is no ID.
 func (s *Service) Reset(ctx context.Context) (installid.ID, error) {
 	if s == nil {
-		return installid.ID{}, errors.New("reset installation ID: no service")
+		return installid.ID{}, fmt.Errorf("reset installation ID: %w", errNoService)
 	}
 	id, err := s.keeper.Reset(ctx)
 	if err != nil {
@@ -232,24 +253,23 @@ func (s *Service) Reset(ctx context.Context) (installid.ID, error) {
 	return id, nil
 }
 
-// Status is how a [Service] is.
-type Status struct {
-	installid.Status
-	// Consent is what the operator decided, and ConsentSource what decided it.
-	Consent       Consent `json:"consent"`
-	ConsentSource string  `json:"consent_source"`
-	// ConfigGrants reports whether the config itself grants telemetry,
-	// whatever takes precedence over it.
-	ConfigGrants bool `json:"-"`
-	// Reporting tells what is sent and how that goes.
-	Reporting ReportingStatus `json:"reporting"`
-}
+const (
+	msgStarted   = "Telemetry service started"
+	msgReporting = "Telemetry reporting is on"
 
-// onSettled is the end of a start.
+	keyEnabled         = "enabled"
+	keyHasPersistentID = "has_persistent_id"
+	keyEndpoint        = "endpoint"
+	keyNote            = "note"
+
+	reportingNote = "see what is sent with 'rollcall preview'; stop it with 'rollcall disable' or by setting the config's key to false"
+)
+
+// onSettled logs the end of a start.
 func (s *Service) onSettled(ctx context.Context, st keeper.Status) {
 	granted := s.settledDecision(ctx, st).State == Granted
 	s.log.Info(msgStarted, keyEnabled, granted, keyHasPersistentID, st.Persisted)
-	if granted && s.sender != nil && (s.notReal == "" || s.config.Reporting.Development) {
+	if granted && s.sender != nil && (s.notCounted == "" || s.config.Reporting.Development) {
 		s.log.Info(msgReporting, keyEndpoint, s.config.Endpoint, keyNote, reportingNote)
 	}
 }

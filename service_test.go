@@ -54,7 +54,7 @@ func TestNilService(t *testing.T) {
 		if err := errors.Join(service.Start(t.Context()), service.WaitSettled(t.Context()), service.Stop(t.Context())); err != nil {
 			t.Error(err)
 		}
-		if st := service.Status(); !service.ID().IsZero() || st.Persisted || st.Consent != rollcall.Unset {
+		if st := service.Status(); !service.ID().IsZero() || st.Persisted || st.Consent.State != rollcall.Unset {
 			t.Errorf("got %+v", st)
 		}
 		if _, err := service.Reset(t.Context()); err == nil {
@@ -91,7 +91,7 @@ func TestBeforeStart(t *testing.T) {
 		if err := service.WaitSettled(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("WaitSettled: got error %v", err)
 		}
-		if st := service.Status(); !service.ID().IsZero() || st.Settled || st.Persisted || st.Consent != rollcall.Unset {
+		if st := service.Status(); !service.ID().IsZero() || st.Settled || st.Persisted || st.Consent.State != rollcall.Unset {
 			t.Errorf("got %+v", st)
 		}
 		r.stop(service)
@@ -114,8 +114,8 @@ func TestFirstStart(t *testing.T) {
 				r.log.wantTimed(in(0, generated(service.ID())), in(0, persisted(1)), in(0, started(true)))
 				r.wantPersisted(service, service.ID().String())
 				r.wantFiles(anchorPath, configPath)
-				if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != "config key telemetry.enabled" {
-					t.Errorf("got consent %v by %q", st.Consent, st.ConsentSource)
+				if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != "config key telemetry.enabled" {
+					t.Errorf("got consent %v by %q", st.Consent, st.Consent.Source.String())
 				}
 				if err := service.Start(t.Context()); err == nil {
 					t.Error("second Start: got no error")
@@ -147,8 +147,8 @@ func TestHungDisk(t *testing.T) {
 			in(18*time.Second, inMemory(service.ID(), "read installation ID: *timed out*")),
 			in(18*time.Second, started(false)),
 		)
-		if st := service.Status(); st.Consent != rollcall.Denied || st.ConsentSource != "the config could not be read" {
-			t.Errorf("got consent %v by %q", st.Consent, st.ConsentSource)
+		if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != "the config could not be read" {
+			t.Errorf("got consent %v by %q", st.Consent, st.Consent.Source.String())
 		}
 	})
 }
@@ -266,7 +266,7 @@ func TestConsentAfterFault(t *testing.T) {
 		want := func(want rollcall.Consent) {
 			t.Helper()
 			synctest.Wait()
-			if got := service.Status().Consent; got != want {
+			if got := service.Status().Consent.State; got != want {
 				t.Errorf("got consent %v, want %v", got, want)
 			}
 		}
@@ -310,7 +310,10 @@ func TestStatusJSON(t *testing.T) {
 		if err := json.Unmarshal(data, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got["consent"] != st.Consent.String() || got["consent_source"] != st.ConsentSource || got["installation_id"] != st.ID.String() {
+		want := map[string]any{
+			"state": "denied", "setting": "denied", "source": map[string]any{"kind": "config", "name": "telemetry.enabled"},
+		}
+		if !reflect.DeepEqual(got["consent"], want) || got["installation_id"] != st.ID.String() {
 			t.Errorf("got %s", data)
 		}
 		for key := range got {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -99,11 +100,7 @@ func parseKey(field, dotted string) (jsonedit.Key, error) {
 
 // store returns where the ID is kept: the environment if it has one, or else
 // the place that the config names.
-func (c Config) store() (keeper.Store, error) {
-	location, err := c.location()
-	if err != nil {
-		return nil, err
-	}
+func (c Config) store(location idstore.Location) (keeper.Store, error) {
 	variable := c.ID.Variable
 	if strings.ContainsAny(variable, "=\x00") {
 		return nil, invalid("ID.Variable", "not the name of an environment variable")
@@ -127,13 +124,9 @@ func (c Config) store() (keeper.Store, error) {
 
 // records returns what is kept besides the ID, even if the environment has the
 // ID.
-func (c Config) records(store keeper.Store) (idstore.Records, error) {
+func (c Config) records(location idstore.Location, store keeper.Store) (idstore.Records, error) {
 	if records, ok := store.(idstore.Records); ok {
 		return records, nil
-	}
-	location, err := c.location()
-	if err != nil {
-		return nil, err
 	}
 	if c.Isolate {
 		return isolatedStore(location)
@@ -214,23 +207,93 @@ func DefaultPolicyPath() string {
 	return "/etc/rollcall/policy.json"
 }
 
-// OpenStore opens the store of the ID that a [Service] with this config would
-// use, for tools that look at it or reset it. It does not touch the disk.
-func (c Config) OpenStore() (keeper.Store, error) { return c.withDefaults().store() }
+// Stored is the installation ID on disk.
+type Stored struct {
+	// ID is zero if none is stored.
+	ID installid.ID
+	// Place says where the ID is or would be stored, for people.
+	Place string
+}
 
-// Diagnose looks at all that saving the ID depends on; see [configfile.File.Diagnose]. It waits no longer than ctx.
-func (c Config) Diagnose(ctx context.Context) ([]diagnose.Finding, error) {
+// Stored reads the ID that a [Service] with this config would find, without
+// changing anything. It waits no longer than ctx. An error means that an ID
+// may well be stored; a mistake in the config is a [*ConfigError].
+func (c Config) Stored(ctx context.Context) (Stored, error) {
+	c = c.withDefaults()
+	location, err := c.location()
+	if err != nil {
+		return Stored{}, err
+	}
+	store, err := c.store(location)
+	if err != nil {
+		return Stored{}, err
+	}
+	rec, err := store.Load(ctx)
+	if errors.Is(err, keeper.ErrNotFound) {
+		err = nil
+	}
+	if err != nil {
+		return Stored{Place: rec.Place}, fmt.Errorf("read installation ID: %w", err)
+	}
+	return Stored{rec.ID, rec.Place}, nil
+}
+
+// A Finding is one result of [Config.Diagnose].
+type Finding struct {
+	// Check is what was checked, in a word or two.
+	Check string `json:"check"`
+	Level Level  `json:"level"`
+	// Detail says what was found.
+	Detail string `json:"detail"`
+	// Hint says what to do about it; empty if there is nothing to do.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Level is how serious a [Finding] is.
+type Level int
+
+// The levels of findings.
+const (
+	LevelOK      Level = iota // as it should be
+	LevelWarning              // works, with less than is promised otherwise
+	LevelProblem              // does not work
+)
+
+// String returns "ok", "warning" or "problem".
+func (l Level) String() string { return diagnose.Level(l).String() }
+
+// MarshalText returns the text of [Level.String].
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Diagnose checks everything that saving the ID depends on: the files, their
+// directories and mounts, and what the file system can do, which it tries on
+// temporary files of its own. It changes neither the config nor the ID. If ctx
+// ends first, that is the finding. A mistake in the config is a
+// [*ConfigError].
+func (c Config) Diagnose(ctx context.Context) ([]Finding, error) {
 	c = c.withDefaults()
 	location, err := c.location()
 	if err != nil {
 		return nil, err
 	}
-	if !c.Isolate {
-		return location.Diagnose(ctx, c.fs)
+	look := func(ctx context.Context) ([]diagnose.Finding, error) { return location.Diagnose(ctx, c.fs) }
+	if c.Isolate {
+		store, err := isolatedStore(location)
+		if err != nil {
+			return nil, err
+		}
+		look = store.Diagnose
 	}
-	store, err := isolatedStore(location)
-	if err != nil {
-		return nil, err
+	found, err := look(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return []Finding{{"disk", LevelProblem, err.Error(), "the file system does not respond; check its mount, and its server if it has one"}}, nil
+	case err != nil:
+		return nil, fmt.Errorf("diagnose: %w", err)
 	}
-	return store.Diagnose(ctx)
+	findings := make([]Finding, len(found))
+	for i, f := range found {
+		findings[i] = Finding{f.Check, Level(f.Level), f.Detail, f.Hint}
+	}
+	return findings, nil
 }

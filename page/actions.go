@@ -14,8 +14,8 @@ import (
 func (p *operatorPage) consent(w http.ResponseWriter, r *http.Request) {
 	p.decide(w, r, decision{
 		granted: telemetryGranted, denied: telemetryDenied, notSaved: telemetryNotSaved, overruled: telemetryOverruled,
-		source: func(st rollcall.Status) string { return st.ConsentSource },
-		set:    p.service.SetConsent,
+		decided: func(st rollcall.Status) rollcall.Decision { return st.Consent },
+		set:     p.service.SetConsent,
 	})
 }
 
@@ -23,8 +23,8 @@ func (p *operatorPage) consent(w http.ResponseWriter, r *http.Request) {
 func (p *operatorPage) healthConsent(w http.ResponseWriter, r *http.Request) {
 	p.decide(w, r, decision{
 		granted: healthGranted, denied: healthDenied, notSaved: healthNotSaved, overruled: healthOverruled,
-		source: func(st rollcall.Status) string { return st.Reporting.Health.Source },
-		set:    p.service.SetHealthConsent,
+		decided: func(st rollcall.Status) rollcall.Decision { return st.Reporting.Health },
+		set:     p.service.SetHealthConsent,
 	})
 }
 
@@ -33,8 +33,8 @@ func (p *operatorPage) healthConsent(w http.ResponseWriter, r *http.Request) {
 type decision struct {
 	granted, denied, notSaved, overruled code
 
-	source func(rollcall.Status) string
-	set    func(ctx context.Context, granted bool) error
+	decided func(rollcall.Status) rollcall.Decision
+	set     func(ctx context.Context, granted bool) error
 }
 
 func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, d decision) {
@@ -48,7 +48,7 @@ func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, d decision
 	}
 	p.act(w, r, configTimeout, func(ctx context.Context) (code, error) {
 		// A grant that would not count now is not written to wait for the day when the denial ends.
-		if granted && overrules(d.source(p.service.Status())) {
+		if granted && overrules(d.decided(p.service.Status()).Source) {
 			return d.overruled, nil
 		}
 		if err := d.set(ctx, granted); err != nil {

@@ -24,7 +24,7 @@ func TestGrantAndDeny(t *testing.T) {
 	body = s.decide("/consent", "deny", "denied")
 	wantText(t, body, "Your decision is saved: telemetry is denied.", "Nothing is sent", `<strong class="withheld">denied</strong>`)
 	s.wantConfig(hostConfig)
-	if got, want := s.service.Status().Consent, rollcall.Denied; got != want {
+	if got, want := s.service.Status().Consent.State, rollcall.Denied; got != want {
 		t.Errorf("got consent %v, want %v", got, want)
 	}
 }

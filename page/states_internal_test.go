@@ -22,6 +22,16 @@ type state struct {
 	notice *notice
 }
 
+var (
+	configKey    = rollcall.Source{Kind: rollcall.SourceConfig, Name: "telemetry.enabled"}
+	invalidKey   = rollcall.Source{Kind: rollcall.SourceConfig, Name: "telemetry.enabled", Problem: rollcall.ProblemInvalid}
+	healthKey    = rollcall.Source{Kind: rollcall.SourceConfig, Name: "telemetry.health_enabled"}
+	variable     = rollcall.Source{Kind: rollcall.SourceEnvironment, Name: "DO_NOT_TRACK"}
+	policyFile   = rollcall.Source{Kind: rollcall.SourcePolicy, Name: "/etc/rollcall/policy.json"}
+	hostSettings = rollcall.Source{Kind: rollcall.SourceHost}
+	nobody       = rollcall.Source{Kind: rollcall.SourceNobody}
+)
+
 // working is the state of a service that reports.
 func working() state {
 	id, _ := installid.Parse(knownID)
@@ -30,12 +40,11 @@ func working() state {
 		ID: id, Settled: true, Persisted: true, Place: "config /srv/app/config.json, key telemetry.installation_id",
 		Attempts: 1, NextTry: now.Add(time.Hour),
 	}
-	s.status.ConfigGrants = true
-	s.status.Consent, s.status.ConsentSource = rollcall.Granted, "config key telemetry.enabled"
+	s.status.Consent = rollcall.Decision{State: rollcall.Granted, Source: configKey, Setting: rollcall.Granted}
 	r := &s.status.Reporting
 	r.Endpoint, r.Kept = "https://telemetry.example.org", true
 	r.LastSuccess, r.LastAttempt, r.NextDue = now.Add(-3*time.Hour), now.Add(-3*time.Hour), now.Add(21*time.Hour)
-	r.Health = rollcall.Decision{State: rollcall.Granted, Source: "config key telemetry.health_enabled"}
+	r.Health = rollcall.Decision{State: rollcall.Granted, Source: healthKey, Setting: rollcall.Granted}
 	s.glance.decisions = rollcall.Decisions{Telemetry: rollcall.Decision{State: rollcall.Granted}, Schema: 1, Facts: 1}
 	s.glance.preview = rollcall.Preview{
 		Heartbeat: []byte(`{"schema":1,"app":"example"}`),
@@ -61,38 +70,38 @@ var states = []struct {
 		"&#34;app&#34;: &#34;example&#34;", "{&#34;schema&#34;:1,&#34;app&#34;:&#34;example&#34;}", "(28 bytes)", "not sent", "It follows the heartbeat.",
 	}, without: []string{"Grant telemetry", "cannot override", "does not answer", `class="notice`}},
 	{name: "unset", change: func(s *state) {
-		s.status.Consent, s.status.ConsentSource = rollcall.Unset, "not decided"
+		s.status.Consent = rollcall.Decision{Source: nobody}
 		s.status.Reporting.Withheld = "telemetry is unset (not decided)"
-		s.status.Reporting.Health = rollcall.Decision{Source: "not decided"}
+		s.status.Reporting.Health = rollcall.Decision{Source: nobody}
 	}, want: []string{"Nothing is sent", "nobody has decided yet", "Grant telemetry", "Deny telemetry", "None while nothing is sent",
 		"It can be given once telemetry is granted"}, without: []string{"Send a heartbeat now", "Grant health reports"}},
-	{name: "denied in the config", change: denyBy("config key telemetry.enabled"),
+	{name: "denied in the config", change: denyBy(configKey),
 		want:    []string{"Telemetry is denied: config key telemetry.enabled.", "Grant telemetry", "It is not sent, since health reports are not granted."},
 		without: []string{"Deny telemetry", "cannot override"}},
-	{name: "neither true nor false", change: denyBy("config key telemetry.enabled is neither true nor false"),
+	{name: "neither true nor false", change: denyBy(invalidKey),
 		want: []string{"is neither true nor false", "Grant telemetry", "Deny telemetry"}},
-	{name: "denied by the environment", change: denyBy("environment variable DO_NOT_TRACK"),
+	{name: "denied by the environment", change: denyBy(variable),
 		want:    []string{"environment variable DO_NOT_TRACK", "cannot override", "The config itself grants telemetry", "Deny telemetry"},
 		without: []string{"Grant telemetry"}},
 	{name: "denied by a policy and in the config", change: func(s *state) {
-		denyBy("policy file /etc/rollcall/policy.json")(s)
-		s.status.ConfigGrants = false
+		denyBy(policyFile)(s)
+		s.status.Consent.Setting = rollcall.Denied
 	}, want: []string{"policy file /etc/rollcall/policy.json", "cannot override"}, without: []string{"<form"}},
-	{name: "denied and not saved", change: denyBy("denied in this process; that could not be saved"),
+	{name: "denied and not saved", change: denyBy(rollcall.Source{Kind: rollcall.SourceProcess}),
 		want: []string{"that could not be saved", "Grant telemetry", "Deny telemetry"}},
-	{name: "decided by the host", change: denyBy("the host's settings"),
+	{name: "decided by the host", change: denyBy(hostSettings),
 		want: []string{"This program keeps the decision in its own settings."}, without: []string{"<form"}},
 	{name: "health denied by a policy", change: func(s *state) {
-		s.status.Reporting.Health = rollcall.Decision{State: rollcall.Denied, Source: "policy file /etc/rollcall/policy.json"}
+		s.status.Reporting.Health = rollcall.Decision{State: rollcall.Denied, Source: policyFile}
 	}, want: []string{"A heartbeat is sent once a day", "cannot override"}, without: []string{"health reports</button>"}},
 	{name: "health unset", change: func(s *state) {
-		s.status.Reporting.Health = rollcall.Decision{Source: "not decided"}
+		s.status.Reporting.Health = rollcall.Decision{Source: nobody}
 	}, want: []string{"Grant health reports", "Deny health reports"}},
 	{name: "health denied in the config", change: func(s *state) {
-		s.status.Reporting.Health = rollcall.Decision{State: rollcall.Denied, Source: "config key telemetry.health_enabled"}
+		s.status.Reporting.Health = rollcall.Decision{State: rollcall.Denied, Source: healthKey}
 	}, want: []string{"Grant health reports"}, without: []string{"Deny health reports"}},
 	{name: "health decided by the host", change: func(s *state) {
-		s.status.Reporting.Health.Source = "the host's settings"
+		s.status.Reporting.Health.Source = hostSettings
 	}, want: []string{"This program keeps the decision in its own settings."}, without: []string{"health reports</button>"}},
 	{name: "fields added", change: func(s *state) {
 		for _, name := range []string{"facts.tls", "facts.users"} {
@@ -150,10 +159,10 @@ var states = []struct {
 		want: []string{`role="status"`, "The heartbeat was not accepted.", `<p class="detail">no answer</p>`, "<title>! Not sent – Telemetry – Example</title>"}},
 }
 
-func denyBy(source string) func(*state) {
+func denyBy(source rollcall.Source) func(*state) {
 	return func(s *state) {
-		s.status.Consent, s.status.ConsentSource = rollcall.Denied, source
-		s.status.Reporting.Withheld = "telemetry is denied (" + source + ")"
+		s.status.Consent = rollcall.Decision{State: rollcall.Denied, Source: source, Setting: rollcall.Granted}
+		s.status.Reporting.Withheld = "telemetry is denied (" + source.String() + ")"
 		s.status.Reporting.Health = rollcall.Decision{State: rollcall.Denied, Source: source}
 	}
 }

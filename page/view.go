@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
@@ -109,8 +108,8 @@ func newView(host string, n *notice, st *rollcall.Status, g glance, now time.Tim
 		return v
 	}
 	v.Running = true
-	v.Telemetry = newConsentView(st.Consent, st.ConsentSource, st.ConfigGrants)
-	v.Health = newConsentView(st.Reporting.Health.State, st.Reporting.Health.Source, false)
+	v.Telemetry = newConsentView(st.Consent)
+	v.Health = newConsentView(st.Reporting.Health)
 	v.ID = idView{
 		Text: st.ID.String(), Settled: st.Settled, Persisted: st.Persisted, Provisional: st.Provisional,
 		Incomplete: st.Incomplete, Place: plain(st.Place), Reason: plain(st.Reason),
@@ -150,32 +149,36 @@ func summarize(v view) summary {
 	return s
 }
 
-// newConsentView makes a switch; configGrants tells whether the config alone would grant.
-func newConsentView(state rollcall.Consent, source string, configGrants bool) consentView {
+// newConsentView returns the switch for a decision.
+func newConsentView(d rollcall.Decision) consentView {
 	c := consentView{
-		Granted:   state == rollcall.Granted,
-		Denied:    state == rollcall.Denied,
-		State:     state.String(),
-		By:        plain(source),
-		Overruled: overrules(source),
-		Elsewhere: strings.HasPrefix(source, "the host's settings"),
+		Granted:   d.State == rollcall.Granted,
+		Denied:    d.State == rollcall.Denied,
+		State:     d.State.String(),
+		By:        plain(d.Source.String()),
+		Overruled: overrules(d.Source),
+		Elsewhere: d.Source.Kind == rollcall.SourceHost,
 	}
-	inConfig := strings.HasPrefix(source, "config key ") && !strings.HasSuffix(source, "neither true nor false")
 	switch {
 	case c.Elsewhere:
 	case c.Overruled:
-		c.CanDeny = configGrants
+		c.CanDeny = d.Setting == rollcall.Granted
 	default:
 		c.CanGrant = !c.Granted
-		c.CanDeny = !(c.Denied && inConfig)
+		c.CanDeny = !(c.Denied && isPlainNo(d.Source))
 	}
 	return c
 }
 
-// overrules tells whether what decided goes before the config; see TestSources.
-func overrules(source string) bool {
-	return strings.HasPrefix(source, "environment variable ") ||
-		strings.HasPrefix(source, "policy file") || strings.HasPrefix(source, "the policy file ")
+// overrules reports whether a source takes precedence over the config.
+func overrules(s rollcall.Source) bool {
+	return s.Kind == rollcall.SourcePolicy || s.Kind == rollcall.SourceEnvironment
+}
+
+// isPlainNo reports whether a denial is saved as such, so that another one
+// would change nothing.
+func isPlainNo(s rollcall.Source) bool {
+	return (s.Kind == rollcall.SourceConfig || s.Kind == rollcall.SourceConsentFile) && s.Problem == ""
 }
 
 func newSendingView(st rollcall.ReportingStatus, now time.Time) sendingView {

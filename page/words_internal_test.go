@@ -74,8 +74,8 @@ const hostile = "</code><script>alert(1)</script><img src=x onerror=alert(1)>\"'
 func TestEscaping(t *testing.T) {
 	s := working()
 	for _, text := range []*string{
-		&s.status.Place, &s.status.Reason, &s.status.LastError, &s.status.Stuck, &s.status.ConsentSource,
-		&s.status.Reporting.Endpoint, &s.status.Reporting.LastError, &s.status.Reporting.Withheld, &s.status.Reporting.Health.Source,
+		&s.status.Place, &s.status.Reason, &s.status.LastError, &s.status.Stuck, &s.status.Consent.Source.Name,
+		&s.status.Reporting.Endpoint, &s.status.Reporting.LastError, &s.status.Reporting.Withheld, &s.status.Reporting.Health.Source.Name,
 	} {
 		*text = hostile
 	}

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/rollcall-dev/rollcall/internal/diagnose"
+	"github.com/rollcall-dev/rollcall"
 	"github.com/spf13/cobra"
 )
 
@@ -33,13 +33,7 @@ warnings do not count.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 			defer cancel()
 			findings, err := config.Diagnose(ctx)
-			switch {
-			case ctx.Err() != nil && err != nil:
-				findings = []diagnose.Finding{{
-					Check: "disk", Level: diagnose.Problem, Detail: err.Error(),
-					Hint: "the file system does not respond; check its mount, and its server if it has one",
-				}}
-			case err != nil:
+			if err != nil {
 				return inFlags(cmd, err)
 			}
 			d := newDiagnosis(findings)
@@ -62,16 +56,16 @@ warnings do not count.`,
 type diagnosis struct {
 	Problems int                `json:"problems"`
 	Warnings int                `json:"warnings"`
-	Findings []diagnose.Finding `json:"findings"`
+	Findings []rollcall.Finding `json:"findings"`
 }
 
-func newDiagnosis(findings []diagnose.Finding) diagnosis {
+func newDiagnosis(findings []rollcall.Finding) diagnosis {
 	d := diagnosis{Findings: findings}
 	for _, f := range findings {
 		switch f.Level {
-		case diagnose.Problem:
+		case rollcall.LevelProblem:
 			d.Problems++
-		case diagnose.Warning:
+		case rollcall.LevelWarning:
 			d.Warnings++
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
@@ -93,5 +92,5 @@ func (c *consentCommand) run(cmd *cobra.Command, _ []string) error {
 
 // describe returns a decision and who made it.
 func describe(d rollcall.Decision) string {
-	return strings.TrimSpace(fmt.Sprintf("%s (%s)", d.State, d.Source))
+	return fmt.Sprintf("%v (%v)", d.State, d.Source)
 }

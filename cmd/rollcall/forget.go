@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -50,16 +49,12 @@ type forgetOutput struct {
 }
 
 func (f *forget) run(cmd *cobra.Command, _ []string) error {
-	store, err := f.reporting.storage.open(cmd)
+	old, err := f.reporting.storage.stored(cmd, f.limit)
 	if err != nil {
 		return err
 	}
-	old, err := load(cmd.Context(), store, f.limit)
-	if errors.Is(err, keeper.ErrNotFound) {
-		return withHint(err, "there is nothing to forget")
-	}
-	if err != nil {
-		return err
+	if old.ID.IsZero() {
+		return withHint(errNoID, "there is nothing to forget")
 	}
 	if !f.yes {
 		question := fmt.Sprintf("Ask the collector to delete installation %s, and deny telemetry?", old.ID.Short())

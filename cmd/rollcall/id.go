@@ -30,15 +30,14 @@ cannot be read in time. An ID that an agent has only in memory is not stored;
 		Example: "  rollcall id\n  rollcall id --config /srv/app/config.json --json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := storage.open(cmd)
+			stored, err := storage.stored(cmd, limit)
 			if err != nil {
 				return err
 			}
-			rec, err := load(cmd.Context(), store, limit)
-			if err != nil {
-				return err
+			if stored.ID.IsZero() {
+				return withHint(errNoID, "an agent creates one when it starts: rollcall agent")
 			}
-			return out.printf(cmd, storedID{rec.ID, rec.Place}, "%s\n", rec.ID)
+			return out.printf(cmd, storedID{stored.ID, stored.Place}, "%s\n", stored.ID)
 		},
 	}
 	storage.add(cmd)

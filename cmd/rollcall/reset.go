@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -55,12 +53,12 @@ type resetOutput struct {
 }
 
 func (r *reset) run(cmd *cobra.Command, _ []string) error {
-	store, err := r.storage.open(cmd)
+	service, err := r.storage.service(cmd)
 	if err != nil {
 		return err
 	}
-	old, err := load(cmd.Context(), store, r.limit)
-	if err != nil && !errors.Is(err, keeper.ErrNotFound) {
+	old, err := r.storage.stored(cmd, r.limit)
+	if err != nil {
 		return err
 	}
 	if !r.yes {
@@ -74,15 +72,15 @@ func (r *reset) run(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), r.limit)
 	defer cancel()
-	rec, err := store.Replace(ctx, installid.New())
-	if rec.ID.IsZero() {
-		return withHint(fmt.Errorf("reset installation ID: %w", err), doctorHint)
+	if _, err := service.Reset(ctx); err != nil {
+		return withHint(err, doctorHint)
 	}
-	if err != nil { // the new ID is stored, but a copy of the old one is left
-		fmt.Fprintf(cmd.ErrOrStderr(), "rollcall: not stored everywhere yet; an agent will finish this: %v\n", err)
+	now := service.Status()
+	if now.Incomplete { // a copy of the old ID is left
+		fmt.Fprintln(cmd.ErrOrStderr(), "rollcall: not stored everywhere yet; an agent will finish this")
 	}
-	return r.out.print(cmd, resetOutput{old.ID.Short(), rec.ID, rec.Place}, func(w io.Writer) error {
-		err := printPairs(w, "old ID", cmp.Or(old.ID.Short(), "none"), "new ID", rec.ID.String(), "place", rec.Place)
+	return r.out.print(cmd, resetOutput{old.ID.Short(), now.ID, now.Place}, func(w io.Writer) error {
+		err := printPairs(w, "old ID", cmp.Or(old.ID.Short(), "none"), "new ID", now.ID.String(), "place", now.Place)
 		if err == nil {
 			_, err = fmt.Fprintln(cmd.ErrOrStderr(), adoptionNote)
 		}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/installid"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -83,8 +82,7 @@ type storedStatus struct {
 }
 
 func (s *status) run(cmd *cobra.Command, _ []string) error {
-	store, err := s.storage.open(cmd)
-	if err != nil {
+	if _, err := s.storage.service(cmd); err != nil { // a mistake in the flags
 		return err
 	}
 	address := cmp.Or(s.agent, agentURL())
@@ -96,11 +94,14 @@ func (s *status) run(cmd *cobra.Command, _ []string) error {
 		}
 		return exitCode(exitNotWell)
 	}
-	rec, err := load(cmd.Context(), store, s.limit)
-	if err != nil && !errors.Is(err, keeper.ErrNotFound) {
+	stored, err := s.storage.stored(cmd, s.limit)
+	if err != nil {
 		return err
 	}
-	st := storedStatus{Agent: address, Problem: noAnswer.Error(), Persisted: !rec.ID.IsZero(), ID: rec.ID, Place: rec.Place}
+	st := storedStatus{
+		Agent: address, Problem: noAnswer.Error(),
+		Persisted: !stored.ID.IsZero(), ID: stored.ID, Place: stored.Place,
+	}
 	if err := s.out.print(cmd, st, st.print); err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (st runningStatus) print(w io.Writer) error {
 		"operation in progress", withTime(st.Stuck, st.StuckSince),
 		"attempts", strconv.Itoa(st.Attempts),
 		"next attempt", withTime("", st.NextTry),
-		"consent", fmt.Sprintf("%s (%s)", st.Consent, st.ConsentSource),
+		"consent", describe(st.Consent),
 		"collector", st.Reporting.Endpoint,
 		"not sending", st.Reporting.Withheld,
 		"last heartbeat", withTime("", st.Reporting.LastSuccess),

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/spf13/cobra"
 )
 
@@ -72,33 +71,39 @@ func (s *storageFlags) rollcallConfig(cmd *cobra.Command) (rollcall.Config, erro
 	return c, nil
 }
 
-// open returns the store of the ID. It does not touch the disk.
-func (s *storageFlags) open(cmd *cobra.Command) (keeper.Store, error) {
+// service returns the service of these settings, without starting it.
+func (s *storageFlags) service(cmd *cobra.Command) (*rollcall.Service, error) {
 	config, err := s.rollcallConfig(cmd)
 	if err != nil {
 		return nil, err
 	}
-	store, err := config.OpenStore()
+	service, err := rollcall.New(config)
 	if err != nil {
 		return nil, inFlags(cmd, err)
 	}
-	return store, nil
+	return service, nil
 }
 
-// load reads the stored ID and changes nothing. The error wraps
-// [keeper.ErrNotFound] if there is none.
-func load(ctx context.Context, store keeper.Store, limit time.Duration) (keeper.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	rec, err := store.Load(ctx)
-	switch {
-	case errors.Is(err, keeper.ErrNotFound):
-		return rec, withHint(err, "an agent creates one when it starts: rollcall agent")
-	case err != nil:
-		return rec, withHint(fmt.Errorf("read installation ID: %w", err), doctorHint)
+// stored reads the ID on disk, within the limit, and changes nothing.
+func (s *storageFlags) stored(cmd *cobra.Command, limit time.Duration) (rollcall.Stored, error) {
+	config, err := s.rollcallConfig(cmd)
+	if err != nil {
+		return rollcall.Stored{}, err
 	}
-	return rec, nil
+	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
+	defer cancel()
+	stored, err := config.Stored(ctx)
+	if _, ok := errors.AsType[*rollcall.ConfigError](err); ok {
+		return stored, inFlags(cmd, err)
+	}
+	if err != nil {
+		return stored, withHint(err, doctorHint)
+	}
+	return stored, nil
 }
+
+// errNoID means that no ID is stored.
+var errNoID = errors.New("no installation ID is stored")
 
 // flagOf maps the path of a field of [rollcall.Config] to the flag that
 // sets it.

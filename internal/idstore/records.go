@@ -101,6 +101,13 @@ func (l Location) recordPaths() (config, state string) {
 	return "", ""
 }
 
+// DecisionsPath returns the file of the operator's decisions, or "" if there
+// is none.
+func (l Location) DecisionsPath() string {
+	path, _ := l.recordPaths()
+	return path
+}
+
 func (r *fileRecords) ReadDecisions(ctx context.Context, configKeys, policyKeys []jsonedit.Key) (d Decisions) {
 	d.Config, d.ConfigErr = readValues(ctx, r.config, configKeys)
 	if ctx.Err() == nil {

@@ -11,31 +11,15 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/rollcall-dev/rollcall/installid"
 )
 
 // maxReply bounds how much of an answer is read.
 const maxReply = 1 << 20
 
-// A Reply is an agent's status: the part of [Status] that readers need,
-// and the whole as the agent sent it, which may have fields of another
-// version.
+// A Reply is an agent's status, decoded and as the agent sent it, which may
+// have fields of another version.
 type Reply struct {
-	installid.Status
-	Consent       string  `json:"consent"`
-	ConsentSource string  `json:"consent_source"`
-	Version       string  `json:"version"`
-	UptimeSeconds float64 `json:"uptime_seconds"`
-	Reporting     struct {
-		Endpoint    string    `json:"endpoint"`
-		Withheld    string    `json:"withheld"`
-		LastSuccess time.Time `json:"last_success"`
-		LastAttempt time.Time `json:"last_attempt"`
-		LastError   string    `json:"last_error"`
-		NextDue     time.Time `json:"next_due"`
-	} `json:"reporting"`
+	Status
 
 	Raw json.RawMessage `json:"-"`
 }

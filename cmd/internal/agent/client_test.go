@@ -25,7 +25,9 @@ func TestAsk(t *testing.T) {
 	service := newFakeService()
 	id := installid.New()
 	service.settle(func(st *rollcall.Status) {
-		st.ID, st.Persisted, st.Consent, st.ConsentSource = id, true, rollcall.Granted, "config key telemetry.enabled"
+		st.ID, st.Persisted, st.Consent = id, true, rollcall.Decision{
+			State: rollcall.Granted, Source: rollcall.Source{Kind: rollcall.SourceConfig, Name: "telemetry.enabled"},
+		}
 	})
 	url := serve(t, newHandler(t, service, agent.Options{Version: "v1.2.3"}))
 	for _, base := range []string{url, url + "/"} {
@@ -33,7 +35,7 @@ func TestAsk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reply.ID != id || !reply.Persisted || reply.Consent != "granted" || reply.Version != "v1.2.3" {
+		if reply.ID != id || !reply.Persisted || reply.Consent.State != rollcall.Granted || reply.Consent.Source.Name != "telemetry.enabled" || reply.Version != "v1.2.3" {
 			t.Errorf("got %+v", reply)
 		}
 		if !strings.Contains(string(reply.Raw), `"reporting"`) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -215,19 +216,23 @@ func TestStatus(t *testing.T) {
 		id := installid.New()
 		service.settle(func(st *rollcall.Status) {
 			st.ID, st.Place, st.Attempts, st.LastError = id, "config /c.json, key k", 3, "no space left on device"
-			st.Consent, st.ConsentSource = rollcall.Denied, "environment variable DO_NOT_TRACK"
+			st.Consent = rollcall.Decision{
+				State: rollcall.Denied, Source: rollcall.Source{Kind: rollcall.SourceEnvironment, Name: "DO_NOT_TRACK"},
+			}
 		})
 		h := newHandler(t, service, agent.Options{Version: "v1.2.3"})
 		time.Sleep(90 * time.Second)
 		want := map[string]any{
 			"installation_id": id.String(), "settled": true, "persisted": false, "provisional": false, "incomplete": false,
 			"place": "config /c.json, key k", "attempts": 3.0, "last_error": "no space left on device",
-			"consent": "denied", "consent_source": "environment variable DO_NOT_TRACK",
+			"consent": map[string]any{
+				"state": "denied", "setting": "unset", "source": map[string]any{"kind": "environment", "name": "DO_NOT_TRACK"},
+			},
 			"version": "v1.2.3", "uptime_seconds": 90.0,
 		}
 		got := decode(t, get(h, agent.PathStatus))
 		for key, value := range want {
-			if got[key] != value {
+			if !reflect.DeepEqual(got[key], value) {
 				t.Errorf("got %s %v, want %v", key, got[key], value)
 			}
 		}
