@@ -65,10 +65,10 @@ func newEmptySite(t *testing.T) *site {
 	return s
 }
 
-// fill loads a small fleet.
-func (s *site) fill() {
+// fill loads a simulated fleet.
+func (s *site) fill(installations, days int) {
 	s.t.Helper()
-	fleet, err := simulate.New(simulate.Config{Seed: 3, App: "app", Installations: 120, Days: 60})
+	fleet, err := simulate.New(simulate.Config{Seed: 3, App: "app", Installations: installations, Days: days})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestPages(t *testing.T) {
 		t.Run(fmt.Sprintf("filled %v", filled), func(t *testing.T) {
 			s := newSite(t)
 			if filled {
-				s.fill()
+				s.fill(120, 60)
 			}
 			token := s.token(access.Admin, "")
 			for _, page := range pages {
@@ -236,7 +236,7 @@ func TestFirstHeartbeat(t *testing.T) {
 // What is wrong in an address is said, and is no server error.
 func TestBadViews(t *testing.T) {
 	s := newSite(t)
-	s.fill()
+	s.fill(120, 60)
 	token := s.token(access.Read, "app")
 	for _, path := range []string{
 		"/a/app/overview?days=0", "/a/app/overview?days=x", "/a/app/overview?from=yesterday", "/a/app/overview?from=2026-02-01&to=2026-01-01",
@@ -252,7 +252,7 @@ func TestBadViews(t *testing.T) {
 // Who may see what: closed apps lead to the sign-in page, public ones have rounded figures and no private pages.
 func TestAccess(t *testing.T) {
 	s := newSite(t)
-	s.fill()
+	s.fill(120, 60)
 	for _, page := range pages {
 		resp, _ := s.do("GET", "/a/app/"+page, "", nil)
 		if resp.StatusCode != http.StatusFound || !strings.HasPrefix(resp.Header.Get("Location"), "/signin") {
@@ -310,7 +310,7 @@ func TestAccess(t *testing.T) {
 // The policy allows the page's own files and nothing else, and no page has anything that it would refuse.
 func TestPolicy(t *testing.T) {
 	s := newSite(t)
-	s.fill()
+	s.fill(120, 60)
 	token := s.token(access.Admin, "")
 	for _, page := range pages {
 		resp, body := s.do("GET", "/a/app/"+page, token, nil)
