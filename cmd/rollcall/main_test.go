@@ -29,11 +29,12 @@ func TestHelpIsPackageComment(t *testing.T) {
 	}
 }
 
-// Every verb says what it does, takes no stray arguments, and names the variable of each of its settings.
+// Every verb has a short help, something to run, and rules for its
+// arguments, and its help names the variables.
 func TestVerbs(t *testing.T) {
 	for _, cmd := range newRoot().Commands() {
 		if cmd.Short == "" || cmd.RunE == nil || cmd.Args == nil {
-			t.Errorf("%s: no short help, nothing to run, or any arguments", cmd.Name())
+			t.Errorf("%s: no short help, nothing to run, or no rules for arguments", cmd.Name())
 		}
 		var help bytes.Buffer
 		if code := run(t.Context(), []string{cmd.Name(), "--help"}, nil, &help, os.Stderr); code != exitOK {

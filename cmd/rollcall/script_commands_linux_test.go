@@ -21,45 +21,47 @@ import (
 	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
 
-// patience is how long a script waits for what has to come, on the slowest of days.
+// patience is how long a script waits, even on the slowest machine.
 const patience = 2 * time.Minute
 
-// script is what the commands of one script share.
+// script is the state that the commands of one script share.
 type script struct {
 	t      *testing.T
 	work   string
 	disk   *lab.FaultDir
 	faults map[string]*lab.Fault
-	ids    []string // those that norm has met
+	ids    []string // those that norm has seen
 
 	collector *rollcalltest.Collector
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
 
-// commands are those that scripts have besides testscript's own:
+// commands returns the commands that scripts have besides those of
+// testscript:
 //
-//	waitfor FILE REGEXP          wait until the file has it
+//	waitfor FILE REGEXP          wait until the file has a match
 //	address FILE VARIABLE [MESSAGE]
-//	                             wait until the log says where the agent listens, or what the message says it of, and set
-//	                             the variable to that
-//	terminate                    send SIGTERM to what runs in the background; "wait" then waits for it
+//	                             wait until the log has the address that the agent, or the message, names, and set
+//	                             the variable to it
+//	terminate                    send SIGTERM to the background commands, for which "wait" waits
 //	get [-X METHOD] [-H HEADER]... URL
-//	                             print status, headers and body of the answer
-//	norm FILE [TO]               replace IDs by ID1, ID2, ..., times by TIME and folders by their variables
-//	readonly DIR                 mount the folder read-only on itself
-//	notify FILE                  be the service manager, and write its messages to the file
+//	                             print the status, the header and the body of the response
+//	norm FILE [TO]               replace IDs by ID1, ID2, ..., times by TIME, and directories by their variables
+//	readonly DIR                 mount the directory read-only on itself
+//	notify FILE                  act as the service manager, and write its messages to the file
 //	collector                    start a collector at $COLLECTOR
-//	answer STATUS                let the collector answer so
-//	received FILE                write what it got last to the file: method and path, or the body of a report
-//	disk                         make a folder $DISK whose operations can be made to fail
+//	answer STATUS                let the collector answer with the status
+//	received FILE                write the body of the last report, or the method and path of another request, to
+//	                             the file
+//	disk                         create a directory $DISK whose operations can fail
 //	fault NAME hang|delay|fail OPERATION SUFFIX [DURATION|ERRNO]
-//	                             let operations of $DISK on names with the suffix do so
+//	                             let operations of $DISK on names with the suffix hang, take long, or fail
 //	happening NAME               wait until the fault happens
 //	release NAME                 end it
-//	freeze                       let all operations of $DISK hang, so that a signal can end who waits for them
-//	forget                       forget the operations on $DISK so far
-//	changes                      print those that changed something, or opened a file to change it
+//	freeze                       let all operations of $DISK hang in a way that signals interrupt
+//	forget                       forget the recorded operations of $DISK
+//	changes                      print the recorded operations that changed something, or opened a file to change it
 func (s *script) commands() map[string]command {
 	return map[string]command{
 		"waitfor":   s.waitFor,
@@ -82,7 +84,7 @@ func (s *script) commands() map[string]command {
 	}
 }
 
-// usage ends a script that uses a command in a wrong way.
+// usage fails a script that uses a command wrongly.
 func usage(ts *testscript.TestScript, wrong bool, text string) {
 	if wrong {
 		ts.Fatalf("usage: %s", text)
@@ -94,12 +96,13 @@ func (s *script) waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	s.await(ts, args[0], regexp.MustCompile(args[1]))
 }
 
-// await waits until the file has a match of re, and gives it and its groups.
+// await waits until the file has a match of re, and returns the match and
+// its groups.
 func (s *script) await(ts *testscript.TestScript, file string, re *regexp.Regexp) []string {
 	path := ts.MkAbs(file)
 	var text []byte
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		text, _ = os.ReadFile(path) // it may not be there yet
+		text, _ = os.ReadFile(path) // the file may not exist yet
 		if match := re.FindStringSubmatch(string(text)); match != nil {
 			return match
 		}
@@ -180,7 +183,7 @@ func (s *script) norm(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[len(args)-1]), []byte(text), 0o666))
 }
 
-// nameID gives an ID, whole or short, its name.
+// nameID returns the name of an ID, which may be shortened.
 func (s *script) nameID(id string) string {
 	i := slices.Index(s.ids, id[:8])
 	if i < 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
-// The commands of scripts for a disk that fails; see script.commands.
+// The commands of scripts for a failing disk; see script.commands.
 
 func (s *script) makeDisk(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 0, "disk")

@@ -11,24 +11,28 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
-// quickExit keeps the race detector, when the tests run under it, from waiting for a second at each exit of the program.
+// quickExit keeps the race detector from delaying each exit of the
+// program by a second.
 const quickExit = "GORACE=atexit_sleep_ms=0"
 
-// programName is under what name the test binary is the program itself.
+// programName is the name under which the test binary acts as the
+// program.
 const programName = "rollcall"
 
 func TestMain(m *testing.M) {
-	rollcall.RunChild() // the program's child process has another name
+	rollcall.RunChild() // which has another name in the child process
 	if filepath.Base(os.Args[0]) == programName {
 		main()
 	}
 	lab.Main(m)
 }
 
-// TestScripts runs the program as a user would, one scenario a file. A script that begins with "# needs root" or "# needs
-// fuse" is skipped, loudly, where that is missing. See script_commands_linux_test.go for the commands that scripts have.
+// TestScripts runs the program as a user would, one scenario per file. A
+// script that begins with "# needs root" or "# needs fuse" is skipped
+// with -short, and loudly where the machine lacks it. script.commands
+// lists the commands that scripts have.
 func TestScripts(t *testing.T) {
-	bin := binFolder(t)
+	bin := binDir(t)
 	files, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -56,8 +60,9 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// binFolder is a folder in which the test binary has the program's name.
-func binFolder(t *testing.T) string {
+// binDir returns a directory where the test binary has the program's
+// name.
+func binDir(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -70,7 +75,7 @@ func binFolder(t *testing.T) string {
 	return bin
 }
 
-// needs skips the test when the machine does not have what the script asks for.
+// needs skips a test whose script needs what the machine does not have.
 func needs(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -78,7 +83,10 @@ func needs(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	words, _ := strings.CutPrefix(first, "# needs ")
+	words, special := strings.CutPrefix(first, "# needs ")
+	if special && testing.Short() {
+		t.Skip("needs", words)
+	}
 	for word := range strings.FieldsSeq(words) {
 		switch word {
 		case "root":
@@ -89,8 +97,8 @@ func needs(t *testing.T, file string) {
 	}
 }
 
-// flat runs a script in the test itself rather than in one more level of subtests, so that what a command of the script
-// sets up with the lab belongs to the right test.
+// flat runs a script in the test itself rather than in a subtest, so that
+// what its commands set up with the lab belongs to the right test.
 type flat struct{ *testing.T }
 
 func (f flat) Run(_ string, run func(testscript.T)) { run(f) }

@@ -17,16 +17,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endLimit is what the agent promises. A busy machine can add to what a test sees of it, so the best of some tries counts.
+// endLimit is the agent's promise. A busy machine can delay what a test
+// sees, so the best of some tries counts.
 const (
 	endLimit = time.Second
 	tries    = 5
 )
 
-// startAgent starts the program as an agent. Its log goes to the file that is given, or to one that is returned.
+// startAgent starts the program as an agent. Its log goes to stderr, or
+// to a file whose name is returned.
 func startAgent(t *testing.T, stderr *os.File, args ...string) (cmd *exec.Cmd, log string) {
 	t.Helper()
-	cmd = exec.Command(filepath.Join(binFolder(t), programName), append([]string{"agent"}, args...)...)
+	cmd = exec.Command(filepath.Join(binDir(t), programName), append([]string{"agent"}, args...)...)
 	if stderr == nil {
 		var err error
 		if stderr, err = os.CreateTemp(t.TempDir(), "log"); err != nil {
@@ -44,7 +46,8 @@ func startAgent(t *testing.T, stderr *os.File, args ...string) (cmd *exec.Cmd, l
 	return cmd, stderr.Name()
 }
 
-// awaitLog waits until the log has a match of re and gives its first group.
+// awaitLog waits until the log has a match of re, and returns its last
+// group.
 func awaitLog(t *testing.T, log string, re string) string {
 	t.Helper()
 	pattern := regexp.MustCompile(re)
@@ -58,7 +61,7 @@ func awaitLog(t *testing.T, log string, re string) string {
 	return ""
 }
 
-// end sends the signal and gives how long the process took to end.
+// end sends the signal and returns how long the process took to exit.
 func end(t *testing.T, cmd *exec.Cmd, signal os.Signal) (took time.Duration, err error) {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -76,7 +79,8 @@ func end(t *testing.T, cmd *exec.Cmd, signal os.Signal) (took time.Duration, err
 	}
 }
 
-// bestEnd ends agents that start gives, with exit code 0 each, until one has ended in time.
+// bestEnd stops agents that start returns, with exit code 0 each, until
+// one of them is in time.
 func bestEnd(t *testing.T, start func(t *testing.T) *exec.Cmd) {
 	t.Helper()
 	var all []time.Duration
@@ -90,7 +94,7 @@ func bestEnd(t *testing.T, start func(t *testing.T) *exec.Cmd) {
 			return
 		}
 	}
-	t.Errorf("took %v to end, want at most %v", all, endLimit)
+	t.Errorf("took %v to exit, want at most %v", all, endLimit)
 }
 
 func TestEndsWhileTheDiskHangs(t *testing.T) {
@@ -101,11 +105,15 @@ func TestEndsWhileTheDiskHangs(t *testing.T) {
 	}{
 		{"isolated", nil, func(d *lab.FaultDir) { d.Hang(lab.Any, "", lab.Always) }},
 		{"isolated, during a save", nil, func(d *lab.FaultDir) { d.Hang(lab.Fsync, "", lab.Always) }},
-		// A wait that cannot be interrupted keeps its process from ending, so in the process only the other kind is tried.
+		// An uninterruptible wait would keep its process from exiting, so
+		// in the process itself only the other kind is tested.
 		{"in process", []string{"--isolate=false"}, func(d *lab.FaultDir) { d.Freeze() }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("needs fuse")
+			}
 			bestEnd(t, func(t *testing.T) *exec.Cmd {
 				d := lab.FUSE(t)
 				tt.hang(d)
@@ -127,7 +135,7 @@ func TestEndsWhileAClientWaits(t *testing.T) {
 	})
 }
 
-// dial opens a connection on which half of a request is sent.
+// dial opens a connection and sends half a request.
 func dial(t *testing.T, address string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -152,12 +160,12 @@ func TestEndsWhileTheLogBlocks(t *testing.T) {
 		config := filepath.Join(t.TempDir(), "c.json")
 		cmd, _ := startAgent(t, w, "--config", config, "--listen", "off")
 		w.Close()
-		time.Sleep(time.Second) // there is no other sign of a process that cannot say anything
+		time.Sleep(time.Second) // a process that cannot log anything has no other sign
 		return cmd
 	})
 }
 
-// fill writes to a pipe until it takes no more.
+// fill writes to a pipe until it is full.
 func fill(t *testing.T, w *os.File) {
 	t.Helper()
 	raw, err := w.SyscallConn()
@@ -180,7 +188,7 @@ func fill(t *testing.T, w *os.File) {
 func TestSecondSignal(t *testing.T) {
 	for range tries {
 		cmd, log := startAgent(t, nil, "--config", filepath.Join(t.TempDir(), "c.json"), "--listen", "127.0.0.1:0")
-		dial(t, awaitLog(t, log, `msg=Listening address=(\S+)\n`)) // which the agent waits for, more than half a second
+		dial(t, awaitLog(t, log, `msg=Listening address=(\S+)\n`)) // the agent waits for it, for more than half a second
 		awaitLog(t, log, "Telemetry service started")
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -191,9 +199,9 @@ func TestSecondSignal(t *testing.T) {
 			if status := exit.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGTERM {
 				return
 			}
-			t.Fatalf("got %v, want that the signal ended it", err)
+			t.Fatalf("got %v, want killed by the signal", err)
 		}
-		// It had ended before the second signal: a slow machine.
+		// It had exited before the second signal, on a slow machine.
 	}
 	t.Skip("the machine is too slow to send two signals within half a second")
 }

@@ -9,17 +9,18 @@ import (
 	"testing"
 )
 
-// named finds commands of this program in documents and pages: in code spans, and on lines of code blocks.
-var named = regexp.MustCompile("(?m)(?:`|<code>|^)(?:go run ./cmd/)?rollcall((?: [a-z-][^`<\n]*)?)")
+// documented matches commands of this program in documents and pages, in
+// code spans and at the beginning of lines.
+var documented = regexp.MustCompile("(?m)(?:`|<code>|^)(?:go run ./cmd/)?rollcall((?: [a-z-][^`<\n]*)?)")
 
-// TestNamedCommands holds that what documents and pages tell people to run is there, with its flags.
-func TestNamedCommands(t *testing.T) {
+// Documents and pages name only commands and flags that exist.
+func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
 	var files []string
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/decisions/*.md", "collector/dashboard/templates/*.html", "page/*/*.html"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "cmd/internal/collector/dashboard/templates/*.html", "page/*/*.html"} {
 		found, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(pattern)))
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(found), err)
 		}
 		files = append(files, found...)
 	}
@@ -29,9 +30,9 @@ func TestNamedCommands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range documented.FindAllStringSubmatch(string(text), -1) {
 			words := strings.Fields(m[1])
-			// What the shell, or a sentence, goes on with.
+			// The rest belongs to the shell or to the sentence.
 			end := slices.IndexFunc(words, func(w string) bool { return strings.ContainsAny(w[:1], "#|&>\\") || strings.Contains(w, "$(") })
 			if end >= 0 {
 				words = words[:end]
@@ -53,7 +54,7 @@ func TestNamedCommands(t *testing.T) {
 		}
 	}
 	if count < 20 {
-		t.Errorf("only %d commands were found", count)
+		t.Errorf("found only %d commands", count)
 	}
 	t.Logf("%d commands", count)
 }
