@@ -10,54 +10,55 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// consent is the switch of telemetry.
+// consent turns telemetry on or off.
 func (p *operatorPage) consent(w http.ResponseWriter, r *http.Request) {
-	p.decide(w, r, decision{
+	p.decide(w, r, toggle{
 		granted: telemetryGranted, denied: telemetryDenied, notSaved: telemetryNotSaved, overruled: telemetryOverruled,
 		decided: func(st rollcall.Status) rollcall.Decision { return st.Consent },
 		set:     p.service.SetConsent,
 	})
 }
 
-// healthConsent is the switch of health reports.
+// healthConsent turns health reports on or off.
 func (p *operatorPage) healthConsent(w http.ResponseWriter, r *http.Request) {
-	p.decide(w, r, decision{
+	p.decide(w, r, toggle{
 		granted: healthGranted, denied: healthDenied, notSaved: healthNotSaved, overruled: healthOverruled,
 		decided: func(st rollcall.Status) rollcall.Decision { return st.Reporting.Health },
 		set:     p.service.SetHealthConsent,
 	})
 }
 
-// A decision is one that the operator takes with a switch: the messages about how it went, what decided before, and the
-// function that saves it.
-type decision struct {
+// A toggle is one of the two switches: the codes of its outcomes, the decision
+// so far, and the function that saves a new one.
+type toggle struct {
 	granted, denied, notSaved, overruled code
 
 	decided func(rollcall.Status) rollcall.Decision
 	set     func(ctx context.Context, granted bool) error
 }
 
-func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, d decision) {
+func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, t toggle) {
 	if !p.readForm(w, r) {
 		return
 	}
 	granted := r.PostForm.Get("decision") == "grant"
 	if !granted && r.PostForm.Get("decision") != "deny" {
-		http.Error(w, "The decision is neither grant nor deny.", http.StatusBadRequest)
+		http.Error(w, "The decision must be grant or deny.", http.StatusBadRequest)
 		return
 	}
 	p.act(w, r, configTimeout, func(ctx context.Context) (code, error) {
-		// A grant that would not count now is not written to wait for the day when the denial ends.
-		if granted && overrules(d.decided(p.service.Status()).Source) {
-			return d.overruled, nil
+		// A grant that has no effect now must not take effect later, when the policy
+		// or variable is gone.
+		if granted && overrules(t.decided(p.service.Status()).Source) {
+			return t.overruled, nil
 		}
-		if err := d.set(ctx, granted); err != nil {
-			return d.notSaved, err
+		if err := t.set(ctx, granted); err != nil {
+			return t.notSaved, err
 		}
 		if granted {
-			return d.granted, nil
+			return t.granted, nil
 		}
-		return d.denied, nil
+		return t.denied, nil
 	})
 }
 
@@ -74,7 +75,7 @@ func (p *operatorPage) send(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// reset makes a new ID, once the operator has confirmed it.
+// reset makes a new ID, which the operator has confirmed.
 func (p *operatorPage) reset(w http.ResponseWriter, r *http.Request) {
 	p.actOnID(w, r, configTimeout, func(ctx context.Context) (code, error) {
 		if _, err := p.service.Reset(ctx); err != nil {
@@ -84,7 +85,8 @@ func (p *operatorPage) reset(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// forget asks the collector to forget the installation, once the operator has confirmed it.
+// forget asks the collector to forget the installation, which the operator has
+// confirmed.
 func (p *operatorPage) forget(w http.ResponseWriter, r *http.Request) {
 	p.actOnID(w, r, sendTimeout, func(ctx context.Context) (code, error) {
 		if err := p.service.Forget(ctx); err != nil {
@@ -94,8 +96,8 @@ func (p *operatorPage) forget(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// actOnID does what was confirmed for the ID that the operator saw then: a form that is sent twice, or late, does
-// nothing to another one.
+// actOnID does something to the ID for which the operator confirmed it. A form
+// that is sent twice, or late, does nothing to another ID.
 func (p *operatorPage) actOnID(w http.ResponseWriter, r *http.Request, timeout time.Duration, do func(context.Context) (code, error)) {
 	if !p.readForm(w, r) {
 		return
@@ -108,10 +110,11 @@ func (p *operatorPage) actOnID(w http.ResponseWriter, r *http.Request, timeout t
 	})
 }
 
-// act does something for the operator, within the timeout, and leads back to the page, which says how it went. It is
-// done also if the browser does not wait for the end.
+// act does something within the timeout, even if the browser goes away. It then
+// leads back to the page, which shows the outcome.
 func (p *operatorPage) act(w http.ResponseWriter, r *http.Request, timeout time.Duration, do func(context.Context) (code, error)) {
-	// The server's own limits are made for pages; see answerTime. Not every ResponseWriter has deadlines.
+	// The server's write deadline may be shorter. Not every ResponseWriter has
+	// deadlines.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + answerTime))
 	result := notRunning
 	var err error
@@ -121,29 +124,31 @@ func (p *operatorPage) act(w http.ResponseWriter, r *http.Request, timeout time.
 		result, err = do(ctx)
 	}
 	p.remember(result, err)
-	// A relative reference, which leads to the page wherever it is mounted.
+	// Relative, because the page can be mounted anywhere.
 	w.Header().Set("Location", "./?"+outcomeKey+"="+string(result))
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// readForm reads a form within bounds, and answers itself if that fails.
+// readForm reads a form within bounds. If that fails, it answers the request
+// and returns false.
 func (p *operatorPage) readForm(w http.ResponseWriter, r *http.Request) bool {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		http.Error(w, "Only forms of this page are understood.", http.StatusUnsupportedMediaType)
+		http.Error(w, "Send the form as application/x-www-form-urlencoded.", http.StatusUnsupportedMediaType)
 		return false
 	}
 	deadlines := http.NewResponseController(w)
 	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
 		http.Error(w, "The form is too large.", http.StatusRequestEntityTooLarge)
 		return false
 	}
 	if err != nil {
-		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		http.Error(w, "The form is malformed.", http.StatusBadRequest)
 		return false
 	}
-	_ = deadlines.SetReadDeadline(time.Time{}) // all is read; the server sets the next one
+	_ = deadlines.SetReadDeadline(time.Time{}) // the server sets the next one
 	return true
 }

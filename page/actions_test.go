@@ -19,10 +19,10 @@ import (
 func TestGrantAndDeny(t *testing.T) {
 	s := newSite(t, hostConfig)
 	body := s.decide("/consent", "grant", "granted")
-	wantText(t, body, "Your decision is saved: telemetry is granted.", `<strong class="granted">granted</strong>`)
+	wantText(t, body, "Telemetry is on. Your decision is saved.", `<strong class="granted">on</strong>`)
 	s.wantConfig(grantedConfig)
 	body = s.decide("/consent", "deny", "denied")
-	wantText(t, body, "Your decision is saved: telemetry is denied.", "Nothing is sent", `<strong class="withheld">denied</strong>`)
+	wantText(t, body, "Telemetry is off. Your decision is saved.", "Nothing is sent", `<strong class="withheld">off</strong>`)
 	s.wantConfig(hostConfig)
 	if got, want := s.service.Status().Consent.State, rollcall.Denied; got != want {
 		t.Errorf("got consent %v, want %v", got, want)
@@ -32,12 +32,12 @@ func TestGrantAndDeny(t *testing.T) {
 func TestDenyStopsReporting(t *testing.T) {
 	collector := rollcalltest.NewCollector(t)
 	s := newSite(t, grantedConfig, func(c *rollcall.Config) { c.Endpoint = collector.URL })
-	wantText(t, s.post("/send", nil, "sent"), "The collector has accepted the heartbeat.", "(now)")
+	wantText(t, s.post("/send", nil, "sent"), "The collector accepted the heartbeat.", "(now)")
 	if got := len(collector.Heartbeats()); got != 1 {
 		t.Fatalf("got %d heartbeats, want 1", got)
 	}
 
-	// One is under way when it is denied.
+	// Telemetry is denied while a heartbeat is in flight.
 	release := make(chan struct{})
 	defer close(release)
 	collector.Answer(func(http.ResponseWriter, *http.Request) bool {
@@ -52,35 +52,35 @@ func TestDenyStopsReporting(t *testing.T) {
 	<-arrived
 	s.decide("/consent", "deny", "denied")
 	if got, want := <-sending, "./?outcome=not-sent"; got != want {
-		t.Errorf("what was under way led to %q, want %q", got, want)
+		t.Errorf("the heartbeat in flight led to %q, want %q", got, want)
 	}
 
 	wantText(t, s.post("/send", nil, "not-sent"), "The heartbeat was not accepted.", "telemetry is denied (config key telemetry.enabled)")
 	if got := len(collector.Requests()); got != 2 {
-		t.Errorf("got %d requests, want none after it was denied", got)
+		t.Errorf("got %d requests, want none after the denial", got)
 	}
 }
 
 func TestHealthConsent(t *testing.T) {
 	s := newSite(t, grantedConfig)
-	wantText(t, get(s, "/").Body.String(), "Grant health reports", "Deny health reports", "Nobody has decided yet.")
-	wantText(t, s.decide("/health-consent", "grant", "health-granted"), "health reports are granted.")
+	wantText(t, get(s, "/").Body.String(), "Turn on health reports", "Turn off health reports", "Nobody has decided yet.")
+	wantText(t, s.decide("/health-consent", "grant", "health-granted"), "Health reports are on.")
 	if got, want := s.service.Status().Reporting.Health.State, rollcall.Granted; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	s.service.ReportFault(rollcall.Fault{Source: "log", Component: "mailer", Reason: "smtp_refused", Severity: report.SeverityWarning})
 	wantText(t, get(s, "/").Body.String(), "smtp_refused", "It follows the heartbeat.")
-	wantText(t, s.decide("/health-consent", "deny", "health-denied"), "health reports are denied.")
+	wantText(t, s.decide("/health-consent", "deny", "health-denied"), "Health reports are off.")
 	if got, want := s.service.Status().Reporting.Health.State, rollcall.Denied; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-// A grant that could not count is not kept for the day when it could.
+// A grant that has no effect now is not saved for later.
 func TestGrantOverruled(t *testing.T) {
 	t.Setenv("EXAMPLE_TELEMETRY", "0")
 	s := newSite(t, hostConfig, func(c *rollcall.Config) { c.Consent.DenyVariable = "EXAMPLE_TELEMETRY" })
-	wantText(t, s.decide("/consent", "grant", "overruled"), "Nothing was changed", "environment variable EXAMPLE_TELEMETRY")
+	wantText(t, s.decide("/consent", "grant", "overruled"), "Nothing was changed", "the environment variable EXAMPLE_TELEMETRY")
 	s.decide("/health-consent", "grant", "health-overruled")
 	s.wantConfig(hostConfig)
 	s.decide("/consent", "deny", "denied")
@@ -99,15 +99,15 @@ func TestNotSaved(t *testing.T) {
 func TestReset(t *testing.T) {
 	s := newSite(t, hostConfig)
 	wantText(t, get(s, "/reset").Body.String(), "Make a new installation ID?", "0b9d6f1e...")
-	wantText(t, s.post("/reset", nil, "id-changed"), "no longer the one that you confirmed this for")
+	wantText(t, s.post("/reset", nil, "id-changed"), "no longer the one you confirmed this for")
 	s.post("/reset", url.Values{"id": {"ffffffff..."}}, "id-changed")
 	s.wantConfig(hostConfig)
 
 	body := s.confirm("/reset", "reset")
 	id := s.service.ID().String()
-	wantText(t, body, "A new installation ID is in use.", id)
+	wantText(t, body, "This installation has a new ID.", id)
 	s.wantConfig(strings.Replace(hostConfig, knownID, id, 1))
-	s.post("/reset", url.Values{"id": {"0b9d6f1e..."}}, "id-changed") // the same form once more
+	s.post("/reset", url.Values{"id": {"0b9d6f1e..."}}, "id-changed") // the same form again
 	s.wantConfig(strings.Replace(hostConfig, knownID, id, 1))
 }
 
@@ -120,7 +120,7 @@ func TestResetFails(t *testing.T) {
 func TestForget(t *testing.T) {
 	collector := rollcalltest.NewCollector(t)
 	s := newSite(t, grantedConfig, func(c *rollcall.Config) { c.Endpoint = collector.URL })
-	wantText(t, get(s, "/forget").Body.String(), "Forget this installation?", collector.URL, "whatever the consent is")
+	wantText(t, get(s, "/forget").Body.String(), "Forget this installation?", collector.URL, "even if telemetry is off")
 	collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
@@ -129,7 +129,7 @@ func TestForget(t *testing.T) {
 	s.wantConfig(grantedConfig)
 
 	collector.Answer(nil)
-	wantText(t, s.confirm("/forget", "forgotten"), "has deleted this installation", "Nothing is sent")
+	wantText(t, s.confirm("/forget", "forgotten"), "deleted this installation", "Nothing is sent")
 	if got := collector.Forgotten(); len(got) != 1 || got[0] != knownID {
 		t.Errorf("got %q forgotten, want %s", got, knownID)
 	}
@@ -144,7 +144,7 @@ func TestForgetWithoutCollector(t *testing.T) {
 	wantText(t, s.post("/forget", url.Values{"id": {"0b9d6f1e..."}}, "not-forgotten"), "no collector is configured")
 }
 
-// Only what just happened is shown: not what somebody put into an address, and not what was kept in one.
+// The page shows an outcome that just happened, whatever the address names.
 func TestOutcomes(t *testing.T) {
 	s := newSite(t, hostConfig)
 	for _, query := range []string{"?outcome=granted", "?outcome=<script>", "?outcome=", "?outcome=granted&outcome=denied", "?outcome=%zz"} {

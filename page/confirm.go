@@ -2,11 +2,12 @@ package page
 
 import "net/http"
 
-// A step is one that needs to be confirmed.
+// A step is an action that the operator has to confirm.
 type step struct {
-	// Path is where the form goes, Question what is asked, and Button what confirms it.
-	Path, Question, Button string
-	// Asks says that the collector is asked to do something.
+	Path     string // where the form goes
+	Question string
+	Button   string // what confirms it
+	// Asks says that the step sends a request to the collector.
 	Asks bool
 }
 
@@ -15,17 +16,17 @@ var (
 	forgetting = step{Path: "forget", Question: "Forget this installation?", Button: "Forget this installation", Asks: true}
 )
 
-// confirmation is what the page for a step shows.
+// confirmation is the data of the page that asks.
 type confirmation struct {
 	view
 	step
-	// Short is how the ID begins, which the form repeats; empty when there is none.
+	// Short is the beginning of the ID, which the form repeats; empty without an ID.
 	Short string
 	// Can says that the step is possible.
 	Can bool
 }
 
-// serveConfirm asks before a step that cannot be taken back.
+// serveConfirm asks before a step that cannot be undone.
 func (p *operatorPage) serveConfirm(s step) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c := confirmation{view: view{Title: s.Question, Host: plain(p.opts.Title)}, step: s}

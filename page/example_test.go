@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-dev/rollcall/page"
 )
 
-// A host mounts the page beside its own. This one is behind the host's login, which knows under which names it is
-// reached; a page for this machine alone would do without AnyHost.
+// A host mounts the page beside its own, behind its login. A page without a
+// login must not set AnyHost.
 func ExampleHandler() {
 	dir, _ := os.MkdirTemp("", "")
 	defer os.RemoveAll(dir)
@@ -32,4 +32,4 @@ func ExampleHandler() {
 	// Output: 200 true
 }
 
-func requireLogin(next http.Handler) http.Handler { return next } // the host's own
+func requireLogin(next http.Handler) http.Handler { return next } // the host's login

@@ -47,11 +47,11 @@ func TestHeaders(t *testing.T) {
 	if got, want := do(s, http.MethodPost, "/consent", nil).Header().Get("X-Frame-Options"), "DENY"; got != want {
 		t.Errorf("POST: got X-Frame-Options %q, want %q", got, want)
 	}
-	// What the policy does not allow is not on the page.
+	// The page contains nothing that the policy forbids.
 	wantNoText(t, get(s, "/").Body.String(), "<style", " style=", "<script>", " onclick=", "<base", "data:")
 }
 
-// A name that resolves to loopback does not get an answer (DNS rebinding).
+// A foreign name that resolves to loopback is refused (DNS rebinding).
 func TestHosts(t *testing.T) {
 	service := newSite(t, hostConfig).service
 	plain := page.Handler(service, page.Options{})
@@ -112,7 +112,7 @@ func TestForeign(t *testing.T) {
 			}
 			wantNoText(t, w.Body.String(), knownID)
 		}
-		// A link leads to a page that says so, and that leads on.
+		// A link leads to a page that explains this, with a link to the page.
 		w := get(s, "/", change, func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "navigate") })
 		if w.Code != http.StatusForbidden {
 			t.Errorf("link, %s: got %d, want 403", name, w.Code)
@@ -131,8 +131,8 @@ func TestForeign(t *testing.T) {
 	s.wantConfig(hostConfig)
 }
 
-// The operator's own ways in work: typed, bookmarked, reloaded, by a program, and over plain HTTP, where browsers say
-// less.
+// The operator's own requests work: typed, bookmarked, reloaded, by a program,
+// and over plain HTTP, where browsers send fewer headers.
 func TestOwn(t *testing.T) {
 	s := newSite(t, hostConfig)
 	own := map[string]func(*http.Request){

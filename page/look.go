@@ -9,12 +9,13 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// servePage answers with the page itself.
+// servePage answers with the page.
 func (p *operatorPage) servePage(w http.ResponseWriter, r *http.Request) {
 	p.render(w, http.StatusOK, "page.html", p.look(r))
 }
 
-// look asks the service how it is. The preview comes first, since it looks at the operator's decisions as they are now.
+// look reads the state of the service. The preview comes first, because it
+// reads the operator's decisions anew.
 func (p *operatorPage) look(r *http.Request) view {
 	if p.service == nil {
 		return newView(p.opts.Title, p.notice(r), nil, glance{}, time.Now())
@@ -28,14 +29,14 @@ func (p *operatorPage) look(r *http.Request) view {
 	return newView(p.opts.Title, p.notice(r), &status, g, time.Now())
 }
 
-// A glance is what came of a look at the disk.
+// A glance is what the page reads from the disk.
 type glance struct {
 	preview      rollcall.Preview
 	previewError error
 	decisions    rollcall.Decisions
 }
 
-// isAdded tells whether a field came after the grant.
+// isAdded reports whether a field was added after the operator agreed.
 func (g glance) isAdded(f rollcall.ExplainedField) bool {
 	d := g.decisions
 	covered := d.Schema

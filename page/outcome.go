@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A code names how something that the operator did went. Only the code is in the page's address, never a text.
+// A code names the outcome of an operator's action. The page's address holds
+// the code only, never a text.
 type code string
 
 const (
@@ -30,19 +31,20 @@ const (
 const (
 	// outcomeKey is the code's key in the address.
 	outcomeKey = "outcome"
-	// outcomeAge is how long after it an outcome is shown. The address stays in the browser's history, and anybody can
-	// make one up: it says only which outcome is meant, and the page shows those that came about.
+	// outcomeAge is how long an outcome is shown. Anyone can make up an address,
+	// and browsers keep it in their history, so it only selects an outcome that
+	// really happened.
 	outcomeAge = 5 * time.Minute
 )
 
-// An outcome is how something went that the operator did.
+// An outcome is how an operator's action went.
 type outcome struct {
 	code   code
-	detail string // the error's words
+	detail string // the text of the error
 	at     time.Time
 }
 
-// remember keeps an outcome for the page that follows.
+// remember keeps an outcome for the next page.
 func (p *operatorPage) remember(c code, err error) {
 	last := outcome{code: c, at: time.Now()}
 	if err != nil {
@@ -53,7 +55,8 @@ func (p *operatorPage) remember(c code, err error) {
 	p.last = last
 }
 
-// notice gives what the page says of the outcome that the request asks for; nil when that did not just happen.
+// notice returns the message about the outcome that the request names, or nil
+// if that did not just happen.
 func (p *operatorPage) notice(r *http.Request) *notice {
 	p.mu.Lock()
 	last := p.last
@@ -67,46 +70,47 @@ func (p *operatorPage) notice(r *http.Request) *notice {
 	return &n
 }
 
-// A notice is a message about something that the operator did.
+// A notice is a message about an operator's action.
 type notice struct {
-	// Good says that it went as the operator wanted. Sign stands for that in the page's title.
+	// Good says that the action succeeded. Sign shows that in the page's title.
 	Good bool
 	Sign string
-	// Short is for the title of the document, and Text for the page. Detail is an error's words, empty when there is none.
+	// Short is for the document's title and Text for the page. Detail is the
+	// text of an error, or empty.
 	Short, Text, Detail string
 }
 
 func (c code) notice() notice {
 	switch c {
 	case telemetryGranted:
-		return good("Granted", "Your decision is saved: telemetry is granted.")
+		return good("Turned on", "Telemetry is on. Your decision is saved.")
 	case telemetryDenied:
-		return good("Denied", "Your decision is saved: telemetry is denied.")
+		return good("Turned off", "Telemetry is off. Your decision is saved.")
 	case healthGranted:
-		return good("Granted", "Your decision is saved: health reports are granted.")
+		return good("Turned on", "Health reports are on. Your decision is saved.")
 	case healthDenied:
-		return good("Denied", "Your decision is saved: health reports are denied.")
+		return good("Turned off", "Health reports are off. Your decision is saved.")
 	case sent:
-		return good("Sent", "The collector has accepted the heartbeat.")
+		return good("Sent", "The collector accepted the heartbeat.")
 	case reset:
-		return good("New ID", "A new installation ID is in use.")
+		return good("New ID", "This installation has a new ID.")
 	case forgotten:
-		return good("Forgotten", "The collector has deleted this installation. Telemetry is denied, and a new installation ID, "+
-			"which was never sent, has taken the old one's place.")
+		return good("Forgotten", "The collector deleted this installation. Telemetry is off, and a new installation ID, "+
+			"which was never sent, replaces the old one.")
 	case telemetryNotSaved, healthNotSaved:
-		return bad("Not saved", "Your decision could not be saved. What this page shows below still holds.")
+		return bad("Not saved", "Your decision could not be saved. The state below still applies.")
 	case telemetryOverruled, healthOverruled:
-		return bad("Not changed", "Nothing was changed: what denies this goes before the config, which cannot override it.")
+		return bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config.")
 	case notSent:
 		return bad("Not sent", "The heartbeat was not accepted.")
 	case notReset:
-		return bad("Not changed", "No new installation ID could be stored. The old one stays in use.")
+		return bad("Not changed", "The new installation ID could not be saved. The old one stays in use.")
 	case notForgotten:
-		return bad("Not forgotten", "This installation was not forgotten, or not all that follows from it could be done.")
+		return bad("Not forgotten", "This installation was not forgotten, or not completely.")
 	case idChanged:
-		return bad("Not changed", "Nothing was changed: the installation ID is no longer the one that you confirmed this for.")
+		return bad("Not changed", "Nothing was changed. The installation ID is no longer the one you confirmed this for.")
 	default:
-		return bad("Not running", "Nothing was changed: telemetry is not running.")
+		return bad("Not running", "Nothing was changed. Telemetry is not running.")
 	}
 }
 

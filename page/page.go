@@ -1,19 +1,25 @@
-// Package page is the operator's page: what an operator sees of a [rollcall.Service], and where telemetry is granted and
-// denied. A host written in Go mounts it beside its own pages, and the agent serves it at its root:
+// Package page is the operator's page of a [rollcall.Service]. An operator sees
+// there what is sent, and turns telemetry on and off. A host mounts it beside
+// its own pages:
 //
 //	mux.Handle("/telemetry/", page.Handler(service, page.Options{Title: "Example", BasePath: "/telemetry"}))
 //
-// The page is plain HTML. It works without JavaScript, asks no other machine for anything, and shows everything that
-// comes from outside as text. It shows the installation ID and lets its visitor change the config, and it has no
-// passwords of its own: a host that can be reached by others than its operator puts it behind its own login.
+// The page is plain HTML. It works without JavaScript, loads nothing from other
+// machines, and shows everything that comes from outside as text.
 //
-// What the package protects against are other web sites in the browser of the operator. Requests that another origin
-// caused are refused, for reading as well as for changing; so are those that name a host which is neither loopback nor
-// configured (DNS rebinding); and no site may frame the page.
+// The page has no login. Whoever can open it sees the installation ID and can
+// change the config. If others than the operator can reach the host, the host
+// must put the page behind its own login.
 //
-// Nothing waits for ever: a body is read for no longer than 5 seconds and up to 4 KiB; the page itself waits for the
-// disk no longer than 3 seconds and is then made from what is known without it; a change of the config may take 10
-// seconds, and a request to the collector 45.
+// The package protects the operator from other web sites in the same browser.
+// It refuses requests that another origin caused, even if they only read. It
+// refuses requests that name a host which is neither loopback nor configured
+// (DNS rebinding). No site may frame the page.
+//
+// Every wait has a bound: 5 seconds for the body of a request, which has 4 KiB
+// at most; 3 seconds for the disk, after which the page shows what is known
+// without it; 10 seconds for a change of the config; and 45 seconds for a
+// request to the collector.
 package page
 
 import (
@@ -30,34 +36,38 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/guard"
 )
 
-// The bounds of a request; see the package's comment.
+// The bounds of a request, as the package comment states them.
 const (
 	maxBody        = 4 << 10
 	bodyTimeout    = 5 * time.Second
 	previewTimeout = 3 * time.Second
 	configTimeout  = 10 * time.Second
 	sendTimeout    = 45 * time.Second
-	// answerTime is what remains of a connection's deadline for writing the answer.
+	// answerTime is the time left to write the response.
 	answerTime = 5 * time.Second
 )
 
-// Options say how the page is served. The zero value is for a page at the root of a server on this machine.
+// Options configure the page. The zero value serves it at the root of a server
+// on this machine.
 type Options struct {
-	// Title is the name of the host, which the page shows; empty for none.
+	// Title is the name of the host, which the page shows. It may be empty.
 	Title string
-	// BasePath is the path below which the page is mounted, such as /telemetry; empty for the root, and where something
-	// like http.StripPrefix has taken it away. The links on the page are relative.
+	// BasePath is the path under which the page is mounted, such as /telemetry.
+	// It is empty at the root and behind [http.StripPrefix]. The links on the
+	// page are relative.
 	BasePath string
-	// AllowHosts are names by which browsers may address the page, without a port, besides localhost and the addresses
-	// of loopback. Requests with another name in their Host header are answered with 421.
+	// AllowHosts are further names or addresses, without a port, under which
+	// browsers may open the page. Localhost and loopback addresses are always
+	// allowed. Requests with any other Host header get status 421.
 	AllowHosts []string
-	// AnyHost lets every name through. It is for a server that checks the Host header itself, or whose pages need a
-	// login: without one or the other, a web site whose name resolves to this machine can read the page.
+	// AnyHost allows every name. Set it only if the server checks the Host header
+	// itself or requires a login. Otherwise a web site whose name resolves to
+	// this machine can read the page.
 	AnyHost bool
 }
 
-// Handler gives the page of a service, whose methods the switches call; a nil service has a page that says that
-// telemetry is not running.
+// Handler returns the page of a service. If service is nil, the page says that
+// telemetry is not running. The handler is safe for concurrent use.
 func Handler(service *rollcall.Service, opts Options) http.Handler {
 	p := &operatorPage{
 		service:     service,
@@ -95,10 +105,11 @@ type operatorPage struct {
 	last outcome
 }
 
-// A resource is what answers at one path; nil for the methods it does not have.
+// A resource answers at one path. A nil handler stands for a method that is not
+// allowed.
 type resource struct{ get, post http.HandlerFunc }
 
-// allow lists the methods.
+// allow lists the allowed methods.
 func (r resource) allow() string {
 	switch {
 	case r.post == nil:
@@ -113,7 +124,7 @@ func (r resource) allow() string {
 func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
 	if !p.hosts.Allow(r.Host) {
-		http.Error(w, "The Host header names another server. The names that are allowed besides localhost have to be configured.",
+		http.Error(w, "This page is not available under this host name. Use localhost, or allow the name in the configuration.",
 			http.StatusMisdirectedRequest)
 		return
 	}
@@ -126,7 +137,7 @@ func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	found, exists := p.resources["/"+strings.TrimPrefix(below, "/")]
 	switch {
 	case !ok || !exists:
-		http.Error(w, "There is no such page.", http.StatusNotFound)
+		http.Error(w, "Page not found.", http.StatusNotFound)
 	case p.isForeign(r):
 		p.refuseForeign(w, r)
 	case found.get != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
@@ -135,7 +146,7 @@ func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		found.post(w, r)
 	default:
 		w.Header().Set("Allow", found.allow())
-		http.Error(w, "Only these methods are allowed here: "+found.allow(), http.StatusMethodNotAllowed)
+		http.Error(w, "Method not allowed. Use "+found.allow()+".", http.StatusMethodNotAllowed)
 	}
 }
 
@@ -149,7 +160,7 @@ func parseTemplates() (*template.Template, error) {
 func serveAsset(name, contentType string) http.HandlerFunc {
 	content, err := files.ReadFile("assets/" + name)
 	if err != nil {
-		panic(err) // it is not embedded, which every test of this package would notice
+		panic(err) // not embedded: every test would fail
 	}
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -157,11 +168,11 @@ func serveAsset(name, contentType string) http.HandlerFunc {
 	}
 }
 
-// render answers with a template, which is executed whole before anything is written.
+// render answers with a page. It writes nothing until the template is executed.
 func (p *operatorPage) render(w http.ResponseWriter, code int, name string, data any) {
 	var body bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&body, name, data); err != nil {
-		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
+		http.Error(w, "This page could not be rendered.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -22,16 +22,16 @@ func TestPage(t *testing.T) {
 		t.Errorf("got %d, want 200", w.Code)
 	}
 	wantText(t, w.Body.String(), "<title>Telemetry – Example</title>", knownID, "Persisted.", s.path, "A heartbeat is sent once a day",
-		collector.URL, "config key telemetry.enabled", "&#34;id_persistence&#34;: &#34;persisted&#34;", "<code>platform.system</code>")
+		collector.URL, "by the config key telemetry.enabled", "&#34;id_persistence&#34;: &#34;persisted&#34;", "<code>platform.system</code>")
 	if got := collector.Requests(); len(got) != 0 {
 		t.Errorf("got %d requests to the collector for the page, want none", len(got))
 	}
 	s.wantConfig(grantedConfig)
 }
 
-// The words by which the page tells what decided are those of the service.
+// The page offers what has an effect, whatever decided.
 func TestSources(t *testing.T) {
-	const cannot, can, elsewhere = "cannot override", "Grant telemetry</button>", "keeps the decision in its own settings"
+	const cannot, can, elsewhere = "takes precedence", "Turn on telemetry</button>", "keeps the decision in its own settings"
 	policy := func(content string) func(*rollcall.Config) {
 		return func(c *rollcall.Config) {
 			if err := os.WriteFile(c.Consent.PolicyPath, []byte(content), 0o600); err != nil {
@@ -59,7 +59,7 @@ func TestSources(t *testing.T) {
 		{"variable", grantedConfig, variable, cannot, can},
 		{"policy", grantedConfig, policy(`{"telemetry": {"enabled": false}}`), cannot, can},
 		{"policy is not valid", grantedConfig, policy(`{`), cannot, can},
-		{"policy about health reports", grantedConfig, policy(`{"telemetry": {"health_enabled": false}}`), cannot, "Grant health reports"},
+		{"policy about health reports", grantedConfig, policy(`{"telemetry": {"health_enabled": false}}`), cannot, "Turn on health reports"},
 		{"host grants", hostConfig, settings(rollcall.Granted), elsewhere, "<button name"},
 		{"host denies", hostConfig, settings(rollcall.Denied), elsewhere, "<button name"},
 	}
@@ -82,10 +82,10 @@ func TestNoService(t *testing.T) {
 	}
 	s := &site{Handler: h, t: t}
 	for _, path := range []string{"/consent", "/health-consent"} {
-		wantText(t, s.decide(path, "grant", "not-running"), "Nothing was changed: telemetry is not running.")
+		wantText(t, s.decide(path, "grant", "not-running"), "Nothing was changed. Telemetry is not running.")
 	}
 	for _, path := range []string{"/reset", "/forget", "/send"} {
-		wantText(t, s.post(path, nil, "not-running"), "Nothing was changed: telemetry is not running.")
+		wantText(t, s.post(path, nil, "not-running"), "Nothing was changed. Telemetry is not running.")
 	}
 }
 
@@ -94,7 +94,7 @@ func TestBeforeStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantText(t, get(page.Handler(service, page.Options{}), "/").Body.String(), "the service has not started", rollcall.PreviewID)
+	wantText(t, get(page.Handler(service, page.Options{}), "/").Body.String(), "The service has not started", rollcall.PreviewID)
 }
 
 func TestMethodsAndPaths(t *testing.T) {
@@ -151,7 +151,7 @@ func TestMounted(t *testing.T) {
 		t.Errorf("got %q, want the same path with a slash", got)
 	}
 	if got := get(page.Handler(service, page.Options{BasePath: "/telemetry"}), "/telemetryx").Code; got != http.StatusNotFound {
-		t.Errorf("got %d from a path that only begins like the page's, want 404", got)
+		t.Errorf("got %d from a path with the base path as a mere prefix, want 404", got)
 	}
 	// All addresses on the page are relative.
 	for _, path := range []string{"/telemetry/", "/telemetry/reset"} {

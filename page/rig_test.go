@@ -20,7 +20,7 @@ const (
 	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
 	address = "127.0.0.1:8946"
 
-	// hostConfig is a config as a host has it: comments, odd spacing.
+	// hostConfig has comments and odd spacing, as configs do.
 	hostConfig = "{\n\t// where to listen\n\t\"port\" : 8080,\n\t\"telemetry\": {\"enabled\": false, \"installation_id\": \"" + knownID + "\"}\n}\n"
 )
 
@@ -34,7 +34,7 @@ type site struct {
 	path    string // of the config
 }
 
-// newSite starts a service on a config and gives its page.
+// newSite starts a service on a config and returns its page.
 func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) *site {
 	t.Helper()
 	dir := t.TempDir()
@@ -69,7 +69,7 @@ func start(t *testing.T, c rollcall.Config) *rollcall.Service {
 	return service
 }
 
-// config gives what the config holds now.
+// config returns the content of the config.
 func (s *site) config() string {
 	s.t.Helper()
 	data, err := os.ReadFile(s.path)
@@ -86,7 +86,7 @@ func (s *site) wantConfig(want string) {
 	}
 }
 
-// do makes a request as a browser on this machine does, changed by the given functions.
+// do sends a request like a browser on this machine, changed by some functions.
 func do(h http.Handler, method, path string, form url.Values, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
 	r.Host = address
@@ -107,7 +107,7 @@ func get(h http.Handler, path string, change ...func(*http.Request)) *httptest.R
 	return do(h, http.MethodGet, path, nil, change...)
 }
 
-// post sends a form and gives the page to which that leads, after a check that the outcome is the wanted one.
+// post sends a form, checks its outcome, and returns the page that follows.
 func (s *site) post(path string, form url.Values, outcome string) (page string) {
 	s.t.Helper()
 	w := do(s, http.MethodPost, path, form)
@@ -117,13 +117,13 @@ func (s *site) post(path string, form url.Values, outcome string) (page string) 
 	return get(s, "/?outcome="+outcome).Body.String()
 }
 
-// decide is post for one of the switches.
+// decide posts to one of the switches.
 func (s *site) decide(path, decision, outcome string) (page string) {
 	s.t.Helper()
 	return s.post(path, url.Values{"decision": {decision}}, outcome)
 }
 
-// confirm is post for a step that has to be confirmed, with what its page has in the form.
+// confirm posts the form of a step that has to be confirmed.
 func (s *site) confirm(path, outcome string) (page string) {
 	s.t.Helper()
 	hidden := regexp.MustCompile(`name="id" value="([^"]+)"`).FindStringSubmatch(get(s, path).Body.String())

@@ -17,11 +17,12 @@ import (
 	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
 
-// slowSite gives the page of a service whose host's settings take a time for everything, and whether it was started.
+// slowSite returns the page of a service whose host takes that long for every
+// operation.
 func slowSite(t *testing.T, takes time.Duration, started bool) *site {
 	t.Helper()
 	wait := func(ctx context.Context) error {
-		time.Sleep(takes) // as a disk that nobody can interrupt
+		time.Sleep(takes) // like a disk, not interruptible
 		return ctx.Err()
 	}
 	memory := new(rollcalltest.Memory)
@@ -51,7 +52,8 @@ func slowSite(t *testing.T, takes time.Duration, started bool) *site {
 	return &site{Handler: page.Handler(service, page.Options{}), t: t, service: service}
 }
 
-// While the storage hangs, the page still comes, within its bound, and says what it knows.
+// While the storage hangs, the page comes within its bound and shows what it
+// knows.
 func TestHungStorage(t *testing.T) {
 	for _, started := range []bool{true, false} {
 		t.Run(fmt.Sprintf("started %t", started), func(t *testing.T) {
@@ -67,11 +69,11 @@ func TestHungStorage(t *testing.T) {
 					if w.Code != http.StatusOK {
 						t.Errorf("got %d, want 200", w.Code)
 					}
-					wantText(t, w.Body.String(), "Nothing is sent", "The storage does not answer.")
+					wantText(t, w.Body.String(), "Nothing is sent", "The storage does not respond.")
 					if started {
-						wantText(t, w.Body.String(), "In memory, for now.", s.service.ID().String(), "does not end: load from the host&#39;s settings")
+						wantText(t, w.Body.String(), "In memory, for now.", s.service.ID().String(), "has not ended: load from the host&#39;s settings")
 					} else {
-						wantText(t, w.Body.String(), "The preview is missing:", "has not answered within 3 seconds")
+						wantText(t, w.Body.String(), "There is no preview:", "did not respond within 3 seconds")
 					}
 				}
 				begin := time.Now()
@@ -79,13 +81,13 @@ func TestHungStorage(t *testing.T) {
 				if d := time.Since(begin); d > 11*time.Second || w.Code != http.StatusSeeOther {
 					t.Errorf("reset: got %d after %v, want 303 within 10 seconds and a moment", w.Code, d)
 				}
-				time.Sleep(2 * time.Hour) // what hangs comes to an end
+				time.Sleep(2 * time.Hour) // until everything has ended
 			})
 		})
 	}
 }
 
-// A server's own limits, which are made for pages, do not cut off something that takes longer.
+// A server's own deadlines do not cut off an action that takes longer.
 func TestSlowActionInAQuickServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slowSite(t, 8*time.Second, true)
@@ -106,7 +108,7 @@ func TestSlowActionInAQuickServer(t *testing.T) {
 	})
 }
 
-// What the operator asked for is done, also if the browser does not wait.
+// An action completes even if the browser goes away.
 func TestBrowserGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slowSite(t, 2*time.Second, true)
@@ -122,7 +124,7 @@ func TestBrowserGoesAway(t *testing.T) {
 	})
 }
 
-// A form that does not come to its end is not waited for, whatever the server's limits.
+// The page does not wait for an endless form, whatever the server's limits.
 func TestSlowForm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := serve(t, &http.Server{Handler: page.Handler(nil, page.Options{})})
@@ -138,7 +140,7 @@ func TestSlowForm(t *testing.T) {
 	})
 }
 
-// serve runs a server, inside a bubble, and gives a connection to it.
+// serve runs a server inside a bubble and returns a connection to it.
 func serve(t *testing.T, server *http.Server) net.Conn {
 	t.Helper()
 	mine, its := net.Pipe()
@@ -153,7 +155,7 @@ func serve(t *testing.T, server *http.Server) net.Conn {
 	return mine
 }
 
-// oneConn is a listener that has one connection to give.
+// oneConn is a listener with one connection.
 type oneConn struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -38,7 +38,8 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// Every branch of every template is executed by one of the states: none can fail for the first time before an operator.
+// The states execute every branch of every template, so none fails for the
+// first time in front of an operator.
 func TestEveryBranch(t *testing.T) {
 	templates := template.Must(parseTemplates())
 	var marks []string
@@ -75,7 +76,7 @@ func TestEveryBranch(t *testing.T) {
 	}
 }
 
-// mark writes a mark into each branch below a node, and gives all marks.
+// mark writes a mark into each branch below a node and returns all marks.
 func mark(list *parse.ListNode, where string, marks []string) []string {
 	if list == nil {
 		return marks

@@ -7,10 +7,11 @@ import (
 	"unicode"
 )
 
-// maxText bounds a text from outside, in bytes: an error can be as long as whatever caused it.
+// maxText bounds a text from outside in bytes, because an error may quote
+// something long.
 const maxText = 600
 
-// plain makes one short line of a text from outside, as visible does.
+// plain returns a text from outside as one short line; see [visible].
 func plain(text string) string {
 	line := visible(text)
 	if len(line) <= maxText {
@@ -20,8 +21,8 @@ func plain(text string) string {
 	return strings.ToValidUTF8(line[:maxText-len(more)], "") + more
 }
 
-// visible makes one line, in which nothing is hidden, of a text from outside: what would not be seen, or would change
-// the order of what is seen, is written out.
+// visible returns a text from outside as one line. It writes out characters
+// that are invisible or that reorder the text.
 func visible(text string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
@@ -37,10 +38,10 @@ func visible(text string) string {
 	return b.String()
 }
 
-// A moment is a time in UTC, and how far it is from now.
+// A moment is a time in UTC and its distance from now.
 type moment struct{ Machine, Text, Distance string }
 
-// momentOf gives nil for the zero time.
+// momentOf returns nil for the zero time.
 func momentOf(t, now time.Time) *moment {
 	if t.IsZero() {
 		return nil

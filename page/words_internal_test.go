@@ -67,10 +67,11 @@ func TestMomentIsUTC(t *testing.T) {
 	}
 }
 
-// hostile is what a text from outside must not be able to do: be anything but text, and look like another one.
+// hostile is a text from outside that must stay text and must not look like
+// another one.
 const hostile = "</code><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{.}}\u202e javascript:alert(1)"
 
-// All that comes from outside is text.
+// Everything from outside is shown as text.
 func TestEscaping(t *testing.T) {
 	s := working()
 	for _, text := range []*string{
@@ -107,7 +108,7 @@ func TestEscaping(t *testing.T) {
 			}
 		}
 	}
-	// The reports are shown byte for byte; in all else the override is written out.
+	// Reports are shown byte for byte. Everywhere else the override is written out.
 	if got := strings.Count(pages[0], "\u202e"); got != 4 {
 		t.Errorf("got %d right-to-left overrides, want those of two reports, each shown twice", got)
 	}

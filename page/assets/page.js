@@ -1,8 +1,8 @@
-// What the page does besides, where there is JavaScript: copying the ID, a word while a request is under way, and an
-// address that can be kept.
+// The page works without this script. It copies the ID, shows that a request
+// is in progress, and keeps the address clean.
 'use strict';
 
-// The outcome in the address has been shown: a reload should not show it again.
+// A reload should not show the outcome in the address again.
 if (location.search) {
   history.replaceState(null, '', location.pathname);
 }
@@ -10,15 +10,15 @@ if (location.search) {
 const copy = document.getElementById('copy');
 if (copy) {
   const id = document.getElementById('installation-id');
-  const said = document.getElementById('copied');
+  const status = document.getElementById('copied');
   copy.hidden = false;
   copy.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(id.textContent);
-      said.textContent = 'Copied.';
-    } catch { // not allowed, or not there: over plain HTTP to another machine
+      status.textContent = 'Copied.';
+    } catch { // not available over plain HTTP to another machine
       getSelection().selectAllChildren(id);
-      said.textContent = document.execCommand('copy') ? 'Copied.' : 'Selected: copy it with Ctrl+C or ⌘C.';
+      status.textContent = document.execCommand('copy') ? 'Copied.' : 'Selected. Press Ctrl+C or ⌘C to copy.';
     }
   });
 }

@@ -40,7 +40,8 @@ func drive(t *testing.T, browser, check string, input map[string]any) {
 	}
 }
 
-// With ROLLCALL_ARTIFACTS naming a folder, screenshots of all pages are left there.
+// TestEverywhere leaves screenshots of all pages in the directory that
+// ROLLCALL_ARTIFACTS names.
 func TestEverywhere(t *testing.T) {
 	browser := needBrowser(t)
 	collect := collecting(t)
@@ -52,7 +53,7 @@ func TestEverywhere(t *testing.T) {
 	}
 	failing := newSite(t, granted, func(c *rollcall.Config) { c.Endpoint = "http://127.0.0.1:9" })
 	if err := failing.Service.SendNow(t.Context()); err == nil {
-		t.Fatal("somebody listens where nobody should")
+		t.Fatal("something listens on port 9")
 	}
 	sites := map[string]string{
 		"undecided": first.URL,
@@ -71,7 +72,7 @@ func TestEverywhere(t *testing.T) {
 	drive(t, browser, "everywhere", map[string]any{"sites": sites})
 }
 
-// hung lets the host's settings never answer.
+// hung makes the host's settings hang.
 func hung(t *testing.T) func(*rollcall.Config) {
 	end := make(chan struct{})
 	t.Cleanup(func() { close(end) })
@@ -97,7 +98,7 @@ func TestWithoutJavaScript(t *testing.T) {
 	browser := needBrowser(t)
 	s := newSite(t, denied, collecting(t))
 	drive(t, browser, "withoutJavaScript", map[string]any{"url": s.URL})
-	// The new key has been put where the other keys of telemetry are; all else is as it was.
+	// The new key stands beside the other keys; nothing else has changed.
 	var got struct {
 		Telemetry map[string]any `json:"telemetry"`
 	}
@@ -139,7 +140,7 @@ func TestOtherSites(t *testing.T) {
 <form method="post" action="%[1]sconsent"><input type="hidden" name="decision" value="grant"><button>Win a prize</button></form>`, s.URL)
 	}))
 	defer foreign.Close()
-	// Another name for this machine, so that it is another site and not only another origin.
+	// Another name makes it another site, not just another origin.
 	url := strings.Replace(foreign.URL, "127.0.0.1", "localhost", 1)
 	drive(t, browser, "otherSites", map[string]any{"url": s.URL, "foreign": url})
 	if got := s.config(t); got != undecided {

@@ -1,4 +1,4 @@
-// What is checked in the browser; see drive.mjs. Each check gets the pages by their names and a function to open them.
+// The checks of the operator's page; see drive.mjs. Each receives the pages by name and a function to open them.
 import assert from 'node:assert/strict';
 
 const sizes = { narrow: { width: 320, height: 640 }, medium: { width: 1280, height: 900 }, wide: { width: 2560, height: 1440 } };
@@ -6,15 +6,15 @@ const sizes = { narrow: { width: 320, height: 640 }, medium: { width: 1280, heig
 // Every page in every form: accessible, within the window, without an error, and nothing from another host.
 export async function everywhere({ sites, open }) {
   for (const [name, url] of Object.entries(sites)) {
-    const tab = await open(url, { reducedMotion: 'reduce' }); // colours are judged at once
+    const tab = await open(url, { reducedMotion: 'reduce' }); // so that axe judges the final colours
     for (const colorScheme of ['light', 'dark']) {
       await tab.page.emulateMedia({ colorScheme });
       for (const [size, viewport] of Object.entries(sizes)) {
         const what = `${name}-${colorScheme}-${size}`;
         await tab.page.setViewportSize(viewport);
         await tab.fits(what);
-        if (size !== 'wide' && colorScheme === 'light') await tab.accessible(what); // wide is medium with more room,
-        if (size === 'medium' && colorScheme === 'dark') await tab.accessible(what, ['color-contrast']); // dark other colours
+        if (size !== 'wide' && colorScheme === 'light') await tab.accessible(what); // wide only adds room,
+        if (size === 'medium' && colorScheme === 'dark') await tab.accessible(what, ['color-contrast']); // and dark changes colours
         await tab.screenshot(what);
       }
     }
@@ -23,7 +23,7 @@ export async function everywhere({ sites, open }) {
   }
 }
 
-// The page on paper and in the colours of the system.
+// The page in print and in forced colours.
 export async function otherMedia({ url, open }) {
   const tab = await open(url);
   await tab.page.emulateMedia({ media: 'print' });
@@ -39,27 +39,27 @@ export async function otherMedia({ url, open }) {
   tab.clean();
 }
 
-// Telemetry is granted and denied by buttons alone.
+// Buttons alone turn telemetry on and off.
 export async function withoutJavaScript({ url, open }) {
   const tab = await open(url, { javaScriptEnabled: false });
   const { page } = tab;
   await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
-  assert.ok(!(await page.getByText('Copy').isVisible()), 'the copy button can do nothing');
-  await tab.follow(page.getByRole('button', { name: 'Grant telemetry' }));
-  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
+  assert.ok(!(await page.getByText('Copy').isVisible()), 'the copy button is shown, but cannot work');
+  await tab.follow(page.getByRole('button', { name: 'Turn on telemetry' }));
+  await page.getByRole('status').filter({ hasText: 'Telemetry is on.' }).waitFor();
   await page.getByRole('heading', { name: 'A heartbeat is sent once a day' }).waitFor();
-  await tab.follow(page.getByRole('button', { name: 'Grant health reports' }));
-  await page.getByRole('status').filter({ hasText: 'health reports are granted' }).waitFor();
+  await tab.follow(page.getByRole('button', { name: 'Turn on health reports' }));
+  await page.getByRole('status').filter({ hasText: 'Health reports are on.' }).waitFor();
   await tab.follow(page.getByRole('button', { name: 'Send a heartbeat now' }));
-  await page.getByRole('status').filter({ hasText: 'has accepted the heartbeat' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'accepted the heartbeat' }).waitFor();
   await page.getByText('Byte for byte').first().click();
   assert.ok(await page.getByText('"schema":1').first().isVisible());
-  await tab.follow(page.getByRole('button', { name: 'Deny telemetry' }));
-  await page.getByRole('status').filter({ hasText: 'telemetry is denied' }).waitFor();
+  await tab.follow(page.getByRole('button', { name: 'Turn off telemetry' }));
+  await page.getByRole('status').filter({ hasText: 'Telemetry is off.' }).waitFor();
   tab.clean();
 }
 
-// A new ID, and to be forgotten, each after a question.
+// A new ID, and forgetting, each after a confirmation.
 export async function confirmed({ url, open }) {
   const tab = await open(url, { javaScriptEnabled: false });
   const { page } = tab;
@@ -70,35 +70,35 @@ export async function confirmed({ url, open }) {
   assert.equal(await id.textContent(), first);
   await tab.follow(page.getByRole('link', { name: 'Make a new ID' }));
   await tab.follow(page.getByRole('button', { name: 'Make a new ID' }));
-  await page.getByRole('status').filter({ hasText: 'A new installation ID' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'This installation has a new ID.' }).waitFor();
   const second = await id.textContent();
   assert.notEqual(second, first);
-  await tab.follow(page.getByRole('link', { name: 'Have this installation forgotten' }));
+  await tab.follow(page.getByRole('link', { name: 'Forget this installation' }));
   await tab.follow(page.getByRole('button', { name: 'Forget this installation' }));
-  await page.getByRole('status').filter({ hasText: 'has deleted this installation' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'deleted this installation' }).waitFor();
   assert.notEqual(await id.textContent(), second);
   await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
   tab.clean();
 }
 
-// The switch without a mouse, with its focus in sight.
+// The switch by keyboard, with a visible focus.
 export async function keyboard({ url, open }) {
   const tab = await open(url);
   const { page } = tab;
-  await tabTo(page, 'Grant telemetry');
+  await tabTo(page, 'Turn on telemetry');
   const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-  assert.equal(outline, 'solid', 'the focus cannot be seen');
+  assert.equal(outline, 'solid', 'the focus is not visible');
   await tab.screenshot('focus');
   await tab.follow('Enter');
-  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
-  assert.match(await page.title(), /^✓ Granted – Telemetry/);
+  await page.getByRole('status').filter({ hasText: 'Telemetry is on.' }).waitFor();
+  assert.match(await page.title(), /^✓ Turned on – Telemetry/);
   assert.equal(new URL(page.url()).search, '', 'the outcome stays in the address');
-  await tabTo(page, 'Deny telemetry');
+  await tabTo(page, 'Turn off telemetry');
   await tab.follow('Space');
-  await page.getByRole('status').filter({ hasText: 'telemetry is denied' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'Telemetry is off.' }).waitFor();
   await page.reload();
   assert.equal(await page.title(), 'Telemetry – Example Server', 'a reload shows the outcome again');
-  await tabTo(page, 'Grant telemetry');
+  await tabTo(page, 'Turn on telemetry');
   await tab.follow('Enter');
   await page.getByRole('heading', { name: 'A heartbeat is sent once a day' }).waitFor();
   tab.clean();
@@ -110,10 +110,10 @@ async function tabTo(page, name) {
     await page.keyboard.press('Tab');
     if ((await focused()) === name) return;
   }
-  assert.fail(`${name} is not reached with the tab key`);
+  assert.fail(`${name} cannot be reached with the Tab key`);
 }
 
-// The copy button, where browsers let pages write to the clipboard.
+// The copy button, where the browser allows writing to the clipboard.
 export async function copy({ url, open }) {
   const tab = await open(url, { permissions: ['clipboard-read', 'clipboard-write'] });
   const { page } = tab;
@@ -124,7 +124,7 @@ export async function copy({ url, open }) {
   tab.clean();
 }
 
-// Over plain HTTP to another machine there is less: no Sec-Fetch-Site, no clipboard.
+// Plain HTTP to another machine has neither Sec-Fetch-Site nor a clipboard.
 export async function overTheNetwork({ url, lanName, open }) {
   const lan = new URL(url);
   lan.hostname = lanName;
@@ -133,13 +133,13 @@ export async function overTheNetwork({ url, lanName, open }) {
   assert.equal(await page.evaluate(() => window.isSecureContext), false);
   await page.getByRole('button', { name: 'Copy the installation ID' }).click();
   await page.getByRole('status').filter({ hasText: 'Copied.' }).waitFor();
-  await tab.follow(page.getByRole('button', { name: 'Grant telemetry' }));
-  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
+  await tab.follow(page.getByRole('button', { name: 'Turn on telemetry' }));
+  await page.getByRole('status').filter({ hasText: 'Telemetry is on.' }).waitFor();
   tab.clean();
 }
 
-// A page of another origin can neither read nor change anything, nor show the page as its own; a link on it leads to the
-// page after one more click.
+// A page of another origin can neither read, nor change, nor frame anything. Its link leads to the page after one more
+// click.
 export async function otherSites({ url, foreign, open }) {
   const tab = await open(foreign);
   const { page } = tab;
@@ -148,7 +148,7 @@ export async function otherSites({ url, foreign, open }) {
   const blind = await page.evaluate((target) => fetch(`${target}consent`, {
     method: 'POST', mode: 'no-cors', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'decision=grant',
   }).then((r) => r.type, () => 'refused'), url);
-  assert.equal(blind, 'refused'); // by Cross-Origin-Resource-Policy; the config says whether it had an effect
+  assert.equal(blind, 'refused'); // by Cross-Origin-Resource-Policy; the caller checks the config
   const frame = page.frameLocator('iframe');
   assert.equal(await frame.getByText('Installation ID').count(), 0, 'the page is framed');
 

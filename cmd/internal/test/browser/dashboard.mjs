@@ -143,18 +143,18 @@ export async function walk({ operator, dashboard, open }) {
   await page.getByText('Byte for byte').first().click();
   assert.ok(await page.getByText('"version":"3.2.1"').first().isVisible(), 'the preview is not shown');
   assert.equal(await count(counted.page, overview), 0);
-  await tab.follow(page.getByRole('button', { name: 'Grant telemetry' }));
-  await page.getByRole('status').filter({ hasText: 'telemetry is granted' }).waitFor();
+  await tab.follow(page.getByRole('button', { name: 'Turn on telemetry' }));
+  await page.getByRole('status').filter({ hasText: 'Telemetry is on.' }).waitFor();
   await tab.follow(page.getByRole('button', { name: 'Send a heartbeat now' }));
-  await page.getByRole('status').filter({ hasText: 'has accepted the heartbeat' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'accepted the heartbeat' }).waitFor();
   assert.equal(await count(counted.page, overview), 1);
   await counted.page.getByRole('heading', { name: 'Versions', exact: true }).waitFor();
   assert.ok((await counted.page.locator('#by-version tbody').textContent()).includes('3.2.1'));
   await counted.screenshot('walk-counted');
 
-  await tab.follow(page.getByRole('link', { name: 'Have this installation forgotten' }));
+  await tab.follow(page.getByRole('link', { name: 'Forget this installation' }));
   await tab.follow(page.getByRole('button', { name: 'Forget this installation' }));
-  await page.getByRole('status').filter({ hasText: 'has deleted this installation' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'deleted this installation' }).waitFor();
   assert.equal(await count(counted.page, overview), 0);
   tab.clean();
   counted.clean();

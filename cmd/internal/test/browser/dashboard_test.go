@@ -24,7 +24,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
 
-// A counted is a collector with a fleet of known truth, and an app without installations.
+// A counted is a collector with a simulated fleet, the truth about it, and an app
+// without installations.
 type counted struct {
 	URL, Token string
 	Truth      *simulate.Truth
@@ -76,15 +77,16 @@ func newCounted(t *testing.T) counted {
 	return counted{httpServer.URL + "/", token, fleet.Truth(), fleet.Range()}
 }
 
-// Every page of the dashboard in every form: accessible, within the window, without an error, and nothing from another
-// host.
+// Every page is accessible, fits the window, logs no error, and loads nothing
+// from another host.
 func TestDashboardEverywhere(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
 	drive(t, browser, "dashboardEverywhere", map[string]any{"url": c.URL, "token": c.Token})
 }
 
-// The figures on the pages are the truth, links and switches lead where they say, and downloads are what is shown.
+// The overview shows the truth, links and switches work, and downloads hold what
+// the page shows.
 func TestDashboardTruth(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
@@ -100,7 +102,7 @@ func TestDashboardTruth(t *testing.T) {
 	})
 }
 
-// The figures of the other pages are the truth too, and switches, links and hovering do what they say.
+// The other pages show the truth too, and their forms, links and charts work.
 func TestDashboardPanels(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
@@ -111,7 +113,7 @@ func TestDashboardPanels(t *testing.T) {
 	})
 }
 
-// Alerts are set up without JSON.
+// Forms set up alerts.
 func TestDashboardSettings(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
@@ -130,8 +132,9 @@ func TestDashboardOtherMedia(t *testing.T) {
 	drive(t, browser, "dashboardOtherMedia", map[string]any{"url": c.URL, "token": c.Token})
 }
 
-// One walk through all of it: a program that starts both sides, the operator's page, its preview and switch, a heartbeat,
-// the dashboard that counts it, and forgetting.
+// TestWalk runs "rollcall up" and walks through everything: the operator's page,
+// its preview and switch, a heartbeat, the dashboard that counts it, and
+// forgetting.
 func TestWalk(t *testing.T) {
 	browser := needBrowser(t)
 	dir := t.TempDir()

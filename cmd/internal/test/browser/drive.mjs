@@ -2,8 +2,8 @@
 //
 //   node drive.mjs CHECK < input.json
 //
-// The input names the browser's program, the pages, and a folder for screenshots, empty for none. Whatever the check
-// does, the page may log no error, and may ask no other host for anything.
+// The input names the browser, the pages, and a directory for screenshots, empty for none. Whatever the check does, the
+// page may not log an error or ask another host for anything.
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -27,7 +27,7 @@ const browser = await chromium.launch({
   ],
 });
 
-// A Tab is one page in a context of its own, with what went wrong in it.
+// A Tab is one page in a context of its own. It records what goes wrong there.
 class Tab {
   constructor(page, host) {
     this.page = page;
@@ -41,7 +41,7 @@ class Tab {
       if (new URL(request.url()).host !== this.host) this.wrong.push(`request off the host: ${request.url()}`);
     });
     page.on('requestfailed', (request) => {
-      // The browser gives up on a page's icon when the test goes on to the next page.
+      // The browser drops the request for an icon when the test moves on.
       if (request.failure()?.errorText === 'net::ERR_ABORTED' && new URL(request.url()).pathname.includes('icon')) return;
       this.wrong.push(`failed: ${request.url()} ${request.failure()?.errorText}`);
     });
@@ -50,13 +50,13 @@ class Tab {
     });
   }
 
-  // clean checks that nothing went wrong so far.
+  // clean asserts that nothing has gone wrong.
   clean() {
     assert.deepEqual(this.wrong, []);
   }
 
-  // follow clicks on what leads to another page, or presses the key that does, and waits until the whole page is there:
-  // one that is left while it loads is a failed request, and what is counted on it is a part of it.
+  // follow clicks a target or presses a key, and waits until the next page has loaded. Leaving a page that still loads
+  // would fail its requests.
   async follow(target) {
     await Promise.all([
       this.page.waitForEvent('load'),
@@ -64,17 +64,17 @@ class Tab {
     ]);
   }
 
-  // accessible checks the page with axe: by all of its rules, or by some.
+  // accessible checks the page with axe, against all rules or some.
   async accessible(what, rules) {
     if (await this.page.evaluate(() => !window.axe)) await this.page.evaluate(axe);
     const options = rules ? { preload: false, runOnly: rules } : { preload: false };
     const results = await this.page.evaluate((o) => window.axe.run(document, o), options);
     const found = results.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' | ')}`);
     assert.deepEqual(found, [], `accessibility of ${what}`);
-    assert.ok(results.passes.length >= (rules?.length ?? 10), `${what}: axe has looked at ${results.passes.length} rules only`);
+    assert.ok(results.passes.length >= (rules?.length ?? 10), `${what}: axe checked only ${results.passes.length} rules`);
   }
 
-  // fits checks that nothing has to be scrolled sideways.
+  // fits asserts that nobody has to scroll sideways.
   async fits(what) {
     const [content, window] = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(content <= window, `${what}: ${content} px in a window of ${window} px`);
@@ -91,7 +91,7 @@ class Tab {
   }
 }
 
-// open gives a tab that shows a page.
+// open opens a page in a new tab.
 async function open(url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(20_000);

@@ -14,14 +14,15 @@ import (
 	"time"
 )
 
-// chromium are the names of the browser's program on different systems.
+// chromium are the names of the browser on different systems.
 var chromium = []string{"chromium", "chromium-browser", "google-chrome"}
 
-// requireAll tells whether nothing may be skipped.
+// requireAll reports whether no test may be skipped.
 func requireAll() bool { return os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" }
 
-// needBrowser gives the path of the browser. It skips the test, loudly, when that or what drives it is missing. With
-// ROLLCALL_REQUIRE_ALL=1 in the environment, as in CI, it installs what drives it, and fails the test instead.
+// needBrowser returns the path of the browser. If the browser or a package that
+// drives it is missing, it skips the test, loudly. With ROLLCALL_REQUIRE_ALL=1 in
+// the environment, as in CI, it installs the packages or fails the test.
 func needBrowser(t *testing.T) (path string) {
 	t.Helper()
 	path, err := browser()
@@ -41,7 +42,7 @@ func needBrowser(t *testing.T) (path string) {
 
 func browser() (string, error) {
 	if testing.Short() {
-		return "", errors.New("it takes more than a moment, and the tests are to be short")
+		return "", errors.New("takes too long for -short")
 	}
 	for _, name := range chromium {
 		if path, err := exec.LookPath(name); err == nil {
@@ -51,7 +52,7 @@ func browser() (string, error) {
 	return "", fmt.Errorf("none of the programs %q is on PATH", chromium)
 }
 
-// installed makes sure that node_modules holds what the lock file says.
+// installed makes sure that node_modules matches the lock file.
 var installed = sync.OnceValue(func() error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return err
@@ -69,19 +70,19 @@ var installed = sync.OnceValue(func() error {
 	return checkModules()
 })
 
-// checkModules compares the packages that are installed with those that the lock file names.
+// checkModules compares the installed packages with the lock file.
 func checkModules() error {
 	want, err := readVersions("package-lock.json")
 	if err != nil {
 		return err
 	}
-	for folder := range want {
-		if folder == "" {
+	for dir := range want {
+		if dir == "" {
 			continue // this package
 		}
-		got, err := readVersion(filepath.Join(filepath.FromSlash(folder), "package.json"))
-		if err != nil || got != want[folder].Version {
-			return fmt.Errorf("%s %s is not installed; run npm ci in cmd/internal/test/browser", folder, want[folder].Version)
+		got, err := readVersion(filepath.Join(filepath.FromSlash(dir), "package.json"))
+		if err != nil || got != want[dir].Version {
+			return fmt.Errorf("%s %s is not installed; run npm ci in cmd/internal/test/browser", dir, want[dir].Version)
 		}
 	}
 	return nil
@@ -92,7 +93,7 @@ type locked struct {
 	Resolved string `json:"resolved"`
 }
 
-// readVersions gives the packages of a lock file by their folders.
+// readVersions returns the packages of a lock file by directory.
 func readVersions(name string) (map[string]locked, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -117,18 +118,18 @@ func readVersion(name string) (string, error) {
 	return p.Version, err
 }
 
-// The lock file pins versions and checksums, and leaves it to whoever installs them from where.
+// The lock file pins versions and checksums but no registry.
 func TestLockFileNamesNoRegistry(t *testing.T) {
 	packages, err := readVersions("package-lock.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(packages) < 3 {
-		t.Errorf("got %d packages, want this one and at least two more", len(packages))
+		t.Errorf("got %d packages, want at least 3", len(packages))
 	}
-	for folder, p := range packages {
+	for dir, p := range packages {
 		if p.Resolved != "" {
-			t.Errorf("%s: got address %q, want none", folder, p.Resolved)
+			t.Errorf("%s: got address %q, want none", dir, p.Resolved)
 		}
 	}
 }

@@ -1,5 +1,6 @@
-// Package browser_test drives the operator's page and the dashboard in headless Chromium, as their readers would: with and without
-// JavaScript, by keyboard, on narrow and wide windows, in the light and in the dark. It has tests only.
+// Package browser_test drives the operator's page and the dashboard in headless
+// Chromium: with and without JavaScript, by keyboard, in narrow and wide windows,
+// in light and dark. It has tests only.
 package browser_test
 
 import (
@@ -20,7 +21,8 @@ const (
 	title   = "Example Server"
 	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
 
-	// lanName is a name of the machine in its network. The browser is told to find it on loopback.
+	// lanName stands for a name of the machine in its network. The browser
+	// resolves it to loopback.
 	lanName = "operator.test"
 
 	undecided = "{\n  \"port\": 8080,\n  \"telemetry\": {\n    \"installation_id\": \"" + knownID + "\"\n  }\n}\n"
@@ -28,7 +30,7 @@ const (
 	granted   = "{\n  \"telemetry\": {\n    \"enabled\": true,\n    \"health_enabled\": true,\n    \"installation_id\": \"" + knownID + "\"\n  }\n}\n"
 )
 
-// A site is a page on loopback, the service behind it, and the path of that one's config.
+// A site is an operator's page, its service, and the path of the config.
 type site struct {
 	URL     string
 	Service *rollcall.Service
@@ -44,7 +46,7 @@ func (s site) config(t *testing.T) string {
 	return string(data)
 }
 
-// newSite serves the page of a service with a config of its own.
+// newSite serves the page of a service with its own config.
 func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) site {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.json")
@@ -105,7 +107,7 @@ func facts(t *testing.T) []rollcall.Fact {
 	}
 }
 
-// collecting lets a service report to a collector of its own.
+// collecting makes a service report to its own collector.
 func collecting(t *testing.T) func(*rollcall.Config) {
 	t.Helper()
 	collector := rollcalltest.NewCollector(t)

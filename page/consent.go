@@ -1,0 +1,93 @@
+package page
+
+import "github.com/rollcall-dev/rollcall"
+
+// A consentView is a switch and what decided its state.
+type consentView struct {
+	Granted, Denied bool // neither if nobody has decided
+	// Cause continues "turned on" or "turned off", such as "by the config key
+	// telemetry.enabled".
+	Cause string
+	// Overruler is what takes precedence over the config, such as "The policy";
+	// empty for nothing.
+	Overruler string
+	// Elsewhere says that the host keeps the decision, and only the host can
+	// change it.
+	Elsewhere bool
+	CanGrant  bool
+	CanDeny   bool
+	// Added are the fields that the consent does not cover, because they were
+	// added later.
+	Added []string
+}
+
+// newConsentView returns the switch for a decision.
+func newConsentView(d rollcall.Decision) consentView {
+	c := consentView{
+		Granted:   d.State == rollcall.Granted,
+		Denied:    d.State == rollcall.Denied,
+		Cause:     plain(cause(d.Source)),
+		Elsewhere: d.Source.Kind == rollcall.SourceHost,
+	}
+	switch d.Source.Kind {
+	case rollcall.SourcePolicy:
+		c.Overruler = "The policy"
+	case rollcall.SourceEnvironment:
+		c.Overruler = "The environment variable"
+	}
+	switch {
+	case c.Elsewhere:
+	case overrules(d.Source):
+		c.CanDeny = d.Setting == rollcall.Granted
+	default:
+		c.CanGrant = !c.Granted
+		c.CanDeny = !(c.Denied && isPlainNo(d.Source))
+	}
+	return c
+}
+
+// overrules reports whether a source takes precedence over the config.
+func overrules(s rollcall.Source) bool {
+	return s.Kind == rollcall.SourcePolicy || s.Kind == rollcall.SourceEnvironment
+}
+
+// isPlainNo reports whether a denial is saved as such, so that another one
+// would change nothing.
+func isPlainNo(s rollcall.Source) bool {
+	return (s.Kind == rollcall.SourceConfig || s.Kind == rollcall.SourceConsentFile) && s.Problem == ""
+}
+
+// cause says how a source decides, as a continuation of "turned off".
+func cause(s rollcall.Source) string {
+	name := decider(s)
+	switch {
+	case s.Problem == rollcall.ProblemUnreadable:
+		return "because " + name + " could not be read"
+	case s.Problem == rollcall.ProblemNotRead:
+		return "because " + name + " has not been read yet"
+	case s.Problem == rollcall.ProblemInvalid:
+		return "because " + name + " is neither true nor false"
+	case s.Kind == rollcall.SourceProcess:
+		return "in this process only, because the decision could not be saved"
+	}
+	return "by " + name
+}
+
+// decider names a source within a sentence.
+func decider(s rollcall.Source) string {
+	switch s.Kind {
+	case rollcall.SourcePolicy:
+		return "the policy file " + s.Name
+	case rollcall.SourceEnvironment:
+		return "the environment variable " + s.Name
+	case rollcall.SourceConsentFile:
+		return "the consent file " + s.Name
+	case rollcall.SourceHost:
+		return "this program's settings"
+	case rollcall.SourceConfig:
+		if s.Name != "" {
+			return "the config key " + s.Name
+		}
+	}
+	return "the config"
+}
