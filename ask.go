@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/terminal"
 )
 
-// The bounds of a question to the operator.
+// The default and the upper bound of [AskOptions.Timeout].
 const (
 	DefaultAskTimeout = 30 * time.Second
 	MaxAskTimeout     = 5 * time.Minute
@@ -21,22 +21,26 @@ const (
 const askQuestion = `May this program send one small anonymous report a day to its authors?
 What it holds and how to switch it off: see the program's page on telemetry. [y/N] `
 
-// AskOptions say how an operator is asked.
+// AskOptions configure [Service.AskConsent].
 type AskOptions struct {
-	// Question is what is asked, in the host's own words; empty is a short question in English.
+	// Question is the question in the host's own words; empty means a short
+	// one in English.
 	Question string
-	// Timeout bounds the wait for an answer; 0 is DefaultAskTimeout, at most MaxAskTimeout.
+	// Timeout bounds the wait for an answer; 0 means DefaultAskTimeout. At
+	// most MaxAskTimeout.
 	Timeout time.Duration
 }
 
-// AskConsent asks the operator about telemetry, if that is not decided yet and if there is somebody to ask: on standard
-// error, and only when that and standard input are terminals. In a pipe, in CI, while a container is built and in a
-// service nobody is asked. It returns what holds then.
+// AskConsent asks the operator about telemetry, on standard error, if that is
+// undecided and if standard input and standard error are terminals. It asks
+// nobody in a pipe, in CI, while a container is built, in a service, and on
+// Windows. It returns the decision that holds afterwards.
 //
-// Only yes or no is an answer. Yes grants and no denies, and either is saved; a denial is for good, and is not asked
-// about again. Anything else, and silence, decides nothing. It waits no longer than ctx and the timeout, and takes no
-// input but the answer. On Windows nobody is asked. Call it before Start, which makes a config that is missing, with
-// telemetry switched off in it.
+// Only yes and no are answers: yes grants, no denies, and both are saved. A
+// denial is final and nobody is asked again. Anything else, and silence,
+// decides nothing. AskConsent waits no longer than ctx and the timeout, and
+// consumes no input except the answer. Call it before Start, which creates a
+// missing config, with telemetry switched off in it.
 func (s *Service) AskConsent(ctx context.Context, opts AskOptions) (Consent, error) {
 	if s == nil {
 		return Unset, nil
@@ -80,7 +84,7 @@ func parseAnswer(answer string) (granted, ok bool) {
 	return false, false
 }
 
-// canAsk tells whether there is somebody to ask.
+// canAsk reports whether there is somebody to ask.
 func canAsk(getenv func(string) string, in, out *os.File) bool {
 	return consent.CIMarker(getenv) == "" && getenv("DEBIAN_FRONTEND") != "noninteractive" && terminal.Is(in) && terminal.Is(out)
 }

@@ -4,30 +4,28 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-const (
-	// factsTimeout bounds the time that all fact functions together have when a report is made.
-	factsTimeout = time.Second
-	// factPatience is how long a function may take before the others are asked beside it.
-	factPatience = 5 * time.Millisecond
-)
-
-// A Fact is one value of a heartbeat: its declaration, and the function that gives the value. There is no way to report
-// anything that was not declared, and none to report free text.
+// A Fact is one value of a heartbeat: its declaration, and the function that
+// returns the value. Nothing can be reported that was not declared, and no
+// free text.
 type Fact struct {
-	// Declaration says the fact's name, type, bounds and reason; make it with report.BoolFact, report.EnumFact or
-	// report.BucketFact.
+	// Declaration is the fact's name, type, bounds and reason; create it with
+	// report.BoolFact, report.EnumFact or report.BucketFact.
 	Declaration report.Fact
-	// Value gives the value at the time of a report: a bool, a string that is one of the declared values, or an int or
-	// int64 to be put into a bucket. All fact functions together have a second; one that blocks longer, panics, fails or
-	// gives anything else is left out of the report. A function is never called while an earlier call of it still runs.
+	// Value returns the value at the time of a report: a bool, a string that
+	// is one of the declared values, or an integer to put into a bucket. All
+	// functions together have one second. One that takes longer, panics, fails
+	// or returns anything else is left out of the report. Different functions
+	// are called concurrently, but none while an earlier call of it runs.
 	Value func(ctx context.Context) (any, error)
 }
+
+// factsTimeout bounds the calls of all functions for one report.
+const factsTimeout = time.Second
 
 // facts are the declared facts of a service.
 type facts struct {
@@ -36,22 +34,25 @@ type facts struct {
 }
 
 type factSource struct {
-	name  string
-	since int
-	value func(context.Context) (any, error)
-	turn  chan struct{} // holds a token while the function is called
+	name    string
+	since   int
+	value   func(context.Context) (any, error)
+	running chan struct{} // holds a token while the function runs
 }
 
 func newFacts(given []Fact) (*facts, error) {
 	f := &facts{}
-	declared := make([]report.Fact, 0, len(given))
+	declared := make([]report.Fact, len(given))
 	for i, fact := range given {
 		if fact.Value == nil {
 			return nil, invalid(fmt.Sprintf("Facts[%d]", i), "no Value function")
 		}
-		declared = append(declared, fact.Declaration)
+		declared[i] = fact.Declaration
 		f.sources = append(f.sources, &factSource{
-			name: fact.Declaration.Name, since: max(fact.Declaration.Since, 1), value: fact.Value, turn: make(chan struct{}, 1),
+			name:    fact.Declaration.Name,
+			since:   max(fact.Declaration.Since, 1),
+			value:   fact.Value,
+			running: make(chan struct{}, 1),
 		})
 	}
 	var err error
@@ -61,8 +62,8 @@ func newFacts(given []Fact) (*facts, error) {
 	return f, nil
 }
 
-// until gives the facts of the versions up to one, those that the operator was asked about. It asks their functions, and
-// takes the values that come in time.
+// until returns the values of the facts up to a version, which are those that
+// the operator granted. It calls no other function.
 func (f *facts) until(ctx context.Context, version int) report.Facts {
 	declaration, sources := f.declaration, f.sources
 	if version < declaration.Version() {
@@ -75,78 +76,49 @@ func (f *facts) until(ctx context.Context, version int) report.Facts {
 	return declaration.Encode(collect(ctx, sources))
 }
 
-// A round asks functions for their values, each once.
-type round struct {
-	sources []*factSource
-	next    atomic.Int32 // the one to be asked next
-	answers chan answer  // has room for all
-}
-
-// An answer is the value that a function gave, nil for none.
+// An answer is the value that a function returned; nil for none.
 type answer struct {
 	name  string
 	value any
 }
 
-// collect gives the values that come in time. Functions are expected to return at once, so that one goroutine asks them
-// one after the other; whenever some of them take their time, as many more goroutines go on with the rest.
+// collect calls all functions and returns the values that arrive in time.
 func collect(ctx context.Context, sources []*factSource) map[string]any {
 	ctx, cancel := context.WithTimeout(ctx, factsTimeout)
 	defer cancel()
-	r := &round{sources: sources, answers: make(chan answer, len(sources))}
-	impatience := time.NewTicker(factPatience)
-	defer impatience.Stop()
-	asking := 1
-	go r.ask(ctx)
+	answers := make(chan answer, len(sources))
+	for _, source := range sources {
+		go source.ask(ctx, answers)
+	}
 	values := make(map[string]any, len(sources))
 	for range sources {
-		var a answer
-		for waiting := true; waiting; {
-			select {
-			case a = <-r.answers:
-				waiting = false
-			case <-impatience.C:
-				more := min(asking, len(sources)-asking)
-				for range more {
-					go r.ask(ctx)
-				}
-				asking += more
-			case <-ctx.Done():
-				return values
+		select {
+		case a := <-answers:
+			if a.value != nil {
+				values[a.name] = a.value
 			}
-		}
-		if a.value != nil {
-			values[a.name] = a.value
+		case <-ctx.Done():
+			return values
 		}
 	}
 	return values
 }
 
-// ask asks functions until all have been asked.
-func (r *round) ask(ctx context.Context) {
-	for {
-		i := int(r.next.Add(1)) - 1
-		if i >= len(r.sources) {
-			return
-		}
-		r.askOne(ctx, r.sources[i])
-	}
-}
-
-// askOne asks one function, which may panic, or end its goroutine.
-func (r *round) askOne(ctx context.Context, source *factSource) {
-	a := answer{name: source.name}
+// ask calls the function, once an earlier call of it has returned, and answers
+// even if the function panics or ends its goroutine.
+func (s *factSource) ask(ctx context.Context, answers chan<- answer) {
+	a := answer{name: s.name}
 	defer func() {
 		_ = recover()
-		r.answers <- a
+		answers <- a
 	}()
 	select {
-	case source.turn <- struct{}{}:
+	case s.running <- struct{}{}:
 	case <-ctx.Done():
-		return // an earlier call of it still runs
+		return
 	}
-	defer func() { <-source.turn }()
-	if value, err := source.value(ctx); err == nil && ctx.Err() == nil {
+	defer func() { <-s.running }()
+	if value, err := s.value(ctx); err == nil && ctx.Err() == nil {
 		a.value = value
 	}
 }

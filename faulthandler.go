@@ -8,22 +8,26 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// unlistedReason is the reason of a log record whose message has no code.
+// unlistedReason is the reason of a fault whose message has no code.
 const unlistedReason = "unlisted"
 
-// FaultHandlerOptions say how log records become faults.
+// FaultHandlerOptions configure how log records become faults.
 type FaultHandlerOptions struct {
-	// Source and Component are the codes of the faults. Required: without valid ones nothing is counted.
+	// Source and Component are the codes of the faults. They are required:
+	// nothing is counted unless both are valid.
 	Source, Component string
-	// Reasons gives the code for a message, which is never sent itself. A message without a valid one is counted as
-	// "unlisted".
+	// Reasons maps messages to codes; messages themselves are never sent. A
+	// message without a valid code is counted as "unlisted".
 	Reasons map[string]string
-	// ComponentKey names an attribute whose value, if it is a code, takes Component's place; empty for none.
+	// ComponentKey names an attribute whose value, if it is a code, replaces
+	// Component; empty for none.
 	ComponentKey string
 }
 
-// FaultHandler gives a slog.Handler that counts warnings and errors as faults of the service, and hands every record on
-// to next; nil discards them. It is as cheap as [Service.ReportFault], and gives next itself with a nil service.
+// FaultHandler returns a slog.Handler that counts warnings and errors as
+// faults of the service and passes every record on to next, or discards it if
+// next is nil. Counting costs no more than [Service.ReportFault]. With a nil
+// service it returns next.
 func FaultHandler(service *Service, next slog.Handler, opts FaultHandlerOptions) slog.Handler {
 	if next == nil {
 		next = slog.DiscardHandler
@@ -41,10 +45,11 @@ type faultHandler struct {
 	next      slog.Handler
 	opts      *FaultHandlerOptions
 	component string
-	grouped   bool // in a group, where an attribute of that name means something else
+	grouped   bool // inside a group an attribute of that name means something else
 }
 
-// Enabled is true for warnings and errors also when next would not log them: they are counted all the same.
+// Enabled reports true for warnings and errors even if next does not log them:
+// they are counted all the same.
 func (h *faultHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn || h.next.Enabled(ctx, level)
 }
@@ -76,13 +81,14 @@ func (h *faultHandler) count(record slog.Record) {
 	h.service.ReportFault(fault)
 }
 
+// componentOf returns the component that an attribute names, or else otherwise.
 func (h *faultHandler) componentOf(a slog.Attr, otherwise string) string {
 	switch {
 	case a.Key == h.opts.ComponentKey:
 		if v := a.Value.Resolve(); v.Kind() == slog.KindString && report.ValidCode(v.String()) {
 			return v.String()
 		}
-	case a.Key == "" && a.Value.Kind() == slog.KindGroup: // whose attributes count as those of the record
+	case a.Key == "" && a.Value.Kind() == slog.KindGroup: // slog inlines a group without a name
 		for _, inner := range a.Value.Group() {
 			otherwise = h.componentOf(inner, otherwise)
 		}

@@ -13,35 +13,40 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// PreviewID stands in a preview for the ID of an installation that has none yet.
+// PreviewID stands for the ID in the preview of an installation that has none
+// yet.
 const PreviewID = "00000000-0000-4000-8000-000000000000"
 
 // A Preview is what would be sent now.
 type Preview struct {
-	// Heartbeat is the report, byte for byte; only the time in it, sent_at, will be another.
+	// Heartbeat is the heartbeat, byte for byte; only its time, sent_at, will
+	// differ.
 	Heartbeat []byte
-	// Health is the health report, nil when nothing was counted.
+	// Health is the health report; nil if nothing was counted.
 	Health []byte
-	// Fields explain the heartbeat, in its order; fields that it leaves out have no value.
+	// Fields explain the heartbeat, in its order.
 	Fields []ExplainedField
-	// Withheld says why nothing is sent at present; empty when it is.
+	// Withheld says why nothing is sent at present; empty if reports are.
 	Withheld string
-	// WithoutID says that no ID is stored, and that PreviewID stands in its place.
+	// WithoutID reports that no ID is stored, and that PreviewID stands for
+	// it.
 	WithoutID bool
 }
 
-// An ExplainedField is one field of a report with its value and the reason why it is sent.
+// An ExplainedField is a field of a heartbeat, its value, and the reason why it
+// is sent.
 type ExplainedField struct {
 	report.Field
-	// Value is the field's JSON; empty when the report leaves it out.
+	// Value is the field's JSON; empty if the heartbeat leaves the field out.
 	Value string
 }
 
-// Preview makes the reports as they would be sent now, by the code that sends them, without sending or changing
-// anything: no ID is made for it. It needs neither consent nor Start, and waits no longer than ctx.
+// Preview creates the reports as they would be sent now, with the code that
+// sends them. It sends and changes nothing, and creates no ID. It needs neither
+// consent nor Start, and waits no longer than ctx.
 func (s *Service) Preview(ctx context.Context) (Preview, error) {
 	if s == nil {
-		return Preview{}, errors.New("preview: no service")
+		return Preview{}, fmt.Errorf("preview: %w", errNoService)
 	}
 	st, err := s.previewStatus(ctx)
 	if err != nil {
@@ -68,7 +73,7 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 	return p, nil
 }
 
-// previewStatus is the state of the ID: of the running service, or what is stored.
+// previewStatus returns the status of the ID in use, or of the stored one.
 func (s *Service) previewStatus(ctx context.Context) (installid.Status, error) {
 	if st := s.keeper.Status(); !st.ID.IsZero() {
 		return st.Status, nil
@@ -85,7 +90,8 @@ const (
 	factPrefix = factsField + "."
 )
 
-// fields are those of a heartbeat, with each declared fact in the place of all of them.
+// fields returns the fields of a heartbeat, with the declared facts in place of
+// the one that holds them.
 func (s *Service) fields() []report.Field {
 	var fields []report.Field
 	for _, field := range report.Fields() {
@@ -98,19 +104,20 @@ func (s *Service) fields() []report.Field {
 	return fields
 }
 
-// explain puts fields and the values that a report has for them together.
+// explain returns the fields with their values in a heartbeat.
 func explain(body []byte, fields []report.Field) []ExplainedField {
 	explained := make([]ExplainedField, 0, len(fields))
 	for _, field := range fields {
 		path := strings.Split(field.Name, ".")
 		if name, ok := strings.CutPrefix(field.Name, factPrefix); ok {
-			path = []string{factsField, name} // the names of facts may have dots
+			path = []string{factsField, name} // names of facts may have dots
 		}
 		explained = append(explained, ExplainedField{field, valueAt(body, path)})
 	}
 	return explained
 }
 
+// valueAt returns the JSON at a path of names; empty if there is none.
 func valueAt(object json.RawMessage, path []string) string {
 	for _, name := range path {
 		var members map[string]json.RawMessage

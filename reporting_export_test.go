@@ -11,8 +11,8 @@ import (
 func SetFaultCounts(s *Service, n int) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
-	for _, group := range s.faults.groups {
-		group.Count = n
+	for _, f := range s.faults.counted {
+		f.Count = n
 	}
 }
 

@@ -41,6 +41,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/consent"
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
+	"github.com/rollcall-dev/rollcall/internal/isolate"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/platform"
 	"github.com/rollcall-dev/rollcall/internal/sender"
@@ -56,7 +57,7 @@ type Service struct {
 	keeper     *keeper.Keeper
 	records    idstore.Records
 	facts      *facts
-	faults     *faults
+	faults     *faultCounter
 	sender     *sender.Sender // nil without an endpoint
 	platform   platform.Detector
 	client     func() report.Client // this library
@@ -95,7 +96,7 @@ func New(config Config) (*Service, error) {
 		config:     config,
 		log:        config.Logger,
 		store:      store,
-		faults:     newFaults(config.Reporting.FaultContext),
+		faults:     newFaultCounter(config.Reporting.FaultContext),
 		client:     sync.OnceValue(thisClient),
 		notCounted: consent.NotCounted(config.Version, os.Getenv, flag.Lookup("test.v") != nil),
 	}
@@ -273,3 +274,18 @@ func (s *Service) onSettled(ctx context.Context, st keeper.Status) {
 		s.log.Info(msgReporting, keyEndpoint, s.config.Endpoint, keyNote, reportingNote)
 	}
 }
+
+// RunChild must be called first in main by a host that uses Config.Isolate;
+// otherwise [New] fails. Isolate starts the host's own binary again for the
+// file work. In that child process RunChild does the work and exits. Anywhere
+// else it returns at once.
+//
+// Isolate promises that the host exits when it wants to, even while the kernel
+// holds a file operation in an uninterruptible wait: the wait is the child's.
+// At most one child is left behind, and it exits as soon as the kernel lets go
+// of it. BenchmarkIsolate shows the cost. Without Isolate, a hung operation
+// costs one goroutine and can keep the process from exiting. It can also cost a
+// signal: Linux delivers one to the main thread first, which may be the one
+// that waits for the disk. To prevent that, call runtime.LockOSThread in a func
+// init of package main.
+func RunChild() { isolate.RunChild() }
