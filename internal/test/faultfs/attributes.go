@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// Attributes is what a test may want to know of a file.
+// Attributes are the attributes of a file that tests check.
 type Attributes struct {
 	Mode     fs.FileMode
 	UID, GID int
 	Xattrs   map[string]string
 }
 
-// Attributes gives the attributes of a file, a folder or, not followed, a symlink.
+// Attributes returns the attributes of a file, a directory or a symlink,
+// which it does not follow.
 func (f *FS) Attributes(name string) (Attributes, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -52,30 +53,32 @@ func (f *FS) SetXattr(name, attr, value string) {
 	})
 }
 
-// SetModTime sets the time of the last change.
+// SetModTime sets the modification time.
 func (f *FS) SetModTime(name string, t time.Time) { f.set(name, func(n *node) { n.mtime = t }) }
 
-// MarkMountPoint makes a file or a folder a mount of its own: a name cannot be linked or moved between it and the rest,
-// and it cannot be renamed, replaced or removed. "/" always is one.
+// MarkMountPoint makes a file or a directory a mount point. Names cannot
+// be linked or moved into or out of it, and it cannot be renamed,
+// replaced or removed. "/" is always one.
 func (f *FS) MarkMountPoint(name string) { f.set(name, func(n *node) { n.mountPoint = true }) }
 
-// MarkReadOnly makes a file or a folder a mount of its own that is read-only; "/" makes the whole disk so. A mount
-// point further down is not affected.
+// MarkReadOnly makes a file or a directory a read-only mount; "/" means
+// the whole disk. Mount points below it are not affected.
 func (f *FS) MarkReadOnly(name string) {
 	f.set(name, func(n *node) { n.mountPoint, n.readOnly = true, true })
 }
 
-// MarkImmutable makes a file or a folder immutable, also for root, as chattr +i does.
+// MarkImmutable makes a file or a directory immutable, even for root, as
+// chattr +i does.
 func (f *FS) MarkImmutable(name string) { f.set(name, func(n *node) { n.immutable = true }) }
 
-// ClearMarks takes back what the functions above marked.
+// ClearMarks undoes the functions above.
 func (f *FS) ClearMarks(name string) {
 	f.set(name, func(n *node) {
 		n.mountPoint, n.readOnly, n.immutable = n == f.disk.root, false, false
 	})
 }
 
-// set changes the attributes of what a name leads to.
+// set changes the attributes of the node that a name leads to.
 func (f *FS) set(name string, change func(*node)) { f.setLast(name, follow, change) }
 
 func (f *FS) setLast(name string, last lookup, change func(*node)) {

@@ -11,9 +11,9 @@ import (
 	"unsafe"
 )
 
-// kernel sets the scene on the real file system.
+// kernel sets up the real file system.
 type kernel struct {
-	missing error // what cannot be had here
+	missing error // what this machine cannot do
 }
 
 func (k *kernel) lacks(what string, err error) error {
@@ -86,15 +86,15 @@ func (k *kernel) MountPoint(name string) error {
 	return k.lacks("bind mount", syscall.Mount(name, name, "", syscall.MS_BIND, ""))
 }
 
-// ReadOnly makes a file system of its own, which is what the file system in memory models: one whose superblock is
-// read-only, with what was in the folder.
+// ReadOnly makes the directory a file system of its own with a read-only
+// superblock, as the file system in memory does, and keeps its contents.
 func (k *kernel) ReadOnly(name string) error {
 	info, err := os.Lstat(name)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
-		return errors.New("not a folder")
+		return errors.New("not a directory")
 	}
 	aside := name + ".aside"
 	err = errors.Join(
@@ -156,7 +156,8 @@ func (k *kernel) Immutable(name string, yes bool) error {
 	return nil
 }
 
-// As makes this one thread another user for a while: the saved user stays root.
+// As makes this thread another user while do runs. The saved user remains
+// root.
 func (k *kernel) As(uid, gid int, do func()) error {
 	const keep = ^uintptr(0)
 	become := func(uid, gid uintptr) error {

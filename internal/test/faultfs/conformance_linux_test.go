@@ -17,8 +17,9 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestConformance acts out the same scripts on the file system in memory and on the real one, and compares what the
-// two said. Each real one runs on a thread of its own that shares no umask, user or mounts with the rest.
+// TestConformance runs the same scripts on the file system in memory and
+// on a real one, and compares their results. Each real one has a thread
+// of its own, which shares no umask, user or mounts with the others.
 func TestConformance(t *testing.T) {
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
@@ -69,10 +70,12 @@ func sideBySide(fake, real []string) string {
 	return b.String()
 }
 
-// self is who the test runs as. A script can make its thread someone else.
+// self is the user of the test. A script can make its thread another
+// user.
 var self = struct{ uid, gid int }{os.Getuid(), os.Getgid()}
 
-// stage is one of the two file systems, with what a script needs beyond it. It keeps what happened.
+// stage is one of the two file systems, with what scripts need besides.
+// It records what happened.
 type stage struct {
 	fsys.FS
 	props
@@ -81,7 +84,7 @@ type stage struct {
 	files []fsys.File
 }
 
-// props sets the scene.
+// props sets up a file system.
 type props interface {
 	Symlink(target, name string) error
 	Mknod(name string, mode fs.FileMode) error
@@ -103,7 +106,7 @@ func (s *stage) p(name string) string {
 	return s.dir + "/" + name
 }
 
-// note keeps what happened.
+// note records what happened.
 func (s *stage) note(what string, err error, values ...any) {
 	values = append([]any{what + ": " + errorName(err)}, values...)
 	s.lines = append(s.lines, strings.TrimSuffix(fmt.Sprintln(values...), "\n"))
@@ -111,14 +114,14 @@ func (s *stage) note(what string, err error, values ...any) {
 
 const noScene = "the scene cannot be set: "
 
-// need keeps only what went wrong.
+// need records a failure only.
 func (s *stage) need(err error) {
 	if err != nil {
 		s.lines = append(s.lines, noScene+err.Error())
 	}
 }
 
-// errorName tells what a program could tell of an error.
+// errorName returns what a program can tell about an error.
 func errorName(err error) string {
 	if err == nil {
 		return "ok"
@@ -172,7 +175,7 @@ func (s *stage) mkdir(name string, perm fs.FileMode) {
 	s.need(s.Chmod(s.p(name), perm))
 }
 
-// look notes what can be seen of a name.
+// look records what can be seen of names.
 func (s *stage) look(names ...string) {
 	for _, name := range names {
 		info, err := s.Lstat(s.p(name))
@@ -186,7 +189,7 @@ func (s *stage) look(names ...string) {
 		case fs.ModeDir:
 			size, links = 0, 0 // differs between real file systems
 		case fs.ModeSymlink:
-			size = 0 // differs with where the stage is
+			size = 0 // differs with the path of the stage
 		}
 		s.note("lstat "+name, err, info.Name(), info.Mode(), size, links, uid-self.uid, gid-self.gid)
 		if info.Mode().IsRegular() {
@@ -205,7 +208,7 @@ func (s *stage) content(name string) {
 	s.note("read "+name, err, fmt.Sprintf("%.40q %d", data, len(data)), f.Close())
 }
 
-// list notes the names in a folder.
+// list records the names in a directory.
 func (s *stage) list(name string) {
 	names, err := s.ReadDir(s.p(name))
 	slices.Sort(names)
@@ -296,7 +299,8 @@ func (m memory) As(uid, gid int, do func()) error {
 	return nil
 }
 
-// onDisk acts on the real file system. It fails when the scene cannot be set here.
+// onDisk runs a script on the real file system. It fails if the machine
+// cannot set it up.
 func onDisk(t *testing.T, sc script) (lines []string, err error) {
 	if b, err := os.ReadFile("/proc/sys/fs/protected_hardlinks"); err == nil && string(b) != "1\n" {
 		return nil, errors.New("hard links are not protected here (sysctl fs.protected_hardlinks)")
@@ -306,7 +310,7 @@ func onDisk(t *testing.T, sc script) (lines []string, err error) {
 		return nil, err
 	}
 	if self.uid == 0 {
-		// Others have to get at it.
+		// Other users have to reach it.
 		for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
 			if err := os.Chmod(d, 0o755); err != nil {
 				return nil, err
@@ -316,7 +320,7 @@ func onDisk(t *testing.T, sc script) (lines []string, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		flags := syscall.CLONE_FS
 		if sc.mounts {
 			flags |= syscall.CLONE_NEWNS

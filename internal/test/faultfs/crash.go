@@ -11,17 +11,18 @@ import (
 	"strings"
 )
 
-// PowerCut is what a power cut does to all that is not durable.
+// PowerCut is what a power cut does to everything that is not durable.
 type PowerCut int
 
 const (
-	LoseUnsynced PowerCut = iota // it is gone
-	KeepUnsynced                 // it happens to be on the disk
+	LoseUnsynced PowerCut = iota // they are lost
+	KeepUnsynced                 // they are kept
 )
 
-// Crash gives the disk as a power cut leaves it, as a new disk with one process, which has the user and the umask of f.
-// Everything on it is durable. Marks and limits stay; open files, locks, faults and the log are gone. The disk of f
-// goes on as if nothing had happened.
+// Crash returns a copy of the disk as a power cut leaves it, and a
+// process with the user and the umask of f. Everything on it is durable.
+// It keeps marks and limits, but no open files, locks, faults or log. The
+// disk of f is not affected.
 func (f *FS) Crash(cut PowerCut) *FS {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -32,18 +33,24 @@ func (f *FS) Crash(cut PowerCut) *FS {
 	return f.reopen(p, p.all(0))
 }
 
-// CrashStates gives every disk that a power cut can leave; see [FS.SampleCrashStates]. There are at most 1024 of them,
-// a random choice if that is not all.
+// CrashStates returns every disk that a power cut can leave; see
+// [FS.SampleCrashStates]. If there are more than 1024, it returns a
+// random choice of about that many.
 func (f *FS) CrashStates() iter.Seq[*FS] { return f.SampleCrashStates(1024, 1) }
 
-// SampleCrashStates gives the disks that a power cut can leave, each once, first the two that [FS.Crash] gives. In them
-// every change of names that is not durable is carried out or not, each for itself, and every file that is not synced
-// has its old content, its new one, or something between: nothing if it was cut by opening it, a part of what was
-// added, some pages new and some old. A write to bytes that were there before, inside one page, is never torn.
+// SampleCrashStates returns the disks that a power cut can leave, each
+// once, starting with those of [FS.Crash]. Each change of a name that is
+// not durable has happened or not, independently of the others. Each
+// unsynced file has its old content, its new content, or something in
+// between: nothing if opening it truncated it, a part of what was
+// appended, or new pages among old ones. A write to existing bytes within
+// one page is never torn.
 //
-// If there are more than limit, it gives those in which one thing differs from all the others and those in which
-// everything until a moment was kept, and then, from the seed, random ones up to about the limit. Origin tells which
-// is which. The disk must not change meanwhile.
+// If there are more than limit disks, it returns those in which one thing
+// differs from all the others, and those in which everything up to some
+// moment was kept. Random ones, chosen by the seed, fill up to about the
+// limit. [FS.Origin] describes each disk. The disk of f must not change
+// meanwhile.
 func (f *FS) SampleCrashStates(limit int, seed uint64) iter.Seq[*FS] {
 	return func(yield func(*FS) bool) {
 		f.disk.mu.Lock()
@@ -68,18 +75,21 @@ func (f *FS) SampleCrashStates(limit int, seed uint64) iter.Seq[*FS] {
 	}
 }
 
-// Origin tells what the power cut that made this disk lost and kept, for the message of a test that fails. It is empty
-// when everything had been durable.
+// Origin describes what the power cut that left this disk lost and kept,
+// for the message of a failing test. It is empty if everything was
+// durable.
 func (f *FS) Origin() string { return f.disk.origin }
 
-// plan is what a power cut decides about. A choice has one number for each change, 1 to keep it, and then one for each
-// file, the index of the outcome.
+// plan is what a power cut decides. A choice has a number for each
+// change, 1 if it is kept, and then one for each file, the index of its
+// outcome.
 type plan struct {
 	changes []change
 	files   []unsynced
 }
 
-// unsynced is a file that a power cut can leave in several ways, the first of which is the old one, the second the new.
+// unsynced is a file with several possible outcomes. The first is the old
+// file, the second the new one.
 type unsynced struct {
 	node     *node
 	name     string
@@ -118,14 +128,14 @@ func (d *disk) plan() *plan {
 	return p
 }
 
-// outcomes gives the ways in which a power cut can leave a file.
+// outcomes returns the ways in which a power cut can leave a file.
 func (n *node) outcomes() []outcome {
 	if !n.mode.IsRegular() {
 		return nil
 	}
 	pages := slices.Sorted(maps.Keys(n.saved.dirty))
 	full := n.image(pages)
-	base := len(n.saved.data) // what of the size cannot be lost
+	base := len(n.saved.data) // this part of the size cannot be lost
 	if n.saved.truncated {
 		base = 0
 	}
@@ -162,7 +172,7 @@ func (n *node) outcomes() []outcome {
 	return different
 }
 
-// radix gives the number of possible values of a choice's i-th number.
+// radix returns the number of values of a choice's i-th number.
 func (p *plan) radix(i int) int {
 	if i < len(p.changes) {
 		return 2
@@ -172,10 +182,11 @@ func (p *plan) radix(i int) int {
 
 func (p *plan) size() int { return len(p.changes) + len(p.files) }
 
-// all gives the choice in which every number is the same.
+// all returns the choice in which every number is the same.
 func (p *plan) all(value int) []int { return slices.Repeat([]int{value}, p.size()) }
 
-// choices gives all choices, or those that SampleCrashStates promises. The slice is the same each time.
+// choices returns all choices, or those that SampleCrashStates promises.
+// It reuses the slice.
 func (p *plan) choices(limit int, seed uint64) iter.Seq[[]int] {
 	return func(yield func([]int) bool) {
 		if !yield(p.all(0)) || !yield(p.all(1)) {
@@ -239,7 +250,7 @@ func (p *plan) sample(limit int, seed uint64, yield func([]int) bool) {
 	}
 }
 
-// describe gives all that can be seen of a disk.
+// describe returns everything that can be seen of a disk.
 func (d *disk) describe() string {
 	var b strings.Builder
 	first := make(map[*node]string)

@@ -15,7 +15,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// outcomes gives what a file can contain after a power cut, shortened.
+// outcomes returns the possible contents of a file after a power cut,
+// shortened.
 func outcomes(d *faultfs.FS, name string) []string {
 	all := make(map[string]bool)
 	for state := range d.CrashStates() {
@@ -53,7 +54,7 @@ func TestCrashOfSave(t *testing.T) {
 		want          []string
 	}{
 		{"neither synced", false, false, []string{"", "N25", "N50", "o10"}},
-		{"folder synced", false, true, []string{"", "N25", "N50"}},
+		{"directory synced", false, true, []string{"", "N25", "N50"}},
 		{"file synced", true, false, []string{"N50", "o10"}},
 		{"both synced", true, true, []string{"N50"}},
 	} {
@@ -70,7 +71,8 @@ func TestCrashOfSave(t *testing.T) {
 	}
 }
 
-// The proper way of saving is cut at each of its steps: the file is the old one or the new one.
+// A power cut at any step of a proper save leaves the old file or the new
+// one.
 func TestCrashAtEveryStep(t *testing.T) {
 	states := 0
 	for n := 0; ; n++ {
@@ -123,7 +125,7 @@ func TestCrashInPlace(t *testing.T) {
 
 	d, write := open(100, 0)
 	write("NNNN", 10)
-	check(d, "o100", "o10N4o86") // inside one page: never torn
+	check(d, "o100", "o10N4o86") // within one page, so never torn
 
 	d, write = open(2*page, 0)
 	write("NNNN", page-2)
@@ -142,14 +144,15 @@ func TestCrashInPlace(t *testing.T) {
 
 	d, write = open(10, 0)
 	write(strings.Repeat("N", 3*page), 0)
-	check(d, "o10", "N6149", "N8192", "N12288", // nothing, half of what was added, all but the last page, all
+	check(d, "o10", "N6149", "N8192", "N12288", // nothing, half of the appended part, all but the last page, all
 		fmt.Sprintf("N%d0%d", page, 2*page),       // the first page
 		fmt.Sprintf("N%d0%d", 2*page, page),       // two
 		fmt.Sprintf("o100%dN%d", page-10, 2*page), // all but the first
 		fmt.Sprintf("o100%dN%d", 2*page-10, page)) // only the last
 }
 
-// After a failed sync nothing but a new file helps, even if the next one says that all is well.
+// After a failed sync only a new file helps, even if the next sync
+// succeeds.
 func TestFailedSync(t *testing.T) {
 	d := faultfs.New()
 	d.WriteFile("/c", []byte("ooo"), 0o644)
@@ -213,21 +216,21 @@ func TestCrashOfNames(t *testing.T) {
 	check("a link and a removal", "/d/a /d/b", "/d/a /d/b /d/c", "/d/a", "/d/a /d/c")
 	must(d.SyncDir("/"))
 	must(d.SyncDir("/e"))
-	check("another folder synced", "/d/a /d/b", "/d/a /d/b /d/c", "/d/a", "/d/a /d/c")
+	check("another directory synced", "/d/a /d/b", "/d/a /d/b /d/c", "/d/a", "/d/a /d/c")
 	must(d.SyncDir("/d"))
 	check("synced", "/d/a /d/c")
 
 	must(d.Rename("/d/a", "/e/a"))
 	check("a move", "/d/a /d/c", "/d/c /e/a")
 	must(d.SyncDir("/d"))
-	check("a move, the old folder synced", "/d/c", "/d/c /e/a")
+	check("a move, the old directory synced", "/d/c", "/d/c /e/a")
 	must(d.SyncDir("/e"))
 	check("a move, both synced", "/d/c /e/a")
 
 	must(d.Mkdir("/new", 0o755))
 	must(save(d, "/new/f", "F", true, false))
 	must(d.SyncDir("/new"))
-	check("the parent's folder not synced", "/d/c /e/a", "/d/c /e/a /new/f")
+	check("the parent's directory not synced", "/d/c /e/a", "/d/c /e/a /new/f")
 	must(d.SyncDir("/"))
 	check("synced", "/d/c /e/a /new/f")
 }
@@ -268,17 +271,18 @@ func TestCrashSample(t *testing.T) {
 		t.Errorf("got %d states", len(one))
 	}
 	if !slices.Equal(one, count(200, 1)) {
-		t.Error("one seed gives two samples")
+		t.Error("got two samples from one seed")
 	}
 	if slices.Equal(one, count(200, 2)) {
-		t.Error("two seeds give one sample")
+		t.Error("got one sample from two seeds")
 	}
 	for range d.CrashStates() {
 		break // may be left early
 	}
 }
 
-// The disk after a crash is a disk like any other, and independent of the one before.
+// The disk after a crash works as any disk, and is independent of the one
+// before.
 func TestReopen(t *testing.T) {
 	d := faultfs.New()
 	d.SetUser(1000, 1000)

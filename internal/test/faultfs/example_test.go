@@ -8,7 +8,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// A full disk that has room again at the second attempt.
+// A full disk that has space at the second attempt.
 func ExampleFS_Inject() {
 	disk := faultfs.New()
 	disk.WriteFile("/etc/config.json", []byte("{}"), 0o644)
@@ -24,7 +24,7 @@ func ExampleFS_Inject() {
 	// [/etc/config.json]
 }
 
-// Writing in place can lose what was there.
+// Writing in place can lose the old content.
 func ExampleFS_CrashStates() {
 	disk := faultfs.New()
 	disk.WriteFile("/config.json", []byte(`{"old":true}`), 0o644)

@@ -1,20 +1,26 @@
-// Package faultfs is a file system in memory for tests: it behaves as a POSIX file system does for the few operations
-// of [fsys.FS], and each of these can be made to hang, to be late or to fail, and the power can be cut at any moment.
+// Package faultfs is a file system in memory for tests. It behaves as a
+// POSIX file system does for the few operations of [fsys.FS]. Each
+// operation can be made to hang, to be late or to fail, and the power can
+// be cut at any moment.
 //
-// A disk made by [New] is shared by all the processes that [FS.As] makes: each has its own user, umask, open files and
-// locks, so that goroutines can stand for processes that race. A process dies by [FS.Kill], or after a number of steps
-// by [FS.StepLimit]; what it did before stays on the disk.
+// All processes that [FS.As] makes share the disk that [New] makes. Each
+// has its own user, umask, open files and locks, so goroutines can stand
+// for racing processes. A process dies by [FS.Kill], or after a number of
+// steps by [FS.StepLimit]; what it did before remains on the disk.
 //
-// Faults are rules ([FS.Inject]). An operation that hangs receives from a channel and one that is slow sleeps, so both
-// are durably blocked in a testing/synctest bubble, as long as the rule was injected inside that bubble. No lock is held
-// meanwhile: the other operations go on.
+// Faults are rules; see [FS.Inject]. An operation that hangs receives
+// from a channel, and a slow one sleeps. So both are durably blocked in a
+// testing/synctest bubble if the rule was injected inside it. They hold
+// no lock meanwhile, so other operations continue.
 //
-// What is durable is tracked apart from what is visible. Content and attributes of a file become durable by its Sync,
-// the names in a folder by SyncDir of that folder, and by nothing else; [FS.CrashStates] gives every disk that a power
-// cut can leave behind.
+// The package tracks what is durable separately from what is visible.
+// Sync makes the content and the attributes of a file durable, SyncDir
+// makes the names in a directory durable, and nothing else does.
+// [FS.CrashStates] returns every disk that a power cut can leave.
 //
-// The helpers that have no counterpart in [fsys.FS], such as [FS.WriteFile], set a scene: they act as root, see no
-// fault and no quota, are durable at once, and panic when they are used wrongly.
+// Helpers without a counterpart in [fsys.FS], such as [FS.WriteFile],
+// prepare the disk. They act as root, ignore faults and quotas, are
+// durable at once, and panic when a test misuses them.
 package faultfs
 
 import (
@@ -39,7 +45,7 @@ type FS struct {
 	user  user
 	umask fs.FileMode
 	steps int
-	limit int // dead as soon as steps reaches it; negative: never
+	limit int // dead when steps reaches it; negative: never
 	dead  bool
 }
 
@@ -52,17 +58,18 @@ type disk struct {
 	handles map[*file]struct{}
 	locks   map[*node]*lock
 
-	space, maxSpace   int // bytes of content; a negative maximum is none
+	space, maxSpace   int // bytes of content; a negative maximum is no limit
 	inodes, maxInodes int
 
 	faults   []*Fault
 	log      []*Entry
 	inFlight int
 
-	origin string // which crash state this is
+	origin string // describes the crash state
 }
 
-// New makes an empty disk and a process on it that is root, with a umask of 022.
+// New returns an empty disk, as seen by a process of root with a umask of
+// 022.
 func New() *FS {
 	d := &disk{
 		handles:   make(map[*file]struct{}),
@@ -77,30 +84,33 @@ func New() *FS {
 	return &FS{disk: d, umask: 0o022, limit: -1}
 }
 
-// As makes another process on the same disk, with the user and umask of f. The name tells it apart in rules and in the
-// log, and need not be unique.
+// As returns another process on the same disk, with the user and umask of
+// f. Rules and the log refer to it by its name, which need not be unique.
 func (f *FS) As(proc string) *FS {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	return &FS{disk: f.disk, proc: proc, user: f.user, umask: f.umask, limit: -1}
 }
 
-// SetUser makes the process run as that user and in those groups. Only user 0 is root.
+// SetUser sets the user and the groups of the process. Only user 0 is
+// root.
 func (f *FS) SetUser(uid, gid int, groups ...int) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	f.user = user{uid: uid, gid: gid, groups: slices.Clone(groups)}
 }
 
-// SetUmask sets the mode bits that files and folders the process makes do not get.
+// SetUmask sets the mode bits that new files and directories of the
+// process do not get.
 func (f *FS) SetUmask(mask fs.FileMode) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	f.umask = mask.Perm()
 }
 
-// SetFree sets how many more bytes of content and how many more files, folders and links fit on the disk, beyond which
-// an operation fails with ENOSPC. What is deleted later is free again. A negative number lifts the limit.
+// SetFree sets how many more bytes of content, and how many more files,
+// directories and links, fit on the disk. Operations beyond that fail
+// with ENOSPC. Deleting frees space. A negative number lifts the limit.
 func (f *FS) SetFree(bytes, inodes int) {
 	d := f.disk
 	d.mu.Lock()

@@ -7,40 +7,50 @@ import (
 	"time"
 )
 
-// Rule says what goes wrong. Of the behaviours any number can be set, also none, which only counts. They take place in
-// the order in which they stand here. Where several rules fit an operation, each does its part, in the order in which
-// they were injected; the first error ends it.
+// A Rule says what goes wrong. It can combine any behaviours, which take
+// place in the order of the fields; a rule without one only counts. If
+// several rules match an operation, they take effect in the order in
+// which they were injected, until one fails the operation.
 type Rule struct {
-	// Op is the operation. Empty means every one.
+	// Op is the operation; empty matches all.
 	Op Op
-	// Name is a pattern of path.Match for the last element of the name as the caller gave it, symlinks not followed;
-	// with a slash in it, for the whole name. Of an operation with two names either may fit. Empty means every name.
+	// Name is a pattern of path.Match for the last element of the name as
+	// the caller passed it, without following symlinks. A pattern with a
+	// slash is for the whole name. If an operation has two names, either
+	// may match. Empty matches all.
 	Name string
-	// Proc is the process, as it was named in As. Empty means every one.
+	// Proc is the name of the process; empty matches all.
 	Proc string
-	// If decides what the other fields cannot tell, such as the flags of an open. Nil means yes. It must not use the FS.
+	// If, if not nil, decides what the other fields cannot, such as the
+	// flags of an open. It must not use the FS.
 	If func(Entry) bool
-	// Skip is the number of fitting operations that come through unharmed before the first is hit.
+	// Skip is how many matching operations succeed before the first is
+	// hit.
 	Skip int
-	// Times is the number of operations that are hit after that. Zero means all.
+	// Times is how many operations are hit after that; 0 means all.
 	Times int
 
-	// Hang makes the operation wait until Release or ReleaseWith; then it goes on.
+	// Hang blocks the operation until Release or ReleaseWith.
 	Hang bool
-	// Delay makes it sleep.
+	// Delay makes the operation sleep.
 	Delay time.Duration
-	// Do is called just before it is carried out, without a lock: the place for what the host does at that very moment.
+	// Do is called without a lock just before the operation, for what a
+	// host does at that very moment.
 	Do func()
-	// Err makes it fail without being carried out. A file whose Sync fails so has lost its unsynced pages, although they
-	// can still be read and a later Sync succeeds. Close closes the file nevertheless.
+	// Err fails the operation instead of executing it. A file whose Sync
+	// fails has lost its unsynced pages, although they can still be read
+	// and a later Sync succeeds. Close closes the file all the same.
 	Err error
-	// After is called just after it was carried out, whether or not that succeeded.
+	// After is called just after the operation, whether or not it
+	// succeeded.
 	After func()
-	// AfterErr makes it fail although it was carried out. A file that was opened so is closed again, a lock given back.
+	// AfterErr fails the operation although it was executed. If that
+	// opened a file, it is closed again; if it took a lock, the lock is
+	// released.
 	AfterErr error
 }
 
-// Fault is a rule that was injected.
+// A Fault is an injected rule.
 type Fault struct {
 	rule Rule
 	disk *disk
@@ -55,7 +65,7 @@ type Fault struct {
 	released chan struct{} // closed by Release
 }
 
-// Inject makes a rule hold, for all processes of the disk, from now on.
+// Inject puts a rule into effect for all processes of the disk.
 func (f *FS) Inject(r Rule) *Fault {
 	if _, err := path.Match(r.Name, ""); err != nil {
 		panic("faultfs: " + err.Error() + ": " + r.Name)
@@ -70,10 +80,11 @@ func (f *FS) Inject(r Rule) *Fault {
 	return fault
 }
 
-// Release ends the rule: the operations that hang are carried out, and later ones are not hit.
+// Release ends the rule. Operations that hang continue.
 func (f *Fault) Release() { f.ReleaseWith(nil) }
 
-// ReleaseWith is Release, but if err is not nil, the operations that hang fail with it and are not carried out.
+// ReleaseWith is Release, but if err is not nil, operations that hang
+// fail with it instead of being executed.
 func (f *Fault) ReleaseWith(err error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -85,31 +96,33 @@ func (f *Fault) ReleaseWith(err error) {
 	}
 }
 
-// Remove ends the rule for operations to come. Those that hang go on hanging.
+// Remove ends the rule for later operations. Those that hang continue to
+// hang.
 func (f *Fault) Remove() {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	f.disk.drop(f)
 }
 
-// Hit is closed when the first operation is hit.
+// Hit returns a channel that is closed when the first operation is hit.
 func (f *Fault) Hit() <-chan struct{} { return f.hit }
 
-// Hits gives the number of operations that were hit.
+// Hits returns how many operations were hit.
 func (f *Fault) Hits() int {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	return f.hits
 }
 
-// Waiting gives the number of operations that hang.
+// Waiting returns how many operations hang.
 func (f *Fault) Waiting() int {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	return f.waiting
 }
 
-// ReleaseAll releases every fault that was not removed, so that a test leaves nothing behind.
+// ReleaseAll releases every fault that was not removed, so that a test
+// leaves nothing behind.
 func (f *FS) ReleaseAll() {
 	f.disk.mu.Lock()
 	faults := slices.Clone(f.disk.faults)
@@ -123,7 +136,7 @@ func (d *disk) drop(f *Fault) {
 	d.faults = slices.DeleteFunc(d.faults, func(other *Fault) bool { return other == f })
 }
 
-// match gives the faults that an operation meets, and counts it.
+// match returns the faults that an operation meets, and counts it.
 func (d *disk) match(e Entry) []*Fault {
 	var met []*Fault
 	for _, f := range d.faults {
@@ -158,7 +171,7 @@ func (r *Rule) fitsName(name string) bool {
 	return ok
 }
 
-// before lets an operation meet the fault until it is to be carried out.
+// before applies the fault to an operation that is about to be executed.
 func (f *Fault) before() error {
 	if f.rule.Hang {
 		f.count(+1)

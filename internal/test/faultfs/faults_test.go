@@ -15,7 +15,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// operations carries out each operation once, on a scene made by operationScene.
+// operations executes each operation once, on a disk made by
+// operationScene.
 var operations = map[faultfs.Op]func(d *faultfs.FS, f fsys.File, unlock func()) error{
 	faultfs.OpOpen: func(d *faultfs.FS, _ fsys.File, _ func()) error {
 		f, err := d.OpenFile("/d/f", os.O_RDONLY, 0)
@@ -78,7 +79,7 @@ func operationScene(t *testing.T) (d *faultfs.FS, f fsys.File, unlock func()) {
 
 func TestOpsIsEveryMethod(t *testing.T) {
 	methods := reflect.TypeFor[fsys.FS]().NumMethod() + reflect.TypeFor[fsys.File]().NumMethod()
-	if got, want := len(faultfs.Ops()), methods-2+1; got != want { // no SameFile and LinkCount, but unlock
+	if got, want := len(faultfs.Ops()), methods-2+1; got != want { // without SameFile and LinkCount, with unlock
 		t.Errorf("got %d operations, want %d", got, want)
 	}
 	for _, op := range faultfs.Ops() {
@@ -140,7 +141,8 @@ func TestEveryOperationFails(t *testing.T) {
 				if got, want := err == nil, made && rule.AfterErr != nil; got != want {
 					t.Errorf("made: got %v, want %v", got, want)
 				}
-				// Whatever the error, a file is closed and a lock is free again.
+				// Whatever the error, the file is closed and the lock is
+				// free.
 				if op == faultfs.OpClose || op == faultfs.OpOpen {
 					_ = f.Close()
 					if open := d.OpenFiles(); len(open) > 0 {
@@ -185,7 +187,7 @@ func TestReleaseWith(t *testing.T) {
 	})
 }
 
-// A late operation meets what happened while it hung.
+// A late operation meets the changes made while it hung.
 func TestLateCompletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := faultfs.New()
@@ -373,7 +375,7 @@ func read(t *testing.T, d fsys.FS, name string) string {
 	return string(buf[:n])
 }
 
-// save writes a file by a temporary one, with as many steps to make it durable as asked for.
+// save writes a file by way of a temporary one, as durably as asked.
 func save(d fsys.FS, name, content string, sync, syncDir bool) error {
 	tmp := name + ".tmp"
 	f, err := d.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)

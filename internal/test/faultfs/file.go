@@ -14,7 +14,7 @@ import (
 type file struct {
 	fs     *FS
 	name   string
-	place  place // as it was when it was opened
+	place  place // when it was opened
 	flag   int
 	offset int
 	closed bool
@@ -47,7 +47,7 @@ func (f *file) Read(p []byte) (n int, err error) {
 		case len(p) == 0:
 			return nil
 		case node.mode&fs.ModeNamedPipe != 0 && f.fs.disk.anyOpen(node, (*file).writable):
-			return syscall.EAGAIN // it holds nothing, and a real one would wait
+			return syscall.EAGAIN // it is empty, and a real one would block
 		case f.offset >= len(node.data):
 			return io.EOF
 		}
@@ -97,21 +97,22 @@ func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// write writes page by page: a full disk and a kill stop it in between.
+// write writes page by page, so that a full disk or a kill can stop it
+// between pages.
 func (f *file) write(p []byte, offset int) (written int, err error) {
 	d, n := f.fs.disk, f.node()
 	switch {
 	case !f.writable():
 		return 0, syscall.EBADF
 	case n.mode&fs.ModeDevice != 0:
-		return len(p), nil // as /dev/null does
+		return len(p), nil // like /dev/null
 	case n.mode&fs.ModeNamedPipe != 0 && d.anyOpen(n, (*file).readable):
-		return 0, syscall.EAGAIN // nothing can be put into it, and a real one might wait
+		return 0, syscall.EAGAIN // it accepts nothing, and a real one might block
 	case n.mode&fs.ModeNamedPipe != 0:
 		return 0, syscall.EPIPE
 	case len(p) == 0:
 		return 0, nil
-	case f.place.mount().readOnly: // it became so since the file was opened
+	case f.place.mount().readOnly: // since the file was opened
 		return 0, syscall.EROFS
 	case n.immutable:
 		return 0, syscall.EPERM
@@ -188,7 +189,7 @@ func (f *file) Close() error {
 	return err
 }
 
-// drop closes the file without further ado.
+// drop closes the file unconditionally.
 func (f *file) drop() {
 	if f.closed {
 		return
@@ -228,8 +229,8 @@ func (f *file) CopyAttributes(src fsys.File) error {
 	})
 }
 
-// HasWriters implements [fsys.File]. Like the real one on Linux it can tell only for a file opened read-only by its
-// owner or by root.
+// HasWriters implements [fsys.File]. As on Linux it needs a file opened
+// read-only by its owner or by root.
 func (f *file) HasWriters() (bool, error) {
 	var has bool
 	err := f.run(OpHasWriters, "", func(*Entry) error {

@@ -2,7 +2,7 @@
 
 package faultfs
 
-// Flags for opening that this system does not have.
+// Flags for opening that this system lacks.
 const (
 	noFollow = 0
 	onlyDir  = 0

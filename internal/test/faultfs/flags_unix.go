@@ -4,7 +4,7 @@ package faultfs
 
 import "syscall"
 
-// Flags for opening that package os does not have.
+// Flags for opening that package os lacks.
 const (
 	noFollow = syscall.O_NOFOLLOW
 	onlyDir  = syscall.O_DIRECTORY

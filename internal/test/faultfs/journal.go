@@ -8,23 +8,25 @@ import (
 	"time"
 )
 
-// pageSize is the piece of a file that reaches the disk whole.
+// pageSize is the unit in which files reach the disk.
 const pageSize = 4096
 
-// change is one operation on names that is not durable yet. A power cut keeps all of it or nothing.
+// change is an operation on names that is not durable yet. A power cut
+// keeps all of it or nothing.
 type change struct {
 	what  string
 	edits []edit
 }
 
-// edit makes one name of a folder stand for another node; nil removes the name.
+// edit makes a name in a directory refer to another node; nil removes the
+// name.
 type edit struct {
 	dir  *node
 	name string
 	to   *node
 }
 
-// change carries out a change, visibly but not durably.
+// change makes a change visible, but not durable.
 func (d *disk) change(what string, edits ...edit) {
 	var gone []*node
 	for _, e := range edits {
@@ -49,7 +51,8 @@ func (d *disk) change(what string, edits ...edit) {
 	d.pending = append(d.pending, &change{what: what, edits: slices.Clone(edits)})
 }
 
-// saveNames makes the names in a folder durable. Of a move between two folders only the half in this one becomes so.
+// saveNames makes the names in a directory durable. Of a move between two
+// directories it saves only the half in this one.
 func (d *disk) saveNames(dir *node) {
 	for _, c := range d.pending {
 		for _, e := range c.edits {
@@ -62,7 +65,7 @@ func (d *disk) saveNames(dir *node) {
 	dir.saved.attrs = dir.attrs
 }
 
-// savePath makes one name durable, and those of the folders that lead to it.
+// savePath makes one name durable, and the directories that lead to it.
 func (d *disk) savePath(p place) {
 	for dir, name := p.dir, p.name; dir != nil; {
 		edit{dir, name, dir.names[name]}.apply(dir.saved.names)
@@ -95,7 +98,7 @@ func (e edit) apply(names map[string]*node) {
 	names[e.name] = e.to
 }
 
-// markDirty notes that bytes from start to end were written.
+// markDirty records that bytes from start to end were written.
 func (n *node) markDirty(start, end int) {
 	if n.saved.dirty == nil {
 		n.saved.dirty = make(map[int]struct{})
@@ -106,7 +109,8 @@ func (n *node) markDirty(start, end int) {
 	n.mtime = time.Now()
 }
 
-// changedBy takes away the bits that a file loses when one who is not root changes it.
+// changedBy clears the bits that a file loses when somebody but root
+// changes it.
 func (n *node) changedBy(u user) {
 	if u.root() {
 		return
@@ -117,7 +121,7 @@ func (n *node) changedBy(u user) {
 	}
 }
 
-// truncate cuts the content to nothing.
+// truncate removes the content.
 func (d *disk) truncate(n *node) {
 	d.resize(n, 0)
 	n.saved.truncated = true
@@ -125,8 +129,8 @@ func (d *disk) truncate(n *node) {
 	n.mtime = time.Now()
 }
 
-// save makes the content and the attributes of a file durable: those pages that are dirty, that is. What a failed sync
-// lost stays lost, however well the next one does.
+// save makes the attributes and the dirty pages of a file durable. What a
+// failed sync lost remains lost, even if the next one succeeds.
 func (n *node) save() {
 	n.saved.data = n.image(slices.Collect(maps.Keys(n.saved.dirty)))
 	n.saved.attrs = n.attrs
@@ -142,10 +146,12 @@ func (n *node) saveAll() {
 	n.saved.dirty = nil
 }
 
-// lose is what a failed sync does: the pages count as clean, and never reach the disk.
+// lose is a failed sync: the pages count as clean, but never reach the
+// disk.
 func (n *node) lose() { n.saved.dirty = nil }
 
-// image gives the content that is on the disk when the new size and just these pages have reached it.
+// image returns the content on the disk if the new size and just these
+// pages have reached it.
 func (n *node) image(pages []int) []byte {
 	img := make([]byte, len(n.data))
 	if !n.saved.truncated {

@@ -7,13 +7,14 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// lock is the lock of a folder that a process holds.
+// lock is the lock of a directory that a process holds.
 type lock struct {
 	fs  *FS
 	dir *node
 }
 
-// LockDir implements [fsys.FS]. A rule with OpLock and an error makes a file system without locks.
+// LockDir implements [fsys.FS]. A rule with OpLock and an error simulates
+// a file system without locks.
 func (f *FS) LockDir(name string) (unlock func(), err error) {
 	var l *lock
 	err = f.run(Entry{Op: OpLock, Name: name}, func(*Entry) error {
@@ -40,7 +41,8 @@ func (f *FS) LockDir(name string) (unlock func(), err error) {
 		if unlocked.Swap(true) {
 			return
 		}
-		// The lock is free even if the rule says that unlocking fails, as it is after close(2).
+		// The lock is free even if a rule fails the unlocking, as after
+		// close(2).
 		_ = f.run(Entry{Op: OpUnlock, Name: name}, func(*Entry) error {
 			f.disk.unlock(l)
 			return nil

@@ -5,10 +5,11 @@ import (
 	"syscall"
 )
 
-// Rename implements [fsys.FS]. Like os.Rename it does not move anything over a folder.
+// Rename implements [fsys.FS]. Like os.Rename it moves nothing over a
+// directory.
 func (f *FS) Rename(oldname, newname string) error {
 	err := f.run(Entry{Op: OpRename, Name: oldname, To: newname}, func(*Entry) error {
-		// os.Rename looks for a folder in the new place first.
+		// os.Rename first looks for a directory in the new place.
 		if to, err := f.disk.find(f.user, newname, keep); err == nil && to.node.isDir() {
 			from, err := f.disk.find(f.user, oldname, keep)
 			switch {
@@ -31,7 +32,7 @@ func (f *FS) Rename(oldname, newname string) error {
 		case !from.node.isDir() && (from.slash || to.slash):
 			return syscall.ENOTDIR
 		case from.node == to.node:
-			return nil // two names of one file: both stay
+			return nil // two names of one file both remain
 		case from.node.isDir() && within(to.dir, from.node):
 			return syscall.EINVAL
 		}
@@ -102,7 +103,8 @@ func (f *FS) Exchange(a, b string) error {
 	return linkError(OpExchange, a, b, err)
 }
 
-// Link implements [fsys.FS]. Like Linux it links a symlink itself, and protects files that the process may not write.
+// Link implements [fsys.FS]. As on Linux it links a symlink itself, and
+// refuses files that the process may not write.
 func (f *FS) Link(oldname, newname string) error {
 	err := f.run(Entry{Op: OpLink, Name: oldname, To: newname}, func(*Entry) error {
 		from, err := f.disk.find(f.user, oldname, keep)
@@ -146,7 +148,8 @@ func (f *FS) walkTwo(a, b string) (x, y place, err error) {
 	return
 }
 
-// movable checks what the kernel checks of two places before it looks at what is there.
+// movable makes the kernel's checks of two places before it looks at
+// their nodes.
 func movable(x, y place) error {
 	switch {
 	case x.dir == nil, y.dir == nil:
@@ -159,7 +162,7 @@ func movable(x, y place) error {
 	return nil
 }
 
-// within tells whether a folder is n or lies in it.
+// within reports whether a directory is n or inside it.
 func within(dir, n *node) bool {
 	for ; dir != n; dir = dir.parent {
 		if dir.parent == dir {

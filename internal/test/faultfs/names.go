@@ -43,7 +43,7 @@ func (f *FS) Readlink(name string) (string, error) {
 	return target, nil
 }
 
-// ReadDir implements [fsys.FS]. The order of the names is that of a map.
+// ReadDir implements [fsys.FS]. The names are in random order.
 func (f *FS) ReadDir(name string) ([]string, error) {
 	var names []string
 	err := f.run(Entry{Op: OpReadDir, Name: name}, func(*Entry) error {
@@ -79,7 +79,7 @@ func (f *FS) Mkdir(name string, perm fs.FileMode) error {
 	return pathError(OpMkdir, name, err)
 }
 
-// create makes a new node under a free name, for a process.
+// create makes a node under a free name, on behalf of a process.
 func (f *FS) create(op Op, p place, mode fs.FileMode) (*node, error) {
 	d := f.disk
 	if err := f.user.mayAdd(p); err != nil {

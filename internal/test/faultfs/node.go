@@ -8,9 +8,9 @@ import (
 
 // attrs are the attributes that CopyAttributes copies.
 type attrs struct {
-	mode     fs.FileMode // type bits among them
+	mode     fs.FileMode // including the type bits
 	uid, gid int
-	xattrs   map[string]string // never changed in place
+	xattrs   map[string]string // immutable
 }
 
 func (a attrs) equal(b attrs) bool {
@@ -21,27 +21,27 @@ func (a attrs) equal(b attrs) bool {
 type node struct {
 	attrs
 	ino    uint64
-	nlink  int // names it has
-	opens  int // open files it has
+	nlink  int // names
+	opens  int // open files
 	mtime  time.Time
 	target string           // of a symlink
-	names  map[string]*node // of a folder
-	parent *node            // of a folder
+	names  map[string]*node // of a directory
+	parent *node            // of a directory
 	data   []byte           // of a file
 
-	// A mark of one name in a real system, of the inode here.
+	// Real systems mark a name with these, not an inode.
 	mountPoint, readOnly, immutable bool
 
 	saved durable
 }
 
-// durable is what a power cut leaves of a node, and what it takes to know that.
+// durable is what a power cut leaves of a node, and how to compute it.
 type durable struct {
 	attrs
 	names     map[string]*node
 	data      []byte
 	dirty     map[int]struct{} // pages of node.data written since the last sync
-	truncated bool             // node.data was cut to nothing since the last sync
+	truncated bool             // node.data was truncated since the last sync
 }
 
 func (d *disk) newNode(a attrs) *node {
@@ -56,8 +56,8 @@ func (d *disk) newNode(a attrs) *node {
 	return n
 }
 
-// release gives back the space of a node that nobody can reach any more. Its content stays: a power cut may bring back a
-// name it had.
+// release frees the space of a node that is unreachable. It keeps the
+// content, because a power cut may bring back a name.
 func (d *disk) release(n *node) {
 	if n.nlink == 0 && n.opens == 0 {
 		d.inodes--
@@ -65,7 +65,7 @@ func (d *disk) release(n *node) {
 	}
 }
 
-// resize sets the length of the content, with zeros where it grows.
+// resize sets the length of the content, which grows with zeros.
 func (d *disk) resize(n *node, size int) {
 	d.space += size - len(n.data)
 	if size <= len(n.data) {
@@ -75,7 +75,7 @@ func (d *disk) resize(n *node, size int) {
 	n.data = append(n.data, make([]byte, size-len(n.data))...)
 }
 
-// room gives how much of size more bytes fits on the disk.
+// room returns how many of size more bytes fit on the disk.
 func (d *disk) room(size int) int {
 	if d.maxSpace < 0 {
 		return size
@@ -86,7 +86,7 @@ func (d *disk) room(size int) int {
 func (n *node) isDir() bool     { return n.mode.IsDir() }
 func (n *node) isSymlink() bool { return n.mode&fs.ModeSymlink != 0 }
 
-// info is a node as it was when it was asked for.
+// info is a node at the time of the call that returned it.
 type info struct {
 	node  *node
 	name  string

@@ -2,10 +2,12 @@ package faultfs
 
 import "slices"
 
-// Op is one kind of operation: a method of fsys.FS or of fsys.File, or the unlock function that LockDir returns.
+// Op is a kind of operation: a method of fsys.FS or fsys.File, or the
+// unlock function that LockDir returns.
 type Op string
 
-// The operations. SameFile and LinkCount are none: they only look at what an earlier one returned.
+// The operations. SameFile and LinkCount are none, because they only use
+// the results of others.
 const (
 	OpOpen           Op = "open"
 	OpLstat          Op = "lstat"
@@ -36,5 +38,5 @@ var ops = []Op{
 	OpCheckWritable, OpMountPoint, OpRead, OpWrite, OpWriteAt, OpStat, OpSync, OpClose, OpCopyAttributes, OpHasWriters,
 }
 
-// Ops gives every operation, so that a test can let each of them fail in turn.
+// Ops returns every operation, so that a test can fail each in turn.
 func Ops() []Op { return slices.Clone(ops) }

@@ -72,13 +72,13 @@ func (f *FS) open(name string, flag int, perm fs.FileMode) (*file, error) {
 	h.place = p
 	p.node.opens++
 	d.handles[h] = struct{}{}
-	if f.dead { // by the step above
+	if f.dead { // killed by the step above
 		h.drop()
 	}
 	return h, nil
 }
 
-// mayOpen makes the kernel's checks of a file that exists, in its order.
+// mayOpen makes the kernel's checks of an existing file, in their order.
 func (f *FS) mayOpen(h *file, p place) error {
 	n := p.node
 	write := h.writable() || h.flag&os.O_TRUNC != 0
@@ -112,7 +112,7 @@ func (f *FS) mayOpen(h *file, p place) error {
 	return nil
 }
 
-// anyOpen tells whether a node is open in a way that fits.
+// anyOpen reports whether a node is open in a way that fits.
 func (d *disk) anyOpen(n *node, fits func(*file) bool) bool {
 	for h := range d.handles {
 		if h.node() == n && fits(h) {

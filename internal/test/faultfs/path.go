@@ -10,27 +10,28 @@ import (
 const (
 	maxName  = 255
 	maxPath  = 4095
-	maxLinks = 40 // symlinks followed for one name
+	maxLinks = 40 // symlinks followed per name
 )
 
 // place is where a name leads.
 type place struct {
-	dir   *node  // the folder that holds the last element; nil when that is ".", ".." or "/"
+	dir   *node  // the directory of the last element; nil if that is ".", ".." or "/"
 	name  string // the last element
-	node  *node  // nil when the name is free
-	slash bool   // the name ended in a slash, so only a folder may have it
+	node  *node  // nil if the name is free
+	slash bool   // the name ended in a slash, so it must be a directory
 }
 
-// lookup says what to do with the last element of a name.
+// lookup says how to treat the last element of a name.
 type lookup int
 
 const (
-	follow lookup = iota // a symlink there is followed
-	keep                 // it is followed only if a slash comes after it
-	entry                // it is never followed, and what a slash asks for is left to the caller: for adding and removing
+	follow lookup = iota // follow symlinks
+	keep                 // follow a symlink only before a slash
+	entry                // follow none, and leave a final slash to the caller, which adds or removes the name
 )
 
-// walk finds the place of a name for a user. Relative names start at the root.
+// walk returns the place of a name for a user. Relative names start at
+// the root.
 func (d *disk) walk(u user, name string, last lookup) (place, error) {
 	rest := slashed(name)
 	switch {
@@ -99,7 +100,7 @@ func (d *disk) find(u user, name string, last lookup) (place, error) {
 	return p, err
 }
 
-// findDir is find for a folder.
+// findDir is find for a directory.
 func (d *disk) findDir(u user, name string) (place, error) {
 	p, err := d.find(u, name, follow)
 	if err == nil && !p.node.isDir() {
@@ -108,7 +109,7 @@ func (d *disk) findDir(u user, name string) (place, error) {
 	return p, err
 }
 
-// mount gives the root of the mount that a place lies in.
+// mount returns the root of the mount that contains a place.
 func (p place) mount() *node {
 	n := p.node
 	if n == nil || !n.mountPoint && !n.isDir() {
@@ -120,10 +121,12 @@ func (p place) mount() *node {
 	return n
 }
 
-// dirMount gives the root of the mount that the last element of a place lies in, whatever is mounted on that itself.
+// dirMount returns the root of the mount that contains the last element
+// of a place, whatever is mounted on that itself.
 func (p place) dirMount() *node { return place{node: p.dir}.mount() }
 
-// slashed gives a name with slashes and without a volume, as it is looked up.
+// slashed returns a name with slashes and without a volume, as it is
+// looked up.
 func slashed(name string) string { return filepath.ToSlash(name[len(filepath.VolumeName(name)):]) }
 
 func baseName(name string) string { return path.Base(slashed(name)) }

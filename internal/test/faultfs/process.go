@@ -2,13 +2,15 @@ package faultfs
 
 import "errors"
 
-// ErrCrashed is what every operation of a dead process says.
+// ErrCrashed is the error of every operation of a dead process.
 var ErrCrashed = errors.New("the process was killed")
 
-// StepLimit kills the process right after its n-th step from now, and at once if n is 0. A step is an operation that
-// changed something or made it durable: making a file by opening it, cutting one by opening it, each page of a write,
-// a sync, a name added, moved, removed or synced, and attributes copied. So a test can kill a save at each of its steps:
-// let n grow until [FS.Killed] says no.
+// StepLimit kills the process right after its n-th step from now, or at
+// once if n is 0. A step is an operation that changed something or made
+// it durable: creating a file, truncating one, each page of a write, a
+// sync, adding, moving, removing or syncing a name, and copying
+// attributes. So a test can kill a save at each of its steps: increase n
+// until [FS.Killed] returns false.
 func (f *FS) StepLimit(n int) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -16,22 +18,23 @@ func (f *FS) StepLimit(n int) {
 	f.checkLimit()
 }
 
-// Steps gives the number of steps the process has taken; see [FS.StepLimit].
+// Steps returns how many steps the process has taken; see [FS.StepLimit].
 func (f *FS) Steps() int {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	return f.steps
 }
 
-// Kill ends the process, as SIGKILL does: its files are closed and its locks are free. Its operations in flight end
-// without being carried out, once their faults let go of them, and all that follow fail with [ErrCrashed].
+// Kill ends the process, as SIGKILL does. Its files are closed and its
+// locks are free. Its operations in flight are not executed once their
+// faults release them, and all later ones fail with [ErrCrashed].
 func (f *FS) Kill() {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	f.kill()
 }
 
-// Killed tells whether the process is dead.
+// Killed reports whether the process is dead.
 func (f *FS) Killed() bool {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()

@@ -34,7 +34,7 @@ func TestKill(t *testing.T) {
 	}
 	p.Kill()
 	if !p.Killed() || q.Killed() {
-		t.Error("the wrong one is dead")
+		t.Error("killed the wrong process")
 	}
 	if _, err := f.Write([]byte("x")); !errors.Is(err, faultfs.ErrCrashed) {
 		t.Errorf("write: got %v, want ErrCrashed", err)
@@ -74,7 +74,8 @@ func TestKillInFlight(t *testing.T) {
 	})
 }
 
-// A save is killed after each of its steps, and each step is there in the state that follows.
+// A save is killed after each of its steps, and the state has exactly the
+// steps before.
 func TestStepLimit(t *testing.T) {
 	var states []string
 	for n := 0; ; n++ {
@@ -95,19 +96,20 @@ func TestStepLimit(t *testing.T) {
 	}
 	want := []string{
 		"1 3 0 <nil>",    // nothing
-		"2 3 0 <nil>",    // made
+		"2 3 0 <nil>",    // created
 		"2 3 4096 <nil>", // one page
 		"2 3 6000 <nil>", // the other
 		"2 3 6000 <nil>", // synced
 		"1 6000 0 <nil>", // renamed
-		"1 6000 0 <nil>", // folder synced
+		"1 6000 0 <nil>", // directory synced
 	}
 	if !slices.Equal(states, want) {
 		t.Errorf("got %q, want %q", states, want)
 	}
 }
 
-// Of many processes that link their own file to one name exactly one does it, whatever the order.
+// Of many processes that link a file of their own to one name, exactly
+// one succeeds, in any order.
 func TestRace(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -251,7 +253,7 @@ func TestHelpers(t *testing.T) {
 	if got, want := d.Files(), []string{"/etc/app/c", "/etc/link"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	// All of it is durable.
+	// Everything is durable.
 	for state := range d.CrashStates() {
 		if state.Origin() != "" {
 			t.Errorf("got %q", state.Origin())
@@ -263,11 +265,11 @@ func TestHelpers(t *testing.T) {
 		t.Errorf("got %v, want ErrNotExist", err)
 	}
 	for name, wrong := range map[string]func(){
-		"write to a folder": func() { d.WriteFile("/", nil, 0o644) },
-		"chmod nothing":     func() { d.Chmod("/none", 0o644) },
-		"mknod of a file":   func() { d.Mknod("/f", 0o644) },
-		"a bad pattern":     func() { d.Inject(faultfs.Rule{Name: "["}) },
-		"a bad operation":   func() { d.Inject(faultfs.Rule{Op: "opne"}) },
+		"write to a directory": func() { d.WriteFile("/", nil, 0o644) },
+		"chmod nothing":        func() { d.Chmod("/none", 0o644) },
+		"mknod of a file":      func() { d.Mknod("/f", 0o644) },
+		"a bad pattern":        func() { d.Inject(faultfs.Rule{Name: "["}) },
+		"a bad operation":      func() { d.Inject(faultfs.Rule{Op: "opne"}) },
 	} {
 		func() {
 			defer func() {

@@ -6,19 +6,20 @@ import (
 	"strings"
 )
 
-// Entry is one operation in the log.
+// An Entry is an operation in the log.
 type Entry struct {
-	Proc string // the process, as it was named in As
+	Proc string // the name of the process
 	Op   Op
-	Name string // as the caller gave it; of an operation on an open file, the name that was opened
+	Name string // as the caller passed it; for an open file, the name that was opened
 	To   string // the other name of a rename, link or exchange; the source of CopyAttributes
 	Flag int    // of an open
 	N    int    // bytes read or written
 	Err  error
-	Done bool // false while it is in flight
+	Done bool // false while in flight
 }
 
-// Mutates tells whether the operation asked for a change: of a file, a name or an attribute, or to open for writing.
+// Mutates reports whether the operation asked to change a file, a name or
+// an attribute, or to open for writing.
 func (e Entry) Mutates() bool {
 	switch e.Op {
 	case OpOpen:
@@ -29,7 +30,7 @@ func (e Entry) Mutates() bool {
 	return false
 }
 
-// String gives the operation on one line.
+// String returns the operation on one line.
 func (e Entry) String() string {
 	var b strings.Builder
 	if e.Proc != "" {
@@ -76,7 +77,8 @@ func flagString(flag int) string {
 	return s
 }
 
-// Log gives the operations of all processes in the order in which they began.
+// Log returns the operations of all processes in the order in which they
+// started.
 func (f *FS) Log() []Entry {
 	d := f.disk
 	d.mu.Lock()
@@ -88,14 +90,15 @@ func (f *FS) Log() []Entry {
 	return log
 }
 
-// ResetLog empties the log. What is in flight stays so, and is not seen in the log again.
+// ResetLog empties the log. Operations in flight do not reappear in it.
 func (f *FS) ResetLog() {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	f.disk.log = nil
 }
 
-// InFlight gives the number of operations that have begun and are not over, of all processes.
+// InFlight returns how many operations of all processes have started and
+// not finished.
 func (f *FS) InFlight() int {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// reopen makes the disk that a power cut leaves, by a choice of the plan.
+// reopen returns the disk that a power cut leaves, according to a choice.
 func (f *FS) reopen(p *plan, choice []int) *FS {
 	d := f.disk
 	r := &reopening{
@@ -45,12 +45,12 @@ func (f *FS) reopen(p *plan, choice []int) *FS {
 
 type reopening struct {
 	disk     *disk
-	names    map[*node]map[string]*node // of the folders that changed
-	outcomes map[*node]outcome          // of the files that are not synced
+	names    map[*node]map[string]*node // of the directories that changed
+	outcomes map[*node]outcome          // of the unsynced files
 	copies   map[*node]*node
 }
 
-// copy copies a node and what is below it.
+// copy copies a node and everything below it.
 func (r *reopening) copy(n *node) *node {
 	c := &node{
 		attrs:      n.saved.attrs,
@@ -85,7 +85,7 @@ func (r *reopening) copy(n *node) *node {
 		case child == nil:
 			child = r.copy(names[name])
 		case child.isDir():
-			continue // it was moved, and only half of that is on the disk: a check of the disk leaves one name
+			continue // it was moved, and only half of that is on the disk: a file system check leaves one name
 		}
 		child.nlink++
 		if child.isDir() {

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// run is the way of every operation: it is logged, meets its faults, and is carried out by do under the lock, which may
-// add to the entry.
+// run executes every operation: it logs it, applies the faults, and calls
+// do under the lock. Do may complete the entry.
 func (f *FS) run(e Entry, do func(*Entry) error) (err error) {
 	faults, alive := f.begin(&e)
 	if !alive {
@@ -49,7 +49,7 @@ func (f *FS) begin(e *Entry) (faults []*Fault, alive bool) {
 	return d.match(*e), true
 }
 
-// carryOut does it, unless the process was killed meanwhile.
+// carryOut calls do, unless the process was killed meanwhile.
 func (f *FS) carryOut(e *Entry, do func(*Entry) error) (alive bool, err error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -66,7 +66,7 @@ func (f *FS) end(e *Entry, err error) {
 	f.disk.inFlight--
 }
 
-// pathError is err as package os would have it.
+// pathError returns err as package os does.
 func pathError(op Op, name string, err error) error {
 	if err == nil || err == io.EOF || err == errAppend {
 		return err
@@ -74,7 +74,7 @@ func pathError(op Op, name string, err error) error {
 	return &fs.PathError{Op: string(op), Path: name, Err: err}
 }
 
-// linkError is err as package os would have it.
+// linkError returns err as package os does.
 func linkError(op Op, oldname, newname string, err error) error {
 	if err == nil {
 		return nil

@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// script is something that happens on both file systems.
+// script is a sequence of operations for both file systems.
 type script struct {
 	name   string
 	root   bool // needs root
-	mounts bool // happens on a tmpfs in a mount namespace of its own
+	mounts bool // runs on a tmpfs in a mount namespace of its own
 	act    func(*stage)
 }
 
@@ -24,8 +24,8 @@ const rw = os.O_RDWR
 var scripts = []script{
 	{name: "open", act: func(s *stage) {
 		s.write("file", "content", 0o644)
-		s.mkdir("folder", 0o755)
-		for _, name := range []string{"file", "folder", "none", "none/x", "file/x", "file/", "none/", "folder/", "", "folder/..", "folder/../file", "./file", "folder/new/"} {
+		s.mkdir("directory", 0o755)
+		for _, name := range []string{"file", "directory", "none", "none/x", "file/x", "file/", "none/", "directory/", "", "directory/..", "directory/../file", "./file", "directory/new/"} {
 			for _, flag := range []int{
 				os.O_RDONLY, os.O_WRONLY, rw, os.O_RDONLY | os.O_TRUNC,
 				os.O_CREATE | os.O_EXCL | os.O_WRONLY, syscall.O_DIRECTORY, syscall.O_NOFOLLOW,
@@ -49,8 +49,8 @@ var scripts = []script{
 		s.open(strings.Repeat("n", 256), os.O_CREATE|rw, 0o644)
 		s.open(strings.Repeat("n", 256)+"/x", os.O_RDONLY, 0)
 		s.open(strings.Repeat("n/", 2100), os.O_RDONLY, 0)
-		s.open("folder", os.O_CREATE, 0o644)
-		s.open("folder/", os.O_CREATE|rw, 0o644)
+		s.open("directory", os.O_CREATE, 0o644)
+		s.open("directory/", os.O_CREATE|rw, 0o644)
 	}},
 	{name: "create", act: func(s *stage) {
 		for _, perm := range []fs.FileMode{0o666, 0o600, 0o777, 0, 0o444, fs.ModeSetuid | 0o755, fs.ModeSticky | 0o644} {
@@ -140,10 +140,10 @@ var scripts = []script{
 
 		d := s.open("", os.O_RDONLY, 0)
 		n, err = d.Read(buf)
-		s.note("read folder", err, n)
-		s.note("sync folder", d.Sync())
+		s.note("read directory", err, n)
+		s.note("sync directory", d.Sync())
 		n, err = d.Write([]byte("x"))
-		s.note("write folder", err, n)
+		s.note("write directory", err, n)
 
 		big := s.open("big", os.O_CREATE|rw, 0o644)
 		n, err = big.Write(bytes.Repeat([]byte("0123456789"), 3000))
@@ -274,7 +274,7 @@ var scripts = []script{
 		_, err := s.Readlink(s.p("none"))
 		s.note("readlink none", err)
 		_, err = s.Readlink(s.p("d"))
-		s.note("readlink folder", err)
+		s.note("readlink directory", err)
 		s.note("mkdir dangling", s.Mkdir(s.p("dangling"), 0o755))
 		s.note("mkdir dangling/", s.Mkdir(s.p("dangling/"), 0o755))
 		s.open("dangling/", os.O_CREATE|rw, 0o644)
@@ -290,7 +290,7 @@ var scripts = []script{
 		s.list("")
 		s.list("ld")
 	}},
-	{name: "folders", act: func(s *stage) {
+	{name: "directories", act: func(s *stage) {
 		s.write("f", "", 0o644)
 		s.mkdir("d", 0o755)
 		for _, name := range []string{"d", "f", "none", "none/x", "f/x", "."} {
@@ -354,7 +354,7 @@ var scripts = []script{
 		s.note("close", r2.Close())
 		d := s.open("", os.O_RDONLY, 0)
 		is, err = d.HasWriters()
-		s.note("of a folder", err, is)
+		s.note("of a directory", err, is)
 	}},
 	{name: "FIFO, socket, device", root: true, act: func(s *stage) {
 		s.need(s.Mknod(s.p("fifo"), fs.ModeNamedPipe|0o644))
@@ -461,11 +461,11 @@ var scripts = []script{
 				s.note("rename", s.Rename(s.p(d+"/open"), s.p(d+"/renamed")))
 				s.note("rename over", s.Rename(s.p(d+"/mine"), s.p(d+"/read")))
 				s.note("rename nothing", s.Rename(s.p(d+"/nothing"), s.p(d+"/read")))
-				s.note("move folder", s.Rename(s.p(d+"/sub"), s.p(d+"/mysub/sub")))
+				s.note("move directory", s.Rename(s.p(d+"/sub"), s.p(d+"/mysub/sub")))
 				s.note("remove foreign", s.Remove(s.p(d+"/closed")))
 				s.note("remove own", s.Remove(s.p(d+"/read")))
 				s.note("remove nothing", s.Remove(s.p(d+"/nothing")))
-				s.note("remove folder", s.Remove(s.p(d+"/sub")))
+				s.note("remove directory", s.Remove(s.p(d+"/sub")))
 			})
 			s.list(d)
 		}

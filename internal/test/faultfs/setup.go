@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// WriteFile gives a file, new or not, this content and mode. Symlinks are followed, missing folders are made. The inode
-// of a file that exists stays the same; see [FS.ReplaceFile].
+// WriteFile sets the content and the mode of a file. It follows symlinks,
+// and creates the file and its directories if they are missing. An
+// existing file keeps its inode; see [FS.ReplaceFile].
 func (f *FS) WriteFile(name string, data []byte, mode fs.FileMode) {
 	f.setUp("write", name, func(d *disk) error {
 		p, err := d.place(name, follow)
@@ -35,7 +36,8 @@ func (f *FS) WriteFile(name string, data []byte, mode fs.FileMode) {
 	})
 }
 
-// ReplaceFile gives the name to a new file with this content and mode, as a program does that saves by renaming.
+// ReplaceFile makes the name refer to a new file, as a program does that
+// saves by renaming.
 func (f *FS) ReplaceFile(name string, data []byte, mode fs.FileMode) {
 	f.setUp("replace", name, func(d *disk) error {
 		p, err := d.place(name, keep)
@@ -49,7 +51,8 @@ func (f *FS) ReplaceFile(name string, data []byte, mode fs.FileMode) {
 	})
 }
 
-// ReadFile gives the content of a file that every process would read. Symlinks are followed.
+// ReadFile returns the content that every process would read. It follows
+// symlinks.
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -63,7 +66,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	return append([]byte{}, p.node.data...), nil
 }
 
-// Files gives the full names of everything that is not a folder, sorted.
+// Files returns the full names of everything but directories, sorted.
 func (f *FS) Files() []string {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -76,7 +79,8 @@ func (f *FS) Files() []string {
 	return files
 }
 
-// OpenFiles gives the names under which the processes have files open, sorted.
+// OpenFiles returns the names under which processes have files open,
+// sorted.
 func (f *FS) OpenFiles() []string {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -88,10 +92,11 @@ func (f *FS) OpenFiles() []string {
 	return names
 }
 
-// MkdirAll makes a folder with this mode, and missing parents with mode 0755. The mode of one that exists is set.
+// MkdirAll creates a directory with this mode, and missing parents with
+// mode 0755. It sets the mode of an existing one.
 func (f *FS) MkdirAll(name string, mode fs.FileMode) {
-	f.setUp("make folder", name, func(d *disk) error {
-		n, err := d.folder(path.Clean("/" + slashed(name)))
+	f.setUp("make directory", name, func(d *disk) error {
+		n, err := d.makeDir(path.Clean("/" + slashed(name)))
 		if err != nil {
 			return err
 		}
@@ -101,7 +106,7 @@ func (f *FS) MkdirAll(name string, mode fs.FileMode) {
 	})
 }
 
-// Symlink makes a symlink to target, and missing folders.
+// Symlink creates a symlink to target, and missing directories.
 func (f *FS) Symlink(target, name string) {
 	f.setUp("symlink", name, func(d *disk) error {
 		p, err := d.free(name)
@@ -112,7 +117,8 @@ func (f *FS) Symlink(target, name string) {
 	})
 }
 
-// Mknod makes a FIFO, a socket or a device, as the type bits of the mode say. A device is like /dev/null.
+// Mknod creates a FIFO, a socket or a device, according to the type bits
+// of the mode. A device works like /dev/null.
 func (f *FS) Mknod(name string, mode fs.FileMode) {
 	f.setUp("mknod", name, func(d *disk) error {
 		const types = fs.ModeNamedPipe | fs.ModeSocket | fs.ModeDevice | fs.ModeCharDevice
@@ -127,7 +133,7 @@ func (f *FS) Mknod(name string, mode fs.FileMode) {
 	})
 }
 
-// Delete removes a file, or a folder with all that is in it.
+// Delete removes a file, or a directory with its contents.
 func (f *FS) Delete(name string) {
 	f.setUp("delete", name, func(d *disk) error {
 		p, err := d.find(user{}, name, keep)
@@ -148,7 +154,7 @@ func (f *FS) Delete(name string) {
 	})
 }
 
-// setUp calls do as the helper of that name, under the lock.
+// setUp calls do under the lock, on behalf of the named helper.
 func (f *FS) setUp(what, name string, do func(*disk) error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
@@ -157,15 +163,15 @@ func (f *FS) setUp(what, name string, do func(*disk) error) {
 	}
 }
 
-// folder finds a folder, making what is missing.
-func (d *disk) folder(name string) (*node, error) {
+// makeDir returns a directory, and creates what is missing.
+func (d *disk) makeDir(name string) (*node, error) {
 	p, err := d.walk(user{}, name, follow)
 	if err != nil {
 		parent := path.Dir(name)
 		if parent == name {
 			return nil, err
 		}
-		if _, err := d.folder(parent); err != nil {
+		if _, err := d.makeDir(parent); err != nil {
 			return nil, err
 		}
 		if p, err = d.walk(user{}, name, follow); err != nil {
@@ -181,10 +187,10 @@ func (d *disk) folder(name string) (*node, error) {
 	return p.node, nil
 }
 
-// place finds the place of a name, making the folders that are missing.
+// place returns the place of a name, and creates missing directories.
 func (d *disk) place(name string, last lookup) (place, error) {
 	dir, _ := path.Split(path.Clean("/" + slashed(name)))
-	if _, err := d.folder(path.Clean(dir)); err != nil {
+	if _, err := d.makeDir(path.Clean(dir)); err != nil {
 		return place{}, err
 	}
 	p, err := d.walk(user{}, name, last)
@@ -203,7 +209,7 @@ func (d *disk) free(name string) (place, error) {
 	return p, err
 }
 
-// put gives a name to a new node, durably.
+// put makes a name refer to a new node, durably.
 func (d *disk) put(p place, mode fs.FileMode) *node {
 	n := d.newNode(attrs{mode: mode})
 	d.change("", edit{p.dir, p.name, n})
@@ -217,7 +223,7 @@ func (d *disk) fill(n *node, data []byte) {
 	n.mtime = time.Now()
 }
 
-// each calls fn for what is in a folder and below, in the order of the names.
+// each calls fn for everything in and below a directory, sorted by name.
 func (n *node) each(name string, fn func(name string, n *node)) {
 	for _, child := range slices.Sorted(maps.Keys(n.names)) {
 		full := strings.TrimSuffix(name, "/") + "/" + child

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// user is who a process runs as.
+// user is the identity of a process.
 type user struct {
 	uid, gid int
 	groups   []int
@@ -24,7 +24,7 @@ func (u user) root() bool           { return u.uid == 0 }
 func (u user) in(gid int) bool      { return u.gid == gid || slices.Contains(u.groups, gid) }
 func (u user) ownerOf(n *node) bool { return u.root() || u.uid == n.uid }
 
-// may tells whether the mode bits allow it. Root may do everything.
+// may reports whether the mode bits allow access. Root may do everything.
 func (u user) may(n *node, want fs.FileMode) bool {
 	bits := n.mode.Perm()
 	switch {
@@ -38,7 +38,8 @@ func (u user) may(n *node, want fs.FileMode) bool {
 	return bits&want == want
 }
 
-// access is what the kernel checks before a node is read or written, in its order.
+// access makes the kernel's checks before a node is read or written, in
+// their order.
 func (u user) access(p place, want fs.FileMode) error {
 	if want&permWrite != 0 {
 		const special = fs.ModeNamedPipe | fs.ModeSocket | fs.ModeDevice
@@ -55,12 +56,13 @@ func (u user) access(p place, want fs.FileMode) error {
 	return nil
 }
 
-// mayAdd checks that the last element of a place may be made.
+// mayAdd checks that the last element of a place may be created.
 func (u user) mayAdd(p place) error {
 	return u.access(place{node: p.dir}, permWrite|permExec)
 }
 
-// mayTake checks that the last element of a place, which exists, may be taken away or replaced.
+// mayTake checks that the last element of a place may be removed or
+// replaced.
 func (u user) mayTake(p place) error {
 	if err := u.mayAdd(p); err != nil {
 		return err
@@ -74,7 +76,8 @@ func (u user) mayTake(p place) error {
 	return nil
 }
 
-// maySet checks that the attributes of a file may become a. Nothing is asked for what stays as it is.
+// maySet checks that the attributes of a file may become a. Attributes
+// that stay the same need no permission.
 func (u user) maySet(p place, a attrs) error {
 	n := p.node
 	switch {

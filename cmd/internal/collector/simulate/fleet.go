@@ -46,9 +46,6 @@ func New(config Config) (*Fleet, error) {
 // Config returns the configuration with all defaults filled in.
 func (f *Fleet) Config() Config { return f.config }
 
-// First returns the first day of the fleet.
-func (f *Fleet) First() collector.Day { return f.first }
-
 // Last returns the last day.
 func (f *Fleet) Last() collector.Day { return f.config.Last }
 
