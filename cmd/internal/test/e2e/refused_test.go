@@ -293,7 +293,7 @@ func TestD08NotAFileReal(t *testing.T) {
 		make func(path string) error
 		says string
 	}{
-		{"folder", func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file but a folder"},
+		{"folder", func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file but a directory"},
 		{"FIFO", func(path string) error { return unix.Mkfifo(path, 0o644) }, "not a regular file but a FIFO"},
 		{"character device", func(path string) error {
 			return unix.Mknod(path, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 3)))

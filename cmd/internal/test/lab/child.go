@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// childEnv names the function that a process started by Command runs instead of the tests.
+// childEnv names the function that a process started by Command runs
+// instead of the tests.
 const childEnv = "ROLLCALL_LAB_CHILD"
 
 var (
@@ -20,8 +21,10 @@ var (
 	mainRan  bool
 )
 
-// Register makes fn what the test binary does when it is started by [Command] under this name: its arguments are
-// os.Args[1:], and it exits with status 0 when fn returns. Call it before [Main], from TestMain or an init function.
+// Register registers the function that the test binary runs when
+// [Command] starts it under this name. The function finds its arguments
+// in os.Args[1:]; when it returns, the process exits with status 0. Call
+// Register before [Main], from TestMain or an init function.
 func Register(name string, fn func()) {
 	if children[name] != nil {
 		panic("lab: child registered twice: " + name)
@@ -29,8 +32,9 @@ func Register(name string, fn func()) {
 	children[name] = fn
 }
 
-// Main is what a TestMain does. It runs the tests and exits; in a process that was started by [Command] it runs the
-// registered function instead.
+// Main is the body of a TestMain. It runs the tests and exits. In a
+// process that [Command] started, it runs the registered function
+// instead.
 func Main(m *testing.M) {
 	RunChild()
 	sweep()
@@ -40,15 +44,16 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// RunChild runs the registered function and exits, in a process that was started by [Command]. Elsewhere it returns. It
-// is for a TestMain that has to do more than [Main] does.
+// RunChild runs the registered function and exits, in a process that
+// [Command] started. Elsewhere it returns. It is for a TestMain that does
+// more than [Main].
 func RunChild() {
 	mainRan = true
 	name := os.Getenv(childEnv)
 	if name == "" {
 		return
 	}
-	os.Unsetenv(childEnv) // or the child's own children would take it for theirs
+	os.Unsetenv(childEnv) // so that the child's own children do not run it
 	fn := children[name]
 	if fn == nil {
 		fmt.Fprintf(os.Stderr, "lab: no child is registered as %q\n", name)
@@ -58,8 +63,9 @@ func RunChild() {
 	os.Exit(0)
 }
 
-// Command gives the command that runs a registered function in a process of its own. It is not started yet. It is killed
-// when the test ends or its process dies.
+// Command returns the command that runs a registered function in a
+// process of its own. The caller starts it. It is killed at the end of
+// the test, or when this process dies.
 func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	if children[name] == nil {
@@ -77,14 +83,15 @@ func Command(t testing.TB, name string, args ...string) *exec.Cmd {
 
 func childEnviron(name string) []string { return append(os.Environ(), childEnv+"="+name) }
 
-// AsUser makes the command run as another user, who is in the group of the same number and in no other.
+// AsUser makes the command run as another user, whose only group has the
+// same number.
 func AsUser(cmd *exec.Cmd, uid int) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 	if cmd.Path == self() {
-		cmd.Path = "/proc/self/exe" // go test keeps the binary in a folder that others cannot enter
+		cmd.Path = "/proc/self/exe" // other users cannot enter the directory of the test binary
 	}
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
@@ -99,8 +106,10 @@ func self() string {
 	return path
 }
 
-// startBound starts a command that gets its Pdeathsig when this process dies and not before: the kernel sends it when the
-// thread ends that started the command, so that thread has to stay. exited is closed when the command has ended.
+// startBound starts a command that is to die with this process. The
+// kernel sends the Pdeathsig when the thread ends that started the
+// command, so that thread waits. The channel is closed when the command
+// has exited.
 func startBound(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
 	started, done := make(chan error), make(chan struct{})
 	go func() {

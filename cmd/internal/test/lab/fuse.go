@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Op is an operation of a file system, as the kernel asks for it. One system call can be several: to open a file by its
-// path is a Lookup of each of the path's folders and of the file, and an Open or a Create.
+// Op is an operation of a file system, as the kernel requests it. A
+// system call can be several: opening a file is a Lookup of each
+// directory in its path and of the file itself, and an Open or a Create.
 type Op string
 
-// The operations. Closing a file is a Flush, which the caller waits for, and after the last one a Release, which nobody
-// waits for. Truncating, chmod, chown and setting times are all SetAttr.
+// The operations. Closing a file is a Flush, for which the caller waits,
+// and after the last one a Release, for which nobody waits. Truncate,
+// chmod, chown and setting times are all SetAttr.
 const (
 	Lookup      Op = "lookup"
 	GetAttr     Op = "getattr"
@@ -55,31 +57,36 @@ const (
 	RemoveXattr Op = "removexattr"
 	Statfs      Op = "statfs"
 
-	// Any stands for all of them in a rule.
+	// Any stands for every operation in a rule.
 	Any Op = "*"
 )
 
-// Ops are all operations, for a test that lets each of them hang in turn.
+// Ops are all operations, for tests that let each of them hang in turn.
 var Ops = []Op{
 	Lookup, GetAttr, SetAttr, Open, Create, Read, Write, Fsync, Flush, Release, Fallocate, OpenDir, ReadDir, FsyncDir,
 	ReleaseDir, Mknod, Mkdir, Rmdir, Unlink, Rename, Exchange, Link, Symlink, Readlink, GetXattr, ListXattr, SetXattr,
 	RemoveXattr, Statfs,
 }
 
-// Always is how often a fault happens that does not end by itself.
+// Always is the number of times of a fault that does not end by itself.
 const Always = -1
 
-// A FaultDir is a folder of which every operation can be made to hang, wait or fail. It is a file system that passes
-// everything on to a folder beneath. The kernel caches nothing of it: every operation reaches the rules.
+// A FaultDir is a directory of which every operation can be made to hang,
+// wait or fail. It is a file system on top of another directory. The
+// kernel caches nothing of it, so every operation meets the rules.
 //
-// An operation that hangs by a rule hangs as on a broken local disk: the thread that waits for it cannot be killed, and
-// neither can its process end. With Freeze it hangs as on an NFS server that is away: it can be killed.
+// An operation that hangs by a rule hangs as on a broken local disk: the
+// waiting thread cannot be killed, and its process cannot exit. With
+// Freeze operations hang as on an unreachable NFS server: their threads
+// can be killed.
 //
-// Where several rules are for the same operation, the one that was made first counts, until it has happened as often as
-// it should. The methods stop the test when the server does not answer, so they are for the goroutine of the test.
+// If several rules match an operation, the oldest one applies until it
+// has happened as often as it should. The methods fail the test if the
+// server does not answer, so only the goroutine of the test may call
+// them.
 type FaultDir struct {
-	Path    string // the folder
-	Backing string // the folder beneath, to look at and to change without meeting a fault
+	Path    string // of the directory
+	Backing string // the directory beneath, which meets no faults
 
 	t      testing.TB
 	server *os.Process
@@ -88,24 +95,26 @@ type FaultDir struct {
 	mu     sync.Mutex // one request at a time
 	out    *json.Encoder
 	in     *json.Decoder
-	pipe   *os.File // that of in
+	pipe   *os.File // the end of in
 	frozen bool
 	nextID int
 }
 
-// Cached lets the kernel keep the content of files that are open, as it does for other file systems, instead of passing
-// on every read. mmap of files needs that.
+// Cached lets the kernel cache the content of open files, as for other
+// file systems, instead of passing on every read. Memory-mapped files
+// need it.
 const Cached Option = "cached"
 
 // An Option of [FUSE].
 type Option string
 
-// FUSE mounts a new, empty FaultDir until the end of the test. It needs root and FUSE. Other users can use it, under
-// the usual rules of owner and mode.
+// FUSE mounts a new, empty FaultDir until the end of the test. It needs
+// root and FUSE. Other users can use it, subject to the usual rules of
+// owner and mode.
 func FUSE(t testing.TB, options ...Option) *FaultDir {
 	t.Helper()
 	Need(t, Root, FUSEDevice)
-	dir := newFolder(t)
+	dir := newDir(t)
 	d := &FaultDir{Path: filepath.Join(dir, "mount"), Backing: filepath.Join(dir, "backing"), t: t}
 	for _, path := range []string{d.Path, d.Backing} {
 		if err := os.Mkdir(path, 0o755); err != nil {
@@ -121,7 +130,8 @@ func FUSE(t testing.TB, options ...Option) *FaultDir {
 	requestR, requestW := pipe(t)
 	replyR, replyW := pipe(t)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = requestR, replyW, os.Stderr
-	// In a group of its own, so that ^C does not reach it before the janitor can unmount.
+	// In a group of its own, so that ^C does not kill it before the
+	// janitor can unmount.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	exited, err := startBound(cmd)
 	requestR.Close()
@@ -133,7 +143,7 @@ func FUSE(t testing.TB, options ...Option) *FaultDir {
 	d.out, d.in, d.pipe = json.NewEncoder(requestW), json.NewDecoder(replyR), replyR
 	undoAtEnd(t, deed{Kind: mounted, Path: d.Path})
 	forget := tellJanitor(t, deed{Kind: started, PID: cmd.Process.Pid})
-	t.Cleanup(func() { // what hangs gets ECONNABORTED; then unmounting cannot hang either
+	t.Cleanup(func() { // operations that hang get ECONNABORTED, so that unmounting cannot hang
 		d.Kill()
 		forget()
 		requestW.Close()
@@ -158,46 +168,52 @@ type Fault struct {
 	id int
 }
 
-// Hang lets operations hang until Release, and then be carried out. It is for those on names that end in suffix, and for
-// the next so many times, or Always.
+// Hang makes operations hang until Release and then be executed. It
+// affects the next so many operations, or Always, on names that end in
+// suffix.
 func (d *FaultDir) Hang(op Op, suffix string, times int) *Fault {
 	d.t.Helper()
 	return d.add(rule{Op: op, Suffix: suffix, Times: times, Hang: true})
 }
 
-// HangReply lets operations be carried out at once, and then hang until Release.
+// HangReply executes operations at once, and makes their replies hang
+// until Release.
 func (d *FaultDir) HangReply(op Op, suffix string, times int) *Fault {
 	d.t.Helper()
 	return d.add(rule{Op: op, Suffix: suffix, Times: times, HangReply: true})
 }
 
-// Delay lets operations wait, or until Release when that is sooner, and then be carried out.
+// Delay makes operations wait, at most until Release, and then be
+// executed.
 func (d *FaultDir) Delay(op Op, suffix string, wait time.Duration, times int) *Fault {
 	d.t.Helper()
 	return d.add(rule{Op: op, Suffix: suffix, Times: times, Delay: wait})
 }
 
-// Fail lets operations fail without being carried out. Two things are the kernel's doing: when it looks up a name that it
-// knows and that fails, it tries a second time; and ENOSYS it takes from some operations as a sign that they are not known
-// at all, and does not ask again: Exchange then fails with EINVAL, and Fsync and Flush succeed.
+// Fail fails operations without executing them. The kernel has two
+// peculiarities: when the lookup of a name it knows fails, it tries a
+// second time. And for some operations it takes ENOSYS to mean that they
+// are not supported, and never asks again: Exchange then fails with
+// EINVAL, and Fsync and Flush succeed.
 func (d *FaultDir) Fail(op Op, suffix string, errno syscall.Errno, times int) *Fault {
 	d.t.Helper()
 	return d.add(rule{Op: op, Suffix: suffix, Times: times, Errno: errno})
 }
 
-// DoThenFail lets operations be carried out and then say that they have failed.
+// DoThenFail executes operations and then reports failure.
 func (d *FaultDir) DoThenFail(op Op, suffix string, errno syscall.Errno, times int) *Fault {
 	d.t.Helper()
 	return d.add(rule{Op: op, Suffix: suffix, Times: times, Errno: errno, Do: true})
 }
 
-// WithoutExchange makes it a file system that cannot exchange files: EINVAL.
+// WithoutExchange simulates a file system that cannot exchange files:
+// EINVAL.
 func (d *FaultDir) WithoutExchange() {
 	d.t.Helper()
 	d.Fail(Exchange, "", unix.EINVAL, Always)
 }
 
-// WithoutLinks makes it a file system that has no hard links: EPERM.
+// WithoutLinks simulates a file system without hard links: EPERM.
 func (d *FaultDir) WithoutLinks() {
 	d.t.Helper()
 	d.Fail(Link, "", unix.EPERM, Always)
@@ -213,25 +229,27 @@ func (d *FaultDir) add(r rule) *Fault {
 	return &Fault{d, r.ID}
 }
 
-// Release ends the rule. What hangs or waits because of it goes on.
+// Release ends the rule. Operations that hang or wait because of it
+// continue.
 func (f *Fault) Release() {
 	f.d.t.Helper()
 	f.d.ask(request{Do: doRelease, ID: f.id})
 }
 
-// Waiting tells how many operations hang or wait because of the rule at this moment.
+// Waiting returns how many operations hang or wait because of the rule.
 func (f *Fault) Waiting() int {
 	f.d.t.Helper()
 	return f.d.ask(request{Do: doCount, ID: f.id}).Waiting
 }
 
-// Happened tells how often the rule has been applied.
+// Happened returns how often the rule was applied.
 func (f *Fault) Happened() int {
 	f.d.t.Helper()
 	return f.d.ask(request{Do: doCount, ID: f.id}).Happened
 }
 
-// Await returns as soon as n operations at least hang or wait because of the rule. It stops the test after 10 s.
+// Await returns as soon as at least n operations hang or wait because of
+// the rule. It fails the test after 10 s.
 func (f *Fault) Await(n int) {
 	f.d.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); f.Waiting() < n; time.Sleep(time.Millisecond) {
@@ -247,17 +265,18 @@ func (d *FaultDir) Reset() {
 	d.ask(request{Do: doReset})
 }
 
-// A Call is an operation that the kernel asked for.
+// A Call is an operation that the kernel requested.
 type Call struct {
 	Op    Op
-	Name  string        // path in the folder, with a slash at its begin
-	To    string        // the new name, of Rename, Exchange and Link; the target of Symlink; the attribute of GetXattr and such
+	Name  string        // the path within the directory, with a leading slash
+	To    string        // the new name, of Rename, Exchange and Link; the target of Symlink; the attribute of GetXattr and the like
 	Flags uint32        // of Open and Create, as for open(2)
-	Done  bool          // whether it was answered
+	Done  bool          // answered
 	Errno syscall.Errno // the answer; 0 for success
 }
 
-// Changes tells whether the operation changes something, or opens a file so that it could be changed.
+// Changes reports whether the operation changes something, or opens a
+// file for writing.
 func (c Call) Changes() bool {
 	switch c.Op {
 	case Open:
@@ -285,28 +304,29 @@ func (c Call) String() string {
 	return s
 }
 
-// Calls gives all operations since FUSE or ClearCalls, in the order in which they came. A Release comes when the kernel
-// likes, also after the file has been closed. The kernel's own GetXattr of security.capability before each write is left
-// out, and no rule applies to it.
+// Calls returns all operations since FUSE or ClearCalls, in order. A
+// Release comes when the kernel likes, even after the file was closed.
+// The kernel's own GetXattr of security.capability before each write is
+// left out, and no rule applies to it.
 func (d *FaultDir) Calls() []Call {
 	d.t.Helper()
 	return d.ask(request{Do: doCalls}).Calls
 }
 
-// Changes gives those of Calls that change something.
+// Changes returns the operations of Calls that change something.
 func (d *FaultDir) Changes() []Call {
 	d.t.Helper()
 	return slices.DeleteFunc(d.Calls(), func(c Call) bool { return !c.Changes() })
 }
 
-// ClearCalls forgets what Calls would give.
+// ClearCalls forgets the operations so far.
 func (d *FaultDir) ClearCalls() {
 	d.t.Helper()
 	d.ask(request{Do: doClear})
 }
 
-// Freeze stops the server, so that every operation hangs until Thaw. Such a hang can be killed. No other method but Thaw
-// and Kill works meanwhile.
+// Freeze stops the server, so that every operation hangs until Thaw, but
+// can be killed. No method but Thaw and Kill works meanwhile.
 func (d *FaultDir) Freeze() {
 	d.t.Helper()
 	if err := d.server.Signal(unix.SIGSTOP); err != nil {
@@ -319,15 +339,16 @@ func (d *FaultDir) Freeze() {
 		if err != nil {
 			break
 		}
-		// The state comes after the name, which is in parentheses and may hold some.
+		// The state follows the name, which is in parentheses and may
+		// contain some.
 		if _, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " "); strings.HasPrefix(rest, "T") {
 			return
 		}
 	}
-	d.t.Fatal("lab: the FUSE server does not stop")
+	d.t.Fatal("lab: the FUSE server did not stop")
 }
 
-// Thaw lets the server go on.
+// Thaw lets the server continue.
 func (d *FaultDir) Thaw() {
 	d.t.Helper()
 	if err := d.server.Signal(unix.SIGCONT); err != nil {
@@ -342,15 +363,16 @@ func (d *FaultDir) setFrozen(frozen bool) {
 	d.frozen = frozen
 }
 
-// Kill ends the server, as when a disk is pulled out: what hangs fails with ECONNABORTED, what comes later with ENOTCONN.
-// No other method works any more.
+// Kill kills the server, as when a disk is pulled out. Operations that
+// hang fail with ECONNABORTED, later ones with ENOTCONN. No other method
+// works any more.
 func (d *FaultDir) Kill() {
 	d.t.Helper()
 	d.server.Kill()
 	select {
 	case <-d.exited:
 	case <-time.After(10 * time.Second):
-		d.t.Error("lab: the FUSE server does not end")
+		d.t.Error("lab: the FUSE server did not exit")
 	}
 }
 
@@ -363,7 +385,7 @@ func (d *FaultDir) alive() bool {
 	}
 }
 
-// ask sends a request to the server and waits for the reply, for 10 s at most.
+// ask sends a request to the server, and waits up to 10 s for the reply.
 func (d *FaultDir) ask(r request) reply {
 	d.t.Helper()
 	d.mu.Lock()

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The operations of a faultServer: each is recorded, meets the rules, and goes on to the loopback file system.
+// The operations of a faultServer. Each is recorded, meets the rules, and
+// goes on to the loopback file system.
 
 func (s *faultServer) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	full := s.child(header.NodeId, name)
@@ -58,7 +59,7 @@ func (s *faultServer) Create(cancel <-chan struct{}, in *fuse.CreateIn, name str
 	})
 }
 
-// Tmpfile is for files without a name, which this file system does not have.
+// Tmpfile refuses to create files without a name.
 func (s *faultServer) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
 	return fuse.Status(unix.EOPNOTSUPP)
 }
@@ -100,7 +101,7 @@ func (s *faultServer) Writev(cancel <-chan struct{}, in *fuse.WriteIn, data [][]
 	return n, status
 }
 
-// CopyFileRange is not known here, so that the kernel reads and writes instead.
+// CopyFileRange is not supported, so the kernel reads and writes.
 func (s *faultServer) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
 	return 0, fuse.ENOSYS
 }

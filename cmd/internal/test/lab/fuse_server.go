@@ -19,14 +19,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The server of a FaultDir is a process of its own: a process that uses a file system that it serves itself can come to
-// wait for itself in the kernel, and cannot be killed then.
+// The server of a FaultDir is a process of its own. A process that serves
+// a file system that it uses itself can wait for itself in the kernel,
+// and then cannot be killed.
 
 const serverName = "lab FUSE server"
 
 func init() { Register(serverName, serve) }
 
-// What a FaultDir asks of its server, one JSON value a line, and what the server replies.
+// The requests of a FaultDir to its server, one JSON value per line, and
+// the replies.
 type (
 	request struct {
 		Do   string
@@ -51,17 +53,17 @@ const (
 	doClear   = "clear"
 )
 
-// A rule says what happens to an operation instead of it being carried out at once.
+// A rule says what happens to an operation before it is executed.
 type rule struct {
 	ID        int
 	Op        Op
 	Suffix    string
-	Times     int // how often it still happens; negative: always
+	Times     int // remaining times; negative: always
 	Hang      bool
 	HangReply bool
 	Delay     time.Duration
 	Errno     syscall.Errno
-	Do        bool // carry out before failing
+	Do        bool // execute before failing
 
 	released chan struct{}
 	happened int
@@ -70,7 +72,7 @@ type rule struct {
 
 func serve() {
 	dir, backing, options := os.Args[1], os.Args[2], os.Args[3:]
-	unix.Umask(0) // the kernel has applied that of the caller
+	unix.Umask(0) // the kernel has applied the caller's
 	err := serveUntilEOF(dir, backing, slices.Contains(options, string(Cached)))
 	if err != nil {
 		json.NewEncoder(os.Stdout).Encode(reply{Err: err.Error()})
@@ -91,8 +93,8 @@ func serveUntilEOF(dir, backing string, cached bool) error {
 		DirectMountStrict:    true,
 		AllowOther:           true,
 		Options:              []string{"default_permissions"},
-		DisableReadDirPlus:   true,                 // it is a Lookup as well
-		DisabledCapabilities: fuse.CAP_PASSTHROUGH, // with which reads and writes do not come here
+		DisableReadDirPlus:   true,                 // they would be Lookups too
+		DisabledCapabilities: fuse.CAP_PASSTHROUGH, // reads and writes would bypass this server
 	}
 	s := &faultServer{
 		RawFileSystem: fs.NewNodeFS(root, options),
@@ -108,13 +110,13 @@ func serveUntilEOF(dir, backing string, cached bool) error {
 		return err
 	}
 
-	s.answer(request{Do: doClear}) // what mounting itself took
+	s.answer(request{Do: doClear}) // what mounting itself requested
 
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
 		var r request
 		if err := in.Decode(&r); err == io.EOF {
-			return nil // the test process is gone, or has no more use for this one
+			return nil // the test process has died, or is done with this one
 		} else if err != nil {
 			return err
 		}
@@ -127,13 +129,13 @@ func serveUntilEOF(dir, backing string, cached bool) error {
 // A faultServer applies the rules to a file system.
 type faultServer struct {
 	fuse.RawFileSystem
-	direct bool // every read and write comes here
+	direct bool // pass on every read and write
 
 	mu    sync.Mutex
 	rules []*rule
-	ended []*rule // whose numbers can still be asked for
+	ended []*rule // whose numbers are still in use
 	calls []*Call
-	names map[uint64]string // by node: the name that it was last looked up by
+	names map[uint64]string // by node: the name of its last lookup
 }
 
 func (s *faultServer) answer(r request) reply {
@@ -182,7 +184,7 @@ func (s *faultServer) end(r *rule) {
 	s.ended = append(s.ended, r)
 }
 
-// do records a call and carries it out by fn, as the rules will have it.
+// do records a call, applies the rules, and executes it with fn.
 func (s *faultServer) do(c Call, fn func() fuse.Status) fuse.Status {
 	call := &c
 	s.mu.Lock()
@@ -197,7 +199,7 @@ func (s *faultServer) do(c Call, fn func() fuse.Status) fuse.Status {
 	return status
 }
 
-// match finds the rule for a call, and counts.
+// match returns the rule for a call, and counts.
 func (s *faultServer) match(c Call) *rule {
 	for _, r := range s.rules {
 		if r.Times == 0 || r.Op != Any && r.Op != c.Op {
@@ -239,8 +241,8 @@ func (s *faultServer) apply(r *rule, fn func() fuse.Status) fuse.Status {
 	return fuse.Status(r.Errno)
 }
 
-// wait waits until the rule is released or the time is up. That the caller has got a signal is no reason to stop: a
-// broken disk would not care either.
+// wait waits until the rule is released or the time is over. A signal for
+// the caller does not end the wait, as on a broken disk.
 func (s *faultServer) wait(r *rule, over <-chan time.Time) {
 	count := func(n int) {
 		s.mu.Lock()
@@ -261,8 +263,8 @@ func (s *faultServer) name(node uint64) string {
 	return s.names[node]
 }
 
-func (s *faultServer) child(folder uint64, name string) string {
-	return path.Join(s.name(folder), name)
+func (s *faultServer) child(directory uint64, name string) string {
+	return path.Join(s.name(directory), name)
 }
 
 func (s *faultServer) setName(node uint64, name string) {
@@ -273,7 +275,8 @@ func (s *faultServer) setName(node uint64, name string) {
 	}
 }
 
-// moved renames what is known under a name and, for a folder, beneath it.
+// moved renames the recorded names of a file, and of everything below a
+// directory.
 func (s *faultServer) moved(from, to string, exchange bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

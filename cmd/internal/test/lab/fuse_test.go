@@ -18,7 +18,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// operations has for each operation something that causes it, on names that end in the operation's name.
+// operations has something that causes each operation, on names that end
+// in the name of the operation.
 var operations = map[lab.Op]struct {
 	prepare func(path string) error
 	do      func(path string) error
@@ -85,7 +86,8 @@ func onFile(flag int, fn func(*os.File) error) func(string) error {
 	}
 }
 
-// eachOperation runs test for each operation, with something that causes it.
+// eachOperation calls test for each operation, with something that causes
+// it.
 func eachOperation(t *testing.T, test func(t *testing.T, d *lab.FaultDir, op lab.Op, suffix string, do func() error)) {
 	d := lab.FUSE(t)
 	for _, op := range lab.Ops {
@@ -95,7 +97,7 @@ func eachOperation(t *testing.T, test func(t *testing.T, d *lab.FaultDir, op lab
 		t.Run(string(op), func(t *testing.T) {
 			what, ok := operations[op]
 			if !ok {
-				t.Fatal("nothing is known that causes it")
+				t.Fatal("no way to cause it")
 			}
 			suffix := "-" + string(op)
 			path := filepath.Join(d.Path, "file"+suffix)
@@ -110,7 +112,7 @@ func eachOperation(t *testing.T, test func(t *testing.T, d *lab.FaultDir, op lab
 				}
 			}
 			if op == lab.Statfs {
-				suffix = "" // it is asked of the whole file system
+				suffix = "" // it concerns the whole file system
 			}
 			test(t, d, op, suffix, func() error { return what.do(path) })
 		})
@@ -220,7 +222,7 @@ func TestDoThenFail(t *testing.T) {
 		t.Errorf("got %v, want EIO", err)
 	}
 	if exists(path) || !exists(path+".moved") {
-		t.Error("it was not carried out")
+		t.Error("it was not executed")
 	}
 }
 
@@ -301,7 +303,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestKinds shows which of the two kinds of hang can be killed.
+// One of the two kinds of hang can be killed.
 func TestKinds(t *testing.T) {
 	d := lab.FUSE(t)
 	path := filepath.Join(d.Path, "file")
@@ -410,7 +412,7 @@ func TestFUSEOfAnotherUser(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeft has a test fail with operations hanging.
+// A test that fails with hanging operations leaves nothing behind.
 func TestNothingIsLeft(t *testing.T) {
 	lab.NoLeaks(t)
 	var path string
@@ -430,6 +432,6 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Errorf("processes are left: %q", left)
 	}
 	if exists(path) {
-		t.Error("the folder is left")
+		t.Error("the directory is left")
 	}
 }

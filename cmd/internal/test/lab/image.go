@@ -18,33 +18,33 @@ import (
 
 const loopControl = "/dev/loop-control"
 
-// An Image is a real file system of its own, in a file. Its methods stop the test when they fail, so they are for the
-// goroutine of the test.
+// An Image is a real file system of its own, in a file. Its methods fail
+// the test, so only the goroutine of the test may call them.
 type Image struct {
 	Dir    string // where it is mounted
 	Device string // the loop device
 
 	t       testing.TB
 	fstype  string
-	unmount func() // nil when it is not mounted
-	thaw    func() // nil when it is not frozen
+	unmount func() // nil if it is not mounted
+	thaw    func() // nil if it is not frozen
 }
 
-// LoopImage makes and mounts an image of a file system, "ext4" or "xfs". It needs root, loop devices, and the tools of
-// the file system.
+// LoopImage creates and mounts a file system, "ext4" or "xfs", in a file.
+// It needs root, loop devices, and the tools of the file system.
 func LoopImage(t testing.TB, fstype string) *Image {
 	t.Helper()
 	needImage(t, fstype)
-	return newImage(t, fstype, filepath.Join(newFolder(t), "image"))
+	return newImage(t, fstype, filepath.Join(newDir(t), "image"))
 }
 
-// LoopImageOn makes an image that lies on d. What its file system writes to its disk can so be made to fail: an fsync in
-// the image is a write and an fsync in d.
+// LoopImageOn creates an image in d, which can fail what the file system
+// writes: an fsync in the image is a write and an fsync in d.
 func LoopImageOn(t testing.TB, d *FaultDir, fstype string) *Image {
 	t.Helper()
 	needImage(t, fstype)
 	m := newImage(t, fstype, filepath.Join(d.Path, fstype+"-image"))
-	t.Cleanup(func() { // before it is unmounted, which would wait for d
+	t.Cleanup(func() { // before the unmount, which would wait for d
 		if d.alive() {
 			d.Thaw()
 			d.Reset()
@@ -62,7 +62,7 @@ func newImage(t testing.TB, fstype, path string) *Image {
 	t.Helper()
 	size, options := int64(16<<20), []string{"-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"}
 	if fstype == "xfs" {
-		size, options = 300<<20, []string{"-q", "-K"} // the least that mkfs.xfs takes
+		size, options = 300<<20, []string{"-q", "-K"} // the least that mkfs.xfs accepts
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatalf("lab: %v", err)
@@ -77,14 +77,16 @@ func newImage(t testing.TB, fstype, path string) *Image {
 	if err != nil {
 		t.Fatalf("lab: attach loop device: %v", err)
 	}
-	// The device goes when nothing has it open any more, neither this nor a mount.
+	// The kernel detaches the device when neither this descriptor nor a
+	// mount uses it.
 	t.Cleanup(func() { device.Close() })
-	m := &Image{Dir: newFolder(t), Device: device.Name(), t: t, fstype: fstype}
+	m := &Image{Dir: newDir(t), Device: device.Name(), t: t, fstype: fstype}
 	m.Mount()
 	return m
 }
 
-// attachLoop makes a file a block device. It is detached when nobody has it open any more.
+// attachLoop makes a block device of a file. It is detached when nobody
+// has it open any more.
 func attachLoop(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -112,14 +114,15 @@ func attachLoop(path string) (*os.File, error) {
 			return device, nil
 		}
 		device.Close()
-		if err != unix.EBUSY { // someone else was quicker
+		if err != unix.EBUSY { // another process was faster
 			return nil, err
 		}
 	}
 	return nil, errors.New("no loop device stays free")
 }
 
-// openLoop opens a loop device, which may appear a moment after it was asked for.
+// openLoop opens a loop device, which may appear a moment after it was
+// requested.
 func openLoop(n int) (device *os.File, err error) {
 	for range 100 {
 		device, err = os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDWR, 0)
@@ -140,7 +143,8 @@ func (m *Image) Mount() (dir string) {
 	return m.Dir
 }
 
-// Unmount unmounts the image, and waits for it to be on its disk. Nothing may have a file open in it.
+// Unmount unmounts the image and waits until it is on its disk. No file
+// in it may be open.
 func (m *Image) Unmount() {
 	m.t.Helper()
 	if m.unmount == nil {
@@ -155,12 +159,13 @@ func (m *Image) Unmount() {
 	if err != nil {
 		m.t.Fatalf("lab: unmount %s: %v", m.Dir, err)
 	}
-	m.unmount() // finds nothing
+	m.unmount() // returns without finding a mount
 	m.unmount = nil
 }
 
-// Cut cuts the power: what has not been written to the disk is lost. It mounts the image again, as after the restart.
-// Nothing may have a file open in it. Operations that come before the restart fail with EIO.
+// Cut cuts the power, so that what is not on the disk is lost. Then it
+// mounts the image again, as after a restart. No file in it may be open.
+// Operations before the restart fail with EIO.
 func (m *Image) Cut() {
 	m.t.Helper()
 	dir, err := os.Open(m.Dir)
@@ -187,8 +192,8 @@ const (
 	fithaw   = 0xc0045878
 )
 
-// Freeze lets everything that writes to the image hang, uninterruptibly, until Thaw or the end of the test. Reading
-// goes on.
+// Freeze makes everything that writes to the image hang, uninterruptibly,
+// until Thaw or the end of the test. Reads continue.
 func (m *Image) Freeze() {
 	m.t.Helper()
 	if m.thaw != nil {
@@ -200,7 +205,7 @@ func (m *Image) Freeze() {
 	m.thaw = undoAtEnd(m.t, deed{Kind: frozen, Path: m.Dir})
 }
 
-// Thaw lets what hangs since Freeze go on.
+// Thaw ends Freeze.
 func (m *Image) Thaw() {
 	if m.thaw != nil {
 		m.thaw()

@@ -25,7 +25,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A deed is something that a test has done to the machine and that has to be undone.
+// A deed is something that a test has done to the machine and that has to
+// be undone.
 type deed struct {
 	Kind deedKind
 	Path string `json:",omitempty"`
@@ -36,13 +37,13 @@ type deedKind string
 
 const (
 	started  deedKind = "started"   // a process
-	mounted  deedKind = "mounted"   // something on a path
+	mounted  deedKind = "mounted"   // something mounted on a path
 	frozen   deedKind = "frozen"    // the file system of a path
 	attrSet  deedKind = "attribute" // immutable, on a path
-	madePath deedKind = "made"      // a folder with all that is in it
+	madePath deedKind = "made"      // a directory with its contents
 )
 
-// undo takes a deed back. It is all right when there is nothing to take back any more.
+// undo undoes a deed. It succeeds if nothing is left to undo.
 func (d deed) undo() error {
 	switch d.Kind {
 	case started:
@@ -68,7 +69,8 @@ func ignore(err error, errnos ...unix.Errno) error {
 	return err
 }
 
-// removeUnmounted removes a folder, unless something is still mounted in it, which would be removed as well.
+// removeUnmounted removes a directory, unless something is still mounted
+// in it, whose files it would remove too.
 func removeUnmounted(path string) error {
 	points, err := mountPoints()
 	if err != nil {
@@ -82,7 +84,7 @@ func removeUnmounted(path string) error {
 	return os.RemoveAll(path)
 }
 
-// mountPoints lists what is mounted, in the order of mounting.
+// mountPoints returns the mount points in the order of mounting.
 func mountPoints() ([]string, error) {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -98,8 +100,9 @@ func mountPoints() ([]string, error) {
 	return points, nil
 }
 
-// undoAtEnd undoes the deed at the end of the test, or when the process dies before that. It has to be called before the
-// deed is done where something can go wrong between the two. The function that it gives undoes it earlier.
+// undoAtEnd undoes the deed at the end of the test, or when the process
+// dies before that. If something can go wrong in between, call it before
+// the deed. The returned function undoes the deed earlier.
 func undoAtEnd(t testing.TB, d deed) (now func()) {
 	t.Helper()
 	forget := tellJanitor(t, d)
@@ -113,9 +116,10 @@ func undoAtEnd(t testing.TB, d deed) (now func()) {
 	return now
 }
 
-// The janitor is a process that undoes what is left when the test process has died. It hears of every deed through its
-// standard input, and of the death by the end of that input, or, if a thread of the dead process is still held by the
-// kernel and keeps the input open, by a signal.
+// The janitor is a process that undoes what a dead test process left
+// behind. It learns of every deed through its standard input, and of the
+// death by the end of that input, or by a signal, because a thread of the
+// dead process may hang in the kernel and keep the input open.
 var janitor struct {
 	mu     sync.Mutex
 	in     *os.File
@@ -127,7 +131,7 @@ const janitorName = "lab janitor"
 
 func init() { Register(janitorName, runJanitor) }
 
-// A notice tells the janitor of a deed, or, without one, that it has been undone.
+// A notice tells the janitor of a deed, or that it was undone.
 type notice struct {
 	ID   int
 	Deed *deed `json:",omitempty"`
@@ -153,7 +157,7 @@ func tellJanitor(t testing.TB, d deed) (forget func()) {
 	}
 }
 
-// settle starts the janitor and makes the process's folder, if that has not been done yet.
+// settle starts the janitor and creates the process's directory, once.
 func settle(t testing.TB) {
 	t.Helper()
 	if !mainRan {
@@ -182,7 +186,8 @@ func hireJanitor() error {
 	cmd.Env = childEnviron(janitorName)
 	cmd.Stdin = r
 	cmd.Stderr = os.Stderr
-	// In a session of its own, so that ^C does not end it together with the tests.
+	// In a session of its own, so that ^C does not kill it along with the
+	// tests.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setsid: true}
 	exited, err := startBound(cmd)
 	if err != nil {
@@ -193,7 +198,8 @@ func hireJanitor() error {
 	return nil
 }
 
-// dismissJanitor lets it undo what is left, which is nothing unless a clean-up has failed.
+// dismissJanitor lets the janitor undo what is left, which is nothing
+// unless a cleanup failed.
 func dismissJanitor() {
 	janitor.mu.Lock()
 	defer janitor.mu.Unlock()
@@ -261,7 +267,8 @@ func runJanitor() {
 		}
 	}
 
-	// Processes first: with its server gone, nothing waits for a file system any more.
+	// Processes first: once its server is dead, nothing waits for a file
+	// system any more.
 	ids := slices.SortedFunc(maps.Keys(open), func(a, b int) int {
 		if a, b := open[a].Kind == started, open[b].Kind == started; a != b {
 			if a {
@@ -285,21 +292,22 @@ func runJanitor() {
 	}
 }
 
-// Folders of the lab lie in one folder for each process, which that process keeps locked. So one that is not locked is
-// left over from a process whose janitor died, too.
+// Each process has a directory for the lab's directories, and keeps it
+// locked. One that is not locked is left over from a process whose
+// janitor died too.
 const basePrefix = "rollcall-lab-"
 
 var base struct {
-	path    string // set by settle
-	lock    *os.File
-	folders atomic.Int64
+	path        string // set by settle
+	lock        *os.File
+	directories atomic.Int64
 }
 
-// newFolder makes an empty folder that is removed at the end of the test.
-func newFolder(t testing.TB) string {
+// newDir creates an empty directory until the end of the test.
+func newDir(t testing.TB) string {
 	t.Helper()
 	settle(t)
-	path := filepath.Join(base.path, strconv.FormatInt(base.folders.Add(1), 10))
+	path := filepath.Join(base.path, strconv.FormatInt(base.directories.Add(1), 10))
 	undoAtEnd(t, deed{Kind: madePath, Path: path})
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatalf("lab: %v", err)
@@ -337,13 +345,14 @@ func removeBase() {
 	base.lock.Close()
 }
 
-// sweep takes down what earlier processes left that died together with their janitors.
+// sweep undoes what earlier processes left that died together with their
+// janitors.
 func sweep() {
 	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), basePrefix+"*"))
 	for _, path := range paths {
 		info, err := os.Lstat(path)
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < time.Minute {
-			continue // perhaps not locked yet
+			continue // perhaps it is about to be locked
 		}
 		lock, err := os.Open(path)
 		if err != nil {

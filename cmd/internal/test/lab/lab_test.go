@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// soon is how long something may take that does not hang, and quiet how long something is watched that should hang.
+// soon bounds what does not hang, and quiet is how long a test watches
+// what should hang.
 const (
 	soon  = 10 * time.Second
 	quiet = 30 * time.Millisecond
@@ -88,7 +89,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// mountsAt lists the mounts beneath a path.
+// mountsAt returns the mounts below a path.
 func mountsAt(t *testing.T, path string) []string {
 	t.Helper()
 	var found []string
@@ -100,7 +101,8 @@ func mountsAt(t *testing.T, path string) []string {
 	return found
 }
 
-// processesWith lists the processes that have a string in their command line.
+// processesWith returns the processes that have a string in their command
+// line.
 func processesWith(t *testing.T, s string) []string {
 	t.Helper()
 	var found []string
@@ -168,7 +170,7 @@ func TestAsUser(t *testing.T) {
 	}
 }
 
-// recorder is a test that remembers what happened to it.
+// recorder is a test that records what happened to it.
 type recorder struct {
 	testing.TB
 	cleanups      []func()
@@ -191,7 +193,7 @@ func (r *recorder) Skip(args ...any) {
 	panic(r)
 }
 
-// run runs a test that may stop.
+// run runs a test that may end early.
 func (r *recorder) run(fn func()) {
 	defer func() {
 		if v := recover(); v != nil && v != any(r) {
@@ -387,7 +389,7 @@ func syncPath(t *testing.T, path string) {
 	}
 }
 
-// TestLoopImageOn shows the fsync of a disk with a bad moment: it fails once, and then says that all is well.
+// A disk fails one fsync; the next fsync reports success.
 func TestLoopImageOn(t *testing.T) {
 	d := lab.FUSE(t)
 	m := lab.LoopImageOn(t, d, "ext4")
@@ -411,7 +413,7 @@ func TestLoopImageOn(t *testing.T) {
 	}
 }
 
-// TestSweep has a new test process find what one left whose janitor died as well.
+// A new test process finds what one left whose janitor died too.
 func TestSweep(t *testing.T) {
 	lab.Need(t, lab.Root)
 	tmp := t.TempDir()
@@ -452,7 +454,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestJanitor lets test processes die with everything set up, in several ways, and looks for what is left.
+// Test processes die in several ways with everything set up, and leave
+// nothing behind.
 func TestJanitor(t *testing.T) {
 	lab.Need(t, lab.Root, lab.FUSEDevice, lab.LoopDevices, lab.Tool("mkfs.ext4"))
 	const env = "LAB_TEST_DEATH"
@@ -465,7 +468,7 @@ func TestJanitor(t *testing.T) {
 			tmp := t.TempDir()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestJanitor$")
 			cmd.Env = append(os.Environ(), env+"="+death, "TMPDIR="+tmp)
-			out, err := cmd.CombinedOutput() // ends when the janitor has ended, which has the standard error, too
+			out, err := cmd.CombinedOutput() // returns when the janitor has exited, which shares the standard error
 			if err == nil || !bytes.Contains(out, []byte("all is set up")) {
 				t.Fatalf("got %v, want it to die\n%s", err, out)
 			}

@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-// NoLeaks fails the test when it ends with more goroutines or open descriptors than there are now. They have about
-// four seconds to go away. Call it first, so that it looks last, and not in a test that runs in parallel with others.
+// NoLeaks fails the test if it ends with more goroutines or open
+// descriptors than it has now. They get about four seconds to disappear.
+// Call it first, so that it checks last, and not in a parallel test.
 func NoLeaks(t testing.TB) {
 	t.Helper()
-	settle(t) // what stays for good is there before
+	settle(t) // what stays for good exists before
 	goroutinesBefore, filesBefore := goroutines(), files()
 	t.Cleanup(func() {
 		var leaks []string
@@ -43,7 +44,8 @@ func NoLeaks(t testing.TB) {
 	})
 }
 
-// goroutines gives the stacks of those that could leak, by number.
+// goroutines returns the stacks of the goroutines that could leak, by
+// number.
 func goroutines() map[string]string {
 	buf := make([]byte, 1<<20)
 	for {
@@ -56,7 +58,7 @@ func goroutines() map[string]string {
 	}
 	all := make(map[string]string)
 	for stack := range strings.SplitSeq(string(buf), "\n\n") {
-		// Those of the runtime's signal handling stay for good, once there.
+		// The runtime's signal handling never ends once it is started.
 		if strings.Contains(stack, "os/signal.loop") || strings.Contains(stack, "runtime.ensureSigM") {
 			continue
 		}
@@ -66,7 +68,7 @@ func goroutines() map[string]string {
 	return all
 }
 
-// files gives what the descriptors of this process are, by number.
+// files returns what the descriptors of this process refer to, by number.
 func files() map[string]string {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -76,11 +78,11 @@ func files() map[string]string {
 	for _, e := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
 		if err != nil {
-			continue // that of the list itself
+			continue // of the list itself
 		}
 		all[e.Name()] = target
 	}
-	// The runtime's poller stays for good, once there.
+	// The runtime's poller never ends once it is started.
 	maps.DeleteFunc(all, func(fd, target string) bool {
 		return target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]"
 	})

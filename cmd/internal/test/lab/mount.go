@@ -10,18 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tmpfs mounts an empty file system in memory with these options, such as "size=32k" for a disk that fills up or
-// "nr_inodes=3" for one that runs out of files, and gives its folder. It needs root.
+// Tmpfs mounts an empty file system in memory with these options and
+// returns its directory. "size=32k" makes a disk that fills up,
+// "nr_inodes=3" one that runs out of files. It needs root.
 func Tmpfs(t testing.TB, opts string) (dir string) {
 	t.Helper()
 	Need(t, Root)
-	dir = newFolder(t)
+	dir = newDir(t)
 	mount(t, "rollcall-lab", dir, "tmpfs", 0, opts)
 	return dir
 }
 
-// ReadOnlyMount makes a folder read-only where it is until the end of the test, by a mount on itself: what writes to it
-// gets EROFS. It needs root. Descriptors that were open for writing before can still write.
+// ReadOnlyMount makes a directory read-only until the end of the test by
+// mounting it on itself: writes get EROFS. It needs root. Descriptors
+// that are already open for writing still work.
 func ReadOnlyMount(t testing.TB, dir string) {
 	t.Helper()
 	Need(t, Root)
@@ -31,15 +33,16 @@ func ReadOnlyMount(t testing.TB, dir string) {
 	}
 }
 
-// BindFile mounts a file on itself, as a container gets a single file of its host: rename over it gives EBUSY. It needs
-// root.
+// BindFile mounts a file on itself, as a container gets a single file of
+// its host: a rename over it gets EBUSY. It needs root.
 func BindFile(t testing.TB, file string) {
 	t.Helper()
 	Need(t, Root)
 	mount(t, file, file, "", unix.MS_BIND, "")
 }
 
-// mount mounts until the end of the test. The function that it gives unmounts earlier, even when the mount is in use.
+// mount mounts until the end of the test. The returned function unmounts
+// earlier, even if the mount is in use.
 func mount(t testing.TB, source, target, fstype string, flags uintptr, data string) (unmount func()) {
 	t.Helper()
 	if err := unix.Mount(source, target, fstype, flags, data); err != nil {
@@ -48,8 +51,9 @@ func mount(t testing.TB, source, target, fstype string, flags uintptr, data stri
 	return undoAtEnd(t, deed{Kind: mounted, Path: target})
 }
 
-// Immutable gives a file or folder the attribute that stops even root from changing it (chattr +i) until the end of the
-// test. It needs root and a file system that has the attribute.
+// Immutable sets the attribute of a file or directory that stops even
+// root from changing it (chattr +i), until the end of the test. It needs
+// root and a file system with that attribute.
 func Immutable(t testing.TB, path string) {
 	t.Helper()
 	Need(t, Root)

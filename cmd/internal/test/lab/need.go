@@ -10,10 +10,11 @@ import (
 	"testing"
 )
 
-// A Requirement is something that a test needs and that not every machine has. It returns why it is missing.
+// A Requirement is something that not every machine has. It returns an
+// error that says why it is missing.
 type Requirement func() error
 
-// Root is the right to do everything, such as to mount.
+// Root requires root, for example to mount.
 func Root() error {
 	if os.Geteuid() != 0 {
 		return errors.New("not root")
@@ -21,7 +22,7 @@ func Root() error {
 	return nil
 }
 
-// FUSEDevice is the kernel's side of FUSE.
+// FUSEDevice requires FUSE in the kernel.
 func FUSEDevice() error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
@@ -30,7 +31,7 @@ func FUSEDevice() error {
 	return f.Close()
 }
 
-// LoopDevices are block devices that are files.
+// LoopDevices requires block devices backed by files.
 func LoopDevices() error {
 	f, err := os.OpenFile(loopControl, os.O_RDWR, 0)
 	if err != nil {
@@ -39,7 +40,7 @@ func LoopDevices() error {
 	return f.Close()
 }
 
-// Tool is a program that is found on PATH.
+// Tool requires a program on PATH.
 func Tool(name string) Requirement {
 	return func() error {
 		_, err := exec.LookPath(name)
@@ -47,7 +48,7 @@ func Tool(name string) Requirement {
 	}
 }
 
-// Need skips the test, loudly, when a requirement is not met.
+// Need skips the test, loudly, if a requirement is missing.
 func Need(t testing.TB, what ...Requirement) {
 	t.Helper()
 	for _, check := range what {
@@ -57,8 +58,9 @@ func Need(t testing.TB, what ...Requirement) {
 	}
 }
 
-// Skip skips the test and says so on standard error, where it is seen without -v. With ROLLCALL_REQUIRE_ALL=1 in the
-// environment, as in CI, it fails the test instead.
+// Skip skips the test, and says so on standard error, which is visible
+// without -v. With ROLLCALL_REQUIRE_ALL=1 in the environment, as in CI,
+// it fails the test instead.
 func Skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" {

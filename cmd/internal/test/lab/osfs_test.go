@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// What fsys.OS makes of the answers of file systems that are not at hand is tested here.
+// How fsys.OS treats the answers of file systems that this machine lacks.
 
 func TestSyncDirOfManyFileSystems(t *testing.T) {
 	d := lab.FUSE(t)
@@ -27,7 +27,7 @@ func TestSyncDirOfManyFileSystems(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", tt.answer, err, tt.want)
 		}
 		if fault.Happened() != 1 {
-			t.Errorf("%v: the folder was not synced", tt.answer)
+			t.Errorf("%v: the directory was not synced", tt.answer)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestCopyAttributesOfManyFileSystems(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := d.Changes(); len(got) > 0 {
-		t.Errorf("when there is nothing to do: got %v, want no changes", got)
+		t.Errorf("nothing to do: got %v, want no changes", got)
 	}
 
 	d.Fail(lab.ListXattr, "", unix.ENOTSUP, lab.Always)

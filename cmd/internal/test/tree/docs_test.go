@@ -199,7 +199,7 @@ func exportedFields(t *testing.T, name, structName string) []string {
 }
 
 // settings returns the names of the flags that the program's calls of
-// addSetting define.
+// addFlag define.
 func settings(t *testing.T, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
@@ -215,7 +215,7 @@ func settings(t *testing.T, dir string) []string {
 			}
 			fn, ok := call.Fun.(*ast.Ident)
 			name, isText := call.Args[2].(*ast.BasicLit)
-			if ok && isText && fn.Name == "addSetting" {
+			if ok && isText && fn.Name == "addFlag" {
 				names = append(names, strings.Trim(name.Value, `"`))
 			}
 			return true
