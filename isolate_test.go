@@ -14,22 +14,57 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// hangFolder is where a child looks whether it is to hang, as in a wait of the kernel: a folder named after its parent.
-// It has no environment that could tell it.
-func hangFolder(parent int) string { return fmt.Sprintf("/tmp/rollcall-test-hang-%d", parent) }
+// A child has no environment that could tell it what a test wants. So it looks
+// for a directory that is named after its parent: if it exists, the child
+// leaves a file named after its own process number there. If there is a file
+// called hang as well, the child waits until that is gone, as in a wait of the
+// kernel.
 
-// hangIfAsked is what a child begins with.
-func hangIfAsked() {
-	dir := hangFolder(os.Getppid())
+func childrenDir(parent int) string { return fmt.Sprintf("/tmp/rollcall-test-children-%d", parent) }
+
+const hangFile = "hang"
+
+// obeyTest is called when a child begins.
+func obeyTest() {
+	dir := childrenDir(os.Getppid())
 	if _, err := os.Stat(dir); err != nil {
 		return
 	}
 	os.WriteFile(filepath.Join(dir, fmt.Sprint(os.Getpid())), nil, 0o600)
 	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(dir); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, hangFile)); err != nil {
 			return
 		}
 	}
+}
+
+// watchChildren creates the directory for the children of this process.
+func watchChildren(t *testing.T) (dir string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the directory that children look for is a path of Unix")
+	}
+	dir = childrenDir(os.Getpid())
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// childrenIn returns the process numbers of the children that have begun.
+func childrenIn(t *testing.T, dir string) (numbers []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.Name() != hangFile {
+			numbers = append(numbers, entry.Name())
+		}
+	}
+	return numbers
 }
 
 func isolated(path string, log *logbook) rollcall.Config {
@@ -48,7 +83,7 @@ func mustStart(tb testing.TB, config rollcall.Config) *rollcall.Service {
 	return service
 }
 
-// TestIsolate does the file work in children, with the same results.
+// TestIsolate: child processes do the file work, with the same results.
 func TestIsolate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config", "config.json")
 	log := &logbook{t: t, begin: time.Now()}
@@ -82,19 +117,17 @@ func TestIsolate(t *testing.T) {
 	log.want(generated(service.ID()), failed(why, 1), inMemory(service.ID(), why), started(false))
 }
 
-// TestIsolateHangs is D17: children that hang cost one process, and the host starts and stops when it wants to.
+// TestIsolateHangs is D17: a child that hangs costs one process, and the host
+// starts and stops when it wants to.
 func TestIsolateHangs(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the folder that children look for is a path of Unix")
-	}
-	dir := hangFolder(os.Getpid())
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	dir := watchChildren(t)
+	hang := filepath.Join(dir, hangFile)
+	if err := os.WriteFile(hang, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
 	log := &logbook{t: t, begin: time.Now()}
 	config := isolated(filepath.Join(t.TempDir(), "config.json"), log)
-	config.Limits.Attempts, config.Limits.AttemptTimeout, config.Limits.Backoff = 2, 300*time.Millisecond, 100*time.Millisecond
+	config.Limits = rollcall.Limits{Attempts: 2, AttemptTimeout: 300 * time.Millisecond, Backoff: 100 * time.Millisecond}
 	service := mustStart(t, config)
 	defer service.Stop(context.Background())
 	if d := time.Since(log.begin); d < 700*time.Millisecond || d > 5*time.Second {
@@ -107,14 +140,14 @@ func TestIsolateHangs(t *testing.T) {
 	lazy.Lazy = true
 	begin := time.Now()
 	mustStart(t, lazy).Stop(t.Context())
-	if d := time.Since(begin); d > 3*time.Second { // on a machine that does much else
+	if d := time.Since(begin); d > 3*time.Second { // on a busy machine
 		t.Errorf("a lazy start and a stop took %v", d)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 2 { // one of each service
-		t.Errorf("%d children hang, %v", len(entries), err)
+	if hanging := childrenIn(t, dir); len(hanging) > 2 { // one for each service
+		t.Errorf("%d children hang", len(hanging))
 	}
 
-	if err := os.RemoveAll(dir); err != nil {
+	if err := os.Remove(hang); err != nil {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); !service.Status().Persisted; time.Sleep(10 * time.Millisecond) {
@@ -128,7 +161,47 @@ func TestIsolateHangs(t *testing.T) {
 	}
 }
 
-// BenchmarkIsolate is what a restart costs with the ID stored, without and with a child for each operation.
+// TestIsolatedSend: a handful of children serves a service from its start to
+// the end of a report that takes long, although it reads the consent four
+// times a second meanwhile. None is left after Stop.
+func TestIsolatedSend(t *testing.T) {
+	dir := watchChildren(t)
+	s := newSite(t, granted)
+	service := s.start(func(c *rollcall.Config) { c.Isolate = true })
+	begun, gone := s.hang("/v1/heartbeat")
+	wait := 25 * time.Second
+	if testing.Short() {
+		wait = 3 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	go service.SendNow(ctx)
+	within(t, someTime, "the request", begun)
+	within(t, wait+someTime, "the end of the request", gone)
+	started := childrenIn(t, dir)
+	if n := len(started); n < 1 || n > 5 {
+		t.Errorf("%d children for a send of %v, want 1 to 5", n, wait)
+	}
+	if err := service.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	for _, number := range childrenIn(t, dir) {
+		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			if _, err := os.Stat("/proc/" + number); err != nil {
+				break
+			}
+			if time.Since(begin) > time.Second {
+				t.Fatalf("child %s still runs", number)
+			}
+		}
+	}
+}
+
+// BenchmarkIsolate measures a restart with a stored ID, in the process and in
+// a child.
 func BenchmarkIsolate(b *testing.B) {
 	for _, isolate := range []bool{false, true} {
 		b.Run(fmt.Sprint(isolate), func(b *testing.B) {

@@ -151,6 +151,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
+	if c, ok := s.records.(interface{ CloseIdle() }); ok {
+		defer c.CloseIdle() // ends a child process that waits for work
+	}
 	var err error
 	if s.sender != nil {
 		err = s.sender.Stop(ctx)
