@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,11 +31,12 @@ import (
 )
 
 const (
-	// noHook makes a test process one that has not called RunChild, and parent one that waits for a child in the folder.
+	// noHook makes a test process not call RunChild. parent makes it load the
+	// ID in a directory.
 	noHook = "ROLLCALL_TEST_NO_HOOK"
 	parent = "ROLLCALL_TEST_PARENT"
 
-	// patience is the bound of waits that take a moment.
+	// patience limits waits that should take a moment.
 	patience = 20 * time.Second
 )
 
@@ -51,7 +53,7 @@ func must(id installid.ID, err error) installid.ID {
 }
 
 func TestMain(m *testing.M) {
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // for the children: each would take a second to end
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // each child would take a second to end
 	if os.Getenv(noHook) == "" {
 		isolate.RunChildAfter(misbehave)
 	}
@@ -66,14 +68,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Files beside the config tell a child how to behave, since it has no other environment.
+// Files next to the config make a child misbehave. It has no environment that
+// could.
 const (
-	hang   = "hang"   // until the file is removed, as an operation in the kernel does
-	linger = "linger" // until the parent gives up
+	hang   = "hang"   // it waits until the file is gone, as the kernel would
+	linger = "linger" // it waits until the parent gives up
 	crash  = "crash"
-	report = "report" // write down the environment
+	report = "report" // it writes its environment to the file
+	count  = "count"  // it only leaves its process number
 
-	began = "began-" // and the process number: written by each child
+	began = "began-" // with the process number: a file of each child
 	ended = "ended"
 )
 
@@ -87,15 +91,16 @@ func misbehave(ctx context.Context, l idstore.Location) {
 	if entries, _ := os.ReadDir(dir); len(entries) == 0 {
 		return
 	}
+	if has(hang) || has(linger) || has(count) {
+		os.WriteFile(file(fmt.Sprint(began, os.Getpid())), nil, 0o600)
+	}
 	switch {
 	case has(hang):
-		os.WriteFile(file(fmt.Sprint(began, os.Getpid())), nil, 0o600)
 		for begin := time.Now(); has(hang) && time.Since(begin) < time.Minute; {
 			time.Sleep(5 * time.Millisecond)
 		}
 		os.WriteFile(file(ended), nil, 0o600)
 	case has(linger):
-		os.WriteFile(file(fmt.Sprint(began, os.Getpid())), nil, 0o600)
 		select {
 		case <-ctx.Done():
 			os.WriteFile(file(ended), nil, 0o600)
@@ -139,12 +144,12 @@ func write(t *testing.T, name, content string, mode fs.FileMode) {
 	}
 }
 
-// eventually waits until something is so.
+// eventually waits until is returns true.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for begin := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Since(begin) > patience {
-			t.Fatalf("still not so: %s", what)
+			t.Fatalf("did not happen: %s", what)
 		}
 	}
 }
@@ -154,17 +159,24 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// children gives how many children have begun to hang.
-func children(t *testing.T, dir string) int {
+// children returns the process numbers of the children that have begun.
+func children(t *testing.T, dir string) (numbers []int) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, began+"*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(names)
+	for _, name := range names {
+		var number int
+		if _, err := fmt.Sscanf(filepath.Base(name), began+"%d", &number); err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers
 }
 
-// judgement is what callers tell errors by.
+// A judgement holds what callers branch on.
 type judgement struct {
 	Text                                          string
 	Permanent, NotFound, Empty, NotExist, Timeout bool
@@ -184,7 +196,7 @@ func judge(err error) (j judgement) {
 	}
 }
 
-// outcome is all that can be seen of a sequence of operations.
+// An outcome is everything visible of a sequence of operations.
 type outcome struct {
 	Steps []step
 	Files map[string]string
@@ -196,7 +208,8 @@ type step struct {
 	Err    judgement
 }
 
-// perform does every operation of a store, in an order in which each has something to do.
+// perform calls every method of a store, in an order in which each has
+// something to do.
 func perform(t *testing.T, store keeper.Store, root string) (o outcome) {
 	ctx := t.Context()
 	do := func(op string, rec keeper.Record, err error) { o.Steps = append(o.Steps, step{op, rec, judge(err)}) }
@@ -229,7 +242,8 @@ func perform(t *testing.T, store keeper.Store, root string) (o outcome) {
 	return o
 }
 
-// TestSameResults does the same in this process and in children: records, errors and files are the same.
+// TestSameResults: records, errors and files are the same in this process and
+// in a child.
 func TestSameResults(t *testing.T) {
 	config := func(content string, mode fs.FileMode) func(*testing.T, idstore.Location) {
 		return func(t *testing.T, l idstore.Location) { write(t, l.ConfigPath, content, mode) }
@@ -247,11 +261,11 @@ func TestSameResults(t *testing.T) {
 		"empty":         {set: config("", 0o644)},
 		"not an object": {set: config("[]", 0o644)},
 		"read-only":     {set: config("{}", 0o444)},
-		"a folder":      {set: func(t *testing.T, l idstore.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
+		"a directory":      {set: func(t *testing.T, l idstore.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
 		"damaged anchor": {set: func(t *testing.T, l idstore.Location) {
 			write(t, filepath.Join(filepath.Dir(l.ConfigPath), ".config.json.installation-id"), "oh", 0o644)
 		}},
-		"read-only, anchor apart": {
+		"read-only, separate anchor": {
 			set:  config("{}", 0o444),
 			with: func(dir string, l *idstore.Location) { l.AnchorDir = filepath.Join(dir, "state") },
 		},
@@ -261,7 +275,7 @@ func TestSameResults(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // most of the time is waiting, for disks and for what may be a moment in a write
+			t.Parallel() // it mostly waits
 			dir := filepath.Join(t.TempDir(), "x")
 			run := func(open func(idstore.Location) keeper.Store) outcome {
 				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
@@ -296,7 +310,8 @@ func TestSameResults(t *testing.T) {
 	}
 }
 
-// TestTimeout: a child that hangs costs the caller its limit, and no second child is started beside it.
+// TestTimeout: a child that hangs costs the caller its limit, and no other child
+// is started meanwhile.
 func TestTimeout(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, hang), "", 0o600)
@@ -313,12 +328,12 @@ func TestTimeout(t *testing.T) {
 			t.Errorf("waited %v", d)
 		}
 	}
-	eventually(t, "a child has begun", func() bool { return children(t, dir) > 0 })
-	if n := children(t, dir); n != 1 {
+	eventually(t, "a child has begun", func() bool { return len(children(t, dir)) > 0 })
+	if n := len(children(t, dir)); n != 1 {
 		t.Errorf("%d children", n)
 	}
 	if op, since := store.Running(); op == "" || since.IsZero() {
-		t.Error("does not say what is running")
+		t.Error("no operation is running")
 	}
 	if err := os.Remove(filepath.Join(dir, hang)); err != nil {
 		t.Fatal(err)
@@ -331,7 +346,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestChildEndsWithItsInput: one that is given up stops at the next step it reaches.
+// TestChildEndsWithItsInput: a child that is given up stops at its next step.
 func TestChildEndsWithItsInput(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, linger), "", 0o600)
@@ -339,7 +354,7 @@ func TestChildEndsWithItsInput(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(patience, cancel)
 	go func() {
-		for children(t, dir) == 0 && ctx.Err() == nil {
+		for len(children(t, dir)) == 0 && ctx.Err() == nil {
 			time.Sleep(5 * time.Millisecond)
 		}
 		cancel()
@@ -352,10 +367,10 @@ func TestChildEndsWithItsInput(t *testing.T) {
 		return op == ""
 	})
 	if !exists(filepath.Join(dir, ended)) {
-		t.Error("the child did not notice")
+		t.Error("the operation was not canceled")
 	}
 	if exists(in(dir).ConfigPath) {
-		t.Error("what was given up was carried out")
+		t.Error("the abandoned operation was carried out")
 	}
 }
 
@@ -368,13 +383,13 @@ func TestParentKilled(t *testing.T) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the child has begun", func() bool { return children(t, dir) == 1 })
+	eventually(t, "the child has begun", func() bool { return len(children(t, dir)) == 1 })
 	p.Process.Kill()
 	p.Wait()
 	eventually(t, "the child has ended", func() bool { return exists(filepath.Join(dir, ended)) })
 }
 
-// TestCrash: a child that ends without an answer is an error that may pass.
+// TestCrash: a child that ends without an answer is a transient error.
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, crash), "", 0o600)
@@ -437,7 +452,7 @@ func TestNewStoreRefuses(t *testing.T) {
 	}
 }
 
-// TestServe gives a child what no parent sends.
+// TestServe sends a child what no parent sends.
 func TestServe(t *testing.T) {
 	valid, err := json.Marshal(in("/nowhere/at/all"))
 	if err != nil {
@@ -480,7 +495,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestNothingLeft: operations leave neither goroutines nor zombies behind.
+// TestNothingLeft: operations leave no goroutines behind.
 func TestNothingLeft(t *testing.T) {
 	store := newStore(t, in(t.TempDir()))
 	before := runtime.NumGoroutine()
@@ -490,7 +505,7 @@ func TestNothingLeft(t *testing.T) {
 	eventually(t, "no goroutine more than before", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// TestRecords: what is kept besides the ID goes the same way.
+// TestRecords: the child keeps the records too.
 func TestRecords(t *testing.T) {
 	dir := t.TempDir()
 	write(t, in(dir).ConfigPath, "{\"telemetry\": {\"enabled\": false}}\n", 0o644)
@@ -530,6 +545,62 @@ func TestRecords(t *testing.T) {
 	if findings, err := store.Diagnose(ctx); err != nil || len(findings) == 0 {
 		t.Errorf("got findings %v, %v", findings, err)
 	}
+}
+
+// TestOneChild: one child serves all requests that come soon after each other.
+func TestOneChild(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, count), "", 0o600)
+	store, ctx := newStore(t, in(dir)), t.Context()
+	for range 10 {
+		if _, err := store.Save(ctx, known); err != nil {
+			t.Fatal(err)
+		}
+		if d := store.ReadDecisions(ctx, []jsonedit.Key{{"a"}}, []jsonedit.Key{{"b"}}); d.ConfigErr != nil || d.PolicyErr != nil {
+			t.Fatalf("got %+v", d)
+		}
+	}
+	numbers := children(t, dir)
+	if len(numbers) != 1 {
+		t.Fatalf("%d children, want 1", len(numbers))
+	}
+	if process, err := os.FindProcess(numbers[0]); err != nil || process.Kill() != nil {
+		t.Fatalf("kill child: %v", err)
+	}
+	if _, err := store.Load(ctx); err != nil {
+		t.Errorf("after the idle child was killed: %v", err)
+	}
+	if n := len(children(t, dir)); n != 2 {
+		t.Errorf("%d children, want 2", n)
+	}
+	store.CloseIdle()
+	if _, err := store.Load(ctx); err != nil {
+		t.Errorf("after CloseIdle: %v", err)
+	}
+	if n := len(children(t, dir)); n != 3 {
+		t.Errorf("%d children, want 3", n)
+	}
+}
+
+// TestIdleChildEnds: a child ends soon after its last request.
+func TestIdleChildEnds(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("signal 0 is of Unix")
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, count), "", 0o600)
+	newStore(t, in(dir)).Load(t.Context())
+	begin := time.Now()
+	process, err := os.FindProcess(children(t, dir)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := func() bool { return process.Signal(syscall.Signal(0)) == nil }
+	time.Sleep(time.Second)
+	if !runs() && time.Since(begin) < 1900*time.Millisecond {
+		t.Error("the child ended within 1.9 seconds")
+	}
+	eventually(t, "the child has ended", func() bool { return !runs() })
 }
 
 func BenchmarkLoad(b *testing.B) {
