@@ -5,9 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -43,7 +41,7 @@ func cookieName(r *http.Request) string {
 // wrong tokens came from the address prefix of the request's RemoteAddr, and those of the settings. It writes a header
 // of the answer, and no more. The caller makes sure that no other site caused the request.
 func (k *Tokens) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
-	from := clientKey(r)
+	from := limit.Client(r.RemoteAddr)
 	if wait, ok := k.attempts.Left(from); !ok {
 		return &WaitError{wait}
 	}
@@ -156,17 +154,4 @@ func cookie(r *http.Request, value string, age int) *http.Cookie {
 		HttpOnly: true,
 		SameSite: http.SameSiteLaxMode,
 	}
-}
-
-// clientKey gives the key of the address prefix of a request. What has no address shares one.
-func clientKey(r *http.Request) limit.Key {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return limit.Of("")
-	}
-	return limit.Prefix(addr)
 }

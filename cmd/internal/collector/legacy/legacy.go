@@ -16,7 +16,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -184,7 +183,7 @@ var byteOrderMark = []byte("\ufeff")
 
 // allowed holds a sender to a limit.
 func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
-	if _, ok := t.Take(prefix(r)); ok {
+	if _, ok := t.Take(limit.Client(r.RemoteAddr)); ok {
 		if _, ok := t.Take(limit.Of("installation " + id)); ok {
 			return true
 		}
@@ -193,15 +192,6 @@ func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, app collector.
 	w.Header().Set("Retry-After", "60")
 	fail(w, http.StatusTooManyRequests, "Rate limit exceeded")
 	return false
-}
-
-// prefix gives what stands for the sender's address, which is the request's RemoteAddr.
-func prefix(r *http.Request) limit.Key {
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return limit.Of("address")
-	}
-	return limit.Prefix(addr.Addr().WithZone(""))
 }
 
 func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,6 @@
-// Package limit says how often something may happen for each of any number of keys, in a memory that is fixed when a
-// [Table] is made. It keeps no key, only a keyed hash that lasts as long as the process.
+// Package limit limits the rate of events for any number of keys in a fixed
+// amount of memory. It stores no key, only a keyed hash that is different in each
+// process.
 package limit
 
 import (
@@ -9,19 +10,24 @@ import (
 	"time"
 )
 
-// A Key stands for what is limited. See [Of] and [Prefix].
+// A Key stands for what is limited. See [Of], [Prefix], and [Client].
 type Key uint64
 
-// seed is new in each process, so that nobody can choose keys that displace others.
+// seed is random, so that nobody can choose keys that displace others.
 var seed = maphash.MakeSeed()
 
-// Of gives the key of a text. Two texts have the same key with a probability of 2^-64.
+// Of returns the key of a text. Two texts have the same key with a probability of
+// 2^-64.
 func Of(text string) Key { return Key(maphash.String(seed, text)) }
 
-// Prefix gives the key of the network that an address is taken for: the address itself for IPv4, and its /64 for IPv6,
-// since that is what one customer gets at least. An IPv4 address that is written as IPv6 counts as what it is.
+// Prefix returns the key of the network of an address: the address itself for
+// IPv4, also if it is mapped into IPv6, and the /64 for IPv6, because that is the
+// least that one customer gets. Invalid addresses share a key.
 func Prefix(addr netip.Addr) Key {
 	addr = addr.Unmap()
+	if !addr.IsValid() {
+		return Of("")
+	}
 	bytes := addr.As16()
 	if addr.Is6() {
 		clear(bytes[8:])
@@ -29,15 +35,23 @@ func Prefix(addr netip.Addr) Key {
 	return Key(maphash.Bytes(seed, bytes[:]))
 }
 
+// Client returns the [Prefix] of the client of a request, from its RemoteAddr.
+func Client(remoteAddr string) Key {
+	addr, _ := netip.ParseAddrPort(remoteAddr)
+	return Prefix(addr.Addr())
+}
+
 const (
-	ways        = 8  // slots among which a key can lie
+	ways        = 8  // slots that can hold a key
 	setsOfShard = 16 // sets under one lock
 )
 
-// A Table allows each key a burst of events at once, and one more each interval. It is safe for concurrent use.
+// A Table allows each key a burst of events, and then one event per interval. It
+// is safe for concurrent use.
 //
-// A table that has more active keys than slots forgets the key that is nearest to having its whole burst again. So too
-// many keys make a limit looser, and never stricter. An idle key needs no slot.
+// A table with more active keys than slots forgets the key that is nearest to
+// having its full burst again. So too many keys make a limit looser, and never
+// stricter. An idle key needs no slot.
 type Table struct {
 	interval int64 // nanoseconds
 	burst    int64 // nanoseconds: that many intervals
@@ -50,17 +64,19 @@ type shard struct {
 	sets [setsOfShard][ways]slot
 }
 
-// A slot says when its key will have its whole burst again, in nanoseconds since the table was made (the virtual
-// scheduling of the generic cell rate algorithm).
+// A slot holds the time at which its key will have its full burst again, in
+// nanoseconds since the table was created: virtual scheduling of the generic cell
+// rate algorithm.
 type slot struct {
 	key  Key
 	full int64
 }
 
-// SlotBytes is what a slot takes.
+// SlotBytes is the size of a slot.
 const SlotBytes = 16
 
-// New makes a table with at least that many slots. Burst is at least 1, and interval positive.
+// New returns a table with at least that many slots. Interval must be positive
+// and burst at least 1.
 func New(slots int, interval time.Duration, burst int) *Table {
 	shards := max(1, (slots+ways*setsOfShard-1)/(ways*setsOfShard))
 	return &Table{
@@ -71,16 +87,17 @@ func New(slots int, interval time.Duration, burst int) *Table {
 	}
 }
 
-// Slots gives how many keys the table can hold.
+// Slots returns the number of keys that the table can hold.
 func (t *Table) Slots() int { return len(t.shards) * setsOfShard * ways }
 
-// Take takes one event of the key. If there is none left it takes nothing, and wait is how long it is until the next.
-func (t *Table) Take(key Key) (wait time.Duration, ok bool) { return t.look(key, true) }
+// Take takes one event of the key. If none is left it takes nothing, and returns
+// the wait until the next.
+func (t *Table) Take(key Key) (wait time.Duration, ok bool) { return t.check(key, true) }
 
-// Left tells whether the key has an event left, without taking it.
-func (t *Table) Left(key Key) (wait time.Duration, ok bool) { return t.look(key, false) }
+// Left reports whether the key has an event left, without taking it.
+func (t *Table) Left(key Key) (wait time.Duration, ok bool) { return t.check(key, false) }
 
-func (t *Table) look(key Key, take bool) (wait time.Duration, ok bool) {
+func (t *Table) check(key Key, take bool) (wait time.Duration, ok bool) {
 	now := int64(time.Since(t.start))
 	s := &t.shards[(uint64(key)>>32)%uint64(len(t.shards))]
 	s.mu.Lock()

@@ -33,17 +33,17 @@ func record(h http.Handler, r *http.Request) *recorderAlias {
 
 func (r *rig) metrics() string {
 	r.t.Helper()
-	token, err := r.keys.Add(r.t.Context(), "metrics", access.Read, "")
+	token, err := r.tokens.Add(r.t.Context(), "metrics", access.Read, "")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer r.keys.Revoke(r.t.Context(), "metrics")
+	defer r.tokens.Revoke(r.t.Context(), "metrics")
 	w := r.do("GET", "/metrics", here, "", "Authorization: Bearer "+token)
 	r.wants(w, 200, "rollcall_collector_requests_total")
 	return w.Body.String()
 }
 
-// all are the questions with the parameters that they need.
+// all are all questions, with parameters.
 var all = []string{
 	"series", "series?days=7", "series?from=2026-01-01", "dimensions", "breakdown?dimension=version&window=7", "trend?dimension=system&top=3",
 	"retention?grain=month", "survival?top=3", "versions?days=30", "floor", "cooccurrence?row=system&column=machine", "faults", "quality",
@@ -57,10 +57,11 @@ func (r *rig) public() {
 	}
 }
 
-// Closed by default: without a token that is for the app there is no figure, and no sign of which apps there are.
+// Apps are closed by default: without a token for the app there are no figures,
+// and no hint of which apps exist.
 func TestClosed(t *testing.T) {
 	r := newRig(t, nil)
-	other, err := r.keys.Add(t.Context(), "other", access.Admin, "other")
+	other, err := r.tokens.Add(t.Context(), "other", access.Admin, "other")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,13 +101,14 @@ func TestAnswers(t *testing.T) {
 		answer := decode[map[string]any](t, w)
 		for _, field := range []string{"as_of", "complete", "denominator", "denominator_of", "suppressed"} {
 			if _, ok := answer[field]; !ok {
-				t.Errorf("%s: there is no %s", question, field)
+				t.Errorf("%s: %s is missing", question, field)
 			}
 		}
 	}
 }
 
-// What the public sees of an app: figures, without those of small groups, and no data quality.
+// The public sees the figures of a public app, except for small groups and data
+// quality.
 func TestPublic(t *testing.T) {
 	r := newRig(t, noLimits)
 	for n := range 9 {
@@ -140,7 +142,7 @@ func TestPublic(t *testing.T) {
 	r.wants(r.do("GET", "/api/v1/apps", here, ""), 200, `"key":"app"`)
 }
 
-// What is wrong with parameters is said, with the name of the parameter.
+// A refusal names the invalid parameter.
 func TestParameters(t *testing.T) {
 	r := newRig(t, nil)
 	for query, name := range map[string]string{
@@ -160,7 +162,7 @@ func TestParameters(t *testing.T) {
 	}
 	w := r.get("/api/v1/apps/app/series?from=%zz")
 	if w.Code != 200 && w.Code != 400 {
-		t.Errorf("a query that cannot be read: got %d", w.Code)
+		t.Errorf("a malformed query: got %d", w.Code)
 	}
 }
 
@@ -205,11 +207,12 @@ func TestGzip(t *testing.T) {
 		t.Errorf("got %d bytes, %v, want %d", len(body), err, plain.Body.Len())
 	}
 	if w := r.get(path, "Accept-Encoding: br, gzip;q=0"); w.Header().Get("Content-Encoding") != "" {
-		t.Error("an answer is compressed for a client that refuses it")
+		t.Error("an answer is compressed for a client that refuses gzip")
 	}
 }
 
-// S7: a spreadsheet takes nothing for a formula, and every export has as many cells in each row as names.
+// S7: no cell of an export is a formula to a spreadsheet, and every row has as
+// many cells as there are columns.
 func TestExport(t *testing.T) {
 	r := newRig(t, noLimits)
 	for n, version := range []string{"=1+1", "+cmd", "-2", "@SUM(A1)", `a"b,c`, "1.0"} {
@@ -282,7 +285,7 @@ func TestInstallations(t *testing.T) {
 	w := r.do("GET", path, here, "")
 	r.wants(w, 200, `"app":"app"`)
 	if w.Header().Get("Cache-Control") != "no-store" {
-		t.Errorf("got header %v, want that nobody keeps it", w.Header())
+		t.Errorf("got header %v, want no-store", w.Header())
 	}
 	r.wants(r.do("DELETE", path, here, "", "Sec-Fetch-Site: cross-site"), 403, "cross_origin")
 	r.wants(r.do("DELETE", path, here, ""), 200, `"deleted":1`)
@@ -298,12 +301,12 @@ func TestInstallations(t *testing.T) {
 		}
 	}
 	if limited < 20 {
-		t.Errorf("%d of 40 requests are refused, want most of them", limited)
+		t.Errorf("%d of 40 requests are refused, want at least 20", limited)
 	}
 	r.wants(r.do("GET", path, "198.51.100.1:1", ""), 404, "not_held")
 }
 
-// An ID of the YA-WAMF format need not be a UUID, and is the key to what is held all the same.
+// An ID of the YA-WAMF format, which need not be a UUID, grants access too.
 func TestLegacyInstallations(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		wire, err := legacy.New(legacy.Options{Collector: o.Collector, MayRead: func(*http.Request, string) bool { return false }})
@@ -337,9 +340,9 @@ func TestRequestsAreLimited(t *testing.T) {
 		}
 	}
 	if limited == 0 {
-		t.Error("3000 requests at once are all answered")
+		t.Error("none of 3000 requests is refused")
 	}
-	r.wants(r.beat(here, 1), 200, "ok") // reports have limits of their own
+	r.wants(r.beat(here, 1), 200, "ok") // reports have their own limits
 }
 
 func TestReady(t *testing.T) {
@@ -352,7 +355,7 @@ func TestReady(t *testing.T) {
 	other := newRig(t, nil)
 	other.wants(other.do("GET", "/readyz", here, ""), 200, "")
 	other.store.Fail(errors.New("broken"))
-	other.wants(other.do("GET", "/readyz", here, ""), 200, "") // the answer of a moment ago
+	other.wants(other.do("GET", "/readyz", here, ""), 200, "") // still the cached answer
 }
 
 // A legacyPage is a legacy format with one path.
@@ -399,7 +402,7 @@ func TestOpenAPIIsServed(t *testing.T) {
 	for path, methods := range description.Paths {
 		for method := range methods {
 			w := r.do(strings.ToUpper(method), replace.Replace(path), here, "")
-			if w.Code == 404 && strings.Contains(w.Body.String(), "nothing at this path") || w.Code == 405 {
+			if w.Code == 404 && strings.Contains(w.Body.String(), "no such path") || w.Code == 405 {
 				t.Errorf("%s %s is described, and answers %d %s", method, path, w.Code, w.Body)
 			}
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"html/template"
 	"net/http"
@@ -12,7 +13,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// badgeTemplate draws two boxes with text; html/template makes text of what is put into it.
+// badgeTemplate draws two boxes with text, which html/template escapes.
 var badgeTemplate = template.Must(template.New("badge").Parse(
 	`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="20" role="img" aria-label="{{.Label}}: {{.Value}}">` +
 		`<title>{{.Label}}: {{.Value}}</title>` +
@@ -20,19 +21,19 @@ var badgeTemplate = template.Must(template.New("badge").Parse(
 		`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">` +
 		`<text x="{{.LabelAt}}" y="14">{{.Label}}</text><text x="{{.ValueAt}}" y="14">{{.Value}}</text></g></svg>` + "\n"))
 
-// badge draws a small picture with one figure of a public app, for a README.
+// badge draws one public figure of a public app, for a README.
 func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
-	app, ok := s.c.App(r.PathValue("app"))
+	app, ok := s.engine.App(r.PathValue("app"))
 	if !ok || !app.Public {
-		refuse(w, http.StatusNotFound, "not_found", "there is no public app of that name")
+		refuse(w, http.StatusNotFound, reasonNotFound, "there is no public app with this key")
 		return
 	}
 	view := figures.View{Public: true, K: app.K}
-	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
-	today, _, err := s.c.Today(app.Num)
+	today, _, err := s.engine.Today(app.Num)
 	if err != nil {
-		s.failed(w, err)
+		s.refuseUnavailable(w, err)
 		return
 	}
 	var label, value string
@@ -40,26 +41,26 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	case "active.svg":
 		label = "active installations"
 		var series figures.Series
-		if series, err = s.c.Series(ctx, app.Num, collector.Range{From: today, To: today}, view); err == nil && len(series.Points) == 1 {
+		if series, err = s.engine.Series(ctx, app.Num, collector.Range{From: today, To: today}, view); err == nil && len(series.Points) == 1 {
 			value = shown(series.Points[0].Established.Days28, app.K)
 		}
 	case "version.svg":
 		label = "most used version"
 		var versions figures.Breakdown
-		if versions, err = s.c.Breakdown(ctx, app.Num, collector.DimVersion, 28, today, view); err == nil {
+		if versions, err = s.engine.Breakdown(ctx, app.Num, collector.DimVersion, 28, today, view); err == nil {
 			value = mostUsed(versions)
 		}
 	default:
-		refuse(w, http.StatusNotFound, "not_found", "badges are active.svg and version.svg")
+		refuse(w, http.StatusNotFound, reasonNotFound, "the badges are active.svg and version.svg")
 		return
 	}
 	if err != nil {
-		s.explain(w, err)
+		s.refuseQuery(w, err)
 		return
 	}
 	var body bytes.Buffer
 	if err := drawBadge(&body, label, value); err != nil {
-		s.failed(w, err)
+		s.refuseUnavailable(w, err)
 		return
 	}
 	header := w.Header()
@@ -69,14 +70,12 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	w.Write(body.Bytes())
 }
 
-func shown(figure figures.Count, k int) string {
-	if figure != nil {
-		return strconv.FormatUint(*figure, 10)
+// shown returns a count as text. A hidden count is smaller than k.
+func shown(count figures.Count, k int) string {
+	if count != nil {
+		return strconv.FormatUint(*count, 10)
 	}
-	if k == 0 {
-		k = collector.DefaultK
-	}
-	return "under " + strconv.Itoa(k)
+	return "under " + strconv.Itoa(cmp.Or(k, collector.DefaultK))
 }
 
 func mostUsed(b figures.Breakdown) string {

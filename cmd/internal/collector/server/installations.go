@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
@@ -13,90 +12,76 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
-// The requests about one's own data that an address prefix may make: lookupBurst at once, and one more each lookupEvery.
+// The limits of an address prefix for requests about an installation: a burst,
+// and then one request per interval.
 const (
-	lookupBurst = 20
-	lookupEvery = 10 * time.Second
-	lookupKeys  = 64 << 10
-	// forgetWait bounds a deletion, which takes longer than a question: nothing of it may be left in the files.
-	forgetWait = 50 * time.Second
+	lookupBurst    = 20
+	lookupInterval = 10 * time.Second
+	// forgetTimeout bounds a deletion. It takes longer than a question, because
+	// the files must not retain anything.
+	forgetTimeout = 50 * time.Second
 )
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// own gives the installation ID of a request: it is the key to what is held.
-func (s *Server) own(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+// installation returns the installation ID in the path of a request. Knowing the
+// ID grants access to its data.
+func (s *Server) installation(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
 	w.Header().Set("Cache-Control", "no-store")
-	if !s.ownSite(w, r) {
+	if !s.sameSite(w, r) {
 		return "", false
 	}
 	id = strings.ToLower(r.PathValue("id"))
-	if s.opts.Legacy != nil && slices.ContainsFunc(s.c.Apps(), func(a collector.App) bool { return a.Legacy }) {
+	if s.opts.Legacy != nil && slices.ContainsFunc(s.engine.Apps(), func(a collector.App) bool { return a.Legacy }) {
 		id = s.opts.Legacy.InstallationID(r.PathValue("id"))
 	}
 	if !uuid.MatchString(id) {
 		refuse(w, http.StatusBadRequest, "out_of_bounds", "the installation ID is not a UUID")
 		return "", false
 	}
-	if wait, ok := s.lookups.Take(s.sender(r).key); !ok {
-		retryAfter(w, wait)
-		refuse(w, http.StatusTooManyRequests, collector.RefusedRate, "too many requests; try again later")
+	if wait, ok := s.lookups.Take(limit.Client(r.RemoteAddr)); !ok {
+		refuseTooMany(w, wait)
 		return "", false
 	}
 	return id, true
 }
 
-func newLookups() *limit.Table { return limit.New(lookupKeys, lookupEvery, lookupBurst) }
-
-// A heldAnswer is everything that is held about an installation ID.
+// A heldAnswer is the data about an installation.
 type heldAnswer struct {
 	Apps []collector.Held `json:"apps"`
 }
 
-// describe gives all that is held about an installation.
+// describe returns all data about an installation.
 func (s *Server) describe(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.own(w, r)
+	id, ok := s.installation(w, r)
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryWait)
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
-	held, err := s.c.Describe(ctx, id)
+	held, err := s.engine.Describe(ctx, id)
 	switch {
 	case err != nil:
-		s.failed(w, err)
+		s.refuseUnavailable(w, err)
 	case len(held) == 0:
-		refuse(w, http.StatusNotFound, "not_held", "nothing is held about this installation")
+		refuse(w, http.StatusNotFound, reasonNotHeld, "the collector holds no data about this installation")
 	default:
-		answer(w, heldAnswer{held})
+		s.writeJSON(w, r, heldAnswer{held})
 	}
 }
 
-// forget deletes all that is held about an installation. Asking again is fine.
+// forget deletes all data about an installation. It can be repeated.
 func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.own(w, r)
+	id, ok := s.installation(w, r)
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), forgetWait)
+	ctx, cancel := context.WithTimeout(r.Context(), forgetTimeout)
 	defer cancel()
-	receipt, err := s.c.Forget(ctx, id)
+	receipt, err := s.engine.Forget(ctx, id)
 	if err != nil {
-		s.failed(w, err)
+		s.refuseUnavailable(w, err)
 		return
 	}
-	answer(w, receipt)
-}
-
-// failed answers a question that the collector could not answer.
-func (s *Server) failed(w http.ResponseWriter, err error) {
-	s.log.Warn("Question could not be answered", "error", err.Error())
-	retryAfter(w, busyRetry)
-	refuse(w, http.StatusServiceUnavailable, collector.RefusedStore, "the collector cannot answer now; try again later")
-}
-
-func answer(w http.ResponseWriter, value any) {
-	w.Header()["Content-Type"] = jsonType
-	encoder := json.NewEncoder(w)
-	encoder.Encode(value)
+	s.writeJSON(w, r, receipt)
 }

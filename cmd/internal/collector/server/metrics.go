@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -9,15 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 )
 
-// metrics are the server's. A nil one counts nothing.
+// metrics are the server's metrics. A nil pointer counts nothing.
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	taken    *prometheus.CounterVec
-	refusals *prometheus.CounterVec
+	accepted *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 }
 
 func newMetrics(registry *prometheus.Registry) (*metrics, error) {
@@ -29,17 +30,17 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 			Name: "rollcall_collector_requests_total", Help: "Requests by path and status.",
 		}, []string{"path", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "rollcall_collector_request_seconds", Help: "How long requests took, by path.",
+			Name: "rollcall_collector_request_seconds", Help: "Duration of requests by path.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}, []string{"path"}),
-		taken: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_collector_reports_total", Help: "Accepted reports by kind and by what they changed.",
+		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_collector_reports_total", Help: "Accepted reports by kind and outcome.",
 		}, []string{"kind", "outcome"}),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_collector_refused_total", Help: "Refused reports by reason.",
 		}, []string{"reason"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.taken, m.refusals} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.accepted, m.refused} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
@@ -47,7 +48,7 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) accepted(kind string, receipt collector.Receipt) {
+func (m *metrics) countAccepted(kind string, receipt collector.Receipt) {
 	if m == nil {
 		return
 	}
@@ -58,16 +59,16 @@ func (m *metrics) accepted(kind string, receipt collector.Receipt) {
 	case receipt.Repeated:
 		outcome = "repeated"
 	}
-	m.taken.WithLabelValues(kind, outcome).Inc()
+	m.accepted.WithLabelValues(kind, outcome).Inc()
 }
 
-func (m *metrics) refuse(reason string) {
+func (m *metrics) countRefused(reason string) {
 	if m != nil {
-		m.refusals.WithLabelValues(reason).Inc()
+		m.refused.WithLabelValues(reason).Inc()
 	}
 }
 
-// A statusWriter remembers the status of an answer.
+// A statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -90,24 +91,24 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// counted counts the requests to a path.
-func (s *Server) counted(path string, next http.HandlerFunc) http.Handler {
+// instrument counts the requests to a path, and handles panics.
+func (s *Server) instrument(path string, next http.HandlerFunc) http.Handler {
 	if s.metrics == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer s.survive(w, path)
+			defer s.recoverPanic(w, path)
 			next(w, r)
 		})
 	}
 	duration := s.metrics.duration.WithLabelValues(path)
 	ok := s.metrics.requests.WithLabelValues(path, "200")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
+		start := time.Now()
 		recorded := statusWriter{ResponseWriter: w}
 		func() {
-			defer s.survive(&recorded, path)
+			defer s.recoverPanic(&recorded, path)
 			next(&recorded, r)
 		}()
-		duration.Observe(time.Since(began).Seconds())
+		duration.Observe(time.Since(start).Seconds())
 		if recorded.status == http.StatusOK {
 			ok.Inc()
 			return
@@ -116,14 +117,28 @@ func (s *Server) counted(path string, next http.HandlerFunc) http.Handler {
 	})
 }
 
-// serveMetrics gives the metrics to whom may read all apps.
-func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	if s.opts.Metrics == nil {
-		refuse(w, http.StatusNotFound, "not_found", "there are no metrics")
+// recoverPanic answers 500 after a panic. It does not log the text of the panic,
+// which may contain data of the client.
+func (s *Server) recoverPanic(w http.ResponseWriter, path string) {
+	p := recover()
+	if p == nil {
 		return
 	}
-	if !s.opts.OpenMetrics && !s.may(r, "", access.Read) {
-		unauthorized(w)
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.log.Error("Request failed", "path", path, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	refuse(w, http.StatusInternalServerError, reasonInternal, "internal error")
+}
+
+// serveMetrics serves the metrics to those who may read all apps.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if s.opts.Metrics == nil {
+		refuse(w, http.StatusNotFound, reasonNotFound, "metrics are disabled")
+		return
+	}
+	if !s.opts.OpenMetrics && !s.mayRead(r, "") {
+		refuseUnauthorized(w)
 		return
 	}
 	promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)

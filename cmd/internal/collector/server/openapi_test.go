@@ -18,10 +18,10 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-var update = flag.Bool("update", false, "write openapi.json anew")
+var update = flag.Bool("update", false, "update openapi.json")
 
-// TestOpenAPI holds the description to the handlers: it has each of the server's paths, with the parameters that it takes
-// and the answer that it gives, and nothing else.
+// TestOpenAPI derives the description from the handlers: it contains each of the
+// server's paths with its parameters and its answer, and nothing else.
 func TestOpenAPI(t *testing.T) {
 	want, err := json.MarshalIndent(describeAPI(t), "", "  ")
 	if err != nil {
@@ -35,39 +35,39 @@ func TestOpenAPI(t *testing.T) {
 		return
 	}
 	if !bytes.Equal(description, want) {
-		t.Error("openapi.json is not what the handlers are; look at the difference after: go test ./collector/server -run TestOpenAPI -update")
+		t.Error("openapi.json does not match the handlers; update it and check the difference: go test ./cmd/internal/collector/server -run TestOpenAPI -update")
 	}
 }
 
 type object = map[string]any
 
-// summaries say what each operation is for; every route has one.
+// summaries describe each operation. Every route has one.
 var summaries = map[string]string{
-	"POST /v1/heartbeat":                   "Report that an installation is there today. Answered when it is durable.",
-	"POST /v1/health":                      "Report what goes wrong in an installation. Answered when it is durable.",
-	"GET /v1/installations/{id}":           "Everything that is held about an installation; its ID is the key to it.",
-	"DELETE /v1/installations/{id}":        "Delete everything that is held about an installation. It can be repeated.",
-	"GET /healthz":                         "Whether the server answers.",
-	"GET /readyz":                          "Whether a write commits.",
+	"POST /v1/heartbeat":                   "Report that an installation is active today. The answer follows when the report is durable.",
+	"POST /v1/health":                      "Report the faults of an installation. The answer follows when the report is durable.",
+	"GET /v1/installations/{id}":           "All data about an installation. Knowing its ID grants access.",
+	"DELETE /v1/installations/{id}":        "Delete all data about an installation. This can be repeated.",
+	"GET /healthz":                         "Reports that the server answers.",
+	"GET /readyz":                          "Reports whether the store commits.",
 	"GET /metrics":                         "Metrics in Prometheus' format.",
 	"GET /api/openapi.json":                "This description.",
-	"GET /api/v1/apps":                     "The apps that the asker may read.",
-	"GET /api/v1/apps/{app}/export":        "The answer to the question that of names, as CSV or JSON lines; without it, the series.",
-	"GET /api/v1/apps/{app}/badge/{badge}": "A picture with one figure of a public app: active.svg or version.svg.",
-	"GET /api/v1/apps/{app}/series":        "Active, new, returning and lost installations day by day.",
-	"GET /api/v1/apps/{app}/dimensions":    "The dimensions by which installations can be split.",
+	"GET /api/v1/apps":                     "The apps that the client may read.",
+	"GET /api/v1/apps/{app}/export":        "Any of the figures as CSV or JSON lines; the parameter of is their name, series by default.",
+	"GET /api/v1/apps/{app}/badge/{badge}": "An SVG with one figure of a public app: active.svg or version.svg.",
+	"GET /api/v1/apps/{app}/series":        "Active, new, returning and lost installations by day.",
+	"GET /api/v1/apps/{app}/dimensions":    "The dimensions by which installations can be broken down.",
 	"GET /api/v1/apps/{app}/breakdown":     "Active installations by the values of a dimension.",
-	"GET /api/v1/apps/{app}/trend":         "A breakdown day by day.",
+	"GET /api/v1/apps/{app}/trend":         "A breakdown by day.",
 	"GET /api/v1/apps/{app}/retention":     "How many of each cohort are still active.",
-	"GET /api/v1/apps/{app}/survival":      "How many are active weeks after they began, by first version.",
-	"GET /api/v1/apps/{app}/versions":      "How releases are taken up, and changes of version.",
-	"GET /api/v1/apps/{app}/floor":         "How many stay if a version becomes the oldest that is supported.",
+	"GET /api/v1/apps/{app}/survival":      "How many installations are active weeks after their first report, by first version.",
+	"GET /api/v1/apps/{app}/versions":      "Adoption of releases, and changes of version.",
+	"GET /api/v1/apps/{app}/floor":         "How many installations remain if older versions are dropped.",
 	"GET /api/v1/apps/{app}/cooccurrence":  "Pairs of values of two dimensions.",
 	"GET /api/v1/apps/{app}/faults":        "Faults by affected installations.",
-	"GET /api/v1/apps/{app}/quality":       "How far the figures can be trusted. Not for the public.",
+	"GET /api/v1/apps/{app}/quality":       "How reliable the figures are. Not for the public.",
 }
 
-// results are what the operations answer in JSON.
+// results are the answers of the operations in JSON.
 var results = map[string]any{
 	"GET /v1/installations/{id}":          heldAnswer{},
 	"DELETE /v1/installations/{id}":       collector.Deletion{},
@@ -102,7 +102,7 @@ func describeAPI(t *testing.T) object {
 		"HealthReport": fieldsSchema(report.HealthFields()),
 	}
 	paths := object{}
-	for _, r := range (&Server{}).table() {
+	for _, r := range (&Server{}).routes() {
 		name := r.method + " " + r.path
 		summary := summaries[name]
 		if summary == "" {
@@ -142,7 +142,7 @@ func describeAPI(t *testing.T) object {
 	for name := range summaries {
 		method, path, _ := strings.Cut(name, " ")
 		if described, _ := paths[path].(object); described[strings.ToLower(method)] == nil {
-			t.Errorf("%s is described and not there", name)
+			t.Errorf("%s has a summary and no route", name)
 		}
 	}
 	return object{
@@ -173,7 +173,7 @@ func responses(name string, schemas object) object {
 	return object{"200": ok, "default": refused}
 }
 
-// fieldsSchema gives the schema of a report from its list of fields.
+// fieldsSchema returns the schema of a report from its list of fields.
 func fieldsSchema(fields []report.Field) object {
 	root := object{"type": "object", "properties": object{}}
 	for _, f := range fields {
@@ -210,7 +210,7 @@ func fieldsSchema(fields []report.Field) object {
 	return root
 }
 
-// schemaOf gives the schema of a type as encoding/json writes it.
+// schemaOf returns the schema of a type as encoding/json writes it.
 func schemaOf(typ reflect.Type, schemas object) object {
 	switch {
 	case typ == reflect.TypeFor[time.Time]():
@@ -239,7 +239,7 @@ func schemaOf(typ reflect.Type, schemas object) object {
 		name := strings.ToUpper(typ.Name()[:1]) + typ.Name()[1:]
 		if schemas[name] == nil {
 			s := object{"type": "object"}
-			schemas[name] = s // before its fields, which may lead back to it
+			schemas[name] = s // before its fields, which may refer to it
 			properties := object{}
 			addFields(typ, properties, schemas)
 			s["properties"] = properties

@@ -26,16 +26,16 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
 
-// A rig is a server on a store in memory, with the app "app" and a token that may read it.
+// A rig is a server with a store in memory, the app "app", and a token for it.
 type rig struct {
-	t     testing.TB
-	store *storetest.Memory
-	c     *engine.Engine
-	keys  *access.Tokens
-	app   collector.App
-	token string
-	logs  *lockedBuffer
-	h     http.Handler
+	t      testing.TB
+	store  *storetest.Memory
+	c      *engine.Engine
+	tokens *access.Tokens
+	app    collector.App
+	token  string
+	logs   *lockedBuffer
+	h      http.Handler
 }
 
 func newRig(t testing.TB, change func(*server.Options)) *rig {
@@ -51,11 +51,11 @@ func newRig(t testing.TB, change func(*server.Options)) *rig {
 	if r.app, err = r.c.AddApp(t.Context(), collector.App{Key: "app", MaxNewPerDay: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
-	r.keys = access.New(r.c)
-	if r.token, err = r.keys.Add(t.Context(), "reader", access.Read, "app"); err != nil {
+	r.tokens = access.New(r.c)
+	if r.token, err = r.tokens.Add(t.Context(), "reader", access.Read, "app"); err != nil {
 		t.Fatal(err)
 	}
-	opts := server.Options{Collector: r.c, Access: r.keys, Logger: log, Version: "1.2.3", Metrics: prometheus.NewRegistry()}
+	opts := server.Options{Collector: r.c, Access: r.tokens, Logger: log, Version: "1.2.3", Metrics: prometheus.NewRegistry()}
 	if change != nil {
 		change(&opts)
 	}
@@ -67,17 +67,17 @@ func newRig(t testing.TB, change func(*server.Options)) *rig {
 	return r
 }
 
-// noLimits takes all limits of reports away.
+// noLimits removes all limits of reports.
 func noLimits(o *server.Options) {
 	o.Limits = server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}
 }
 
-// trustLoopback believes proxies on 127.0.0.0/8 and 10.0.0.0/8.
+// trust trusts proxies in 127.0.0.0/8 and 10.0.0.0/8.
 func trust(o *server.Options) {
 	o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
 }
 
-// do answers a request with header fields as "name: value".
+// do sends a request with header fields such as "name: value".
 func (r *rig) do(method, target, from, body string, header ...string) *httptest.ResponseRecorder {
 	r.t.Helper()
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
@@ -101,7 +101,7 @@ func (r *rig) beat(from string, n int, header ...string) *httptest.ResponseRecor
 	return r.do("POST", "/v1/heartbeat", from, heartbeat(n), header...)
 }
 
-// get reads as the holder of the token.
+// get sends a GET request with the token.
 func (r *rig) get(target string, header ...string) *httptest.ResponseRecorder {
 	r.t.Helper()
 	return r.do("GET", target, here, "", append(header, "Authorization: Bearer "+r.token)...)
@@ -114,7 +114,7 @@ func (r *rig) wants(w *httptest.ResponseRecorder, status int, part string) {
 	}
 }
 
-// active gives how many installations are active today, without suppression.
+// active returns how many installations are active today.
 func (r *rig) active() uint64 {
 	r.t.Helper()
 	today := collector.DayOf(time.Now())
@@ -127,7 +127,8 @@ func (r *rig) active() uint64 {
 
 func id(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", n+1, n+1) }
 
-// heartbeat gives the heartbeat of installation n. Change sets fields to raw JSON, or removes them with "".
+// heartbeat returns the heartbeat of installation n. Change sets fields to raw
+// JSON, or removes them if it is empty.
 func heartbeat(n int, change ...string) string {
 	fields := map[string]string{
 		"schema": "1", "app": `"app"`, "installation_id": `"` + id(n) + `"`, "id_persistence": `"persisted"`,
@@ -151,7 +152,7 @@ func health(n int, count int) string {
 		"count":%d,"since":"2026-05-06T00:00:01Z","first":"2026-05-06T03:00:00Z","last":"2026-05-06T07:00:00Z"}]}`, id(n), count)
 }
 
-// A lockedBuffer takes log lines of many goroutines.
+// A lockedBuffer is a buffer for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -181,7 +182,7 @@ func (r *rig) serve(change func(*http.Server)) *httptest.Server {
 	return s
 }
 
-// raw sends bytes over a connection and gives what comes back until the server ends it.
+// raw sends bytes over a connection and returns the answer up to its end.
 func raw(t testing.TB, s *httptest.Server, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())

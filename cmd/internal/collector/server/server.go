@@ -1,6 +1,7 @@
-// Package server is a collector's HTTP side: it receives reports, answers questions about the figures, and lets an
-// installation see and delete what is held about it. It says no more about a sender than its figures need: addresses are
-// used for limits while a request lasts, and neither stored nor logged; nor are installation IDs.
+// Package server is the HTTP interface of a collector: it receives reports,
+// answers questions about the figures, and lets an installation see and delete
+// its data. It uses the address of a sender for limits while a request lasts,
+// and neither stores nor logs addresses or installation IDs.
 package server
 
 import (
@@ -9,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,64 +18,63 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
-// Options say how a [Server] works. Collector and Access are required.
+// Options configure a [Server]. Collector and Access are required.
 type Options struct {
 	Collector *engine.Engine
 	Access    *access.Tokens
-	// Dashboard answers all paths that are not the server's own; nil for none. What it and Legacy see as the request's
-	// RemoteAddr is the client's address, and the scheme of the URL is https where the client came over TLS.
+	// Dashboard handles all paths that are not the server's own; nil is none.
+	// Dashboard and Legacy receive requests as their clients made them: with the
+	// client's address as RemoteAddr, and with the URL scheme https if the
+	// client uses TLS.
 	Dashboard http.Handler
 	// Legacy answers in another wire format; nil is none.
 	Legacy Legacy
-	// TrustedProxies are the addresses of proxies whose forwarding headers are believed; none by default.
+	// TrustedProxies are the addresses of proxies whose forwarding headers are
+	// trusted; the default is none.
 	TrustedProxies []netip.Prefix
-	// Country gives the country of an address, as an ISO 3166-1 code or empty; nil for no countries.
+	// Country returns the country of an address as an ISO 3166-1 code, or "".
+	// Nil records no countries.
 	Country func(netip.Addr) string
-	// Limits bound what one sender may do.
+	// Limits bound what one sender may send.
 	Limits Limits
-	// Metrics gets the server's metrics, and is served at /metrics; nil for neither.
+	// Metrics receives the server's metrics, and is served at /metrics; nil is
+	// no metrics.
 	Metrics *prometheus.Registry
-	// OpenMetrics says that /metrics needs no token.
+	// OpenMetrics serves /metrics without a token.
 	OpenMetrics bool
-	// Version is the program's.
+	// Version is the program's version.
 	Version string
-	// Logger gets the log lines; nil discards them.
+	// Logger receives the log lines; nil discards them.
 	Logger *slog.Logger
 }
 
 // Legacy answers requests in another wire format. See package legacy.
 type Legacy interface {
 	http.Handler
-	// Paths returns the paths that belong to the format.
+	// Paths returns the paths of the format.
 	Paths() []string
 	// InstallationID returns the ID under which the collector counts an ID of
 	// the format, which may be any text.
 	InstallationID(text string) string
 }
 
-// A Server answers requests. Make it with [New]. It is safe for concurrent use.
+// A Server answers requests. Create it with [New]. It is safe for concurrent
+// use.
 type Server struct {
 	opts    Options
-	c       *engine.Engine
-	access  *access.Tokens
+	engine  *engine.Engine
 	log     *slog.Logger
 	limits  *limiter
-	lookups *limit.Table
-	// requests limits all requests but reports.
-	requests *limit.Table
-	origins  *http.CrossOriginProtection
-	metrics  *metrics
-	ready    readiness
-	mux      *http.ServeMux
+	origins *http.CrossOriginProtection
+	metrics *metrics
+	ready   readiness
+	mux     *http.ServeMux
+	// requests limits all requests except reports, and lookups those about an
+	// installation.
+	requests, lookups *limit.Table
 }
 
-// The time that a request may wait for the collector, and what Retry-After says when it has to come again.
-const (
-	commitWait = 10 * time.Second
-	queryWait  = 20 * time.Second
-)
-
-// New makes a server; it starts nothing.
+// New returns a server. It starts nothing.
 func New(opts Options) (*Server, error) {
 	if opts.Collector == nil || opts.Access == nil {
 		return nil, errors.New("server: Collector and Access are required")
@@ -84,30 +83,32 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opts: opts, c: opts.Collector, access: opts.Access, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
-		limits: newLimiter(opts.Limits), lookups: newLookups(), requests: newRequests(), origins: http.NewCrossOriginProtection(),
-		mux: http.NewServeMux(),
+		opts: opts, engine: opts.Collector, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
+		limits: newLimiter(opts.Limits), origins: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+		requests: limit.New(limitedKeys, requestInterval, requestBurst),
+		lookups:  limit.New(limitedKeys, lookupInterval, lookupBurst),
 	}
 	var err error
 	if s.metrics, err = newMetrics(opts.Metrics); err != nil {
 		return nil, err
 	}
-	s.routes()
+	s.handleAll()
 	return s, nil
 }
 
-// Handler gives what answers requests.
+// Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.mux }
 
-// A route is one path of the server. A hot one has its own limits; the others are limited by outside.
+// A route is one of the server's own paths.
 type route struct {
 	method, path string
 	handler      http.HandlerFunc
-	hot          bool
+	report       bool // has limits of its own
 }
 
-// table lists the server's own paths; the OpenAPI description has each of them.
-func (s *Server) table() []route {
+// routes returns the server's own paths. The OpenAPI description has each of
+// them.
+func (s *Server) routes() []route {
 	routes := []route{
 		{"POST", "/v1/heartbeat", s.heartbeat, true},
 		{"POST", "/v1/health", s.health, true},
@@ -122,30 +123,33 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/apps/{app}/badge/{badge}", s.badge, false},
 	}
 	for _, q := range questions {
-		routes = append(routes, route{"GET", "/api/v1/apps/{app}/" + q.name, s.ask(q), false})
+		routes = append(routes, route{"GET", "/api/v1/apps/{app}/" + q.name, s.answer(q), false})
 	}
 	return routes
 }
 
-func (s *Server) routes() {
-	for _, r := range s.table() {
+func (s *Server) handleAll() {
+	for _, r := range s.routes() {
 		handler := r.handler
-		if !r.hot {
-			handler = s.outside(handler)
+		if !r.report {
+			handler = s.asClient(handler)
 		}
-		s.mux.Handle(r.method+" "+r.path, s.counted(r.path, handler))
+		s.mux.Handle(r.method+" "+r.path, s.instrument(r.path, handler))
 	}
+	handle := func(path string, handler http.Handler) {
+		s.mux.Handle(path, s.instrument(path, s.asClient(handler)))
+	}
+	notFound := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, reasonNotFound, "there is no such path, or not with this method")
+	})
+	handle("/v1/", notFound)
+	handle("/api/", notFound)
 	if s.opts.Legacy != nil {
 		for _, path := range s.opts.Legacy.Paths() {
-			s.mux.Handle(path, s.counted(path, s.outside(s.opts.Legacy)))
+			handle(path, s.opts.Legacy)
 		}
 	}
-	for _, below := range []string{"/v1/", "/api/"} {
-		s.mux.Handle(below, s.counted(below, s.outside(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			refuse(w, http.StatusNotFound, "not_found", "there is nothing at this path, or it takes another method")
-		}))))
-	}
 	if s.opts.Dashboard != nil {
-		s.mux.Handle("/", s.counted("/", s.outside(s.opts.Dashboard)))
+		handle("/", s.opts.Dashboard)
 	}
 }

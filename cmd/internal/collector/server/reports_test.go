@@ -41,7 +41,8 @@ func TestCountedOnce(t *testing.T) {
 	}
 }
 
-// S5: what is wrong with a body is answered with its reason, counted by it, and stored nowhere.
+// S5: the answer to an invalid body has its reason, the metrics count it, and
+// nothing is stored.
 func TestBadBodies(t *testing.T) {
 	r := newRig(t, nil)
 	long := func(most int) string {
@@ -89,7 +90,7 @@ func TestBadBodies(t *testing.T) {
 	}
 	r.wants(r.do("POST", "/v1/heartbeat", here, long(16<<10)), 200, "ok") // an unknown field is dropped
 	if got := r.active(); got != 1 {
-		t.Errorf("got %d active, want only that of the valid heartbeat", got)
+		t.Errorf("got %d active, want only the one with a valid heartbeat", got)
 	}
 	r.wants(r.do("POST", "/v1/health", here, long(64<<10+1)), 413, "too_large")
 	r.wants(r.do("POST", "/v1/health", here, heartbeat(1)), 400, "missing")
@@ -103,7 +104,7 @@ func (r *rig) typed(body, kind string) *recorderAlias {
 	return record(r.h, req)
 }
 
-// The limits of time and size of a connection, with a raw sender.
+// Connections are limited in time and size.
 func TestSlowSenders(t *testing.T) {
 	r := newRig(t, nil)
 	s := r.serve(func(c *http.Server) { c.ReadTimeout, c.ReadHeaderTimeout = 100*time.Millisecond, 50*time.Millisecond })
@@ -118,9 +119,9 @@ func TestSlowSenders(t *testing.T) {
 		}
 	}
 	bomb := "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
-		strings.Repeat("1000\r\n"+strings.Repeat(" ", 4096)+"\r\n", 5) // and no end
+		strings.Repeat("1000\r\n"+strings.Repeat(" ", 4096)+"\r\n", 5) // without an end
 	if answer := raw(t, s, bomb); !strings.HasPrefix(answer, "HTTP/1.1 413") || !strings.Contains(answer, "Connection: close") {
-		t.Errorf("a body of unknown length: got %q, want 413 and the end of the connection", answer)
+		t.Errorf("a body of unknown length: got %q, want 413 and a closed connection", answer)
 	}
 	if got := r.active(); got != 0 {
 		t.Errorf("got %d active, want none", got)
@@ -138,7 +139,8 @@ func TestGone(t *testing.T) {
 	r.wants(r.do("POST", "/v1/health", here, health(1, 1)), 410, `"gone"`)
 }
 
-// S2: what cannot be stored is not acknowledged, and asks to come back; it recovers by itself.
+// S2: a report that cannot be stored is not acknowledged, and the sender shall
+// retry. The collector recovers by itself.
 func TestStoreFails(t *testing.T) {
 	r := newRig(t, nil)
 	for _, cause := range []error{collector.ErrUnavailable, errors.New("something else")} {
@@ -179,16 +181,17 @@ func TestNewLimitOfTheDay(t *testing.T) {
 
 func TestInstallationLimit(t *testing.T) {
 	r := newRig(t, func(o *server.Options) { o.Limits.PerInstallation = 5 })
-	for range 6 { // the first was not known
+	for range 6 { // the first one was unknown
 		r.wants(r.beat(here, 1), 200, "ok")
 	}
-	w := r.beat("198.51.100.7:1", 1) // from wherever
+	w := r.beat("198.51.100.7:1", 1) // from any address
 	r.wants(w, 429, `"rate_limited"`)
 	r.retry(w.Header(), 1, 24*60+5)
 	r.wants(r.beat(here, 2), 200, "ok")
 }
 
-// S4: forged IDs from one address do not keep the installations behind it, or elsewhere, from being counted.
+// S4: forged IDs from one address do not keep known installations at this address,
+// or others elsewhere, from being counted.
 func TestForgedFromOneAddress(t *testing.T) {
 	r := newRig(t, func(o *server.Options) { o.Limits = server.Limits{PerPrefix: 50, NewPerPrefix: 20} })
 	for n := range 20 {
@@ -210,11 +213,11 @@ func TestForgedFromOneAddress(t *testing.T) {
 		}
 	}
 	if got := r.active(); got > 22 || refused < forged-1 {
-		t.Errorf("got %d active and %d of %d forged refused, want 20, one from elsewhere, and nearly all", got, refused, forged)
+		t.Errorf("got %d active and %d of %d forged refused, want 20 and one from elsewhere, and nearly all", got, refused, forged)
 	}
 }
 
-// The same from a thousand networks: each gets no more than its share.
+// Of a thousand networks that forge IDs, each gets no more than its share.
 func TestForgedFromManyAddresses(t *testing.T) {
 	r := newRig(t, func(o *server.Options) { o.Limits = server.Limits{NewPerPrefix: 3} })
 	r.wants(r.beat(here, 0), 200, "ok")
@@ -229,10 +232,10 @@ func TestForgedFromManyAddresses(t *testing.T) {
 		t.Errorf("got %d active, want about 3 from each of 1000 networks", got)
 	}
 	r.wants(r.beat(here, 0), 200, "ok")
-	r.wants(r.beat("[2001:db8:0:1::5]:1", 0), 200, "ok") // known, from a network that is used up
+	r.wants(r.beat("[2001:db8:0:1::5]:1", 0), 200, "ok") // known, from an exhausted network
 }
 
-// S6: a forwarding header counts only from a proxy that was configured, and from the right.
+// S6: a forwarding header counts only from a trusted proxy, and from the right.
 func TestForwarded(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		trust(o)
@@ -243,7 +246,7 @@ func TestForwarded(t *testing.T) {
 		n++
 		return r.beat(from, n, header...).Code == 429
 	}
-	// Whoever spends the share of 203.0.113.9 through the proxy cannot be anyone else by what they write.
+	// A client that has spent the share of 203.0.113.9 cannot claim another address.
 	for _, header := range []string{
 		"X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 1.1.1.1, 203.0.113.9", "X-Forwarded-For: 2.2.2.2, 203.0.113.9, 10.1.2.3",
 	} {
@@ -253,26 +256,26 @@ func TestForwarded(t *testing.T) {
 		}
 	}
 	if !spent("203.0.113.9:5") {
-		t.Error("the client has another share when it comes without the proxy")
+		t.Error("the client has another share without the proxy")
 	}
 	if !spent("127.0.0.1:1", "X-Forwarded-For: 3.3.3.3", "X-Forwarded-For: 203.0.113.9:4711") {
-		t.Error("two lines, and an address with a port, are read in another way")
+		t.Error("two header lines and an address with a port are another client")
 	}
-	// Not from a proxy: the header is not looked at.
+	// Not from a trusted proxy: the header is ignored.
 	for i := range 3 {
 		if got, want := spent("198.51.100.1:1", fmt.Sprintf("X-Forwarded-For: 4.4.4.%d", i)), i == 2; got != want {
 			t.Errorf("spoofed %d: got refused %v, want %v", i, got, want)
 		}
 	}
-	// Rubbish: the proxy itself.
+	// Invalid: the proxy itself counts as the client.
 	for i := range 3 {
-		if got, want := spent("127.0.0.7:1", "X-Forwarded-For: 5.5.5.5, rubbish"), i == 2; got != want {
-			t.Errorf("rubbish %d: got refused %v, want %v", i, got, want)
+		if got, want := spent("127.0.0.7:1", "X-Forwarded-For: 5.5.5.5, invalid"), i == 2; got != want {
+			t.Errorf("invalid %d: got refused %v, want %v", i, got, want)
 		}
 	}
 }
 
-// S8: whatever was acknowledged before or while the server stops is counted.
+// S8: every report acknowledged before or during a shutdown is counted.
 func TestStopInFlight(t *testing.T) {
 	r := newRig(t, noLimits)
 	s := r.serve(nil)
@@ -287,7 +290,7 @@ func TestStopInFlight(t *testing.T) {
 				n := worker*1_000_000 + i
 				resp, err := client.Post(s.URL+"/v1/heartbeat", "application/json", strings.NewReader(heartbeat(n)))
 				if err != nil {
-					return // refused: the server stopped
+					return // the server has stopped
 				}
 				resp.Body.Close()
 				if resp.StatusCode != 200 {
@@ -322,7 +325,7 @@ func TestStopInFlight(t *testing.T) {
 	acknowledged.Range(func(n, _ any) bool {
 		known, err := opened.Known(t.Context(), r.app.Num, id(n.(int)))
 		if err != nil || !known {
-			t.Errorf("installation %d was acknowledged and is not known: %v", n, err)
+			t.Errorf("installation %d was acknowledged and is unknown: %v", n, err)
 		}
 		return true
 	})
@@ -331,7 +334,7 @@ func TestStopInFlight(t *testing.T) {
 	}
 }
 
-// No address and no ID is in the log, whatever goes wrong.
+// The log contains no addresses and no IDs, even of failures.
 func TestLogs(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		o.Dashboard = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { panic("from " + r.RemoteAddr) })
@@ -353,7 +356,7 @@ func TestLogs(t *testing.T) {
 	}
 	logs := r.logs.String()
 	if !strings.Contains(logs, "Request failed") || !strings.Contains(logs, "Store does not write") {
-		t.Error("the log says nothing of what went wrong")
+		t.Error("the log does not contain the failures")
 	}
 	for n := range 100 {
 		for _, secret := range []string{id(n), fmt.Sprintf("203.0.113.%d", n)} {

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
+)
+
+// queryTimeout bounds how long a request waits for an answer of the collector.
+const queryTimeout = 20 * time.Second
+
+// answer answers a question in JSON.
+func (s *Server) answer(question question) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, ok := s.query(w, r, question.private)
+		if !ok || !q.restrict(w, question.params) || s.unchanged(w, r, q) {
+			return
+		}
+		if result, ok := s.ask(w, r, question, q); ok {
+			s.writeJSON(w, r, result.json)
+		}
+	}
+}
+
+// export answers a question as a table: CSV, or one JSON object per line. The
+// parameter "of" is the name of the question, series by default; the question's
+// own parameters apply.
+func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+	of := cmp.Or(r.URL.Query().Get("of"), "series")
+	i := slices.IndexFunc(questions, func(q question) bool { return q.name == of })
+	if i < 0 {
+		var names []string
+		for _, q := range questions {
+			names = append(names, q.name)
+		}
+		refuse(w, http.StatusBadRequest, reasonParameter, "parameter of: it is not one of "+strings.Join(names, ", "))
+		return
+	}
+	question := questions[i]
+	q, ok := s.query(w, r, question.private)
+	if !ok || !q.restrict(w, append([]string{"of", "format"}, question.params...)) {
+		return
+	}
+	format := q.text("format", "csv")
+	if format != "csv" && format != "jsonl" {
+		refuse(w, http.StatusBadRequest, reasonParameter, "parameter format: it is not csv or jsonl")
+		return
+	}
+	if s.unchanged(w, r, q) {
+		return
+	}
+	result, ok := s.ask(w, r, question, q)
+	if !ok {
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+format+`"`)
+	if format == "jsonl" {
+		header.Set("Content-Type", "application/x-ndjson")
+		respond.Body(w, r, result.table().JSONLines())
+		return
+	}
+	header.Set("Content-Type", "text/csv; charset=utf-8")
+	respond.Body(w, r, result.table().CSV())
+}
+
+// query returns the query of a request, with what its sender may see of the app.
+// A sender who may see nothing cannot tell a missing app from a closed one.
+func (s *Server) query(w http.ResponseWriter, r *http.Request, private bool) (*query, bool) {
+	key := r.PathValue("app")
+	app, found := s.engine.App(key)
+	q := &query{engine: s.engine, app: app, values: r.URL.Query()}
+	switch {
+	case s.mayRead(r, key):
+		if !found {
+			refuse(w, http.StatusNotFound, collector.RefusedUnknownApp, "there is no such app")
+			return nil, false
+		}
+	case found && app.Public && !private:
+		q.view = figures.View{Public: true, K: app.K}
+	default:
+		refuseUnauthorized(w)
+		return nil, false
+	}
+	var err error
+	if q.today, _, err = s.engine.Today(app.Num); err != nil {
+		s.refuseUnavailable(w, err)
+		return nil, false
+	}
+	return q, true
+}
+
+// mayRead reports whether the sender of a request may read an app, or all apps if
+// it is empty.
+func (s *Server) mayRead(r *http.Request, app string) bool {
+	grant, ok := s.opts.Access.Grant(r)
+	return ok && grant.May(app, access.Read)
+}
+
+// unchanged reports whether the client already has the answer; then it has been
+// told so.
+func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, q *query) bool {
+	num, v := q.app.Num, q.view
+	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%t-%d", s.opts.Version, num, s.engine.Tag(num, v), v.Public, v.K))
+}
+
+// ask asks the collector. It refuses the request if that fails.
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, q *query) (answer, bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	result, err := question.ask(ctx, q)
+	if err != nil {
+		s.refuseQuery(w, err)
+	}
+	return result, err == nil
+}
+
+// refuseQuery refuses a request for figures because of an error of the collector
+// or in the parameters.
+func (s *Server) refuseQuery(w http.ResponseWriter, err error) {
+	w.Header().Del("ETag")
+	isOneOf := func(errs ...error) bool {
+		return slices.ContainsFunc(errs, func(target error) bool { return errors.Is(err, target) })
+	}
+	switch {
+	case isOneOf(errParameter, collector.ErrRange, collector.ErrWindow, collector.ErrGrain):
+		refuse(w, http.StatusBadRequest, reasonParameter, err.Error())
+	case isOneOf(collector.ErrDimension, collector.ErrNoDay, collector.ErrUnknownApp, collector.ErrFault):
+		refuse(w, http.StatusNotFound, reasonNotFound, err.Error())
+	default:
+		s.refuseUnavailable(w, err)
+	}
+}
+
+func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, value any) {
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(value); err != nil {
+		s.refuseUnavailable(w, err)
+		return
+	}
+	w.Header()["Content-Type"] = jsonType
+	respond.Body(w, r, body.Bytes())
+}
+
+// An AppEntry describes an app.
+type AppEntry struct {
+	Key     string        `json:"key"`
+	Name    string        `json:"name"`
+	Public  bool          `json:"public"`
+	K       int           `json:"k"`
+	Created collector.Day `json:"created"`
+}
+
+// An AppList is the apps that the sender of a request may read.
+type AppList struct {
+	Apps []AppEntry `json:"apps"`
+}
+
+func (s *Server) apps(w http.ResponseWriter, r *http.Request) {
+	list := AppList{Apps: []AppEntry{}}
+	for _, app := range s.engine.Apps() {
+		if app.Public || s.mayRead(r, app.Key) {
+			entry := AppEntry{app.Key, cmp.Or(app.Name, app.Key), app.Public, cmp.Or(app.K, collector.DefaultK), app.Created}
+			list.Apps = append(list.Apps, entry)
+		}
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+	w.Header().Set("Vary", "Authorization, Cookie, Accept-Encoding")
+	s.writeJSON(w, r, list)
+}

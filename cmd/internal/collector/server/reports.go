@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// commitTimeout bounds how long a report waits for the collector.
+const commitTimeout = 10 * time.Second
+
+func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
+	body, release, ok := s.body(w, r, report.MaxHeartbeatBytes)
+	if !ok {
+		return
+	}
+	h, dropped, err := report.ParseHeartbeat(body)
+	release()
+	if err != nil {
+		s.refuseInvalid(w, err)
+		return
+	}
+	from := clientAddr(r, s.opts.TrustedProxies)
+	app, ok := s.admit(w, r, from, h.App, h.InstallationID)
+	if !ok {
+		return
+	}
+	country := ""
+	if s.opts.Country != nil && from.IsValid() {
+		country = s.opts.Country(from)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
+	defer cancel()
+	receipt, err := s.engine.Heartbeat(ctx, collector.Received{App: app.Num, Heartbeat: h, Dropped: dropped, Country: country})
+	s.finish(w, app.Num, "heartbeat", receipt, err)
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	body, release, ok := s.body(w, r, report.MaxHealthBytes)
+	if !ok {
+		return
+	}
+	h, dropped, err := report.ParseHealth(body)
+	release()
+	if err != nil {
+		s.refuseInvalid(w, err)
+		return
+	}
+	app, ok := s.admit(w, r, clientAddr(r, s.opts.TrustedProxies), h.App, h.InstallationID)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
+	defer cancel()
+	receipt, err := s.engine.Health(ctx, collector.ReceivedHealth{App: app.Num, Report: h, Dropped: dropped})
+	s.finish(w, app.Num, "health", receipt, err)
+}
+
+// buffers hold the bodies of reports.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// body reads the body of a report, at most one byte more than its limit. Call
+// release when nothing refers to the body any more.
+func (s *Server) body(w http.ResponseWriter, r *http.Request, limit int) (body []byte, release func(), ok bool) {
+	if !s.sameSite(w, r) {
+		s.countRefusal(0, reasonOrigin)
+		return nil, nil, false
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		s.refuseReport(w, 0, http.StatusUnsupportedMediaType, "content_encoding", "the body must not be compressed")
+		return nil, nil, false
+	}
+	if kind := r.Header.Get("Content-Type"); kind != "" && kind != "application/json" {
+		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
+			s.refuseReport(w, 0, http.StatusUnsupportedMediaType, "content_type", "the body must be application/json")
+			return nil, nil, false
+		}
+	}
+	if r.ContentLength > int64(limit) {
+		s.refuseTooLarge(w, limit)
+		return nil, nil, false
+	}
+	buffer := buffers.Get().(*[]byte)
+	release = func() { buffers.Put(buffer) }
+	data, err := readAll(r.Body, (*buffer)[:0], limit+1)
+	*buffer = data[:0]
+	switch {
+	case err != nil:
+		release()
+		s.refuseReport(w, 0, http.StatusBadRequest, "body", "the body is incomplete")
+		return nil, nil, false
+	case len(data) > limit:
+		release()
+		s.refuseTooLarge(w, limit)
+		return nil, nil, false
+	}
+	return data, release, true
+}
+
+// readAll reads into the buffer until it has limit bytes.
+func readAll(from io.Reader, buffer []byte, limit int) ([]byte, error) {
+	for len(buffer) < limit {
+		if len(buffer) == cap(buffer) {
+			buffer = append(buffer, 0)[:len(buffer)]
+		}
+		n, err := from.Read(buffer[len(buffer):min(cap(buffer), limit)])
+		buffer = buffer[:len(buffer)+n]
+		if errors.Is(err, io.EOF) {
+			return buffer, nil
+		}
+		if err != nil {
+			return buffer, err
+		}
+	}
+	return buffer, nil
+}
+
+// admit returns the app of a report and enforces the limits. Known installations
+// have a share of their own, which no number of unknown ones can take away.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, from netip.Addr, key, id string) (collector.App, bool) {
+	app, ok := s.engine.App(key)
+	if !ok {
+		s.finish(w, 0, "", collector.Receipt{}, collector.ErrUnknownApp)
+		return app, false
+	}
+	if app.Gone {
+		s.finish(w, app.Num, "", collector.Receipt{}, collector.ErrGone)
+		return app, false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
+	defer cancel()
+	known, err := s.engine.Known(ctx, app.Num, id)
+	if err != nil {
+		s.finish(w, app.Num, "", collector.Receipt{}, err)
+		return app, false
+	}
+	if wait, reason := s.limits.take(limit.Prefix(from), id, known); reason != "" {
+		retryAfter(w, wait)
+		s.refuseReport(w, app.Num, http.StatusTooManyRequests, reason, "too many reports; try again later")
+		return app, false
+	}
+	return app, true
+}
+
+var (
+	acceptedBody   = []byte(`{"status":"ok"}` + "\n")
+	acceptedLength = []string{strconv.Itoa(len(acceptedBody))}
+)
+
+// finish answers a report that the collector has accepted or refused.
+func (s *Server) finish(w http.ResponseWriter, app collector.AppNum, kind string, receipt collector.Receipt, err error) {
+	if err == nil {
+		s.metrics.countAccepted(kind, receipt)
+		header := w.Header()
+		header["Content-Type"] = jsonType
+		header["Content-Length"] = acceptedLength
+		w.WriteHeader(http.StatusOK)
+		w.Write(acceptedBody)
+		return
+	}
+	status, reason, text := http.StatusServiceUnavailable, collector.RefusedStore, "the collector cannot write now; try again later"
+	switch {
+	case errors.Is(err, collector.ErrUnknownApp):
+		status, reason, text = http.StatusNotFound, collector.RefusedUnknownApp, "this collector does not know the app"
+	case errors.Is(err, collector.ErrGone):
+		status, reason, text = http.StatusGone, collector.RefusedGone, "this app no longer accepts reports"
+	case errors.Is(err, collector.ErrNewLimit):
+		status, reason, text = http.StatusTooManyRequests, collector.RefusedNew, "no more new installations are accepted today"
+		retryAfter(w, time.Hour)
+	case errors.Is(err, collector.ErrBusy):
+		reason, text = collector.RefusedBusy, "the collector is busy; try again later"
+		retryAfter(w, busyRetry)
+	case errors.Is(err, collector.ErrClosed):
+		reason, text = collector.RefusedBusy, "the collector is shutting down; try again later"
+		retryAfter(w, busyRetry)
+	default:
+		retryAfter(w, storeRetry)
+		if !errors.Is(err, collector.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			s.log.Error("Report could not be counted", "error", err.Error())
+		}
+	}
+	s.refuseReport(w, app, status, reason, text)
+}
+
+// refuseReport refuses a report and counts the refusal.
+func (s *Server) refuseReport(w http.ResponseWriter, app collector.AppNum, status int, reason, text string) {
+	s.countRefusal(app, reason)
+	refuse(w, status, reason, text)
+}
+
+// refuseInvalid refuses a report that violates the contract.
+func (s *Server) refuseInvalid(w http.ResponseWriter, err error) {
+	code := "invalid"
+	if invalid, ok := errors.AsType[*report.InvalidError](err); ok {
+		code = string(invalid.Reason)
+	}
+	s.refuseReport(w, 0, http.StatusBadRequest, code, err.Error())
+}
+
+// refuseTooLarge closes the connection, because it does not read the rest of the
+// body.
+func (s *Server) refuseTooLarge(w http.ResponseWriter, limit int) {
+	w.Header().Set("Connection", "close")
+	s.refuseReport(w, 0, http.StatusRequestEntityTooLarge, string(report.CodeTooLarge), "the body is larger than "+strconv.Itoa(limit)+" bytes")
+}
+
+func (s *Server) countRefusal(app collector.AppNum, reason string) {
+	s.metrics.countRefused(reason)
+	s.engine.Refuse(app, reason)
+}
