@@ -18,7 +18,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 )
 
-// settings are in memory. They can fail.
+// settings are in memory, and can fail.
 type settings struct {
 	mu   sync.Mutex
 	data map[string][]byte
@@ -70,7 +70,7 @@ func request(from string) *http.Request {
 	return r
 }
 
-// signIn gives a request of the browser that signed in.
+// signIn returns a request of a browser that has signed in.
 func signIn(t *testing.T, k *access.Tokens, token string) *http.Request {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -121,13 +121,13 @@ func TestTokens(t *testing.T) {
 	if strings.Contains(s.all(), token[4:]) {
 		t.Error("the token itself is stored")
 	}
-	for _, keeper := range []*access.Tokens{k, access.New(s)} { // and one after a restart
-		if got, ok := keeper.Check(token); !ok || got != (access.Grant{Name: "reader", Scope: access.Read, App: "app"}) {
+	for _, tokens := range []*access.Tokens{k, access.New(s)} { // before and after a restart
+		if got, ok := tokens.Check(token); !ok || got != (access.Grant{Name: "reader", Scope: access.Read, App: "app"}) {
 			t.Errorf("got %+v, %v", got, ok)
 		}
 		for _, wrong := range []string{"", "rct_", token[4:], token + "x", token[:35], strings.ToUpper(token)} {
-			if _, ok := keeper.Check(wrong); ok {
-				t.Errorf("%q is taken for a token", wrong)
+			if _, ok := tokens.Check(wrong); ok {
+				t.Errorf("%q is accepted as a token", wrong)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := k.Check(token); ok {
-		t.Error("a revoked token is taken")
+		t.Error("a revoked token is accepted")
 	}
 	if err := k.Revoke(t.Context(), "reader"); !errors.Is(err, access.ErrNoToken) {
 		t.Errorf("got %v, want ErrNoToken", err)
@@ -157,7 +157,7 @@ func TestAddRefuses(t *testing.T) {
 		{"a", "write", ""}, {"a", "", ""}, {"a", access.Read, "Not An App"},
 	} {
 		if _, err := k.Add(t.Context(), test.name, test.scope, test.app); err == nil {
-			t.Errorf("%q, %q, %q is taken", test.name, test.scope, test.app)
+			t.Errorf("%q, %q, %q is accepted", test.name, test.scope, test.app)
 		}
 	}
 	for i := range access.MaxTokens {
@@ -181,7 +181,7 @@ func TestBearer(t *testing.T) {
 		r := session.Clone(t.Context())
 		r.Header.Set("Authorization", header)
 		if _, ok := k.Grant(r); ok != want {
-			t.Errorf("%q: got %v, want %v; a session does not stand in for a wrong token", header, ok, want)
+			t.Errorf("%q: got %v, want %v: a session does not replace a wrong token", header, ok, want)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestSession(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if _, ok := k.Grant(r); ok {
-			t.Error("the session outlives its time")
+			t.Error("the session has not ended in time")
 		}
 	})
 }
@@ -220,13 +220,13 @@ func TestSessionEndsWithItsToken(t *testing.T) {
 		if err := k.Revoke(t.Context(), "reader"); err != nil {
 			t.Fatal(err)
 		}
-		add(t, k, "reader", access.Admin, "") // the same name again
+		add(t, k, "reader", access.Admin, "") // with the same name
 		if _, ok := k.Grant(r); ok {
 			t.Error("the session outlives its token")
 		}
 		time.Sleep(access.RefreshAfter)
 		if _, ok := other.Grant(r); ok {
-			t.Error("another process still takes the session after RefreshAfter")
+			t.Error("another process still accepts the session after RefreshAfter")
 		}
 	})
 }
@@ -274,10 +274,10 @@ func TestCookie(t *testing.T) {
 			strings.HasPrefix(c.Name, "__Host-") != test.secure || c.MaxAge != 30*24*60*60 {
 			t.Errorf("%s: got %s", name, c)
 		}
-		if test.secure { // what another server set without TLS is not taken
+		if test.secure { // another host may have set a cookie without TLS
 			test.r.AddCookie(&http.Cookie{Name: "rollcall_session", Value: c.Value})
 			if _, ok := k.Grant(test.r); ok {
-				t.Errorf("%s: a cookie that was set without TLS is taken", name)
+				t.Errorf("%s: a cookie that was set without TLS is accepted", name)
 			}
 		}
 	}
@@ -310,7 +310,7 @@ func TestAttemptsAreLimited(t *testing.T) {
 		}
 		wait, ok := errors.AsType[*access.WaitError](try("[2001:db8::ffff]:1", token))
 		if !ok || wait.Wait != access.WrongEvery {
-			t.Errorf("got %v, want to wait %v, whatever the token is", wait, access.WrongEvery)
+			t.Errorf("got %v, want to wait %v, even with the right token", wait, access.WrongEvery)
 		}
 		if err := try("192.0.2.1:1", token); err != nil {
 			t.Errorf("another network: got %v", err)
@@ -322,7 +322,8 @@ func TestAttemptsAreLimited(t *testing.T) {
 	})
 }
 
-// What was known stays in use while the settings cannot be read; nothing is granted before they could be.
+// The cached state remains in use while the settings cannot be read. Without a
+// cached state nothing is granted.
 func TestSettingsFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, broken := newSettings(), errors.New("broken")
@@ -336,7 +337,7 @@ func TestSettingsFail(t *testing.T) {
 		}
 		fresh := access.New(s)
 		if _, ok := fresh.Check(token); ok {
-			t.Error("a token is granted that could not be read")
+			t.Error("a token is accepted although the settings cannot be read")
 		}
 		if err := k.SignIn(httptest.NewRecorder(), request("192.0.2.1:1"), token); !errors.Is(err, broken) {
 			t.Errorf("sign in: got %v", err)
@@ -349,7 +350,7 @@ func TestSettingsFail(t *testing.T) {
 		}
 		s.failWith(nil)
 		if _, ok := fresh.Check(token); !ok {
-			t.Error("the token is not known when the settings can be read again")
+			t.Error("the token is unknown after the settings can be read again")
 		}
 	})
 }
@@ -363,7 +364,7 @@ func TestConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for j := range 50 {
 				if _, ok := k.Grant(r); !ok {
-					t.Error("the session is not known")
+					t.Error("the session is unknown")
 				}
 				if i == 0 && j%10 == 0 {
 					name := fmt.Sprint("t", j)

@@ -2,9 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/subtle"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -12,103 +9,87 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
-// A session is a browser that showed a token.
+// A session is a browser in which a user has signed in with a token.
 type session struct {
 	Hash  hash      `json:"hash"`  // of the cookie
 	Token hash      `json:"token"` // of the token
 	Ends  time.Time `json:"ends"`
 }
 
-// The names of the cookie. With the prefix a browser takes it only over TLS and from this very host, so that no other
-// one below the same domain can set it.
+// The names of the cookie. With the prefix, a browser accepts it only over TLS
+// and from this host, so that no other host of the domain can set it.
 const (
 	plainCookie  = "rollcall_session"
 	secureCookie = "__Host-rollcall_session"
 )
 
-// isSecure tells whether the browser came over TLS. A server behind a proxy that ends TLS, and which it trusts, sets the
-// scheme of the request's URL to https.
-func isSecure(r *http.Request) bool { return r.TLS != nil || r.URL.Scheme == "https" }
-
-func cookieName(r *http.Request) string {
-	if isSecure(r) {
-		return secureCookie
-	}
-	return plainCookie
-}
-
-// SignIn begins a session of the browser if the token is right. The errors are ErrWrongToken, a [WaitError] when too many
-// wrong tokens came from the address prefix of the request's RemoteAddr, and those of the settings. It writes a header
-// of the answer, and no more. The caller makes sure that no other site caused the request.
-func (k *Tokens) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
-	from := limit.Client(r.RemoteAddr)
-	if wait, ok := k.attempts.Left(from); !ok {
+// SignIn starts a session of the browser if the token is right. The errors are
+// ErrWrongToken, a [WaitError] if the address prefix of the request's RemoteAddr
+// has tried too many wrong tokens, and those of the settings. SignIn only writes
+// a header of the answer. The caller ensures that no other site caused the
+// request.
+func (t *Tokens) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
+	client := limit.Client(r.RemoteAddr)
+	if wait, ok := t.attempts.Left(client); !ok {
 		return &WaitError{wait}
 	}
-	if _, ok := k.Check(token); !ok {
-		k.attempts.Take(from)
+	if _, ok := t.Check(token); !ok {
+		t.attempts.Take(client)
 		return ErrWrongToken
 	}
 	secret := newSecret()
-	if err := k.begin(r.Context(), hashOf(secret), hashOf(token)); err != nil {
+	if err := t.addSession(r.Context(), hashOf(secret), hashOf(token)); err != nil {
 		return err
 	}
 	http.SetCookie(w, cookie(r, secret, int(SessionTime/time.Second)))
 	return nil
 }
 
-func (k *Tokens) begin(ctx context.Context, secret, token hash) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s, err := k.read(ctx)
+// addSession stores a session. It removes sessions that have ended, and the
+// oldest ones of the token beyond MaxSessions.
+func (t *Tokens) addSession(ctx context.Context, secret, token hash) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, err := t.read(ctx)
 	if err != nil {
 		return err
 	}
-	if _, ok := s.find(token); !ok {
-		return ErrWrongToken // revoked meanwhile
+	if s.token(token) == nil {
+		return ErrWrongToken // it has just been revoked
 	}
 	now := time.Now()
-	kept := slices.DeleteFunc(slices.Clone(s.sessions), func(other session) bool {
-		_, ok := s.find(other.Token)
-		return !ok || !now.Before(other.Ends)
-	})
-	for countOf(kept, token) >= MaxSessions {
-		oldest := slices.IndexFunc(kept, func(other session) bool { return other.Token == token })
-		kept = slices.Delete(kept, oldest, oldest+1)
-	}
-	return k.putSessions(ctx, s, append(kept, session{secret, token, now.Add(SessionTime).UTC()}))
-}
-
-func countOf(sessions []session, token hash) (n int) {
-	for i := range sessions {
-		if sessions[i].Token == token {
-			n++
+	ofToken := 0
+	for _, other := range s.sessions {
+		if other.Token == token && now.Before(other.Ends) {
+			ofToken++
 		}
 	}
-	return n
+	kept := slices.DeleteFunc(slices.Clone(s.sessions), func(other session) bool {
+		if s.token(other.Token) == nil || !now.Before(other.Ends) {
+			return true
+		}
+		if other.Token == token && ofToken >= MaxSessions {
+			ofToken--
+			return true
+		}
+		return false
+	})
+	return t.putSessions(ctx, s, append(kept, session{secret, token, now.Add(SessionTime).UTC()}))
 }
 
-// putSessions stores the sessions, and then a state that has them. The caller holds mu.
-func (k *Tokens) putSessions(ctx context.Context, s *state, sessions []session) error {
-	if err := k.put(ctx, sessionsSetting, sessions); err != nil {
-		return fmt.Errorf("store sessions: %w", err)
-	}
-	k.state.Store(&state{s.tokens, sessions, s.read})
-	return nil
-}
-
-// SignOut ends the session of the browser, if it has one. It writes a header of the answer, and no more. When the error
-// is not nil the browser forgets the session, but who copied the cookie can still use it.
-func (k *Tokens) SignOut(w http.ResponseWriter, r *http.Request) error {
+// SignOut ends the session of the browser, if there is one. It only writes a
+// header of the answer. If it returns an error, the browser forgets the session,
+// but a copy of the cookie remains valid.
+func (t *Tokens) SignOut(w http.ResponseWriter, r *http.Request) error {
 	http.SetCookie(w, cookie(r, "", -1))
 	sent, err := r.Cookie(cookieName(r))
 	if err != nil {
 		return nil
 	}
 	ended := hashOf(sent.Value)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s, err := k.read(r.Context())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, err := t.read(r.Context())
 	if err != nil {
 		return err
 	}
@@ -116,34 +97,28 @@ func (k *Tokens) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if len(kept) == len(s.sessions) {
 		return nil
 	}
-	return k.putSessions(r.Context(), s, kept)
+	return t.putSessions(r.Context(), s, kept)
 }
 
-// sessionGrant gives what the session of the browser grants.
-func (k *Tokens) sessionGrant(r *http.Request) (Grant, bool) {
+// sessionGrant returns the grant of the browser's session.
+func (t *Tokens) sessionGrant(r *http.Request) (Grant, bool) {
 	sent, err := r.Cookie(cookieName(r))
-	if errors.Is(err, http.ErrNoCookie) || len(sent.Value) != secretLen {
+	if err != nil || len(sent.Value) != secretLen {
 		return Grant{}, false
 	}
-	s := k.current()
-	wanted := hashOf(sent.Value)
-	found := -1
-	for i := range s.sessions {
-		if subtle.ConstantTimeCompare(s.sessions[i].Hash[:], wanted[:]) == 1 {
-			found = i
-		}
-	}
-	if found < 0 || !time.Now().Before(s.sessions[found].Ends) {
+	s := t.current()
+	found := s.session(hashOf(sent.Value))
+	if found == nil || !time.Now().Before(found.Ends) {
 		return Grant{}, false
 	}
-	token, ok := s.find(s.sessions[found].Token)
-	if !ok {
+	token := s.token(found.Token)
+	if token == nil {
 		return Grant{}, false
 	}
-	return Grant{token.Name, token.Scope, token.App}, true
+	return token.grant(), true
 }
 
-// cookie gives the session's cookie; a negative age removes it.
+// cookie returns the cookie of a session. A negative age removes it.
 func cookie(r *http.Request, value string, age int) *http.Cookie {
 	return &http.Cookie{
 		Name:     cookieName(r),
@@ -155,3 +130,14 @@ func cookie(r *http.Request, value string, age int) *http.Cookie {
 		SameSite: http.SameSiteLaxMode,
 	}
 }
+
+func cookieName(r *http.Request) string {
+	if isSecure(r) {
+		return secureCookie
+	}
+	return plainCookie
+}
+
+// isSecure reports whether the browser uses TLS. Behind a trusted proxy that
+// terminates TLS, the server sets the URL scheme to https.
+func isSecure(r *http.Request) bool { return r.TLS != nil || r.URL.Scheme == "https" }

@@ -26,7 +26,7 @@ func TestBurstAndInterval(t *testing.T) {
 			t.Errorf("got %v, %v after the burst, want to wait a minute", wait, ok)
 		}
 		if wait, ok := table.Left(key); ok || wait != time.Minute {
-			t.Errorf("Left gives %v, %v after the burst, want to wait a minute", wait, ok)
+			t.Errorf("Left: got %v, %v after the burst, want to wait a minute", wait, ok)
 		}
 		if _, ok := table.Take(limit.Of("b")); !ok {
 			t.Error("another key is refused")
@@ -74,8 +74,23 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// A million keys take no more memory than none, and a key that is over its limit stays so as long as there are fewer
-// active ones than slots.
+func TestClient(t *testing.T) {
+	for remote, addr := range map[string]netip.Addr{
+		"192.0.2.1:1234":         netip.MustParseAddr("192.0.2.1"),
+		"[2001:db8::1]:0":        netip.MustParseAddr("2001:db8::2"),
+		"[fe80::1%eth0]:80":      netip.MustParseAddr("fe80::1"),
+		"[::ffff:192.0.2.1]:443": netip.MustParseAddr("192.0.2.1"),
+		"":                       {},
+		"pipe":                   {},
+	} {
+		if limit.Client(remote) != limit.Prefix(addr) {
+			t.Errorf("%q has another key than %s", remote, addr)
+		}
+	}
+}
+
+// A million keys need no more memory than none. TestActiveKeysAreKept covers the
+// case of fewer active keys than slots.
 func TestMemoryIsBounded(t *testing.T) {
 	table := limit.New(1<<14, time.Hour, 2)
 	if bytes, want := table.Slots()*limit.SlotBytes, 1<<18; bytes < want || bytes > 2*want {
@@ -106,7 +121,7 @@ func TestActiveKeysAreKept(t *testing.T) {
 	}
 }
 
-// What many callers get together is the burst and no more.
+// Concurrent callers together get the burst and no more.
 func TestConcurrent(t *testing.T) {
 	table := limit.New(100, time.Hour, 500)
 	key := limit.Of("a")
