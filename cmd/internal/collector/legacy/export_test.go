@@ -9,14 +9,14 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// FieldTable is the rows of docs/legacy.md that say how the groups of a heartbeat are counted.
+// FieldTable returns the table of the fields in docs/legacy.md.
 func FieldTable() string {
 	type row struct{ group, keys, counted string }
 	var rows []row
 	for _, f := range fields {
-		key, counted := "`"+f.key+"`", f.kind.text
-		if f.older != "" {
-			counted += "; older clients have it in `" + f.older + "`"
+		key, counted := "`"+f.key+"`", f.format.text
+		if f.olderGroup != "" {
+			counted += "; older clients have it in `" + f.olderGroup + "`"
 		}
 		i := slices.IndexFunc(rows, func(r row) bool { return r.group == f.group && r.counted == counted })
 		if i < 0 {
@@ -32,7 +32,7 @@ func FieldTable() string {
 	return b.String()
 }
 
-// FactNames are the names of all facts.
+// FactNames returns the names of all facts.
 func FactNames() (names []string) {
 	for _, f := range fields {
 		names = append(names, f.name())
@@ -40,7 +40,7 @@ func FactNames() (names []string) {
 	return names
 }
 
-// CheckReports tells whether what is made of an object are valid reports.
+// CheckReports checks that an object converts to valid reports.
 func CheckReports(o map[string]any) error {
 	id := InstallationID(object(o).text("installation_id"))
 	if id == "" {

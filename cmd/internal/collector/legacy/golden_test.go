@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// A pair is a request of testdata/pairs.json and its answer. The answers are those of the worker, but where Differs says what
-// is different and why.
+// A pair is a request in testdata/pairs.json and its answer. The answer is the
+// worker's, unless Differs explains the difference.
 type pair struct {
 	What    string            `json:"what"`
 	Method  string            `json:"method"`
 	Path    string            `json:"path"`
 	Headers map[string]string `json:"headers"`
-	Body    json.RawMessage   `json:"body"` // a text is sent as it is
-	Pad     int               `json:"pad"`  // so much more is added to the body
+	Body    json.RawMessage   `json:"body"` // a string is sent verbatim
+	Pad     int               `json:"pad"`  // bytes to add to the body
 	Status  int               `json:"status"`
 	Answer  json.RawMessage   `json:"answer"`
-	// WantHeaders are those of the answer that count.
+	// WantHeaders are headers of the answer.
 	WantHeaders map[string]string `json:"want_headers"`
 	Differs     string            `json:"differs"`
 }
@@ -60,7 +60,8 @@ func readPairs(t *testing.T) []pair {
 	return pairs
 }
 
-// The answers are the worker's: one collector gets all the requests, a minute apart, so that the limits do not matter.
+// The answers are the worker's. One collector receives all requests, a minute
+// apart because of the limits.
 func TestPairs(t *testing.T) {
 	pairs := readPairs(t)
 	synctest.Test(t, func(t *testing.T) {

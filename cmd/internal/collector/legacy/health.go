@@ -14,21 +14,24 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// eventSchema is the version of health reports whose events have identities.
+// eventSchema is the version of health reports that identify their events.
 const eventSchema = "2026-07-25.health-issues.v3"
 
-// identity is what a report or an event of the newer versions has.
+// identity matches the ID of a report or event in newer versions.
 var identity = regexp.MustCompile(`^[a-f0-9]{64}$`)
 
-// eventLen is how much of an identity is kept: 16 hexadecimal digits are enough to tell the events of one installation apart.
+// eventLen is how many digits of an identity are kept. 16 are enough to distinguish
+// the events of one installation.
 const eventLen = 16
 
-// healthOf gives the health report that a client means, and how many of its issues are in it.
+// healthOf converts the health report of a client, and returns how many of its
+// faults were accepted.
 //
-// There are three versions of them. The newest names its events, and each is counted once. One with an ID but without events
-// says how often something happened since the report before; it is counted unless the ID is known, for which each occurrence
-// gets an identity that is made of it. The oldest says how often it happened in all, so that what is more than was reported
-// before is counted.
+// The format has three versions. The newest identifies its events, and each is
+// counted once. The second has an ID but no events: it contains how often a fault
+// occurred since the last report, and is counted unless the ID is known. For that,
+// each occurrence gets an identity derived from the ID. The oldest contains how
+// often a fault occurred in all, and only the increase is counted.
 func healthOf(o object, list []any, app collector.App, id string, now time.Time) (collector.ReceivedHealth, int) {
 	received := collector.ReceivedHealth{App: app.Num, Report: report.HealthReport{
 		Schema: report.SchemaVersion, App: app.Key, InstallationID: id, IDPersistence: report.Persisted, SentAt: o.sentAt(now),
@@ -37,51 +40,53 @@ func healthOf(o object, list []any, app collector.App, id string, now time.Time)
 	batch := strings.ToLower(o.text("report_id"))
 	delta := identity.MatchString(batch)
 	named := delta && o.text("schema_version") == eventSchema
-	left, issues := MaxEvents, 0
-	for _, item := range list[:min(len(list), MaxIssues)] {
-		issue, _ := item.(map[string]any)
-		fingerprint := object(issue).text("fingerprint")
+	events := MaxEvents // left
+	accepted := 0
+	for _, item := range list[:min(len(list), MaxFaults)] {
+		fields, _ := item.(map[string]any)
+		issue := object(fields)
+		fingerprint := issue.text("fingerprint")
 		if fingerprint == "" {
-			continue // the worker has no place for it either
+			continue // the worker ignores it too
 		}
-		group := groupOf(issue, now)
-		var events []string
+		fault := faultOf(issue, now)
+		var ids []string
 		switch {
 		case named:
-			events = eventsOf(issue, left)
-			left -= len(events)
-			if len(events) == 0 {
+			ids = eventsOf(issue, events)
+			events -= len(ids)
+			if len(ids) == 0 {
 				continue
 			}
 		case delta:
-			for i := range group.Count {
-				events = append(events, derived(batch, fingerprint, i))
+			for i := range fault.Count {
+				ids = append(ids, derivedEvent(batch, fingerprint, i))
 			}
 		}
-		issues++
-		add(&received, group, events, delta)
+		accepted++
+		add(&received, fault, ids, delta)
 	}
-	return received, issues
+	return received, accepted
 }
 
-// derived gives the identity of one occurrence in a report whose events have none.
-func derived(batch, fingerprint string, i int) string {
+// derivedEvent returns the identity of an occurrence in a report without events.
+func derivedEvent(batch, fingerprint string, i int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", batch, i, fingerprint))
 	return hex.EncodeToString(sum[:])[:eventLen]
 }
 
-// add adds a group; one of the same fault is made part of it.
-func add(received *collector.ReceivedHealth, group report.Fault, events []string, delta bool) {
-	groups := &received.Report.Faults
-	i := slices.IndexFunc(*groups, func(g report.Fault) bool { return g.Key() == group.Key() })
+// add adds a fault, or its count if the same fault is already in the report.
+func add(received *collector.ReceivedHealth, fault report.Fault, events []string, delta bool) {
+	faults := &received.Report.Faults
+	i := slices.IndexFunc(*faults, func(f report.Fault) bool { return f.Key() == fault.Key() })
 	if i < 0 {
-		*groups = append(*groups, group)
-		i = len(*groups) - 1
+		*faults = append(*faults, fault)
+		i = len(*faults) - 1
 		if delta {
 			received.Events = append(received.Events, nil)
 		}
 	} else {
-		(*groups)[i].Count = min((*groups)[i].Count+group.Count, report.MaxFaultCount)
+		(*faults)[i].Count = min((*faults)[i].Count+fault.Count, report.MaxFaultCount)
 	}
 	if delta {
 		all := append(received.Events[i], events...)
@@ -89,12 +94,12 @@ func add(received *collector.ReceivedHealth, group report.Fault, events []string
 	}
 }
 
-// groupOf gives the group of an issue.
+// faultOf converts an issue.
 //
-// Counting begins at the same moment for ever, whatever first_seen_at says: that of clients moves on as their list of events
-// does, and is no beginning of a count.
-func groupOf(issue object, now time.Time) report.Fault {
-	g := report.Fault{
+// All counts begin at the same moment, not at first_seen_at, which clients advance
+// as events leave their list.
+func faultOf(issue object, now time.Time) report.Fault {
+	f := report.Fault{
 		Source:    cmp.Or(codeOf(issue.text("source"), report.MaxCodeLen), "unknown"),
 		Component: cmp.Or(codeOf(issue.text("component"), report.MaxCodeLen), "unknown"),
 		Reason:    cmp.Or(codeOf(issue.text("reason_code"), report.MaxCodeLen), "unknown_reason"),
@@ -105,23 +110,23 @@ func groupOf(issue object, now time.Time) report.Fault {
 	}
 	switch severity := strings.ToLower(issue.text("severity")); severity {
 	case "error", "critical":
-		g.Severity = report.Severity(severity)
+		f.Severity = report.Severity(severity)
 	}
 	if n, ok := issue["count"].(float64); ok && n >= 1 {
-		g.Count = int(min(n, MaxEvents))
+		f.Count = int(min(n, MaxEvents))
 	}
 	first, ok := issue.time("first_seen_at")
 	if !ok {
 		first = now.UTC().Truncate(time.Second)
 	}
-	g.First, g.Last = first, first
+	f.First, f.Last = first, first
 	if last, ok := issue.time("last_seen_at"); ok && last.After(first) {
-		g.Last = last
+		f.Last = last
 	}
-	return g
+	return f
 }
 
-// eventsOf gives the identities of an issue's events, at most so many.
+// eventsOf returns the identities of at most so many events of an issue.
 func eventsOf(issue object, most int) []string {
 	list, _ := issue["event_ids"].([]any)
 	var events []string

@@ -1,19 +1,20 @@
-// Package legacy speaks the wire format of the YA-WAMF telemetry worker, so that clients which report there can be pointed at
-// a collector as they are: the same paths, statuses and JSON. What they report belongs to one app, the one that has
-// [collector.App.Legacy]. docs/legacy.md says how each of their fields is counted.
+// Package legacy implements the wire format of the YA-WAMF telemetry worker, so
+// that its clients can report to a collector unchanged: the same paths, statuses,
+// and JSON. Their reports belong to one app, the one with [collector.App.Legacy].
+// On the wire, faults are called issues. docs/legacy.md describes how each field
+// is counted.
 //
-// Three things differ. An installation ID that is no UUID is taken, as the worker takes it, and stands for a UUID that is
-// derived from it ([InstallationID]). The figures of an app that is not public need a token, and small groups are hidden
-// from the public. And /version gives no version: the worker has one from its author's build, and the newest that clients
-// report is what anybody can make up.
+// There are three differences. An installation ID that is not a UUID is accepted,
+// as by the worker, and stands for a UUID derived from it ([InstallationID]). The
+// figures of an app that is not public require a token, and small groups are
+// hidden from the public. And /version contains no version: the worker knows it
+// from its author's build, whereas the newest version that clients report can be
+// made up.
 package legacy
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -23,37 +24,35 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
-	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The limits of the format.
 const (
 	// MaxBody bounds a body, in bytes.
 	MaxBody = 128 << 10
-	// MaxIssues bounds the issues of a report that are counted. MaxEvents bounds the events of a report together, and how
-	// often an issue without events happened. What comes behind is left out.
-	MaxIssues = 25
+	// MaxFaults bounds the faults of a report. Further ones are ignored.
+	MaxFaults = 25
+	// MaxEvents bounds the events of a report, and the count of a fault without
+	// events.
 	MaxEvents = 250
-	// HeartbeatsPerMinute and HealthPerMinute bound the reports from one address prefix, and those of one installation: so
-	// many at once, and so many more each minute.
+	// HeartbeatsPerMinute and HealthPerMinute limit the reports of an address
+	// prefix and of an installation: so many at once, and so many more each
+	// minute.
 	HeartbeatsPerMinute = 6
 	HealthPerMinute     = 1
+	// limitKeys is how many prefixes and installations the limits remember.
+	limitKeys = 32 << 10
 )
 
-// limitKeys is how many addresses and installations the limits remember.
-const limitKeys = 32 << 10
-
-// commitWait bounds the wait for the collector.
-const commitWait = 10 * time.Second
-
-// Options say how the handler works. Collector is required.
+// Options configure a [Handler]. Collector is required.
 type Options struct {
 	Collector *engine.Engine
-	// Country gives the country of the sender; nil for no countries.
+	// Country returns the country of the sender; nil records no countries.
 	Country func(*http.Request) string
-	// MayRead tells whether a request may see the figures of an app that is not public; nil is never.
+	// MayRead reports whether a request may read the figures of an app that is
+	// not public; nil is never.
 	MayRead func(r *http.Request, app string) bool
-	// Logger gets the log lines; nil discards them.
+	// Logger receives the log lines; nil discards them.
 	Logger *slog.Logger
 }
 
@@ -94,7 +93,7 @@ var routes = []struct {
 	{"POST", "/heartbeat", (*Handler).heartbeat},
 	{"POST", "/health-issues", (*Handler).health},
 	{"GET", "/stats/summary", (*Handler).summary},
-	{"GET", "/stats/health-issues", (*Handler).faultStats},
+	{"GET", "/stats/health-issues", (*Handler).faults},
 	{"GET", "/version", (*Handler).version},
 	{"GET", "/dashboard", (*Handler).dashboard},
 }
@@ -114,7 +113,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.
 // InstallationID calls [InstallationID].
 func (h *Handler) InstallationID(text string) string { return InstallationID(text) }
 
-// allowAllSites lets pages of other sites call, as the worker does.
+// allowAllSites allows requests from pages of other sites, as the worker does.
 func allowAllSites(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -131,172 +130,37 @@ func allowAllSites(next http.Handler) http.Handler {
 	})
 }
 
-// app finds the app that the format's reports belong to.
+// app returns the app that reports belong to.
 func (h *Handler) app(w http.ResponseWriter) (collector.App, bool) {
 	for _, app := range h.opts.Collector.Apps() {
 		if app.Legacy {
 			return app, true
 		}
 	}
-	fail(w, http.StatusNotFound, "This collector takes no reports of this format")
+	refuse(w, http.StatusNotFound, "This collector does not accept reports in this format")
 	return collector.App{}, false
 }
 
-func answer(w http.ResponseWriter, status int, value any) {
+func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(value)
 }
 
-func fail(w http.ResponseWriter, status int, text string) {
-	answer(w, status, map[string]string{"error": text})
-}
-
-// object reads a body that has to be one JSON object. What is not UTF-8 in it is replaced, as the worker does.
-func (h *Handler) object(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
-	refuse := func(reason report.Code, status int, text string) (object, bool) {
-		h.opts.Collector.Refuse(app.Num, string(reason))
-		fail(w, status, text)
-		return nil, false
-	}
-	if r.ContentLength > MaxBody {
-		return refuse(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
-	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	var value any
-	switch {
-	case len(data) > MaxBody:
-		return refuse(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
-	case err == nil && len(data) == 0:
-		return refuse(report.CodeMissing, http.StatusBadRequest, "Missing JSON body")
-	case err != nil || json.Unmarshal(bytes.TrimPrefix(data, byteOrderMark), &value) != nil:
-		return refuse(report.CodeNotJSON, http.StatusBadRequest, "Invalid JSON body")
-	}
-	o, ok := value.(map[string]any)
-	if !ok {
-		return refuse(report.CodeWrongType, http.StatusBadRequest, "JSON body must be an object")
-	}
-	return o, true
-}
-
-var byteOrderMark = []byte("\ufeff")
-
-// allowed holds a sender to a limit.
-func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
-	if _, ok := t.Take(limit.Client(r.RemoteAddr)); ok {
-		if _, ok := t.Take(limit.Of("installation " + id)); ok {
-			return true
-		}
-	}
-	h.opts.Collector.Refuse(app.Num, collector.RefusedRate)
-	w.Header().Set("Retry-After", "60")
-	fail(w, http.StatusTooManyRequests, "Rate limit exceeded")
-	return false
-}
-
-func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
-	app, ok := h.app(w)
-	if !ok {
-		return
-	}
-	body, ok := h.object(w, r, app)
-	if !ok {
-		return
-	}
-	id := InstallationID(body.text("installation_id"))
-	if id == "" {
-		h.opts.Collector.Refuse(app.Num, string(report.CodeMissing))
-		fail(w, http.StatusBadRequest, "Missing installation_id")
-		return
-	}
-	if !h.allowed(w, r, app, h.heartbeatLimit, id) {
-		return
-	}
-	received := collector.Received{App: app.Num}
-	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id, time.Now())
-	if h.opts.Country != nil {
-		received.Country = h.opts.Country(r)
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), commitWait)
-	defer cancel()
-	if _, err := h.opts.Collector.Heartbeat(ctx, received); err != nil {
-		h.refused(w, app, err)
-		return
-	}
-	answer(w, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
-	app, ok := h.app(w)
-	if !ok {
-		return
-	}
-	body, ok := h.object(w, r, app)
-	if !ok {
-		return
-	}
-	id := InstallationID(body.text("installation_id"))
-	list, isList := body["issues"].([]any)
-	if id == "" || !isList {
-		h.opts.Collector.Refuse(app.Num, string(report.CodeMissing))
-		fail(w, http.StatusBadRequest, map[bool]string{true: "Missing installation_id", false: "Missing issues"}[id == ""])
-		return
-	}
-	if !h.allowed(w, r, app, h.healthLimit, id) {
-		return
-	}
-	received, issues := healthOf(body, list, app, id, time.Now())
-	if issues == 0 {
-		answer(w, http.StatusOK, outcome{Status: "ok"})
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), commitWait)
-	defer cancel()
-	receipt, err := h.opts.Collector.Health(ctx, received)
-	switch {
-	case err != nil:
-		h.refused(w, app, err)
-	case receipt.Counted == 0:
-		answer(w, http.StatusOK, outcome{Status: "ok", Duplicate: true})
-	default:
-		answer(w, http.StatusOK, outcome{Status: "ok", Accepted: issues})
-	}
-}
-
-type outcome struct {
-	Status    string `json:"status"`
-	Accepted  int    `json:"accepted"`
-	Duplicate bool   `json:"duplicate"`
-}
-
-// refused answers a report that the collector does not take.
-func (h *Handler) refused(w http.ResponseWriter, app collector.App, err error) {
-	status, text, reason := http.StatusServiceUnavailable, "Try again later", collector.RefusedStore
-	switch {
-	case errors.Is(err, collector.ErrGone):
-		status, text, reason = http.StatusGone, "Nothing more is wanted", collector.RefusedGone
-	case errors.Is(err, collector.ErrNewLimit):
-		status, text, reason = http.StatusTooManyRequests, "Rate limit exceeded", collector.RefusedNew
-	case errors.Is(err, collector.ErrBusy), errors.Is(err, collector.ErrClosed):
-		reason = collector.RefusedBusy
-	}
-	if status != http.StatusGone {
-		w.Header().Set("Retry-After", "300")
-	}
-	h.opts.Collector.Refuse(app.Num, reason)
-	fail(w, status, text)
+func refuse(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, map[string]string{"error": text})
 }
 
 func (h *Handler) version(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=1800")
-	answer(w, http.StatusOK, map[string]any{
+	writeJSON(w, http.StatusOK, map[string]any{
 		"stable":   map[string]any{"version": nil, "url": nil},
 		"dev":      map[string]any{"version": nil, "commit": nil, "url": nil},
 		"branches": map[string]any{},
 	})
 }
 
-// dashboard leads to the page of the app that shows what was asked for.
+// dashboard redirects to the page of the app that shows the same figures.
 func (h *Handler) dashboard(w http.ResponseWriter, r *http.Request) {
 	app, ok := h.app(w)
 	if !ok {
@@ -313,7 +177,7 @@ func (h *Handler) dashboard(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to.String(), http.StatusFound)
 }
 
-// clampDays gives the range that the worker shows when so many days are asked for.
+// clampDays returns the range that the worker shows for a number of days.
 func clampDays(days int) int {
 	switch {
 	case days <= 7:

@@ -44,7 +44,7 @@ func newRig(t *testing.T) *rig {
 	return &rig{t: t, c: c, app: app, handler: h}
 }
 
-// do sends a request from an address of its own.
+// do sends a request from a new address.
 func (r *rig) do(method, path, body string) (*http.Response, string) {
 	r.senders++
 	return r.from(fmt.Sprintf("10.%d.%d.%d:1", r.senders>>16&255, r.senders>>8&255, r.senders&255), method, path, body)
@@ -71,7 +71,7 @@ func (r *rig) wants(what, method, path, body string, status int, answer string) 
 	}
 }
 
-// held gives what the collector holds about an installation.
+// held returns what the collector holds about an installation.
 func (r *rig) held(id string) collector.Held {
 	r.t.Helper()
 	held, err := r.c.Describe(r.t.Context(), legacy.InstallationID(id))
@@ -152,8 +152,8 @@ func issue(fields string) string {
 		`"first_seen_at":"2026-05-06T07:08:09Z","last_seen_at":"2026-05-06T07:09:09Z","sample_context":{"secret":"x"},` + fields + `}`
 }
 
-// The three generations of health reports are each counted once.
-func TestHealthIssues(t *testing.T) {
+// Health reports of all three versions are counted once.
+func TestHealth(t *testing.T) {
 	r := newRig(t)
 	send := func(id, head, fields string) string {
 		t.Helper()
@@ -189,7 +189,7 @@ func TestHealthIssues(t *testing.T) {
 			t.Errorf("%s: counted %d, want %d", id, got, want)
 		}
 	}
-	// The limits are one a minute, so a handler that has not seen the installations yet gets the repeats.
+	// The limit is one per minute, so another handler receives the repeats.
 	again, err := legacy.New(legacy.Options{Collector: r.c})
 	if err != nil {
 		t.Fatal(err)
@@ -204,12 +204,12 @@ func TestHealthIssues(t *testing.T) {
 	r.wants("no list", "POST", "/health-issues", `{"installation_id":"e"}`, 400, `{"error":"Missing issues"}`)
 	many := strings.TrimSuffix(strings.Repeat(issue(`"count":1,"stage":"s"`)+",", 40), ",")
 	resp, body := r.do("POST", "/health-issues", `{"installation_id":"f","issues":[`+many+`]}`)
-	if resp.StatusCode != 200 || !strings.Contains(body, fmt.Sprintf(`"accepted":%d`, legacy.MaxIssues)) {
+	if resp.StatusCode != 200 || !strings.Contains(body, fmt.Sprintf(`"accepted":%d`, legacy.MaxFaults)) {
 		t.Errorf("40 issues: %d %s", resp.StatusCode, body)
 	}
 }
 
-// The figures have the worker's shapes, for those who may see them.
+// The figures have the worker's form, for those who may see them.
 func TestStats(t *testing.T) {
 	r := newRig(t)
 	for i := range 3 {

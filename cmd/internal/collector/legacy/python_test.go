@@ -13,7 +13,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 )
 
-// A client in Python reports over HTTP to a whole server, and is counted.
+// A client in Python reports over HTTP to a server, and is counted.
 func TestPythonClient(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -64,7 +64,7 @@ func TestPythonClient(t *testing.T) {
 		}
 	}
 	if len(held.Faults) != 1 || held.Faults[0].Count != 3 || held.Faults[0].Component != "camera" || held.Faults[0].Reason != "decode_failed" {
-		t.Errorf("got issues %+v", held.Faults)
+		t.Errorf("got faults %+v", held.Faults)
 	}
 }
 

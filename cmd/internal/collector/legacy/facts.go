@@ -11,33 +11,36 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A field is one value of the nested groups of a heartbeat that becomes a fact, named by group and key with a dot between.
-// What is not in the list of fields is not counted, so that nobody can fill an app with facts of their own.
+// A field is a value in the nested groups of a heartbeat that becomes a fact,
+// named group.key. Other values are not counted, so that nobody can add facts of
+// their own to an app.
 type field struct {
 	group, key string
-	kind       kind
-	// older is a group in which clients had the key before; it counts where the newer one says nothing.
-	older string
+	format     format
+	// olderGroup is the group in which older clients have the key. It counts if
+	// the other group has no value.
+	olderGroup string
 }
 
 func (f field) name() string { return f.group + "." + f.key }
 
-// A kind gives a value as it is counted, or "" for none.
-type kind struct {
-	// text says in words for docs/legacy.md what is counted.
-	text  string
+// A format converts a value.
+type format struct {
+	// text describes the format in docs/legacy.md.
+	text string
+	// value returns the value as it is counted, or "" if it is not.
 	value func(any) string
 }
 
 var (
-	flag   = kind{"`true` or `false`", flagValue}
-	code   = kind{"a code", codeValue}
-	number = kind{"`" + strings.Join(report.Bucketed{Bounds: numberBounds}.Choices(), "`, `") + "`", numberValue}
+	flag   = format{"`true` or `false`", flagValue}
+	code   = format{"a code", codeValue}
+	number = format{"`" + strings.Join(report.Bucketed{Bounds: numberBounds}.Choices(), "`, `") + "`", numberValue}
 )
 
-// oneOf is a code that has to be one of some; others are not counted.
-func oneOf(codes ...string) kind {
-	return kind{"`" + strings.Join(codes, "`, `") + "`", func(value any) string {
+// oneOf is a code from a list.
+func oneOf(codes ...string) format {
+	return format{"`" + strings.Join(codes, "`, `") + "`", func(value any) string {
 		if text := codeValue(value); slices.Contains(codes, text) {
 			return text
 		}
@@ -45,8 +48,8 @@ func oneOf(codes ...string) kind {
 	}}
 }
 
-// fields are in the order of docs/legacy.md, where they are a table. deployment.git_hash is not among them: it tells more of
-// one installation than of many.
+// fields are in the order of the table in docs/legacy.md. They do not include
+// deployment.git_hash, which describes one installation rather than many.
 var fields = []field{
 	{"configuration", "model_type", code, ""},
 	{"configuration", "llm_enabled", flag, ""},
@@ -95,14 +98,15 @@ var fields = []field{
 	{"deployment", "app_branch", code, ""},
 }
 
-// factsOf gives the facts of a heartbeat, and how many of the values in its groups are none of the fields.
+// factsOf returns the facts of a heartbeat, and how many values of its groups are
+// not fields.
 func factsOf(o object) (facts report.Facts, dropped int) {
 	for _, f := range fields {
 		value := o.object(f.group)[f.key]
-		if value == nil && f.older != "" {
-			value = o.object(f.older)[f.key]
+		if value == nil && f.olderGroup != "" {
+			value = o.object(f.olderGroup)[f.key]
 		}
-		if text := f.kind.value(value); text != "" {
+		if text := f.format.value(value); text != "" {
 			facts = append(facts, report.FactValue{Name: f.name(), Value: text})
 		}
 	}
@@ -117,11 +121,12 @@ func factsOf(o object) (facts report.Facts, dropped int) {
 	return facts, dropped
 }
 
-// groups are those of the fields, and known are the names of the fields, older ones included.
+// groups are the groups of the fields, and known the names of the fields,
+// including those with an older group.
 var groups, known = func() (map[string]bool, map[string]bool) {
 	groups, known := map[string]bool{}, map[string]bool{}
 	for _, f := range fields {
-		groups[f.group], known[f.name()], known[f.older+"."+f.key] = true, true, true
+		groups[f.group], known[f.name()], known[f.olderGroup+"."+f.key] = true, true, true
 	}
 	return groups, known
 }()
@@ -138,9 +143,10 @@ func codeValue(value any) string {
 	return codeOf(text, report.MaxFactValueLen)
 }
 
-// codeOf makes a code ([report.ValidCode]) of at most so many characters of a text: in lower case, with '-' for what a code
-// cannot hold, and from the first letter or digit on. "" for none.
-func codeOf(text string, most int) string {
+// codeOf converts a text to a code ([report.ValidCode]): in lower case, from the
+// first letter or digit on, with '-' in place of invalid characters. It returns
+// "" if nothing is left.
+func codeOf(text string, maxLen int) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(strings.TrimSpace(text)) {
 		switch {
@@ -153,7 +159,7 @@ func codeOf(text string, most int) string {
 		default:
 			b.WriteByte('-')
 		}
-		if b.Len() == most {
+		if b.Len() == maxLen {
 			break
 		}
 	}
@@ -165,7 +171,8 @@ var (
 	numberBuckets = report.Bucketed{Bounds: numberBounds}.Choices()
 )
 
-// numberValue gives the range in which a number lies. Below zero is zero, and a text may hold the number, as in the worker.
+// numberValue returns the range of a number. As in the worker, the number may be a
+// text, and less than zero is zero.
 func numberValue(value any) string {
 	if text, ok := value.(string); ok {
 		value = json.Number(strings.TrimSpace(text))

@@ -13,35 +13,35 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// docs/legacy.md has the table of the fields.
+// docs/legacy.md contains the table of the fields.
 func TestDocumentedFields(t *testing.T) {
 	doc, err := os.ReadFile("../../../../docs/legacy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if table := legacy.FieldTable(); !strings.Contains(string(doc), table) {
-		t.Errorf("docs/legacy.md has not these rows:\n%s", table)
+		t.Errorf("docs/legacy.md does not contain these rows:\n%s", table)
 	}
 }
 
-// The fields are facts that a heartbeat can hold.
+// A heartbeat can hold all fields as facts.
 func TestFieldNames(t *testing.T) {
 	names := legacy.FactNames()
 	if len(names) > report.MaxFacts || len(names) > collector.MaxFacts {
-		t.Errorf("there are %d fields, and can be %d facts", len(names), report.MaxFacts)
+		t.Errorf("got %d fields, want at most %d facts", len(names), report.MaxFacts)
 	}
 	slices.Sort(names)
 	if len(slices.Compact(slices.Clone(names))) != len(names) {
-		t.Error("a field is there twice")
+		t.Error("a field is a duplicate")
 	}
 	for _, name := range names {
 		if !report.ValidName(name) {
-			t.Errorf("%q cannot name a fact", name)
+			t.Errorf("%q is not a valid name of a fact", name)
 		}
 	}
 }
 
-// Each value is counted as documented, and nothing that is no field is.
+// Each value is counted as documented, and values that are not fields are not.
 func TestFacts(t *testing.T) {
 	r := newRig(t)
 	for i, tt := range []struct {
@@ -97,8 +97,8 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// Older clients have two fields in another group; the newer place wins.
-func TestOlderPlace(t *testing.T) {
+// Older clients have two fields in another group. The newer group takes precedence.
+func TestOlderGroup(t *testing.T) {
 	r := newRig(t)
 	for id, tt := range map[string][2]string{
 		"older": {`"configuration":{"birdnet_enabled":true}`, "true"},
@@ -112,7 +112,7 @@ func TestOlderPlace(t *testing.T) {
 	}
 }
 
-// IDs that are no UUID stay apart, however long they are, and one ID stays one.
+// IDs that are not UUIDs remain distinct, however long they are.
 func TestInstallationIDs(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	seen := map[string]string{}
@@ -122,28 +122,28 @@ func TestInstallationIDs(t *testing.T) {
 	} {
 		id := legacy.InstallationID(text)
 		if other, ok := seen[id]; ok {
-			t.Errorf("%.40q and %.40q are the same", text, other)
+			t.Errorf("%.40q and %.40q have the same ID", text, other)
 		}
 		seen[id] = text
 		h := report.Heartbeat{
 			Schema: report.SchemaVersion, App: "a", InstallationID: id, IDPersistence: report.Persisted, SentAt: collector.Day(1).Time(),
 		}
 		if err := h.Validate(); err != nil {
-			t.Errorf("%.40q gives %q: %v", text, id, err)
+			t.Errorf("%.40q: got %q: %v", text, id, err)
 		}
 		if again := legacy.InstallationID(text); again != id {
-			t.Errorf("%.40q gives %q and %q", text, id, again)
+			t.Errorf("%.40q: got %q and %q", text, id, again)
 		}
 	}
 	if got := legacy.InstallationID("8F14E45F-CEEA-467F-9575-5A2B5D1F3C11"); got != "8f14e45f-ceea-467f-9575-5a2b5d1f3c11" {
 		t.Errorf("got %q for a UUID in upper case", got)
 	}
 	if got := legacy.InstallationID(""); got != "" {
-		t.Errorf("got %q for nothing", got)
+		t.Errorf("got %q for an empty ID", got)
 	}
 }
 
-// Whatever a client writes, what is handed to the collector is what a report can be.
+// Whatever a client sends, the collector receives a valid report.
 func FuzzReports(f *testing.F) {
 	f.Add(fmt.Sprintf(beat, "x"))
 	f.Add(`{"installation_id":"x","report_id":"` + hex + `","issues":[` + issue(`"count":3`) + `]}`)

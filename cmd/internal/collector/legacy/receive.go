@@ -1,0 +1,159 @@
+package legacy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
+	"github.com/rollcall-dev/rollcall/report"
+)
+
+// commitTimeout bounds how long a report waits for the collector.
+const commitTimeout = 10 * time.Second
+
+func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
+	app, ok := h.app(w)
+	if !ok {
+		return
+	}
+	body, ok := h.body(w, r, app)
+	if !ok {
+		return
+	}
+	id := InstallationID(body.text("installation_id"))
+	if id == "" {
+		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing installation_id")
+		return
+	}
+	if !h.allow(w, r, app, h.heartbeatLimit, id) {
+		return
+	}
+	received := collector.Received{App: app.Num}
+	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id, time.Now())
+	if h.opts.Country != nil {
+		received.Country = h.opts.Country(r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
+	defer cancel()
+	if _, err := h.opts.Collector.Heartbeat(ctx, received); err != nil {
+		h.refuseError(w, app, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
+	app, ok := h.app(w)
+	if !ok {
+		return
+	}
+	body, ok := h.body(w, r, app)
+	if !ok {
+		return
+	}
+	id := InstallationID(body.text("installation_id"))
+	list, isList := body["issues"].([]any)
+	switch {
+	case id == "":
+		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing installation_id")
+		return
+	case !isList:
+		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing issues")
+		return
+	case !h.allow(w, r, app, h.healthLimit, id):
+		return
+	}
+	received, accepted := healthOf(body, list, app, id, time.Now())
+	if accepted == 0 {
+		writeJSON(w, http.StatusOK, outcome{Status: "ok"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
+	defer cancel()
+	receipt, err := h.opts.Collector.Health(ctx, received)
+	switch {
+	case err != nil:
+		h.refuseError(w, app, err)
+	case receipt.Counted == 0:
+		writeJSON(w, http.StatusOK, outcome{Status: "ok", Duplicate: true})
+	default:
+		writeJSON(w, http.StatusOK, outcome{Status: "ok", Accepted: accepted})
+	}
+}
+
+// An outcome answers a health report.
+type outcome struct {
+	Status    string `json:"status"`
+	Accepted  int    `json:"accepted"`
+	Duplicate bool   `json:"duplicate"`
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// body reads a body, which must be a JSON object. Invalid UTF-8 is replaced, as
+// by the worker.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
+	fail := func(reason report.Code, status int, text string) (object, bool) {
+		h.refuseReport(w, app, string(reason), status, text)
+		return nil, false
+	}
+	if r.ContentLength > MaxBody {
+		return fail(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	var value any
+	switch {
+	case len(data) > MaxBody:
+		return fail(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
+	case err == nil && len(data) == 0:
+		return fail(report.CodeMissing, http.StatusBadRequest, "Missing JSON body")
+	case err != nil || json.Unmarshal(bytes.TrimPrefix(data, byteOrderMark), &value) != nil:
+		return fail(report.CodeNotJSON, http.StatusBadRequest, "Invalid JSON body")
+	}
+	o, ok := value.(map[string]any)
+	if !ok {
+		return fail(report.CodeWrongType, http.StatusBadRequest, "JSON body must be an object")
+	}
+	return o, true
+}
+
+// allow enforces a limit for the address prefix and the installation.
+func (h *Handler) allow(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
+	if _, ok := t.Take(limit.Client(r.RemoteAddr)); ok {
+		if _, ok := t.Take(limit.Of("installation " + id)); ok {
+			return true
+		}
+	}
+	w.Header().Set("Retry-After", "60")
+	h.refuseReport(w, app, collector.RefusedRate, http.StatusTooManyRequests, "Rate limit exceeded")
+	return false
+}
+
+// refuseError refuses a report that the collector has not accepted.
+func (h *Handler) refuseError(w http.ResponseWriter, app collector.App, err error) {
+	status, text, reason := http.StatusServiceUnavailable, "Try again later", collector.RefusedStore
+	switch {
+	case errors.Is(err, collector.ErrGone):
+		status, text, reason = http.StatusGone, "No more reports are accepted", collector.RefusedGone
+	case errors.Is(err, collector.ErrNewLimit):
+		status, text, reason = http.StatusTooManyRequests, "Rate limit exceeded", collector.RefusedNew
+	case errors.Is(err, collector.ErrBusy), errors.Is(err, collector.ErrClosed):
+		reason = collector.RefusedBusy
+	}
+	if status != http.StatusGone {
+		w.Header().Set("Retry-After", "300")
+	}
+	h.refuseReport(w, app, reason, status, text)
+}
+
+// refuseReport refuses a report and counts the refusal.
+func (h *Handler) refuseReport(w http.ResponseWriter, app collector.App, reason string, status int, text string) {
+	h.opts.Collector.Refuse(app.Num, reason)
+	refuse(w, status, text)
+}

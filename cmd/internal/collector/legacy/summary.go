@@ -1,0 +1,148 @@
+package legacy
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+)
+
+// queryTimeout bounds how long a request waits for figures.
+const queryTimeout = 20 * time.Second
+
+// stats answers with figures of the app, if the client may see them.
+func (h *Handler) stats(
+	w http.ResponseWriter, r *http.Request,
+	ask func(ctx context.Context, app collector.App, view figures.View, today, since collector.Day) (any, error),
+) {
+	app, ok := h.app(w)
+	if !ok {
+		return
+	}
+	var view figures.View
+	if h.opts.MayRead == nil || !h.opts.MayRead(r, app.Key) {
+		if !app.Public {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
+			refuse(w, http.StatusUnauthorized, "These figures are not public")
+			return
+		}
+		view = figures.View{Public: true, K: app.K}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	today, since, err := h.opts.Collector.Today(app.Num)
+	var result any
+	if err == nil {
+		result, err = ask(ctx, app, view, today, since)
+	}
+	if err != nil {
+		h.opts.Logger.Warn("Question could not be answered", "path", r.URL.Path, "error", err.Error())
+		refuse(w, http.StatusServiceUnavailable, "Try again later")
+		return
+	}
+	writeJSON(w, http.StatusOK, result)
+}
+
+// features are the facts that the summary adds up, by their names in it.
+var features = map[string]string{
+	"birdnet":       "integrations.birdnet_enabled",
+	"ebird":         "integrations.ebird_enabled",
+	"inaturalist":   "integrations.inaturalist_enabled",
+	"llm":           "configuration.llm_enabled",
+	"clips_cache":   "configuration.media_cache_clips",
+	"email_notifs":  "notifications.email_enabled",
+	"public_access": "access.public_access_enabled",
+}
+
+type versionCount struct {
+	Version string        `json:"app_version"`
+	Count   figures.Count `json:"count"`
+}
+
+type modelCount struct {
+	Model *string       `json:"model_type"` // null if not reported
+	Count figures.Count `json:"count"`
+}
+
+// summary answers as the worker does, for the last 7 days.
+func (h *Handler) summary(w http.ResponseWriter, r *http.Request) { h.stats(w, r, h.summarize) }
+
+func (h *Handler) summarize(ctx context.Context, app collector.App, view figures.View, today, since collector.Day) (any, error) {
+	week := func(dimension string) (figures.Breakdown, error) {
+		return h.opts.Collector.Breakdown(ctx, app.Num, dimension, 7, today, view)
+	}
+	byVersion, err := week(collector.DimVersion)
+	if err != nil {
+		return nil, err
+	}
+	versions := []versionCount{}
+	for _, v := range byVersion.Values {
+		versions = append(versions, versionCount{v.Value, v.Count})
+	}
+	slices.SortStableFunc(versions, func(a, b versionCount) int { return cmp.Compare(count(b.Count), count(a.Count)) })
+	byModel, err := week(collector.FactDimension + "configuration.model_type")
+	if err != nil {
+		return nil, err
+	}
+	models := []modelCount{}
+	for _, v := range byModel.Values {
+		models = append(models, modelCount{&v.Value, v.Count})
+	}
+	if rest := count(byModel.Active) - count(byModel.Reporting); !view.Public && rest > 0 {
+		models = append(models, modelCount{nil, &rest})
+	}
+	slices.SortStableFunc(models, func(a, b modelCount) int { return cmp.Compare(count(b.Count), count(a.Count)) })
+	sums := make(map[string]figures.Count)
+	for name, fact := range features {
+		byValue, err := week(collector.FactDimension + fact)
+		if err != nil {
+			return nil, err
+		}
+		if sums[name] = nil; !view.Public { // hidden from the public, unless it is listed
+			sums[name] = new(uint64)
+		}
+		for _, v := range byValue.Values {
+			if v.Value == "true" {
+				sums[name] = v.Count
+			}
+		}
+	}
+	total, err := h.total(ctx, app, view, collector.Range{From: max(since, today-collector.MaxRangeDays+1), To: today})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"total_installs": total, "active_last_7_days": byVersion.Active, "versions": versions, "models": models, "features": sums,
+	}, nil
+}
+
+// total adds up the new installations of all days. It is hidden if one of the days
+// is, because the sum of the others is not the total.
+func (h *Handler) total(ctx context.Context, app collector.App, view figures.View, r collector.Range) (figures.Count, error) {
+	series, err := h.opts.Collector.Series(ctx, app.Num, r, view)
+	if err != nil {
+		return nil, err
+	}
+	var sum uint64
+	for _, point := range series.Points {
+		switch {
+		case point.New != nil:
+			sum += *point.New
+		case !point.Gap:
+			return nil, nil
+		}
+	}
+	return &sum, nil
+}
+
+// count returns a count, or 0 if it is hidden.
+func count(f figures.Count) uint64 {
+	if f == nil {
+		return 0
+	}
+	return *f
+}
