@@ -105,7 +105,8 @@ func (a *Anchor) Replace(ctx context.Context, text string) error {
 		if err := replace.MakeDirs(ctx, a.fs, dir); err != nil {
 			return "", err
 		}
-		defer replace.Lock(ctx, a.fs, dir)()
+		unlock, _ := replace.Lock(ctx, a.fs, dir)
+		defer unlock()
 		return retry(func() (string, error) {
 			s, err := a.read(ctx)
 			switch {
@@ -231,7 +232,8 @@ func (a *Anchor) confirm(ctx context.Context, s *replace.Snapshot) error {
 
 // repair replaces a damaged anchor unless another process has done so.
 func (a *Anchor) repair(ctx context.Context, want string) error {
-	defer replace.Lock(ctx, a.fs, fsys.Dir(a.path))()
+	unlock, _ := replace.Lock(ctx, a.fs, fsys.Dir(a.path))
+	defer unlock()
 	s, err := a.read(ctx)
 	switch {
 	case err == nil && a.opts.Valid(text(s)):

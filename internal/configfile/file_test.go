@@ -24,15 +24,12 @@ func TestOpen(t *testing.T) {
 	if _, err := configfile.Open(disk, "config.json", configfile.Options{}); err == nil {
 		t.Error("a relative path: no error")
 	}
-	if _, err := anchor.Open(disk, "anchor", anchor.Options{Valid: isID}); err == nil {
-		t.Error("a relative path of an anchor: no error")
+	f, err := configfile.Open(disk, "/etc//app/./config.json", configfile.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	f := openAt(t, disk, "/etc//app/./config.json")
 	if f.Path() != configPath {
 		t.Errorf("got %s, want %s", f.Path(), configPath)
-	}
-	if a := anchorOf(f); a.Path() != anchorPath {
-		t.Errorf("got %s, want %s", a.Path(), anchorPath)
 	}
 	if log := disk.Log(); len(log) != 0 {
 		t.Errorf("opening touched the disk: %v", log)
@@ -55,22 +52,12 @@ func TestRealDisk(t *testing.T) {
 			t.Errorf("got %q, %v", data, err)
 		}
 	}
-	a, err := anchor.Open(fsys.OS{}, anchorOf(f).Path(), anchor.Options{Valid: isID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustPublish(t, a, id, id)
-	mustPublish(t, anchorOf(f), otherID, id)
-	if err := a.Replace(t.Context(), otherID); err != nil {
-		t.Error(err)
-	}
-	mustPublish(t, a, id, otherID)
-	if err := errors.Join(f.Sweep(t.Context()), a.Sweep(t.Context())); err != nil {
+	if err := f.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
-	if len(entries) != 2 || err != nil {
-		t.Errorf("got %v, %v, want the config and the anchor", entries, err)
+	if len(entries) != 1 || err != nil {
+		t.Errorf("got %v, %v, want the config alone", entries, err)
 	}
 }
 
@@ -125,7 +112,7 @@ func TestRefused(t *testing.T) {
 		{"too deep", put(strings.Repeat("[", 100_000)), "nested deeper", jsonedit.ErrTooDeep, true, 0, false},
 		{
 			"folder", func(disk *faultfs.FS) { disk.Delete(configPath); disk.MkdirAll(configPath, 0o755) },
-			"not a regular file but a folder", replace.ErrNotRegular, true, 0, false,
+			"not a regular file but a directory", replace.ErrNotRegular, true, 0, false,
 		},
 		{"FIFO", node(fs.ModeNamedPipe), "not a regular file but a FIFO", replace.ErrNotRegular, true, 0, false},
 		{"socket", node(fs.ModeSocket), "not a regular file but a socket", replace.ErrNotRegular, true, 0, false},
@@ -368,14 +355,13 @@ func TestWritable(t *testing.T) {
 // TestEndedContext does nothing at all.
 func TestEndedContext(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		f, a := open(t, disk), openAnchor(t, disk)
+		f := open(t, disk)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, readErr := f.Read(ctx, key)
 		_, setErr := set(ctx, f, id)
-		_, publishErr := a.Publish(ctx, id)
 		for _, err := range []error{
-			readErr, setErr, publishErr, f.Check(ctx, key, id), f.CheckWritable(ctx), f.Sweep(ctx), a.Sweep(ctx), a.Replace(ctx, id),
+			readErr, setErr, f.Check(ctx, key, id), f.CheckWritable(ctx), f.Sync(ctx), f.Sweep(ctx),
 		} {
 			if !errors.Is(err, flight.ErrTimeout) || !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want a time-out", err)
@@ -421,4 +407,44 @@ func TestErrorText(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNewDocument(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.Delete(configPath)
+		f, err := configfile.Open(disk, configPath, configfile.Options{New: []byte("{\n  \"telemetry\": {\n    \"enabled\": false\n  }\n}\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSet(t, f, id)
+		requireContent(t, disk, configPath, "{\n  \"telemetry\": {\n    \"enabled\": false,\n    \"installation_id\": \""+id+"\"\n  }\n}\n")
+	})
+}
+
+// TestAnchorSharesFlight has the anchor of a config wait for the config's operation, and an anchor on its own not.
+func TestAnchorSharesFlight(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.Inject(faultfs.Rule{Op: faultfs.OpLstat, Hang: true, Times: 1})
+		f := open(t, disk)
+		a := anchorOf(t, f)
+		go set(t.Context(), f, id)
+		begin := time.Now()
+		waitForHang(t, disk)
+		time.Sleep(time.Minute)
+		for _, running := range []func() (string, time.Time){f.Running, a.Running} {
+			if op, since := running(); op != "save" || since != begin {
+				t.Errorf("running: got %q since %v, want save since %v", op, since, begin)
+			}
+		}
+		alone, err := anchor.Open(disk, "/etc/app/other", anchor.Options{Valid: isID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := alone.Publish(t.Context(), id); text != id || err != nil {
+			t.Errorf("published: got %q, %v", text, err)
+		}
+		if op, _ := alone.Running(); op != "" {
+			t.Errorf("running: got %q, want none", op)
+		}
+	})
 }

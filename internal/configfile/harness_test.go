@@ -1,118 +1,33 @@
 package configfile_test
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"path"
-	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
-	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-const (
-	configPath = "/etc/app/config.json"
-	anchorPath = "/etc/app/.config.json.installation-id"
-
-	id      = "5f1cf1f6-3b0c-4a3c-9c1f-2a7d0e6b4f10"
-	otherID = "0b8f7c52-9d1e-4f6a-8a35-c1de2f90ab47"
-
-	// attempt is what the installation ID's keeper gives one save.
-	attempt = 5 * time.Second
-
-	// config is a host's config as the host last saved it, and saved what it saves next.
-	config = "{\n  \"listen\": \":80\",\n  \"saves\": 1\n}\n"
-	saved  = "{\n  \"theme\": \"dark\",\n  \"listen\": \":80\",\n  \"saves\": 2\n}\n"
-)
+const attempt = 5 * time.Second // what the keeper allows for one save
 
 var key = jsonedit.Key{"telemetry", "installation_id"}
-
-// withID is a config with the ID in it.
-func withID(config, id string) string {
-	return strings.TrimSuffix(config, "\n}\n") + ",\n  \"telemetry\": {\n    \"installation_id\": \"" + id + "\"\n  }\n}\n"
-}
-
-// bubble runs a test on a disk with a config, in virtual time. All that the test began has to be over at its end.
-func bubble(t *testing.T, run func(t *testing.T, disk *faultfs.FS)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		disk := faultfs.New()
-		disk.WriteFile(configPath, []byte(config), 0o644)
-		defer func() {
-			disk.ReleaseAll()
-			time.Sleep(time.Minute)
-			requireIdle(t, disk)
-		}()
-		run(t, disk)
-	})
-}
-
-func requireIdle(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	if n := disk.InFlight(); n != 0 {
-		t.Errorf("%d operations are still in flight", n)
-	}
-	if files := disk.OpenFiles(); len(files) != 0 {
-		t.Errorf("files left open: %q", files)
-	}
-}
 
 // open opens the config as a process.
 func open(t *testing.T, process *faultfs.FS) *configfile.File {
 	t.Helper()
-	return openAt(t, process, configPath)
-}
-
-func openAt(t *testing.T, process *faultfs.FS, path string) *configfile.File {
-	t.Helper()
-	f, err := configfile.Open(process, path, configfile.Options{})
+	f, err := configfile.Open(process, configPath, configfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func openAnchor(t *testing.T, process *faultfs.FS) *anchor.Anchor {
-	t.Helper()
-	return anchorOf(open(t, process))
-}
-
-func anchorOf(f *configfile.File) *anchor.Anchor { return anchorIn(f, "") }
-
-func anchorIn(f *configfile.File, dir string) *anchor.Anchor {
-	if dir == "" {
-		dir = fsys.Dir(f.Path())
-	}
-	a, err := f.Anchor(fsys.Join(dir, ".config.json.installation-id"), isID)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}
-
-func anchorPathIn(dir string) string {
-	return path.Join(cmp.Or(dir, "/etc/app"), ".config.json.installation-id")
-}
-
-func isID(text string) bool { return text == id || text == otherID || strings.HasPrefix(text, "id-") }
-
 func keepID(v jsonedit.Value) bool { return v.Kind == jsonedit.String && isID(v.Text) }
 
-// set is the Set of the tests: an ID that is there stands.
+// set is the Set of the tests: an ID that is there stays.
 func set(ctx context.Context, f *configfile.File, id string) (string, error) {
 	now, _, err := f.Set(ctx, key, id, keepID)
 	return now.Text, err
@@ -125,333 +40,11 @@ func mustSet(t *testing.T, f *configfile.File, id string) {
 	}
 }
 
-func content(t *testing.T, disk *faultfs.FS, path string) string {
+func anchorOf(t *testing.T, f *configfile.File) *anchor.Anchor {
 	t.Helper()
-	data, err := disk.ReadFile(path)
+	a, err := f.Anchor(anchorPath, isID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(data)
-}
-
-func requireContent(t *testing.T, disk *faultfs.FS, path, want string) {
-	t.Helper()
-	if got := content(t, disk, path); got != want {
-		t.Errorf("%s: got %s, want %s (%s)", path, brief(got), brief(want), disk.Origin())
-	}
-}
-
-// brief is for messages.
-func brief(text string) string {
-	if len(text) > 1000 {
-		return fmt.Sprintf("%q...%q (%d bytes)", text[:100], text[len(text)-100:], len(text))
-	}
-	return fmt.Sprintf("%q", text)
-}
-
-// settings is what the tests look at in a config.
-type settings struct {
-	Saves     int
-	Telemetry struct {
-		ID string `json:"installation_id"`
-	}
-}
-
-func parse(data []byte) (s settings, err error) {
-	err = json.Unmarshal(data, &s)
-	return s, err
-}
-
-// temps gives the temporary files on a disk.
-func temps(disk *faultfs.FS) []string {
-	return slices.DeleteFunc(disk.Files(), func(name string) bool { return !strings.Contains(name, ".rollcall-") })
-}
-
-func requireNoTemps(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	if names := temps(disk); len(names) != 0 {
-		t.Errorf("temporary files left: %q", names)
-	}
-}
-
-// hostSaves are the ways in which hosts save.
-var hostSaves = []struct {
-	name string
-	save func(disk *faultfs.FS, path, text string) error
-}{
-	{"in place", func(disk *faultfs.FS, path, text string) error {
-		return hostWrite(disk, path, text, os.O_TRUNC, 0)
-	}},
-	{"in place, slowly", func(disk *faultfs.FS, path, text string) error {
-		return hostWrite(disk, path, text, os.O_TRUNC, 20*time.Millisecond)
-	}},
-	{"by rename", func(disk *faultfs.FS, path, text string) error {
-		if err := hostWrite(disk, path+".new", text, os.O_EXCL, 0); err != nil {
-			return err
-		}
-		return disk.Rename(path+".new", path)
-	}},
-}
-
-// hostWrite writes without a sync, as most hosts do, with a pause after opening and after each half.
-func hostWrite(disk *faultfs.FS, path, text string, flag int, pause time.Duration) error {
-	file, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o644)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	for half := range strings.SplitAfterSeq(text, "80\",") {
-		time.Sleep(pause)
-		if _, err := file.Write([]byte(half)); err != nil {
-			return err
-		}
-	}
-	time.Sleep(pause)
-	return nil
-}
-
-// step is one operation of a healthy run: the index-th of its kind.
-type step struct {
-	op    faultfs.Op
-	index int
-}
-
-func (s step) String() string { return fmt.Sprintf("%s %d", s.op, s.index) }
-
-// rule gives the rule that hits this step of the process p.
-func (s step) rule(r faultfs.Rule) faultfs.Rule {
-	r.Proc, r.Op, r.Skip, r.Times = "p", s.op, s.index, 1
-	return r
-}
-
-// stepsOf gives the operations of the process p in a log.
-func stepsOf(log []faultfs.Entry) []step {
-	var steps []step
-	seen := make(map[faultfs.Op]int)
-	for _, e := range log {
-		if e.Proc == "p" {
-			steps = append(steps, step{e.Op, seen[e.Op]})
-			seen[e.Op]++
-		}
-	}
-	return steps
-}
-
-// A saver saves once and tells which ID is stored then.
-type saver func(ctx context.Context) (string, error)
-
-type opener func(t *testing.T, process *faultfs.FS) saver
-
-// A scene is a way that a save can take.
-type scene struct {
-	name string
-	// prepare makes the disk from one that holds config; nil does nothing.
-	prepare func(disk *faultfs.FS)
-	// without is an operation that fails with withoutErr all the time.
-	without    faultfs.Op
-	withoutErr error
-	// open gives the save, which tells the ID that is stored then.
-	open opener
-	// path is what it writes, before what is there at first ("" for nothing) and after what is there at last.
-	path, before, after string
-	// renames tells that the commit is a rename, inPlace that it is a write in place, to a mount point or to a file.
-	renames, inPlace, mountPoint bool
-}
-
-func (s *scene) isConfig() bool { return s.path == configPath }
-
-func (s *scene) steps(t *testing.T) []step {
-	t.Helper()
-	var steps []step
-	s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-		if stored, err := save(t.Context()); stored != id || err != nil {
-			t.Fatalf("healthy run: got %q, %v", stored, err)
-		}
-		if got := content(t, disk, s.path); got != s.after {
-			t.Fatalf("healthy run: got %q, want %q", got, s.after)
-		}
-		requireNoTemps(t, disk)
-		steps = stepsOf(disk.Log())
-	})
-	return steps
-}
-
-// run runs a test of the scene in a bubble of its own.
-func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save saver)) {
-	t.Helper()
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		if s.prepare != nil {
-			s.prepare(disk)
-		}
-		save := s.open(t, disk.As("p"))
-		limit := sync.OnceFunc(func() { // as the last rule, so that those of the test are met first
-			if s.without != "" {
-				disk.Inject(faultfs.Rule{Op: s.without, Proc: "p", Err: s.withoutErr})
-			}
-		})
-		run(t, disk, func(ctx context.Context) (string, error) {
-			limit()
-			return save(ctx)
-		})
-	})
-}
-
-// A moment is a step among those of the healthy run.
-type moment struct {
-	step
-	then   []step // what comes after it
-	commit step   // which lets the new content be seen
-}
-
-// eachStep runs a test for each operation of a healthy run of each scene.
-func eachStep(t *testing.T, run func(t *testing.T, s *scene, at moment)) {
-	for _, s := range scenes() {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			steps := s.steps(t)
-			for i, at := range steps {
-				t.Run(at.String(), func(t *testing.T) { run(t, s, moment{at, steps[i+1:], commitOf(steps)}) })
-			}
-		})
-	}
-}
-
-func commitOf(steps []step) step {
-	var commit step
-	for _, at := range steps {
-		switch at.op {
-		case faultfs.OpExchange, faultfs.OpRename, faultfs.OpLink, faultfs.OpWriteAt:
-			commit = at
-		}
-	}
-	return commit
-}
-
-// beforeCommit tells whether the commit is this step or still to come.
-func (m *moment) beforeCommit() bool { return m.step == m.commit || slices.Contains(m.then, m.commit) }
-
-// isLast tells whether no more op comes between this step and the commit.
-func (m *moment) isLast(op faultfs.Op) bool {
-	commit := slices.Index(m.then, m.commit)
-	return m.beforeCommit() && !slices.ContainsFunc(m.then[:max(commit, 0)], func(s step) bool { return s.op == op })
-}
-
-func scenes() []*scene {
-	setConfig := func(t *testing.T, process *faultfs.FS) saver {
-		f := open(t, process)
-		return func(ctx context.Context) (string, error) { return set(ctx, f, id) }
-	}
-	publish := func(t *testing.T, process *faultfs.FS) saver {
-		a := openAnchor(t, process)
-		return func(ctx context.Context) (string, error) { return a.Publish(ctx, id) }
-	}
-	replace := func(t *testing.T, process *faultfs.FS) saver {
-		a := openAnchor(t, process)
-		return func(ctx context.Context) (string, error) { return id, a.Replace(ctx, id) }
-	}
-	missing := func(disk *faultfs.FS) { disk.Delete("/etc") }
-	damaged := func(disk *faultfs.FS) { disk.WriteFile(anchorPath, []byte("torn"), 0o644) }
-	const fresh = "{\"telemetry\": {\"installation_id\": \"" + id + "\"}}\n"
-	noExchange := scene{without: faultfs.OpExchange, withoutErr: errors.ErrUnsupported, renames: true}
-	noLinks := scene{without: faultfs.OpLink, withoutErr: syscall.EPERM, renames: true}
-	notReplaced := scene{without: faultfs.OpExchange, withoutErr: syscall.EACCES, inPlace: true}
-	mount := scene{prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, inPlace: true, mountPoint: true}
-
-	changed := func(s scene, name string) *scene {
-		s.name, s.open = name, setConfig
-		s.path, s.before, s.after = configPath, config, withID(config, id)
-		return &s
-	}
-	invalid := changed(scene{prepare: func(disk *faultfs.FS) {
-		disk.WriteFile(configPath, []byte(withID(config, "no ID, and of another length")), 0o644)
-	}}, "invalid ID")
-	invalid.before = withID(config, "no ID, and of another length")
-	made := func(s scene, name string) *scene {
-		s.name, s.open, s.prepare = name, setConfig, missing
-		s.path, s.after = configPath, fresh
-		return &s
-	}
-	anchored := func(s scene, name string, open opener) *scene {
-		s.name, s.open = name, open
-		s.path, s.after = anchorPath, id+"\n"
-		return &s
-	}
-	repaired := func(s scene, name string, open opener) *scene {
-		s.prepare, s.before = damaged, "torn"
-		return anchored(s, name, open)
-	}
-	return []*scene{
-		changed(scene{}, "exchange"),
-		changed(noExchange, "rename"),
-		changed(mount, "mount point"),
-		changed(notReplaced, "not to be replaced"),
-		invalid,
-		made(scene{}, "new config"),
-		made(noLinks, "new config without links"),
-		anchored(scene{}, "new anchor", publish),
-		anchored(noLinks, "new anchor without links", publish),
-		repaired(scene{}, "damaged anchor", publish),
-		repaired(noExchange, "damaged anchor, rename", publish),
-		repaired(scene{}, "replaced anchor", replace),
-		repaired(noExchange, "replaced anchor, rename", replace),
-	}
-}
-
-// look reads what a scene has written.
-func (s *scene) look(t *testing.T, disk *faultfs.FS) string {
-	t.Helper()
-	data, err := disk.ReadFile(s.path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-// requireOldOrNew checks that the content is the old or the new one. Trying it in place can leave spaces at its end.
-func (s *scene) requireOldOrNew(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	got := s.look(t, disk)
-	if s.isConfig() && s.before != "" {
-		got = strings.TrimRight(got, " ")
-	}
-	if got != s.before && got != s.after {
-		t.Errorf("%s: got %q, want %q or %q (%s)", filepath.Base(s.path), got, s.before, s.after, disk.Origin())
-	}
-}
-
-// requireDurable checks that the new content is there after a power cut that loses all that is not synced.
-func (s *scene) requireDurable(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	s.requireNew(t, disk.Crash(faultfs.LoseUnsynced))
-}
-
-// requireDurableInAny is requireDurable for every disk that a power cut can leave.
-func (s *scene) requireDurableInAny(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	for state := range disk.CrashStates() {
-		s.requireNew(t, state)
-	}
-}
-
-func (s *scene) requireNew(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	if got := strings.TrimRight(s.look(t, disk), " "); got != s.after {
-		t.Errorf("after a power cut: got %q, want %q (%s)", got, s.after, disk.Origin())
-	}
-}
-
-// waitForHang waits until an operation hangs.
-func waitForHang(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	synctest.Wait()
-	if n := disk.InFlight(); n != 1 {
-		t.Errorf("%d operations are in flight, want 1", n)
-	}
-}
-
-// waitIdle waits until what was given up is over.
-func waitIdle(t *testing.T, disk *faultfs.FS) {
-	t.Helper()
-	time.Sleep(time.Second)
-	requireIdle(t, disk)
+	return a
 }

@@ -1,5 +1,5 @@
 // Package diagnose checks everything that saving an installation ID depends
-// on, and says what to do about what it finds.
+// on, and says what to do about each problem.
 package diagnose
 
 import (
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/flight"
@@ -17,66 +16,18 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
-// A Finding is one thing that was looked at for an operator.
-type Finding struct {
-	// Check is what was looked at, in a word or two.
-	Check string `json:"check"`
-	// Level tells how it stands.
-	Level Level `json:"level"`
-	// Detail says what was found.
-	Detail string `json:"detail"`
-	// Hint says what to do about it; empty when nothing is to be done.
-	Hint string `json:"hint,omitempty"`
-}
-
-// Level tells how serious a [Finding] is.
-type Level int
-
-// The levels of findings.
-const (
-	OK      Level = iota // as it should be
-	Warning              // works, with less than is promised otherwise
-	Problem              // does not work
-)
-
-// String is "ok", "warning" or "problem".
-func (l Level) String() string {
-	switch l {
-	case OK:
-		return "ok"
-	case Warning:
-		return "warning"
-	default:
-		return "problem"
-	}
-}
-
-// MarshalText gives [Level.String].
-func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText reads what MarshalText gives.
-func (l *Level) UnmarshalText(text []byte) error {
-	for _, level := range []Level{OK, Warning, Problem} {
-		if level.String() == string(text) {
-			*l = level
-			return nil
-		}
-	}
-	return errors.New("not a level")
-}
-
 // Config checks everything that saving key in the config at path depends on:
 // the config, its directory and mount, the directory of the anchor, and what
-// the file system supports, which is tried on temporary files. It changes
-// neither the config nor the anchor. If ctx ends first, that is the finding.
+// these support, which is tried on temporary files. It changes neither the
+// config nor the anchor. If ctx ends first, that is the only finding.
 func Config(ctx context.Context, disk fsys.FS, path string, key jsonedit.Key, anchorPath string) []Finding {
-	return run(ctx, disk, func(ctx context.Context, d *diagnosis) { d.runConfig(ctx, path, key, anchorPath) })
+	return run(ctx, disk, func(ctx context.Context, d *diagnosis) { d.config(ctx, path, key, anchorPath) })
 }
 
 // File checks everything that publishing an anchor at path depends on. valid
-// reports whether a text can be in it.
+// reports whether a text can be in it. See [Config] for what it touches.
 func File(ctx context.Context, disk fsys.FS, path string, valid func(text string) bool) []Finding {
-	return run(ctx, disk, func(ctx context.Context, d *diagnosis) { d.runFile(ctx, path, valid) })
+	return run(ctx, disk, func(ctx context.Context, d *diagnosis) { d.anchor(ctx, path, valid) })
 }
 
 func run(ctx context.Context, disk fsys.FS, check func(context.Context, *diagnosis)) []Finding {
@@ -86,9 +37,14 @@ func run(ctx context.Context, disk fsys.FS, check func(context.Context, *diagnos
 		return d.findings, nil
 	})
 	if err != nil {
-		return []Finding{{"disk", Problem, err.Error(), "the file system does not answer; look at its mount and at its server"}}
+		return []Finding{NotResponding(err)}
 	}
 	return findings
+}
+
+// NotResponding returns the finding that a diagnosis timed out with err.
+func NotResponding(err error) Finding {
+	return Finding{"disk", Problem, err.Error(), "the file system does not respond; check its mount, and its server if it has one"}
 }
 
 type diagnosis struct {
@@ -96,30 +52,38 @@ type diagnosis struct {
 	findings []Finding
 }
 
+// ok adds the finding that nothing need be done.
+func (d *diagnosis) ok(check, detail string) { d.add(check, OK, detail, "") }
+
 func (d *diagnosis) add(check string, level Level, detail, hint string) {
 	d.findings = append(d.findings, Finding{check, level, detail, hint})
 }
 
-func (d *diagnosis) runConfig(ctx context.Context, path string, key jsonedit.Key, anchorPath string) {
+// failed adds the finding that a check failed with err.
+func (d *diagnosis) failed(check, prefix string, err error) {
+	d.add(check, Problem, prefix+err.Error(), hintFor(err))
+}
+
+func (d *diagnosis) config(ctx context.Context, path string, key jsonedit.Key, anchorPath string) {
 	target, err := replace.Resolve(ctx, d.fs, path)
 	if err != nil {
-		d.add("config", Problem, err.Error(), hintFor(err))
+		d.failed("config", "", err)
 		return
 	}
 	if target != path {
-		d.add("symlink", OK, "leads to "+target, "")
+		d.ok("symlink", "points to "+target)
 	}
-	inPlace := d.runTarget(ctx, target, key)
-	d.runFolder(ctx, "folder", fsys.Dir(target), filepath.Base(target), inPlace)
-	if dir := fsys.Dir(anchorPath); dir != fsys.Dir(target) {
-		d.runFolder(ctx, "anchor folder", dir, filepath.Base(anchorPath), false)
+	inPlace := d.target(ctx, target, key)
+	d.directory(ctx, "directory", target, inPlace)
+	if fsys.Dir(anchorPath) != fsys.Dir(target) {
+		d.directory(ctx, "anchor directory", anchorPath, false)
 	}
 }
 
-// runTarget checks the config and reports whether the change could be made in
+// target checks the config itself and reports whether it could be changed in
 // place.
-func (d *diagnosis) runTarget(ctx context.Context, target string, key jsonedit.Key) (inPlace bool) {
-	file := replace.New(d.fs, target, replace.Options{Torn: jsonedit.IsTorn})
+func (d *diagnosis) target(ctx context.Context, name string, key jsonedit.Key) (inPlace bool) {
+	file := replace.New(d.fs, name, replace.Options{Torn: jsonedit.IsTorn})
 	err := file.Read(ctx, func(s *replace.Snapshot) error {
 		probe, err := jsonedit.NewString("00000000-0000-4000-8000-000000000000")
 		if err != nil {
@@ -130,163 +94,142 @@ func (d *diagnosis) runTarget(ctx context.Context, target string, key jsonedit.K
 			return err
 		}
 		inPlace = s.FitsInPlace(change.Data)
-		d.add("config", OK, fmt.Sprintf("%s, %d bytes, can be read", target, len(s.Data)), "")
+		d.ok("config", fmt.Sprintf("%s is readable, %d bytes", name, len(s.Data)))
 		if err := s.CheckWritable(); err != nil {
-			d.add("config writable", Problem, err.Error(), "make it writable, or give a state folder of its own for the ID")
+			d.add("config writable", Problem, err.Error(), "make it writable, "+orStateDir)
 		} else {
-			d.add("config writable", OK, fmt.Sprintf("mode %04o", s.Mode().Perm()), "")
+			d.ok("config writable", fmt.Sprintf("mode %04o", s.Mode().Perm()))
 		}
 		if n := s.LinkCount(); n > 1 {
-			d.addInPlace("hard links", fmt.Sprintf("the config has %d names", n), inPlace, "give it one name")
+			d.mustStay("hard links", fmt.Sprintf("the config has %d hard links", n), inPlace, "remove the others")
 		}
-		if mounted, err := d.fs.IsMountPoint(target); err == nil && mounted {
-			d.addInPlace("mount", "the config is itself a mount point", inPlace, "mount its folder instead of the one file")
+		if mounted, err := d.fs.IsMountPoint(name); err == nil && mounted {
+			d.mustStay("mount", "the config itself is a mount point", inPlace, "mount its directory instead of the single file")
 		}
 		return nil
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.add("config", OK, target+" does not exist; it will be made", "")
+		d.ok("config", name+" does not exist; it will be created")
 	case err != nil:
-		d.add("config", Problem, target+": "+err.Error(), hintFor(err))
+		d.failed("config", name+": ", err)
 	}
 	return inPlace
 }
 
-// addInPlace adds why the config has to be written in place.
-func (d *diagnosis) addInPlace(check, why string, possible bool, hint string) {
-	if possible {
+// mustStay adds why the config cannot be replaced.
+func (d *diagnosis) mustStay(check, why string, inPlace bool, hint string) {
+	if inPlace {
 		d.add(check, Warning, why+"; it is written in place", hint)
 	} else {
-		d.add(check, Problem, why+"; it "+replace.ErrNotInPlace.Error(), hint+", or give a state folder of its own for the ID")
+		d.add(check, Problem, why+"; it "+replace.ErrNotInPlace.Error(), hint+", "+orStateDir)
 	}
 }
 
-// runFolder looks at a folder that has to take a new file of that name, or a temporary one for it, unless it is written
-// in place.
-func (d *diagnosis) runFolder(ctx context.Context, check, dir, name string, inPlace bool) {
-	missing := ""
+// anchor checks an anchor and its directory.
+func (d *diagnosis) anchor(ctx context.Context, path string, valid func(text string) bool) {
+	s, err := replace.Read(ctx, d.fs, path)
+	exists := false
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.ok("file", path+" does not exist; it will be created")
+	case err != nil:
+		d.failed("file", "", err)
+	default:
+		s.Close()
+		if exists = valid(anchor.Text(s.Data)); exists {
+			d.ok("file", path+" is readable")
+		} else {
+			d.add("file", Warning, path+" holds no ID; it will be replaced", "")
+		}
+	}
+	d.directory(ctx, "directory", path, exists)
+}
+
+// directory checks the directory of a file that is created or replaced, unless
+// it is written in place or need not be written.
+func (d *diagnosis) directory(ctx context.Context, check, name string, inPlace bool) {
+	dir, missing := fsys.Dir(name), ""
 	for ctx.Err() == nil {
 		info, err := d.fs.Lstat(dir)
 		if err == nil && (info.IsDir() || info.Mode()&fs.ModeSymlink != 0) {
 			break
 		}
 		if err == nil {
-			d.add(check, Problem, dir+" is not a folder", "remove what is there, or give another path")
+			d.add(check, Problem, dir+" is not a directory", "remove it, or choose another path")
 			return
 		}
 		if parent := fsys.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
-			missing, dir = " (the folders below it will be made)", parent
+			missing, dir = "; missing directories below it will be created", parent
 			continue
 		}
-		d.add(check, Problem, err.Error(), hintFor(err))
+		d.failed(check, "", err)
 		return
 	}
 	if err := d.fs.CheckWritable(dir); err != nil {
-		level, hint := Problem, "make the folder writable, or give a state folder of its own for the ID"
+		level := Problem
 		if inPlace {
-			level = Warning // it can still be written in place, or needs not to be written
+			level = Warning
 		}
-		d.add(check, level, fmt.Sprintf("%s cannot be written to: %v", dir, err), hint)
+		d.add(check, level, fmt.Sprintf("%s is not writable: %v", dir, err), "make the directory writable, "+orStateDir)
 		return
 	}
-	d.add(check, OK, dir+" can be written to"+missing, "")
-	if missing == "" { // else the folder that it is about is not there yet, and others are not to be littered
-		d.runAbilities(ctx, check, dir, name)
+	d.ok(check, dir+" is writable"+missing)
+	if missing == "" { // else it is about a directory that does not exist yet, and others shall not be littered
+		d.probe(ctx, check, fsys.Join(dir, filepath.Base(name)))
 	}
 }
 
-// runAbilities tries on temporary files for that name, which are swept as others are, what the file system can do. It
-// stops when ctx ends: nobody waits for the findings then.
-func (d *diagnosis) runAbilities(ctx context.Context, check, dir, name string) {
-	probe := fsys.Join(dir, name)
-	a, err := replace.WriteTemp(ctx, d.fs, probe, []byte("a\n"), 0o600)
-	if err != nil {
-		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
+// probe checks what the directory of a file supports.
+func (d *diagnosis) probe(ctx context.Context, check, name string) {
+	support := replace.Probe(ctx, d.fs, name)
+	if support.Create != nil {
+		d.failed("new files in "+check, "", support.Create)
 		return
 	}
-	defer d.fs.Remove(a)
-	if ctx.Err() != nil {
-		return
+	lockHint := "programs that share a config do some work twice"
+	if errors.Is(support.Lock, fsys.ErrLocked) {
+		support.Lock = errors.New("another process holds it")
+		lockHint = "look for a process that hangs; saving goes on without the lock"
 	}
-	b := strings.TrimSuffix(a, ".tmp") + "-2.tmp"
-	if err := d.fs.Link(a, b); err != nil {
-		d.add("hard links in "+check, Warning, err.Error(), "two programs that start at the same moment may disagree once about the ID")
-	} else {
-		defer d.fs.Remove(b)
-		d.add("hard links in "+check, OK, "supported", "")
-	}
-	c, err := replace.WriteTemp(ctx, d.fs, probe, []byte("c\n"), 0o600)
-	if err != nil {
-		d.add(check+" takes files", Problem, err.Error(), hintFor(err))
-		return
-	}
-	defer d.fs.Remove(c)
-	if ctx.Err() != nil {
-		return
-	}
-	if err := d.fs.Exchange(a, c); err != nil {
-		d.add("exchange in "+check, Warning, err.Error(), "a setting that is saved in the very moment of a save of the ID may be lost")
-	} else {
-		d.add("exchange in "+check, OK, "supported", "")
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	if err := d.fs.SyncDir(dir); err != nil {
-		d.add("durable names in "+check, Problem, err.Error(), hintFor(err))
-	} else {
-		d.add("durable names in "+check, OK, "supported", "")
-	}
-	unlock, err := replace.TryLock(ctx, d.fs, dir, replace.LockWait)
-	unlock()
-	switch {
-	case errors.Is(err, fsys.ErrLocked):
-		d.add("lock of "+check, Warning, "another process holds it", "look for one that hangs; saving goes on without the lock")
-	case err != nil:
-		d.add("lock of "+check, Warning, err.Error(), "several programs on one config will do some work twice")
-	default:
-		d.add("lock of "+check, OK, "supported", "")
+	for _, s := range []struct {
+		what  string
+		err   error
+		level Level
+		hint  string
+	}{
+		{"hard links in ", support.Link, Warning, "two programs that start at the same moment may disagree once about the ID"},
+		{"exchange in ", support.Exchange, Warning, "a setting may be lost that is saved at the very moment the ID is saved"},
+		{"durable names in ", support.SyncDir, Problem, hintFor(support.SyncDir)},
+		{"lock of ", support.Lock, Warning, lockHint},
+	} {
+		if s.err != nil {
+			d.add(s.what+check, s.level, s.err.Error(), s.hint)
+		} else {
+			d.ok(s.what+check, "supported")
+		}
 	}
 }
 
-// hintFor says what to do about an error.
+const orStateDir = "or keep the ID in a state directory"
+
+// hintFor returns what to do about an error.
 func hintFor(err error) string {
+	var syntax *jsonedit.SyntaxError
 	switch {
 	case errors.Is(err, jsonedit.ErrEmpty):
 		return "write {} into it, or remove it"
 	case errors.Is(err, jsonedit.ErrNotObject):
-		return "the config has to be an object, and each part of the key's path before the last as well"
+		return "the config must be a JSON object, and so must each part of the key's path before the last"
 	case errors.Is(err, replace.ErrNotRegular):
-		return "give the path of a file"
+		return "choose the path of a regular file"
 	case fsys.IsReadOnly(err):
-		return "look at the permissions and at the mount's options"
+		return "check the permissions and the mount options"
 	case errors.Is(err, jsonedit.ErrTooLarge), errors.Is(err, replace.ErrTooLarge), errors.Is(err, jsonedit.ErrTooDeep):
-		return "give a smaller config, or use a state file"
-	}
-	var syntax *jsonedit.SyntaxError
-	if errors.As(err, &syntax) {
-		return "mend it at the line and column given; it is never written over"
-	}
-	return "mend this, and run doctor again"
-}
-
-// runFile checks the anchor.
-func (d *diagnosis) runFile(ctx context.Context, path string, valid func(text string) bool) {
-	s, err := replace.Read(ctx, d.fs, path)
-	inPlace := false
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		d.add("file", OK, path+" does not exist; it will be made", "")
-	case err != nil:
-		d.add("file", Problem, err.Error(), hintFor(err))
+		return "use a smaller config, " + orStateDir
+	case errors.As(err, &syntax):
+		return "correct it at this line and column; a file with a syntax error is never overwritten"
 	default:
-		s.Close()
-		if inPlace = valid(anchor.Text(s.Data)); inPlace {
-			d.add("file", OK, path+" can be read", "")
-		} else {
-			d.add("file", Warning, path+" holds no ID; it will be replaced", "")
-		}
+		return "fix this, and run doctor again"
 	}
-	d.runFolder(ctx, "folder", fsys.Dir(path), filepath.Base(path), inPlace)
 }

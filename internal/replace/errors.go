@@ -20,13 +20,13 @@ var (
 
 	// ErrNotInPlace means that the file could only be written in place, and
 	// that the change does not fit into one page, so that it could be torn.
-	ErrNotInPlace = errors.New("cannot be replaced, nor be changed in place without the danger of tearing it")
+	ErrNotInPlace = errors.New("cannot be replaced, or changed in place without the risk of tearing it")
 
 	// ErrChanging means that other programs kept changing the file.
-	ErrChanging = errors.New("is being changed by another program all the time")
+	ErrChanging = errors.New("another program keeps changing the file")
 
 	// ErrChanged means that the file was changed since it was read.
-	ErrChanged = errors.New("was changed by another program meanwhile")
+	ErrChanged = errors.New("another program has changed the file")
 )
 
 type readOnlyError struct{}

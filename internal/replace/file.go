@@ -3,10 +3,7 @@ package replace
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
@@ -15,8 +12,6 @@ import (
 const (
 	// maxRounds is how often an update starts over because the file changed.
 	maxRounds = 10
-	// maxLinks is how many symlinks are followed; the kernel has the same limit.
-	maxLinks = 40
 )
 
 // rereadPauses are the pauses before a file is read again that may be in the
@@ -70,9 +65,7 @@ func (f *File) read(ctx context.Context, name string, use func(*Snapshot) error)
 		if err == nil || !f.opts.Torn(err) || again == len(rereadPauses) {
 			return err
 		}
-		select {
-		case <-time.After(rereadPauses[again]):
-		case <-ctx.Done():
+		if sleep(ctx, rereadPauses[again]); ctx.Err() != nil {
 			return err
 		}
 	}
@@ -113,7 +106,7 @@ func (f *File) Update(ctx context.Context, edit func(*Snapshot) ([]byte, error))
 			return err
 		}
 		if round == 0 {
-			unlock = Lock(ctx, f.fs, fsys.Dir(target))
+			unlock, _ = Lock(ctx, f.fs, fsys.Dir(target))
 		}
 		err = f.read(ctx, target, func(s *Snapshot) error {
 			data, err := edit(s)
@@ -181,30 +174,4 @@ func (f *File) Sweep(ctx context.Context) error {
 		return err
 	}
 	return Sweep(ctx, f.fs, target)
-}
-
-// Resolve follows symlinks and returns the name of what they lead to, which
-// need not exist.
-func Resolve(ctx context.Context, disk fsys.FS, name string) (string, error) {
-	for range maxLinks {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		info, err := disk.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
-			return name, nil
-		}
-		if err != nil {
-			return "", err
-		}
-		to, err := disk.Readlink(name)
-		if err != nil {
-			return "", err
-		}
-		if !filepath.IsAbs(to) {
-			to = fsys.Join(fsys.Dir(name), to)
-		}
-		name = fsys.Clean(to)
-	}
-	return "", fmt.Errorf("more than %d symlinks: %w", maxLinks, error(syscall.ELOOP))
 }

@@ -4,88 +4,90 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 )
 
-// pageSize is the part of a file that one write changes as a whole, as every reader and a kill see it: a page of the
-// page cache. Larger pages are made of such ones.
+// pageSize is the part of a file that one write changes as a whole, in the
+// eyes of every reader and of a kill: a page of the page cache. Larger pages
+// consist of such ones.
 const pageSize = 4096
 
-// writeInPlace changes the content of the target without replacing the file: spaces are first appended at its end, which
-// changes nothing for those who read it, and then one write inside one page makes the change. So it is whole at every
-// moment. The page is also what a disk is asked to write at once, which makes a tear by a power cut unlikely, but no
-// disk promises it. A save that is cut off between the two leaves the spaces behind.
+// writeInPlace changes the content without replacing the file. Spaces are
+// first appended, which changes nothing for a reader, and then one write
+// within one page makes the change. So the content is whole at every moment.
+// The disk is asked to write the page at once too, which makes a tear by a
+// power cut unlikely, but no disk promises it. A save that is cut off between
+// the two writes leaves the spaces behind.
 //
-// What another program writes in the moment between the last comparison and the second write, or while that hangs, is
-// written into: nothing can put it back here. On one machine, though, the kernel lets no other program write to a file,
-// or cut it, to which a write hangs.
+// If another program writes between the last comparison and the second write,
+// or while that hangs, the change is written into its content, and nothing can
+// undo it. On one machine, though, the kernel lets no other program write to,
+// or truncate, a file to which a write hangs.
 func (f *File) writeInPlace(ctx context.Context, s *Snapshot, data []byte) error {
-	target := s.name
 	from, to, ok := changedRange(s.Data, data)
 	if !ok {
 		return ErrNotInPlace
 	}
-	fence, err := openUnchanged(ctx, f.fs, target, s.info, s.Data)
+	file, err := s.fence(ctx)
 	if err != nil {
 		return err
 	}
-	if err := fence.Close(); err != nil {
+	if err := file.Close(); err != nil {
 		return err
 	}
-	was := s.Data
+	now := *s // as it is after each step
 	if f.lostPages {
-		// A sync that failed has left pages of which the system believes that they are on disk. Written once more, though
-		// with what they hold, they come there.
-		if err := f.writeInto(ctx, target, s.info, was, 0, was); err != nil {
+		// Written again, though with what they hold, they reach the disk.
+		if err := f.writeInto(ctx, &now, 0, s.Data); err != nil {
 			return err
 		}
 	}
-	if len(data) > len(was) {
-		spaces := bytes.Repeat([]byte(" "), len(data)-len(was))
-		if err := f.writeInto(ctx, target, s.info, was, atEnd, spaces); err != nil {
+	if len(data) > len(s.Data) {
+		spaces := bytes.Repeat([]byte(" "), len(data)-len(s.Data))
+		if err := f.writeInto(ctx, &now, atEnd, spaces); err != nil {
 			return err
 		}
-		was = append(bytes.Clone(was), spaces...)
+		now.Data = append(bytes.Clone(s.Data), spaces...)
 	}
-	if err := f.writeInto(ctx, target, s.info, was, from, data[from:to]); err != nil {
+	if err := f.writeInto(ctx, &now, from, data[from:to]); err != nil {
 		return err
 	}
-	// Another file may have taken its place, or other content.
-	written, err := openAs(ctx, f.fs, target, s.info, data)
+	// Another program may have put another file there, or other content.
+	now.Data = data
+	written, err := now.reopen(ctx)
 	if err != nil {
 		return err
 	}
 	return written.Close()
 }
 
-// atEnd is the place of what is appended: where the file ends when that is written, so that spaces come behind what
-// another program has made of the file meanwhile.
+// atEnd is the offset of what is appended: wherever the file ends by then, so
+// that spaces follow what another program has made of it meanwhile.
 const atEnd = -1
 
-// writeInto writes b durably, if the target is still the file of info and its content is was.
-func (f *File) writeInto(ctx context.Context, target string, info fs.FileInfo, was []byte, at int, b []byte) error {
+// writeInto writes b at an offset, durably, if the file is still what s says.
+func (f *File) writeInto(ctx context.Context, s *Snapshot, at int, b []byte) error {
 	flag := os.O_WRONLY
 	if at == atEnd {
 		flag |= os.O_APPEND
 	}
-	file, err := f.fs.OpenFile(target, flag, 0)
+	file, err := s.fs.OpenFile(s.name, flag, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	now, err := file.Stat()
+	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	if !f.fs.SameFile(now, info) {
+	if !s.fs.SameFile(info, s.info) {
 		return ErrChanged
 	}
-	fence, err := openAs(ctx, f.fs, target, info, was)
+	same, err := s.reopen(ctx)
 	if err != nil {
 		return err
 	}
-	defer fence.Close()
+	defer same.Close()
 	if at == atEnd {
 		_, err = file.Write(b)
 	} else {
@@ -102,8 +104,9 @@ func (f *File) writeInto(ctx context.Context, target string, info fs.FileInfo, w
 	return nil
 }
 
-// changedRange gives the part of the new content that differs from the old one padded with spaces to the same length,
-// if it lies in one page. A change that shortens the file has none.
+// changedRange returns the part of data that differs from old, padded with
+// spaces to the same length. ok reports whether it lies in one page and data
+// is not shorter than old.
 func changedRange(old, data []byte) (from, to int, ok bool) {
 	if len(data) < len(old) {
 		return 0, 0, false

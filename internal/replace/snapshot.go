@@ -122,3 +122,16 @@ func (s *Snapshot) sync(ctx context.Context, target string) error {
 	}
 	return nil
 }
+
+// Sync makes durable what a file holds, if it exists, and writes nothing.
+func Sync(ctx context.Context, disk fsys.FS, name string) error {
+	s, err := open(ctx, disk, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.sync(ctx, name)
+}

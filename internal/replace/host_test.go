@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"errors"
@@ -26,7 +26,7 @@ func TestHostSavesAtEveryMoment(t *testing.T) {
 			}
 			for _, afterErr := range []error{nil, syscall.EIO} {
 				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-					disk.Inject(at.rule(faultfs.Rule{AfterErr: afterErr, Do: func() {
+					disk.Inject(at.Rule(faultfs.Rule{AfterErr: afterErr, Do: func() {
 						disk.MkdirAll("/etc/app", 0o755)
 						if err := host.save(disk.As("host"), configPath, saved); err != nil {
 							t.Error(err)
@@ -34,7 +34,7 @@ func TestHostSavesAtEveryMoment(t *testing.T) {
 					}}))
 					stored, err := save(t.Context())
 					got, parseErr := parse([]byte(content(t, disk, configPath)))
-					loses := s.loses(at, host.name) && (afterErr == nil || at.step == at.commit)
+					loses := s.loses(at, host.name) && (afterErr == nil || at.Step == at.commit)
 					switch {
 					case loses:
 					case err == nil && at.beforeCommit() && (stored != id || got.Telemetry.ID != id):
@@ -42,7 +42,7 @@ func TestHostSavesAtEveryMoment(t *testing.T) {
 					case err != nil && afterErr == nil && !errors.Is(err, replace.ErrChanging):
 						t.Errorf("host saves %s: %v", host.name, err)
 					}
-					if at.op != faultfs.OpRemove {
+					if at.Op != faultfs.OpRemove {
 						requireNoTemps(t, disk)
 					}
 					requireSaved(t, host.name, loses, disk, save)
@@ -59,12 +59,12 @@ func TestHostHoldsFileOpen(t *testing.T) {
 			return
 		}
 		for _, held := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second} {
-			if s.renames && at.op != faultfs.OpHasWriters && at.isLast(faultfs.OpHasWriters) && held > 200*time.Millisecond {
+			if s.renames && at.Op != faultfs.OpHasWriters && at.isLast(faultfs.OpHasWriters) && held > 200*time.Millisecond {
 				continue // longer than it is waited for
 			}
 			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
 				var host sync.WaitGroup
-				disk.Inject(at.rule(faultfs.Rule{Do: func() {
+				disk.Inject(at.Rule(faultfs.Rule{Do: func() {
 					file, err := disk.As("host").OpenFile(configPath, os.O_WRONLY|os.O_TRUNC, 0)
 					if err != nil {
 						t.Error(err)

@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"context"

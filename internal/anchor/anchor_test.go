@@ -1,22 +1,68 @@
-package configfile_test
+package anchor_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/anchor"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/flight"
+	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
+
+// openAnchor opens the config's anchor as a process.
+func openAnchor(t *testing.T, process *faultfs.FS) *anchor.Anchor {
+	t.Helper()
+	a, err := anchor.Open(process, anchorPath, anchor.Options{Valid: isID, Config: configPath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
 
 func mustPublish(t *testing.T, a *anchor.Anchor, text, want string) {
 	t.Helper()
 	if got, err := a.Publish(t.Context(), text); got != want || err != nil {
 		t.Errorf("publish: got %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	if _, err := anchor.Open(faultfs.New(), "anchor", anchor.Options{Valid: isID}); err == nil {
+		t.Error("a relative path: no error")
+	}
+	a, err := anchor.Open(faultfs.New(), "/etc//app/./id", anchor.Options{Valid: isID})
+	if err != nil || a.Path() != "/etc/app/id" {
+		t.Errorf("got %v, %v", a, err)
+	}
+}
+
+// TestRealDisk is the one test here of what hosts have: the file system of the
+// operating system.
+func TestRealDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "id")
+	a, err := anchor.Open(fsys.OS{}, path, anchor.Options{Valid: isID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, a, id, id)
+	mustPublish(t, a, otherID, id)
+	if err := a.Replace(t.Context(), otherID); err != nil {
+		t.Error(err)
+	}
+	mustPublish(t, a, id, otherID)
+	if err := errors.Join(a.Sync(t.Context()), a.Sweep(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); len(entries) != 1 || err != nil {
+		t.Errorf("got %v, %v, want the anchor alone", entries, err)
 	}
 }
 
@@ -174,32 +220,6 @@ func TestAnchorMakesFolders(t *testing.T) {
 	})
 }
 
-// TestAnchorSharesFlight has the anchor of a config wait for the config's operation, and an anchor on its own not.
-func TestAnchorSharesFlight(t *testing.T) {
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		disk.Inject(faultfs.Rule{Op: faultfs.OpLstat, Hang: true, Times: 1})
-		f := open(t, disk)
-		a := anchorOf(f)
-		go set(t.Context(), f, id)
-		begin := time.Now()
-		waitForHang(t, disk)
-		time.Sleep(time.Minute)
-		for _, running := range []func() (string, time.Time){f.Running, a.Running} {
-			if op, since := running(); op != "save" || since != begin {
-				t.Errorf("running: got %q since %v, want save since %v", op, since, begin)
-			}
-		}
-		b, err := anchor.Open(disk, "/etc/app/other", anchor.Options{Valid: isID})
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustPublish(t, b, id, id)
-		if op, _ := b.Running(); op != "" {
-			t.Errorf("running: got %q, want none", op)
-		}
-	})
-}
-
 // TestAnchorTooLong refuses what could not be read again.
 func TestAnchorTooLong(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -214,23 +234,46 @@ func TestAnchorTooLong(t *testing.T) {
 	})
 }
 
-// TestLateReplaceUndoesNothing has an operator replace the anchor while an earlier replacement hangs.
-func TestLateReplaceUndoesNothing(t *testing.T) {
-	s := scenes()[len(scenes())-2]
-	if s.name != "replaced anchor" {
-		t.Fatal(s.name)
-	}
-	for _, at := range s.steps(t) {
-		s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-			hang := hangAt(t, disk, moment{step: at}, save)
-			operator := openAnchor(t, disk.As("operator"))
-			if err := operator.Replace(t.Context(), otherID); err != nil {
-				t.Errorf("%v: %v", at, err)
-			}
-			hang.Release()
-			waitIdle(t, disk)
-			requireContent(t, disk, anchorPath, otherID+"\n")
-			requireNoTemps(t, disk)
+// TestMostPublishRounds starts ten times over when others are faster each time.
+func TestMostPublishRounds(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.Inject(faultfs.Rule{
+			Op:    faultfs.OpLink,
+			Do:    func() { disk.WriteFile(anchorPath, []byte(otherID), 0o644) },
+			After: func() { disk.Delete(anchorPath) },
 		})
-	}
+		_, err := openAnchor(t, disk).Publish(t.Context(), id)
+		if !errors.Is(err, replace.ErrChanging) || configfile.Permanent(err) {
+			t.Errorf("got %v, want ErrChanging, not permanent", err)
+		}
+		created := 0
+		for _, e := range disk.Log() {
+			if e.Op == faultfs.OpOpen && e.Mutates() && strings.Contains(e.Name, ".rollcall-") {
+				created++
+			}
+		}
+		if created != 10 {
+			t.Errorf("got %d rounds, want 10", created)
+		}
+		requireNoTemps(t, disk)
+	})
+}
+
+// TestEndedContext does nothing at all.
+func TestEndedContext(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		a := openAnchor(t, disk)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, readErr := a.Read(ctx)
+		_, publishErr := a.Publish(ctx, id)
+		for _, err := range []error{readErr, publishErr, a.Replace(ctx, id), a.Sync(ctx), a.Sweep(ctx)} {
+			if !errors.Is(err, flight.ErrTimeout) || !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want a timeout", err)
+			}
+		}
+		if log := disk.Log(); len(log) != 0 {
+			t.Errorf("touched the disk: %v", log)
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"errors"
@@ -140,7 +140,7 @@ func TestBecomesSymlink(t *testing.T) {
 	for _, at := range s.steps(t) {
 		s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
 			disk.WriteFile("/srv/c.json", []byte(saved), 0o644)
-			disk.Inject(at.rule(faultfs.Rule{Do: func() {
+			disk.Inject(at.Rule(faultfs.Rule{Do: func() {
 				disk.Symlink("/srv/c.json", "/etc/app/new")
 				if err := disk.As("host").Rename("/etc/app/new", configPath); err != nil {
 					t.Error(err)

@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"errors"
@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
-	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
@@ -49,12 +48,12 @@ func TestSyncInPlaceFailsOnce(t *testing.T) {
 			continue
 		}
 		for _, at := range s.steps(t) {
-			if at.op != faultfs.OpSync {
+			if at.Op != faultfs.OpSync {
 				continue
 			}
 			t.Run(s.name+", "+at.String(), func(t *testing.T) {
 				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-					disk.Inject(at.rule(faultfs.Rule{Err: syscall.EIO}))
+					disk.Inject(at.Rule(faultfs.Rule{Err: syscall.EIO}))
 					save(t.Context())
 					requireWorks(t, s, disk, save)
 				})
@@ -91,53 +90,6 @@ func TestFolderSyncFails(t *testing.T) {
 	}
 }
 
-// TestUnsynced tells what is not to be trusted, and nothing else.
-func TestUnsynced(t *testing.T) {
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		f := open(t, disk)
-		a := anchorOf(f)
-		ours, others := jsonedit.Value{Kind: jsonedit.String, Text: id}, jsonedit.Value{Kind: jsonedit.String, Text: otherID}
-		require := func(when string, want bool) {
-			t.Helper()
-			if f.Unsynced(key, ours) != want || a.Unsynced(id) != want {
-				t.Errorf("%s: got %v, %v, want %v", when, f.Unsynced(key, ours), a.Unsynced(id), want)
-			}
-			if f.Unsynced(key, others) || f.Unsynced(jsonedit.Key{"a"}, ours) || f.Unsynced(key, jsonedit.Value{}) {
-				t.Errorf("%s: others are not trusted", when)
-			}
-			if a.Unsynced(otherID) || a.Unsynced("") {
-				t.Errorf("%s: other anchors are not trusted", when)
-			}
-		}
-		require("at first", false)
-		fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Name: "app", Err: syscall.EIO})
-		set(t.Context(), f, id)
-		a.Publish(t.Context(), id)
-		require("after a sync that failed", true)
-		fault.Remove()
-		set(t.Context(), f, id)
-		a.Publish(t.Context(), id)
-		require("after the next one", false)
-	})
-}
-
-// TestDoubtIsAboutOneValue leaves alone what the operator has put there after a save that failed.
-func TestDoubtIsAboutOneValue(t *testing.T) {
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		f := open(t, disk)
-		fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO})
-		if _, err := set(t.Context(), f, id); err == nil {
-			t.Error("no error")
-		}
-		fault.Remove()
-		disk.WriteFile(configPath, []byte(withID(config, otherID)), 0o444)
-		now, wrote, err := f.Set(t.Context(), key, id, keepID)
-		if now.Text != otherID || wrote || err != nil {
-			t.Errorf("got %v, %v, %v", now, wrote, err)
-		}
-	})
-}
-
 // TestFoundIsMadeDurable is about what another process has put there a moment before, and not synced yet.
 func TestFoundIsMadeDurable(t *testing.T) {
 	for _, s := range scenes() {
@@ -145,7 +97,7 @@ func TestFoundIsMadeDurable(t *testing.T) {
 			t.Parallel()
 			for _, at := range s.steps(t) {
 				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-					first := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
+					first := disk.Inject(at.Rule(faultfs.Rule{Hang: true}))
 					go save(t.Context())
 					waitForHang(t, disk)
 					stored, err := s.open(t, disk.As("second"))(t.Context())

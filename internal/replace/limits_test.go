@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"cmp"
@@ -132,25 +132,6 @@ func TestTempName(t *testing.T) {
 			requireNoTemps(t, disk)
 		})
 	}
-}
-
-// TestMostPublishRounds starts ten times over when others are faster each time.
-func TestMostPublishRounds(t *testing.T) {
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		disk.Inject(faultfs.Rule{
-			Op:    faultfs.OpLink,
-			Do:    func() { disk.WriteFile(anchorPath, []byte(otherID), 0o644) },
-			After: func() { disk.Delete(anchorPath) },
-		})
-		_, err := openAnchor(t, disk).Publish(t.Context(), id)
-		if !errors.Is(err, replace.ErrChanging) || configfile.Permanent(err) {
-			t.Errorf("got %v, want ErrChanging, not permanent", err)
-		}
-		if n := count(disk, isNewTemp); n != 10 {
-			t.Errorf("got %d rounds, want 10", n)
-		}
-		requireNoTemps(t, disk)
-	})
 }
 
 // TestMaxSize is about configs at the limit, which are read in no more than a few pieces.

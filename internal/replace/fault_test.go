@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"cmp"
@@ -41,7 +41,7 @@ func TestFault(t *testing.T) {
 	eachStep(t, func(t *testing.T, s *scene, at moment) {
 		for _, f := range failures {
 			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-				rule := at.rule(f.rule)
+				rule := at.Rule(f.rule)
 				rule.Times = f.rule.Times
 				fault := disk.Inject(rule)
 				begin := time.Now()
@@ -61,7 +61,7 @@ func TestFault(t *testing.T) {
 				requireIdle(t, disk)
 
 				// What cannot be removed, or not be told from another program's file, has to stay.
-				if at.op == faultfs.OpRemove || at.op == faultfs.OpLstat && f.rule.Times == 0 {
+				if at.Op == faultfs.OpRemove || at.Op == faultfs.OpLstat && f.rule.Times == 0 {
 					removeTemps(disk)
 				}
 				requireNoTemps(t, disk)

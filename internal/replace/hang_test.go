@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func TestHang(t *testing.T) {
 // hangAt saves three times while one operation hangs.
 func hangAt(t *testing.T, disk *faultfs.FS, at moment, save saver) *faultfs.Fault {
 	t.Helper()
-	hang := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
+	hang := disk.Inject(at.Rule(faultfs.Rule{Hang: true}))
 	for range 3 {
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), attempt)
@@ -86,7 +86,7 @@ func TestHostSavesWhileHanging(t *testing.T) {
 				time.Sleep(time.Second)
 				requireIdle(t, disk)
 				requireNoTemps(t, disk)
-				lost := s.loses(at, host.name) && at.step == at.commit // later than the last comparison, it goes no further
+				lost := s.loses(at, host.name) && at.Step == at.commit // later than the last comparison, it goes no further
 				requireSaved(t, host.name, lost, disk, save)
 			})
 		}
@@ -163,9 +163,30 @@ func TestManyHang(t *testing.T) {
 func (s *scene) loses(at moment, host string) bool {
 	switch {
 	case s.renames:
-		return at.step == at.commit && (host == "by rename" || s.before == "")
+		return at.Step == at.commit && (host == "by rename" || s.before == "")
 	case s.inPlace:
 		return at.isLast(faultfs.OpRead) && host != "by rename"
 	}
 	return false
+}
+
+// TestLateReplaceUndoesNothing has an operator replace the anchor while an earlier replacement hangs.
+func TestLateReplaceUndoesNothing(t *testing.T) {
+	s := scenes()[len(scenes())-2]
+	if s.name != "replaced anchor" {
+		t.Fatal(s.name)
+	}
+	for _, at := range s.steps(t) {
+		s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
+			hang := hangAt(t, disk, moment{Step: at}, save)
+			operator := openAnchor(t, disk.As("operator"))
+			if err := operator.Replace(t.Context(), otherID); err != nil {
+				t.Errorf("%v: %v", at, err)
+			}
+			hang.Release()
+			waitIdle(t, disk)
+			requireContent(t, disk, anchorPath, otherID+"\n")
+			requireNoTemps(t, disk)
+		})
+	}
 }

@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"errors"
@@ -11,13 +11,6 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
-
-// asUser gives a process of a user that may write to the config's folder.
-func asUser(disk *faultfs.FS, uid int) *faultfs.FS {
-	p := disk.As("p")
-	p.SetUser(uid, uid)
-	return p
-}
 
 // TestPreserved is about all of a config that is not its content.
 func TestPreserved(t *testing.T) {
@@ -171,25 +164,6 @@ func TestNew(t *testing.T) {
 			})
 		}
 	}
-}
-
-func requireMode(t *testing.T, disk *faultfs.FS, name string, want fs.FileMode) {
-	t.Helper()
-	if got, err := disk.Attributes(name); err != nil || got.Mode != want {
-		t.Errorf("%s: got mode %v, %v, want %v", name, got.Mode, err, want)
-	}
-}
-
-func TestNewDocument(t *testing.T) {
-	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		disk.Delete(configPath)
-		f, err := configfile.Open(disk, configPath, configfile.Options{New: []byte("{\n  \"telemetry\": {\n    \"enabled\": false\n  }\n}\n")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustSet(t, f, id)
-		requireContent(t, disk, configPath, "{\n  \"telemetry\": {\n    \"enabled\": false,\n    \"installation_id\": \""+id+"\"\n  }\n}\n")
-	})
 }
 
 // TestNewWhereNothingCanBeMade says so at once.

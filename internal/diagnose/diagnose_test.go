@@ -1,35 +1,40 @@
-package configfile_test
+package diagnose_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/diagnose"
+	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/replace"
+	"github.com/rollcall-dev/rollcall/internal/test/configdisk"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // Hints that come more than once.
 const (
-	giveStateFolder  = "give a state folder of its own for the ID"
-	makeWritable     = "make it writable, or " + giveStateFolder
-	makeFolderUsable = "make the folder writable, or " + giveStateFolder
-	mountFolder      = "mount its folder instead of the one file"
+	orStateDir      = ", or keep the ID in a state directory"
+	makeWritable    = "make it writable" + orStateDir
+	makeDirWritable = "make the directory writable" + orStateDir
+	mountDirectory  = "mount its directory instead of the single file"
 )
 
 const healthy = `
-ok: config: /etc/app/config.json, 36 bytes, can be read
+ok: config: /etc/app/config.json is readable, 36 bytes
 ok: config writable: mode 0644
-ok: folder: /etc/app can be written to
-ok: hard links in folder: supported
-ok: exchange in folder: supported
-ok: durable names in folder: supported
-ok: lock of folder: supported
+ok: directory: /etc/app is writable
+ok: hard links in directory: supported
+ok: exchange in directory: supported
+ok: durable names in directory: supported
+ok: lock of directory: supported
 `
 
 func lines(findings []diagnose.Finding) string {
@@ -45,8 +50,12 @@ func lines(findings []diagnose.Finding) string {
 	return b.String()
 }
 
+const page = 4096
+
+var key = jsonedit.Key{"telemetry", "installation_id"}
+
 func diagnoseConfig(ctx context.Context, disk *faultfs.FS, anchorDir string) []diagnose.Finding {
-	return diagnose.Config(ctx, disk, configPath, key, anchorPathIn(anchorDir))
+	return diagnose.Config(ctx, disk, configPath, key, path.Join(cmp.Or(anchorDir, "/etc/app"), ".config.json.installation-id"))
 }
 
 func TestDiagnose(t *testing.T) {
@@ -68,105 +77,105 @@ func TestDiagnose(t *testing.T) {
 			disk.MkdirAll("/var/lib", 0o755)
 		}, want: []string{
 			"ok: config writable: mode 0644",
-			"ok: anchor folder: /var/lib can be written to",
-			"ok: exchange in anchor folder: supported",
+			"ok: anchor directory: /var/lib is writable",
+			"ok: exchange in anchor directory: supported",
 		}},
-		{name: "healthy, anchor elsewhere, folder missing", anchorDir: "/var/lib/app", prepare: func(disk *faultfs.FS) {
+		{name: "healthy, anchor elsewhere, directory missing", anchorDir: "/var/lib/app", prepare: func(disk *faultfs.FS) {
 			disk.MkdirAll("/var", 0o755)
 		}, want: []string{
-			"ok: anchor folder: /var can be written to (the folders below it will be made)",
+			"ok: anchor directory: /var is writable; missing directories below it will be created",
 		}},
 		{name: "missing", prepare: func(disk *faultfs.FS) { disk.Delete("/etc/app") }, want: []string{
-			"ok: config: /etc/app/config.json does not exist; it will be made",
-			"ok: folder: /etc can be written to (the folders below it will be made)",
+			"ok: config: /etc/app/config.json does not exist; it will be created",
+			"ok: directory: /etc is writable; missing directories below it will be created",
 		}},
 		{name: "symlink", prepare: func(disk *faultfs.FS) {
 			disk.Delete(configPath)
 			disk.WriteFile("/srv/c.json", []byte(config), 0o600)
 			disk.Symlink("/srv/c.json", configPath)
 		}, want: []string{
-			"ok: symlink: leads to /srv/c.json",
+			"ok: symlink: points to /srv/c.json",
 			"ok: config writable: mode 0600",
-			"ok: folder: /srv can be written to",
-			"ok: anchor folder: /etc/app can be written to",
+			"ok: directory: /srv is writable",
+			"ok: anchor directory: /etc/app is writable",
 		}},
 		{name: "symlink loop", prepare: func(disk *faultfs.FS) {
 			disk.Delete(configPath)
 			disk.Symlink(configPath, configPath)
-		}, want: []string{"problem: config: more than 40 symlinks: too many levels of symbolic links [mend this, and run doctor again]"}},
+		}, want: []string{"problem: config: more than 40 symlinks: too many levels of symbolic links [fix this, and run doctor again]"}},
 		{name: "empty", prepare: put(""), want: []string{"problem: config: /etc/app/config.json: empty [write {} into it, or remove it]"}},
 		{name: "garbage", prepare: put("{\n!"), want: []string{
 			"problem: config: /etc/app/config.json: line 2, column 1: invalid character '!' at start of name " +
-				"[mend it at the line and column given; it is never written over]",
+				"[correct it at this line and column; a file with a syntax error is never overwritten]",
 		}},
 		{name: "not an object", prepare: put("[]"), want: []string{
 			"problem: config: /etc/app/config.json: top level: not an object " +
-				"[the config has to be an object, and each part of the key's path before the last as well]",
+				"[the config must be a JSON object, and so must each part of the key's path before the last]",
 		}},
 		{name: "too deep", prepare: put(strings.Repeat("[", 2000)), want: []string{
-			"problem: config: /etc/app/config.json: nested deeper than 1000 levels [give a smaller config, or use a state file]",
+			"problem: config: /etc/app/config.json: nested deeper than 1000 levels [use a smaller config" + orStateDir + "]",
 		}},
-		{name: "folder", prepare: func(disk *faultfs.FS) {
+		{name: "directory", prepare: func(disk *faultfs.FS) {
 			disk.Delete(configPath)
 			disk.MkdirAll(configPath, 0o755)
-		}, want: []string{"problem: config: /etc/app/config.json: not a regular file but a folder [give the path of a file]"}},
+		}, want: []string{"problem: config: /etc/app/config.json: not a regular file but a directory [choose the path of a regular file]"}},
 		{name: "no permission to read", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o600) }, want: []string{
-			"problem: config: /etc/app/config.json: open /etc/app/config.json: permission denied [look at the permissions and at the mount's options]",
+			"problem: config: /etc/app/config.json: open /etc/app/config.json: permission denied [check the permissions and the mount options]",
 		}},
 		{name: "read-only by its mode", prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o444) }, want: []string{
 			"problem: config writable: file is read-only: mode 0444 [" + makeWritable + "]",
 		}},
 		{name: "read-only mount", prepare: func(disk *faultfs.FS) { disk.MarkReadOnly("/") }, want: []string{
 			"problem: config writable: access /etc/app/config.json: read-only file system [" + makeWritable + "]",
-			"warning: folder: /etc/app cannot be written to: access /etc/app: read-only file system [" + makeFolderUsable + "]",
+			"warning: directory: /etc/app is not writable: access /etc/app: read-only file system [" + makeDirWritable + "]",
 		}},
-		{name: "folder not writable, in place", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o666) }, want: []string{
-			"warning: folder: /etc/app cannot be written to: access /etc/app: permission denied [" + makeFolderUsable + "]",
+		{name: "directory not writable, in place", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o666) }, want: []string{
+			"warning: directory: /etc/app is not writable: access /etc/app: permission denied [" + makeDirWritable + "]",
 		}},
-		{name: "folder not writable, not in place", uid: 7, prepare: func(disk *faultfs.FS) {
+		{name: "directory not writable, not in place", uid: 7, prepare: func(disk *faultfs.FS) {
 			disk.WriteFile(configPath, []byte(ofSize(page, 0)), 0o666)
 		}, want: []string{
-			"problem: folder: /etc/app cannot be written to: access /etc/app: permission denied [" + makeFolderUsable + "]",
+			"problem: directory: /etc/app is not writable: access /etc/app: permission denied [" + makeDirWritable + "]",
 		}},
-		{name: "folder is a file", prepare: func(disk *faultfs.FS) {
+		{name: "directory is a file", prepare: func(disk *faultfs.FS) {
 			disk.Delete("/etc/app")
 			disk.WriteFile("/etc/app", nil, 0o644)
-		}, want: []string{"problem: config: lstat /etc/app/config.json: not a directory [mend this, and run doctor again]"}},
-		{name: "anchor folder is a file", anchorDir: "/var", prepare: func(disk *faultfs.FS) { disk.WriteFile("/var", nil, 0o644) }, want: []string{
-			"problem: anchor folder: /var is not a folder [remove what is there, or give another path]",
+		}, want: []string{"problem: config: lstat /etc/app/config.json: not a directory [fix this, and run doctor again]"}},
+		{name: "anchor directory is a file", anchorDir: "/var", prepare: func(disk *faultfs.FS) { disk.WriteFile("/var", nil, 0o644) }, want: []string{
+			"problem: anchor directory: /var is not a directory [remove it, or choose another path]",
 		}},
-		{name: "several names", prepare: func(disk *faultfs.FS) { link(disk, configPath, "/etc/app/same") }, want: []string{
-			"warning: hard links: the config has 2 names; it is written in place [give it one name]",
+		{name: "several names", prepare: func(disk *faultfs.FS) { disk.Link(configPath, "/etc/app/same") }, want: []string{
+			"warning: hard links: the config has 2 hard links; it is written in place [remove the others]",
 		}},
 		{name: "mount point", prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, want: []string{
-			"warning: mount: the config is itself a mount point; it is written in place [" + mountFolder + "]",
+			"warning: mount: the config itself is a mount point; it is written in place [" + mountDirectory + "]",
 		}},
 		{name: "mount point, not in place", prepare: func(disk *faultfs.FS) {
 			put(ofSize(page, 0))(disk)
 			disk.MarkMountPoint(configPath)
 		}, want: []string{
-			"problem: mount: the config is itself a mount point; it cannot be replaced, nor be changed in place without the danger of tearing it [" +
-				mountFolder + ", or " + giveStateFolder + "]",
+			"problem: mount: the config itself is a mount point; it cannot be replaced, or changed in place without the risk of tearing it [" +
+				mountDirectory + orStateDir + "]",
 		}},
 		{name: "no files", prepare: fails(faultfs.OpWrite, syscall.ENOSPC), want: []string{
-			"ok: folder: /etc/app can be written to",
-			"problem: folder takes files: write temporary file: write *: no space left on device [mend this, and run doctor again]",
+			"ok: directory: /etc/app is writable",
+			"problem: new files in directory: write temporary file: write *: no space left on device [fix this, and run doctor again]",
 		}},
 		{name: "no links", prepare: fails(faultfs.OpLink, syscall.EPERM), want: []string{
-			"warning: hard links in folder: link *: operation not permitted [two programs that start at the same moment may disagree once about the ID]",
-			"ok: exchange in folder: supported",
+			"warning: hard links in directory: link *: operation not permitted [two programs that start at the same moment may disagree once about the ID]",
+			"ok: exchange in directory: supported",
 		}},
 		{name: "no exchange", prepare: fails(faultfs.OpExchange, errors.ErrUnsupported), want: []string{
-			"warning: exchange in folder: exchange *: unsupported operation [a setting that is saved in the very moment of a save of the ID may be lost]",
+			"warning: exchange in directory: exchange *: unsupported operation [a setting may be lost that is saved at the very moment the ID is saved]",
 		}},
-		{name: "no folder sync", prepare: fails(faultfs.OpSyncDir, syscall.EIO), want: []string{
-			"problem: durable names in folder: syncdir /etc/app: input/output error [mend this, and run doctor again]",
+		{name: "no directory sync", prepare: fails(faultfs.OpSyncDir, syscall.EIO), want: []string{
+			"problem: durable names in directory: syncdir /etc/app: input/output error [fix this, and run doctor again]",
 		}},
 		{name: "no locks", prepare: fails(faultfs.OpLock, syscall.ENOLCK), want: []string{
-			"warning: lock of folder: lock /etc/app: no locks available [several programs on one config will do some work twice]",
+			"warning: lock of directory: lock /etc/app: no locks available [programs that share a config do some work twice]",
 		}},
 		{name: "lock held", prepare: func(disk *faultfs.FS) { disk.As("other").LockDir("/etc/app") }, want: []string{
-			"warning: lock of folder: another process holds it [look for one that hangs; saving goes on without the lock]",
+			"warning: lock of directory: another process holds it [look for a process that hangs; saving goes on without the lock]",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -206,9 +215,10 @@ func TestDiagnoseChangesNothing(t *testing.T) {
 			diagnoseConfig(t.Context(), p, "/var/lib")
 			killed = p.Killed()
 			time.Sleep(10 * time.Minute)
-			sweep(t, disk)
-			if err := anchorIn(open(t, disk), "/var/lib").Sweep(t.Context()); err != nil {
-				t.Error(err)
+			for _, name := range []string{configPath, "/var/lib/.config.json.installation-id"} {
+				if err := replace.Sweep(t.Context(), disk, name); err != nil {
+					t.Error(err)
+				}
 			}
 			requireNoTemps(t, disk)
 			requireContent(t, disk, configPath, config)
@@ -221,18 +231,18 @@ func TestDiagnoseChangesNothing(t *testing.T) {
 
 // TestDiagnoseHangs says so, at the end of its context, whatever hangs, and leaves nothing behind when that ends.
 func TestDiagnoseHangs(t *testing.T) {
-	var steps []step
+	var steps []configdisk.Step
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		diagnoseConfig(t.Context(), disk.As("p"), "")
-		steps = stepsOf(disk.Log())
+		steps = configdisk.Steps(disk)
 	})
 	for _, at := range steps {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
-			hang := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
-			ctx, cancel := context.WithTimeout(t.Context(), attempt)
+			hang := disk.Inject(at.Rule(faultfs.Rule{Hang: true}))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			got := diagnoseConfig(ctx, disk.As("p"), "")
-			if len(got) != 1 || got[0].Check != "disk" || got[0].Level != diagnose.Problem || !strings.Contains(got[0].Hint, "does not answer") {
+			if len(got) != 1 || got[0].Check != "disk" || got[0].Level != diagnose.Problem || !strings.Contains(got[0].Hint, "does not respond") {
 				t.Errorf("%v: got %v", at, got)
 			}
 			hang.Release()
@@ -247,20 +257,20 @@ func TestDiagnoseAnchor(t *testing.T) {
 		name, want string
 		prepare    func(*faultfs.FS)
 	}{
-		{"none", "ok: file: /etc/app/id does not exist; it will be made", func(*faultfs.FS) {}},
-		{"valid", "ok: file: /etc/app/id can be read", func(disk *faultfs.FS) { disk.WriteFile("/etc/app/id", []byte(id), 0o644) }},
+		{"none", "ok: file: /etc/app/id does not exist; it will be created", func(*faultfs.FS) {}},
+		{"valid", "ok: file: /etc/app/id is readable", func(disk *faultfs.FS) { disk.WriteFile("/etc/app/id", []byte(id), 0o644) }},
 		{"damaged", "warning: file: /etc/app/id holds no ID; it will be replaced", func(disk *faultfs.FS) { disk.WriteFile("/etc/app/id", nil, 0o644) }},
 		{
-			"folder", "problem: file: not a regular file but a folder [give the path of a file]",
+			"directory", "problem: file: not a regular file but a directory [choose the path of a regular file]",
 			func(disk *faultfs.FS) { disk.MkdirAll("/etc/app/id", 0o755) },
 		},
-		{"folder missing", "ok: folder: /etc can be written to (the folders below it will be made)", func(disk *faultfs.FS) { disk.Delete("/etc/app") }},
+		{"directory missing", "ok: directory: /etc is writable; missing directories below it will be created", func(disk *faultfs.FS) { disk.Delete("/etc/app") }},
 		{
 			"read-only",
-			"problem: folder: /etc/app cannot be written to: access /etc/app: read-only file system [" + makeFolderUsable + "]",
+			"problem: directory: /etc/app is not writable: access /etc/app: read-only file system [" + makeDirWritable + "]",
 			func(disk *faultfs.FS) { disk.MarkReadOnly("/") },
 		},
-		{"FIFO", "problem: file: not a regular file but a FIFO [give the path of a file]", func(disk *faultfs.FS) { disk.Mknod("/etc/app/id", fs.ModeNamedPipe|0o644) }},
+		{"FIFO", "problem: file: not a regular file but a FIFO [choose the path of a regular file]", func(disk *faultfs.FS) { disk.Mknod("/etc/app/id", fs.ModeNamedPipe|0o644) }},
 	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			tt.prepare(disk)

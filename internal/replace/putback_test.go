@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"context"
@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
+	"github.com/rollcall-dev/rollcall/internal/test/configdisk"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
 // overtaken has the host save in the moment of the commit, so that what it saved is displaced and has to be put back.
-func overtaken(t *testing.T, s *scene, run func(t *testing.T, disk *faultfs.FS, commit step, save saver)) {
+func overtaken(t *testing.T, s *scene, run func(t *testing.T, disk *faultfs.FS, commit configdisk.Step, save saver)) {
 	t.Helper()
-	commit, host := step{faultfs.OpExchange, 0}, hostSaves[2]
+	commit, host := configdisk.Step{Op: faultfs.OpExchange}, hostSaves[2]
 	if s.renames {
-		commit, host = step{faultfs.OpRename, 0}, hostSaves[0]
+		commit, host = configdisk.Step{Op: faultfs.OpRename}, hostSaves[0]
 	}
 	s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-		disk.Inject(commit.rule(faultfs.Rule{Do: func() {
+		disk.Inject(commit.Rule(faultfs.Rule{Do: func() {
 			if err := host.save(disk.As("host"), configPath, saved); err != nil {
 				t.Error(err)
 			}
@@ -35,20 +36,20 @@ func TestPutBackFails(t *testing.T) {
 	for _, s := range scenes()[:2] {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			var steps []step
-			overtaken(t, s, func(t *testing.T, disk *faultfs.FS, commit step, save saver) {
+			var steps []configdisk.Step
+			overtaken(t, s, func(t *testing.T, disk *faultfs.FS, commit configdisk.Step, save saver) {
 				if stored, err := save(t.Context()); stored != id || err != nil {
 					t.Fatalf("got %q, %v", stored, err)
 				}
 				requireContent(t, disk, configPath, withID(saved, id))
-				steps = stepsOf(disk.Log())
+				steps = configdisk.Steps(disk)
 				steps = steps[slices.Index(steps, commit)+1:]
 				steps = steps[slices.Index(steps, commit)+1:]
 			})
 			for _, at := range steps {
 				for _, f := range failures {
-					overtaken(t, s, func(t *testing.T, disk *faultfs.FS, _ step, save saver) {
-						rule := at.rule(f.rule)
+					overtaken(t, s, func(t *testing.T, disk *faultfs.FS, _ configdisk.Step, save saver) {
+						rule := at.Rule(f.rule)
 						rule.Times = f.rule.Times
 						fault := disk.Inject(rule)
 						_, err := save(t.Context())
@@ -58,7 +59,7 @@ func TestPutBackFails(t *testing.T) {
 						}
 						time.Sleep(time.Hour)
 						sweep(t, disk)
-						toldLost := s.renames && (f.rule.Times == 0 || at.op == faultfs.OpRead) && err != nil
+						toldLost := s.renames && (f.rule.Times == 0 || at.Op == faultfs.OpRead) && err != nil
 						if got.Saves != 2 && !savedElsewhere(t, disk, err) && !toldLost {
 							t.Errorf("%v, %s: lost: got %+v, %v", at, f.name, got, err)
 						}
@@ -99,16 +100,16 @@ func mustSave(t *testing.T, disk *faultfs.FS, save saver) {
 // the host save again meanwhile.
 func TestPutBackHangs(t *testing.T) {
 	s := scenes()[0]
-	var steps []step
-	overtaken(t, s, func(t *testing.T, disk *faultfs.FS, commit step, save saver) {
+	var steps []configdisk.Step
+	overtaken(t, s, func(t *testing.T, disk *faultfs.FS, commit configdisk.Step, save saver) {
 		save(t.Context())
-		steps = stepsOf(disk.Log())
+		steps = configdisk.Steps(disk)
 		steps = steps[slices.Index(steps, commit)+1:]
 	})
 	for _, at := range steps {
 		for _, host := range hostSaves {
-			overtaken(t, s, func(t *testing.T, disk *faultfs.FS, _ step, save saver) {
-				hang := disk.Inject(at.rule(faultfs.Rule{Hang: true}))
+			overtaken(t, s, func(t *testing.T, disk *faultfs.FS, _ configdisk.Step, save saver) {
+				hang := disk.Inject(at.Rule(faultfs.Rule{Hang: true}))
 				ctx, cancel := context.WithTimeout(t.Context(), attempt)
 				defer cancel()
 				save(ctx)
@@ -138,7 +139,7 @@ func TestDeletedMeanwhile(t *testing.T) {
 			t.Parallel()
 			for _, at := range s.steps(t) {
 				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
-					disk.Inject(at.rule(faultfs.Rule{Do: func() {
+					disk.Inject(at.Rule(faultfs.Rule{Do: func() {
 						if !s.mountPoint {
 							disk.Delete(configPath)
 						}

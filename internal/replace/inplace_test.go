@@ -1,4 +1,4 @@
-package configfile_test
+package replace_test
 
 import (
 	"errors"
@@ -13,13 +13,6 @@ import (
 )
 
 const page = 4096
-
-// ofSize is a config of that many bytes, in which the ID comes so many bytes before the end.
-func ofSize(size, fromEnd int) string {
-	const head, tail = "{\"a\": \"", "\"}"
-	text := head + strings.Repeat("a", size-len(head)-len(tail)-fromEnd) + tail
-	return text + strings.Repeat("\n", size-len(text))
-}
 
 // TestInPlace is about what fits into one page of the file, which is what one write changes as a whole: the change, and
 // all behind it that it moves.

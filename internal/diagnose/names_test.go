@@ -1,0 +1,20 @@
+package diagnose_test
+
+import "github.com/rollcall-dev/rollcall/internal/test/configdisk"
+
+const (
+	configPath = configdisk.Path
+	id         = configdisk.ID
+	config     = configdisk.Config
+	saved      = configdisk.Saved
+)
+
+var (
+	isID           = configdisk.IsID
+	bubble         = configdisk.Run
+	waitIdle       = configdisk.WaitIdle
+	requireContent = configdisk.RequireContent
+	requireNoTemps = configdisk.RequireNoTemps
+	asUser         = configdisk.As
+	ofSize         = configdisk.OfSize
+)
