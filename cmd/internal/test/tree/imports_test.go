@@ -28,7 +28,7 @@ var layers = []string{
 	"internal/isolate", "internal/idstore", "internal/keeper", "installid",
 	"internal/consent", "internal/diagnose",
 	"internal/configfile", "internal/anchor", "internal/replace", "internal/jsonedit",
-	"internal/test/faultfs",
+	"internal/test/configdisk", "internal/test/faultfs", "internal/test/randomjson",
 	"internal/sender", "report", "internal/guard", "internal/loopback",
 	"internal/platform", "internal/terminal", "internal/fsys", "internal/flight",
 }
