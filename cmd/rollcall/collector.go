@@ -10,10 +10,10 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/spf13/cobra"
 )
 
@@ -109,7 +109,7 @@ func explainCollector(err error) error {
 		{access.ErrNoToken, "rollcall collector token list shows the tokens"},
 		{access.ErrExists, "choose another name, or revoke the token first"},
 		{syscall.EADDRINUSE, "another program, perhaps another collector, listens there; choose another address with --listen"},
-		{daemon.ErrListen, "--listen takes host:port, such as " + defaultCollectorListen},
+		{listen.ErrAddress, "--listen takes host:port, such as " + defaultCollectorListen},
 		{fs.ErrPermission, "the directory may belong to another user; choose another one with --data-dir"},
 	} {
 		if errors.Is(err, known.err) {

@@ -105,8 +105,11 @@ func (u *up) run(cmd *cobra.Command, _ []string) error {
 		Dir: dir, Listen: u.collectorListen, StopTimeout: upStopTimeout, Version: buildVersion().Version,
 		Logger: log, Wrap: link.wrap,
 	})
+	if errors.Is(err, listen.ErrAddress) {
+		return withHint(err, "another program may listen there; choose another address with --collector-listen")
+	}
 	if err != nil {
-		return explainUp(err)
+		return explainCollector(err)
 	}
 	return u.runBoth(ctx, cmd, server, link, log)
 }
@@ -130,7 +133,7 @@ func (u *up) runBoth(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	}
 	running.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return explainUp(cause)
+		return explainCollector(explainListen(cause))
 	}
 	return nil
 }
@@ -249,15 +252,4 @@ func (u *up) sendOnceGranted(ctx context.Context, service *rollcall.Service, out
 		case <-ticker.C:
 		}
 	}
-}
-
-// explainUp is explainCollector for the flags of this verb.
-func explainUp(err error) error {
-	switch {
-	case errors.Is(err, daemon.ErrListen):
-		return withHint(err, "another program may listen there; choose another address with --collector-listen")
-	case errors.Is(err, listen.ErrAddress):
-		return explainListen(err)
-	}
-	return explainCollector(err)
 }

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/cmd/internal/notify"
 )
 
@@ -80,12 +80,7 @@ const (
 	writeTimeout      = 2 * time.Minute // an export over a slow line
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	// lookupTimeout bounds the lookup of a host name to listen on.
-	lookupTimeout = 5 * time.Second
 )
-
-// ErrListen means that an address cannot be listened on.
-var ErrListen = errors.New("listen")
 
 // A Daemon is a collector that serves. Create it with [Open], then call
 // [Daemon.Run].
@@ -102,8 +97,8 @@ type Daemon struct {
 }
 
 // Open checks the options, listens, and opens the data directory. It creates
-// nothing if an option is invalid or an address is in use. Requests wait until
-// Run.
+// nothing if an option is invalid or an address is in use ([listen.ErrAddress]).
+// Requests wait until Run.
 func Open(ctx context.Context, opts Options) (_ *Daemon, err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -123,11 +118,11 @@ func Open(ctx context.Context, opts Options) (_ *Daemon, err error) {
 			return nil, err
 		}
 	}
-	if d.listener, err = listen(ctx, opts.Listen); err != nil {
+	if d.listener, err = listen.TCP(ctx, opts.Listen); err != nil {
 		return nil, err
 	}
 	if opts.PlainListen != "" {
-		if d.plainListener, err = listen(ctx, opts.PlainListen); err != nil {
+		if d.plainListener, err = listen.TCP(ctx, opts.PlainListen); err != nil {
 			return nil, err
 		}
 	}
@@ -172,25 +167,6 @@ func newServer(handler http.Handler) *http.Server {
 		// Errors of clients are not news, and contain their addresses.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
-}
-
-// listen opens a TCP address. Its errors wrap [ErrListen] and name the address
-// and the cause, each once.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
-	if err == nil {
-		return listener, nil
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err
-	}
-	if call, ok := errors.AsType[*os.SyscallError](err); ok {
-		err = call.Err
-	}
-	return nil, fmt.Errorf("%w on %s: %w", ErrListen, address, err)
 }
 
 // Collector returns the collector, which is usable until Run returns.
