@@ -111,9 +111,7 @@ func TestEndsWhileTheDiskHangs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if testing.Short() {
-				t.Skip("needs fuse")
-			}
+			lab.Need(t, lab.Root, lab.FUSEDevice)
 			bestEnd(t, func(t *testing.T) *exec.Cmd {
 				d := lab.FUSE(t)
 				tt.hang(d)

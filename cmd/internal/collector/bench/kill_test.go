@@ -17,8 +17,11 @@ import (
 // there afterwards, and when all that was sent is sent again, each installation is counted once.
 func TestKilled(t *testing.T) {
 	rounds := 5
-	if os.Getenv(soakVariable) != "" {
+	switch {
+	case os.Getenv(soakVariable) != "":
 		rounds = 100
+	case testing.Short():
+		rounds = 2
 	}
 	dir := t.TempDir()
 	today := collector.DayOf(time.Now())

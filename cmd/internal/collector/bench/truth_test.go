@@ -16,8 +16,11 @@ import (
 // every figure, also after the start that follows. The fleet has 1,500 installations, and 50,000 with ROLLCALL_SOAK.
 func TestFleetIsTheTruth(t *testing.T) {
 	installations := 1500
-	if os.Getenv(soakVariable) != "" {
+	switch {
+	case os.Getenv(soakVariable) != "":
 		installations = 50_000
+	case testing.Short():
+		installations = 300
 	}
 	dir := t.TempDir()
 	today := collector.DayOf(time.Now())
@@ -50,8 +53,11 @@ func TestFleetIsTheTruth(t *testing.T) {
 // established ones are the same within 1 %.
 func TestForged(t *testing.T) {
 	forged := 20_000
-	if os.Getenv(soakVariable) != "" {
+	switch {
+	case os.Getenv(soakVariable) != "":
 		forged = 1_000_000
+	case testing.Short():
+		forged = 4000
 	}
 	const known = 5000 // who was seen on two days
 	const serve = 200  // of these who report meanwhile: less than what the limits leave for known ones

@@ -1,11 +1,14 @@
-// Package bench measures what the service costs, each figure against its baseline in the same run. It prints and never
-// fails for a figure: `make bench` is for people to read, on a machine that is otherwise idle.
+// Package bench measures what the service costs, each figure beside its
+// baseline in the same run. It prints figures and never fails because of
+// them: people read the output of `make bench`, on a machine that is
+// otherwise idle.
 package bench
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,11 +39,14 @@ func TestMain(m *testing.M) {
 		stop(service)
 		os.Exit(0)
 	}
+	if os.Getenv(benchVariable) == "" {
+		flag.Set("test.benchtime", "10ms")
+	}
 	os.Exit(m.Run())
 }
 
-// TestFigures prints the figures when ROLLCALL_BENCH is set; otherwise it takes each measurement once, to see that it
-// works.
+// TestFigures prints the figures if ROLLCALL_BENCH is set. Otherwise it
+// makes each measurement once, to see that it works.
 func TestFigures(t *testing.T) {
 	rounds := func(n int) int {
 		if os.Getenv(benchVariable) == "" {
@@ -86,7 +92,8 @@ func TestFigures(t *testing.T) {
 		if id.String() != storedID || r.AllocsPerOp() != 0 {
 			t.Errorf("got %v with %d allocations, want the stored ID and none", id, r.AllocsPerOp())
 		}
-		// The same as ID does, and nothing around it: what it takes at the least on this machine, which may be busy.
+		// What ID does and nothing else: the least that it can take on
+		// this machine, which may be busy.
 		var pointer atomic.Pointer[installid.ID]
 		pointer.Store(&id)
 		bare := testing.Benchmark(func(b *testing.B) {
@@ -136,7 +143,7 @@ func TestFigures(t *testing.T) {
 	t.Run("idle", idle)
 }
 
-// idle measures what a service costs that has nothing to do.
+// idle measures what an idle service costs.
 func idle(t *testing.T) {
 	const services = 100
 	var kept [services]*rollcall.Service
@@ -145,7 +152,7 @@ func idle(t *testing.T) {
 	for i := range kept {
 		kept[i] = start(path)
 	}
-	time.Sleep(100 * time.Millisecond) // what the starts began is over by then, or shows as more
+	time.Sleep(100 * time.Millisecond) // what the starts began is over by then, or is counted
 	t.Logf("idle service: %.2f goroutines, %.1f KiB of heap (bar: at most 1 and 64 KiB)",
 		float64(runtime.NumGoroutine()-goroutines)/services, float64(heap()-before)/services/1024)
 	for _, service := range kept {
@@ -161,7 +168,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// raceProcesses starts n processes on one config and checks that they agree.
+// raceProcesses starts n processes on one config and checks that they
+// agree.
 func raceProcesses(t *testing.T, path string, n int) {
 	outputs := make([]bytes.Buffer, n)
 	var wg sync.WaitGroup
@@ -186,7 +194,8 @@ func raceProcesses(t *testing.T, path string, n int) {
 	}
 }
 
-// bareSave does the system calls that saving an ID durably in an anchor and in a config takes, and nothing else.
+// bareSave makes the system calls that it takes to save an ID durably in
+// an anchor and in a config, and nothing else.
 func bareSave(t *testing.T, data []byte) time.Duration {
 	path := writeConfig(t, data)
 	dir := filepath.Dir(path)
@@ -215,7 +224,8 @@ func bareSave(t *testing.T, data []byte) time.Duration {
 	})
 }
 
-// compare measures two things in turn and prints the medians and their ratio.
+// compare measures two things alternately and prints the medians and
+// their ratio.
 func compare(t *testing.T, rounds int, baseName string, base func() time.Duration, name string, subject func() time.Duration, bar string) {
 	t.Helper()
 	var bases, subjects []time.Duration
@@ -240,7 +250,8 @@ func median(all []time.Duration) time.Duration {
 	return all[len(all)/2]
 }
 
-// startTime is how long Start takes; making and stopping the service is not counted.
+// startTime returns how long Start takes, without creating and stopping
+// the service.
 func startTime(c rollcall.Config) time.Duration {
 	service := must(rollcall.New(c))
 	d := timed(func() {
@@ -287,7 +298,8 @@ func writeConfig(t *testing.T, data []byte) string {
 	return path
 }
 
-// config is a settings file of about size bytes, as programs have them, with the ID in its middle unless it is empty.
+// config returns a settings file of about size bytes, as programs have
+// them, with the ID in its middle unless it is empty.
 func config(size int, id string) []byte {
 	var b bytes.Buffer
 	b.WriteString("{\n")

@@ -20,7 +20,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
-// fullConfig is 20 kB of what a config can be made of, with the place for the ID in the middle.
+// fullConfig returns 20 kB of everything that a config can consist of,
+// with the place for the ID in the middle.
 func fullConfig() string {
 	var b strings.Builder
 	b.WriteString("// The settings of the host.\n{\n")
@@ -35,12 +36,13 @@ func fullConfig() string {
 	return b.String()
 }
 
-// TestC05BytesReal saves an ID in configs of all kinds, of which every other byte stays.
+// TestC05BytesReal saves an ID in configs of all kinds. Every other byte
+// stays.
 func TestC05BytesReal(t *testing.T) {
 	t.Parallel()
 	full := fullConfig()
 	if len(full) < 20_000 {
-		t.Fatalf("it has %d bytes only", len(full))
+		t.Fatalf("got only %d bytes", len(full))
 	}
 	tests := map[string]string{
 		"20 kB with comments": full,
@@ -59,7 +61,7 @@ func TestC05BytesReal(t *testing.T) {
 			s.wantStored(r.ID)
 			s.wantNoTemps()
 
-			// Replaced, it stands in the same place.
+			// A replaced ID has the same place.
 			h := s.host()
 			h.start()
 			other := h.ask(doReset).ID
@@ -72,7 +74,8 @@ func TestC05BytesReal(t *testing.T) {
 	}
 }
 
-// TestC06AttributesReal saves an ID in configs with a mode, an owner, attributes and access lists of their own.
+// TestC06AttributesReal saves an ID in configs with a mode, an owner,
+// attributes and access lists of their own.
 func TestC06AttributesReal(t *testing.T) {
 	t.Parallel()
 	lab.Need(t, lab.Root)
@@ -95,7 +98,7 @@ func TestC06AttributesReal(t *testing.T) {
 				unix.Setxattr(path, "trusted.backup", bytes.Repeat([]byte("x"), 1000), 0))
 		}, 0},
 		{"access list", func(path string) error { return setAccessList(path, "system.posix_acl_access") }, 0},
-		{"access list that the folder gives", func(path string) error {
+		{"access list inherited from the directory", func(path string) error {
 			return setAccessList(filepath.Dir(path), "system.posix_acl_default")
 		}, 0},
 		{"all of them", func(path string) error {
@@ -106,7 +109,7 @@ func TestC06AttributesReal(t *testing.T) {
 		{"own file of a user", func(path string) error {
 			return errors.Join(os.Chown(filepath.Dir(path), nobody, nobody), os.Chown(path, nobody, nobody), os.Chmod(path, 0o600))
 		}, nobody},
-		{"file of another group", func(path string) error { // which the user may not give to a new file: it is written in place
+		{"file of another group", func(path string) error { // the user may not create files with it, so the config is written in place
 			return errors.Join(os.Chmod(filepath.Dir(path), 0o777), os.Chown(path, nobody, 1001), os.Chmod(path, 0o660))
 		}, nobody},
 		{"file of another user", func(path string) error {
@@ -143,7 +146,7 @@ func TestC06AttributesReal(t *testing.T) {
 	}
 }
 
-// attributes are what a file has besides its content.
+// attributes are everything about a file but its content.
 type attributes struct {
 	mode     fs.FileMode
 	owner    string
@@ -171,7 +174,8 @@ func attributesOf(t *testing.T, path string) attributes {
 	return a
 }
 
-// setAccessList lets the user and the group 1002 read and write, with the structure that acl(5) has in the kernel.
+// setAccessList lets the user and the group 1002 read and write. It
+// writes the kernel's representation of acl(5).
 func setAccessList(path, kind string) error {
 	const (
 		version                                     = 2
@@ -193,7 +197,8 @@ func setAccessList(path, kind string) error {
 	return unix.Setxattr(path, kind, list, 0)
 }
 
-// TestC09LargeReal has configs that are too large, or nested too deep, to be looked into.
+// TestC09LargeReal has configs that are too large or nested too deep to
+// be parsed.
 func TestC09LargeReal(t *testing.T) {
 	const most = 200 << 20 // bytes of memory
 	tests := []struct {

@@ -15,11 +15,12 @@ import (
 
 const lineReplacing = "WARN Stored installation ID is not valid, replacing it"
 
-// hurried lets the attempts come one soon after the other.
+// hurried shortens the waits between attempts.
 func hurried(s *setup) { s.Backoff = 20 * time.Millisecond }
 
-// TestC03EmptyReal has configs that are empty, or cut off, and stay so: never written. Where there is nothing at all, the
-// anchor holds the ID; what is cut off may have one, so that it stays in memory.
+// TestC03EmptyReal has configs that are and stay empty or cut off. They
+// are never written. If the config is empty, the anchor holds the ID; if
+// it is cut off, it may have an ID, so the new one stays in memory.
 func TestC03EmptyReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -59,7 +60,8 @@ func TestC03EmptyReal(t *testing.T) {
 	}
 }
 
-// TestC03ForAMomentReal finds a config that another program is just writing: what it writes stands, and gets the ID.
+// TestC03ForAMomentReal has a config that another program is writing just
+// now. What it writes stands, and gets the ID.
 func TestC03ForAMomentReal(t *testing.T) {
 	t.Parallel()
 	for _, beginning := range []string{"", plainConfig[:len(plainConfig)/2]} {
@@ -82,7 +84,8 @@ func TestC03ForAMomentReal(t *testing.T) {
 	}
 }
 
-// TestC04NotAnObjectReal has configs in which the key has no place: never written.
+// TestC04NotAnObjectReal has configs without a place for the key. They
+// are never written.
 func TestC04NotAnObjectReal(t *testing.T) {
 	t.Parallel()
 	for _, config := range []string{
@@ -104,7 +107,8 @@ func TestC04NotAnObjectReal(t *testing.T) {
 	}
 }
 
-// TestC07NotAnIDReal has something else in the ID's place: replaced once, and not repeated in the log.
+// TestC07NotAnIDReal has something else in the place of the ID. It is
+// replaced once, and the log does not repeat it.
 func TestC07NotAnIDReal(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
@@ -145,8 +149,9 @@ func TestC07NotAnIDReal(t *testing.T) {
 	h.wantLog(lineReplacing, lineGenerated, linePersisted(1), lineStarted(true))
 }
 
-// TestD16ConfirmedReal: an ID that is found is synced once the start is over, and nothing is written for that: the process
-// that stored it may have been killed before it came to it.
+// TestD16ConfirmedReal: an ID that is found is synced after the start,
+// without writing anything. The process that stored it may have been
+// killed before it could sync.
 func TestD16ConfirmedReal(t *testing.T) {
 	t.Parallel()
 	for _, isolate := range []bool{false, true} {
@@ -174,7 +179,8 @@ func TestD16ConfirmedReal(t *testing.T) {
 	}
 }
 
-// TestResetKilledReal: a reset was killed when the config had the new ID and the anchor still the old one.
+// TestResetKilledReal: a reset was killed when the config had the new ID
+// and the anchor still had the old one.
 func TestResetKilledReal(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withID(plainConfig, knownID))
@@ -188,8 +194,9 @@ func TestResetKilledReal(t *testing.T) {
 	s.wantNoTemps()
 }
 
-// TestConfigKeptOpenReal is a host that keeps its config open for writing. The start is over before the three attempts
-// are, since the anchor holds the ID.
+// TestConfigKeptOpenReal has a host that keeps its config open for
+// writing. The start returns before its three attempts are over, because
+// the anchor holds the ID.
 func TestConfigKeptOpenReal(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, plainConfig)

@@ -2,5 +2,6 @@
 
 package e2e_test
 
-// raceDetector tells whether the race detector is there, with which a process takes a second to end.
+// raceDetector reports whether the race detector is enabled, which makes
+// each process take a second to exit.
 const raceDetector = true

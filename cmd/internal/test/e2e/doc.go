@@ -1,10 +1,15 @@
-// Package e2e shows on real disks, with real processes, what the documentation promises: that an installation ID never
-// hangs its host, is never lost once it is called persisted, and that nothing else of a config changes. It has tests only,
-// named after the lines of docs/failures.md.
+// Package e2e shows on real disks and with real processes what the
+// documentation promises: an installation ID never hangs its host, is
+// never lost once it is called persisted, and nothing else in a config
+// changes. It has only tests, whose names begin with the lines of
+// docs/failures.md.
 //
-// Hosts are processes of their own, started from the test binary, since many of these faults keep a process from ending.
-// The limits are scaled down to fractions of a second where something hangs, and what is asserted about time is far more
-// generous than what is measured, so that a slow machine fails no test; -v shows what was measured.
+// Hosts are processes of their own, started from the test binary, because
+// many of these faults keep a process from exiting. Where something
+// hangs, the limits are fractions of a second. Assertions about time are
+// far more generous than the measurements, so that no test fails on a
+// slow machine; -v shows the measurements.
 //
-// What is random or takes long is repeated a few times, and often with ROLLCALL_SOAK=1.
+// Random and long tests repeat a few times, and many times with
+// ROLLCALL_SOAK=1.
 package e2e

@@ -16,7 +16,8 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// saveOps are the operations of a save, with what it takes for a save to need them.
+// saveOps are the operations of a save, with the circumstances in which a
+// save needs them.
 var saveOps = []struct {
 	op      lab.Op
 	prepare func(*site)
@@ -34,7 +35,7 @@ var saveOps = []struct {
 	{lab.OpenDir, nil},
 	{lab.ReadDir, nil},
 	{lab.FsyncDir, nil},
-	{lab.Mkdir, (*site).withoutFolder},
+	{lab.Mkdir, (*site).withoutDirectory},
 	{lab.Unlink, nil},
 	{lab.Rename, (*site).withoutExchange},
 	{lab.Exchange, nil},
@@ -47,13 +48,14 @@ var saveOps = []struct {
 
 func (s *site) withoutExchange() { s.faults.WithoutExchange() }
 
-// withoutFolder leaves the making of the config and of its folder to the service.
-func (s *site) withoutFolder() {
+// withoutDirectory leaves it to the service to create the config and its
+// directory.
+func (s *site) withoutDirectory() {
 	must(s.t, os.Remove(filepath.Join(s.dir, "config.json")))
-	s.settle(filepath.Join(s.faults.Path, "folder"), filepath.Join(s.faults.Backing, "folder"), "")
+	s.settle(filepath.Join(s.faults.Path, "directory"), filepath.Join(s.faults.Backing, "directory"), "")
 }
 
-// behindLink lets the hosts know the config by a symlink only.
+// behindLink gives the hosts the config's path as a symlink.
 func (s *site) behindLink() {
 	must(s.t, os.Symlink("config.json", filepath.Join(s.dir, "link.json")))
 	s.config = filepath.Join(filepath.Dir(s.config), "link.json")
@@ -67,7 +69,8 @@ func (s *site) withAttribute() {
 	}
 }
 
-// TestD01HangReal lets each operation hang for ever, uninterruptibly, and be carried out in the end.
+// TestD01HangReal lets each operation hang for a long time,
+// uninterruptibly, and be executed in the end.
 func TestD01HangReal(t *testing.T) {
 	t.Parallel()
 	for i, tt := range saveOps {
@@ -83,7 +86,7 @@ func TestD01HangReal(t *testing.T) {
 			fault := s.faults.Hang(tt.op, "", lab.Always)
 			h := s.host(scaled)
 			st := s.startHanging(h, tt.op, fault)
-			time.Sleep(300 * time.Millisecond) // in which more could pile up
+			time.Sleep(300 * time.Millisecond) // more operations could pile up meanwhile
 			wantOneStuck(t, fault)
 
 			fault.Release()
@@ -94,14 +97,15 @@ func TestD01HangReal(t *testing.T) {
 			s.wantStored(st.ID)
 			s.wantNoTemps()
 			if took := h.exit(); took > exitBound {
-				t.Errorf("the host took %v to end", took)
+				t.Errorf("the host took %v to exit", took)
 			}
 			s.wantAgrees(st)
 		})
 	}
 }
 
-// TestD01HangIsolatedReal is the same with isolation: the host ends at once, and what hangs is carried out without it.
+// TestD01HangIsolatedReal is the same with isolation: the host exits at
+// once, and what hangs is executed without it.
 func TestD01HangIsolatedReal(t *testing.T) {
 	t.Parallel()
 	for i, tt := range saveOps {
@@ -120,7 +124,7 @@ func TestD01HangIsolatedReal(t *testing.T) {
 			took := h.exit()
 			t.Logf("the host ended after %v", took)
 			if took > exitBound {
-				t.Errorf("the host took %v to end", took)
+				t.Errorf("the host took %v to exit", took)
 			}
 			wantOneStuck(t, fault)
 
@@ -133,7 +137,8 @@ func TestD01HangIsolatedReal(t *testing.T) {
 	}
 }
 
-// TestD01HangReplyReal lets what changes something be carried out at once, while the answer never comes.
+// TestD01HangReplyReal executes each operation that changes something at
+// once, but never replies.
 func TestD01HangReplyReal(t *testing.T) {
 	t.Parallel()
 	for i, op := range []lab.Op{
@@ -161,7 +166,8 @@ func TestD01HangReplyReal(t *testing.T) {
 	}
 }
 
-// startHanging starts the service and checks that it goes without the disk, as far as that hangs.
+// startHanging starts the service, and checks that it does without the
+// part of the disk that hangs.
 func (s *site) startHanging(h *host, op lab.Op, fault *lab.Fault) (st installid.Status) {
 	s.t.Helper()
 	r := h.start()
@@ -175,7 +181,7 @@ func (s *site) startHanging(h *host, op lab.Op, fault *lab.Fault) (st installid.
 	if h.logged(lineStarted(true))+h.logged(lineStarted(false)) != 1 {
 		s.t.Errorf("got log %q", h.lines())
 	}
-	if fault.Happened() == 0 && op != lab.ReadDir { // which comes later, when the background sweeps
+	if fault.Happened() == 0 && op != lab.ReadDir { // which follows when the background sweeps
 		s.t.Error("it is not part of a save")
 	}
 	if fault.Happened() == 0 && !r.Status.Persisted {
@@ -198,7 +204,7 @@ func wantOneStuck(t *testing.T, fault *lab.Fault) {
 	}
 }
 
-// TestD01LazyReal lets everything hang for a lazy start.
+// TestD01LazyReal lets everything hang during a lazy start.
 func TestD01LazyReal(t *testing.T) {
 	t.Parallel()
 	for _, isolate := range []bool{false, true} {
@@ -229,8 +235,9 @@ func TestD01LazyReal(t *testing.T) {
 	}
 }
 
-// TestD01KillableHangReal lets all operations hang as on a network disk whose server is away. Such a hang keeps no
-// process from ending, isolated or not.
+// TestD01KillableHangReal lets all operations hang as on a network disk
+// with an unreachable server. Such a hang keeps no process from exiting,
+// isolated or not.
 func TestD01KillableHangReal(t *testing.T) {
 	t.Parallel()
 	for _, isolate := range []bool{false, true} {
@@ -247,7 +254,7 @@ func TestD01KillableHangReal(t *testing.T) {
 			took := h.exit()
 			t.Logf("the host ended after %v", took)
 			if took > exitBound {
-				t.Errorf("the host took %v to end", took)
+				t.Errorf("the host took %v to exit", took)
 			}
 			s.faults.Thaw()
 			s.quiet()
@@ -257,7 +264,8 @@ func TestD01KillableHangReal(t *testing.T) {
 	}
 }
 
-// TestD01FrozenDiskReal lets a real file system take no writes while it can still be read.
+// TestD01FrozenDiskReal has a real file system that accepts no writes,
+// but can be read.
 func TestD01FrozenDiskReal(t *testing.T) {
 	t.Parallel()
 	for _, fstype := range []string{"ext4", "xfs"} {
@@ -279,7 +287,7 @@ func TestD01FrozenDiskReal(t *testing.T) {
 				s.wantUntouched()
 				if isolate {
 					if took := h.exit(); took > exitBound {
-						t.Errorf("the host took %v to end", took)
+						t.Errorf("the host took %v to exit", took)
 					}
 					m.Thaw()
 					eventually(t, "the child that was left behind has ended", func() bool { return len(usersOf(t, m.Dir)) == 0 })
@@ -300,7 +308,7 @@ func TestD01FrozenDiskReal(t *testing.T) {
 	}
 }
 
-// usersOf gives the processes that have files open in a folder.
+// usersOf returns the processes that have files open in a directory.
 func usersOf(t *testing.T, dir string) (pids []string) {
 	t.Helper()
 	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
@@ -313,7 +321,8 @@ func usersOf(t *testing.T, dir string) (pids []string) {
 	return pids
 }
 
-// TestD02SlowSaveReal is a disk on which one step of the save takes longer than an attempt may.
+// TestD02SlowSaveReal has a disk on which one step of a save takes longer
+// than an attempt may.
 func TestD02SlowSaveReal(t *testing.T) {
 	t.Parallel()
 	for i, op := range []lab.Op{lab.Fsync, lab.Open, lab.Create, lab.Write, lab.Link, lab.Exchange, lab.FsyncDir} {
@@ -350,7 +359,8 @@ func TestD02SlowSaveReal(t *testing.T) {
 	}
 }
 
-// TestD02AlwaysSlowReal is a disk on which no attempt can succeed in its time. The background, which is patient, does.
+// TestD02AlwaysSlowReal has a disk on which no attempt is in time. The
+// background is more patient, and succeeds.
 func TestD02AlwaysSlowReal(t *testing.T) {
 	t.Parallel()
 	for _, op := range []lab.Op{lab.Write, lab.Fsync} {
@@ -378,7 +388,7 @@ func TestD02AlwaysSlowReal(t *testing.T) {
 	}
 }
 
-// TestD04AdoptReal lets reading hang while an ID is stored.
+// TestD04AdoptReal lets reads hang while an ID is stored.
 func TestD04AdoptReal(t *testing.T) {
 	t.Parallel()
 	stored := []struct{ name, config, anchor string }{
@@ -431,8 +441,9 @@ func TestD04AdoptReal(t *testing.T) {
 	}
 }
 
-// TestD17ExitReal shows what is left of a host that ends while an operation hangs uninterruptibly: nothing when it is
-// isolated. In-process the kernel keeps the one thread, and the process with it, whatever anybody does.
+// TestD17ExitReal shows what is left of a host that exits while an
+// operation hangs uninterruptibly: nothing if it is isolated. In the
+// process itself, the kernel keeps that thread, and thereby the process.
 func TestD17ExitReal(t *testing.T) {
 	t.Parallel()
 	t.Run("isolated", func(t *testing.T) {
@@ -445,7 +456,7 @@ func TestD17ExitReal(t *testing.T) {
 		took := h.exit()
 		t.Logf("the host ended after %v", took)
 		if took > exitBound {
-			t.Errorf("the host took %v to end", took)
+			t.Errorf("the host took %v to exit", took)
 		}
 	})
 	t.Run("isolated and killed", func(t *testing.T) {
@@ -460,7 +471,7 @@ func TestD17ExitReal(t *testing.T) {
 		took := time.Since(begin)
 		t.Logf("the host ended after %v", took)
 		if took > exitBound {
-			t.Errorf("the host took %v to end", took)
+			t.Errorf("the host took %v to exit", took)
 		}
 	})
 	t.Run("in-process", func(t *testing.T) {
@@ -471,14 +482,14 @@ func TestD17ExitReal(t *testing.T) {
 		h.start()
 		fault.Await(1)
 		h.tell(doExit)
-		// All threads but one come to their end, the one with which main ran among them.
+		// All other threads end, including the one that ran main.
 		eventually(t, "only the thread is left that the kernel holds", func() bool {
 			states := threadStates(h.cmd.Process.Pid)
 			return strings.Count(states, "Z") == len(states)-1 && strings.Contains(states, "D")
 		})
 		select {
 		case <-h.exited:
-			t.Error("the process has ended, although the kernel holds a thread of it")
+			t.Error("the process has exited, although the kernel holds a thread of it")
 		default:
 		}
 		begin := time.Now()
@@ -490,7 +501,8 @@ func TestD17ExitReal(t *testing.T) {
 	})
 }
 
-// threadStates gives the state of each thread of a process, a letter each.
+// threadStates returns the state of each thread of a process, as one
+// letter each.
 func threadStates(pid int) (states string) {
 	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, name := range stats {

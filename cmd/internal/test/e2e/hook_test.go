@@ -11,12 +11,13 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// A hookFS is the file system of the operating system, of which all operations go through a function. That gets what an
-// operation is, or "" if it changes nothing, and the operation itself.
+// A hookFS is the file system of the operating system with a function
+// around each operation. The function gets the name of the operation, or
+// "" if it changes nothing, and the operation itself.
 type hookFS struct {
 	fsys.OS
 	around func(op string, do func())
-	lacks  string // what it cannot do: "links" or "exchange"
+	lacks  string // what it does not support: "links" or "exchange"
 }
 
 var _ fsys.FS = (*hookFS)(nil)
@@ -45,7 +46,7 @@ func (f *hookFS) ReadDir(name string) (names []string, err error) {
 }
 
 func (f *hookFS) Mkdir(name string, perm fs.FileMode) (err error) {
-	f.around("make folder "+name, func() { err = f.OS.Mkdir(name, perm) })
+	f.around("make directory "+name, func() { err = f.OS.Mkdir(name, perm) })
 	return err
 }
 
@@ -76,7 +77,7 @@ func (f *hookFS) Exchange(a, b string) (err error) {
 }
 
 func (f *hookFS) SyncDir(name string) (err error) {
-	f.around("sync folder "+name, func() { err = f.OS.SyncDir(name) })
+	f.around("sync directory "+name, func() { err = f.OS.SyncDir(name) })
 	return err
 }
 

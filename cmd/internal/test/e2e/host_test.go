@@ -26,10 +26,11 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// hostChild is a process that embeds the library and does what it is told on its standard input, a word a line.
+// hostChild is a process that embeds the library and executes commands
+// from its standard input, one per line.
 const hostChild = "host"
 
-// A setup is what a host is started with.
+// A setup configures a host.
 type setup struct {
 	ConfigPath     string
 	StateDir       string
@@ -54,15 +55,16 @@ func (s setup) config() rollcall.Config {
 	}
 }
 
-// scaled are limits for a disk that hangs.
+// scaled sets limits for a disk that hangs.
 func scaled(s *setup) {
 	s.AttemptTimeout, s.Backoff, s.StartTimeout = 300*time.Millisecond, 50*time.Millisecond, 3*time.Second
-	if raceDetector { // with which each child process takes a second
+	if raceDetector { // which delays each child process by a second
 		s.AttemptTimeout, s.StartTimeout = 3*time.Second, 15*time.Second
 	}
 }
 
-// isolated comes after scaled: a child process takes its time to start when much else goes on.
+// isolated is used after scaled: a child process takes longer to start on
+// a busy machine.
 func isolated(s *setup) {
 	s.Isolate = true
 	if s.AttemptTimeout != 0 {
@@ -74,17 +76,18 @@ func lazily(s *setup) { s.Lazy = true }
 
 func asUser(uid int) func(*setup) { return func(s *setup) { s.uid = uid } }
 
-// The words.
+// The commands.
 const (
 	doStart  = "start"
-	doHurry  = "hurry" // gives up waiting for the start
+	doHurry  = "hurry" // stops waiting for the start
 	doStatus = "status"
 	doReset  = "reset"
 	doMemory = "memory"
 	doExit   = "exit"
 )
 
-// A reply is a line of what a host says: a log line, or what came of a word.
+// A reply is a line of a host's output: a log line, or the result of a
+// command.
 type reply struct {
 	Log    string           `json:",omitempty"`
 	Did    string           `json:",omitempty"`
@@ -145,7 +148,7 @@ func perform(ctx context.Context, service *rollcall.Service, word string) reply 
 	return r
 }
 
-// peakMemory is the most physical memory that this process has used.
+// peakMemory returns the most physical memory that this process has used.
 func peakMemory() int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -157,7 +160,7 @@ func peakMemory() int {
 	return kilobytes << 10
 }
 
-// lines says replies, and is a slog.Handler that says log lines.
+// lines writes replies, and is a slog.Handler that writes log lines.
 type lines struct {
 	mu sync.Mutex
 	to *json.Encoder
@@ -167,7 +170,7 @@ func (l *lines) say(r reply) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.to.Encode(r) != nil {
-		os.Exit(3) // nobody listens any more
+		os.Exit(3) // nobody reads any more
 	}
 }
 
@@ -192,7 +195,7 @@ type host struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	replies chan reply
-	exited  chan struct{} // closed when the process is no more
+	exited  chan struct{} // closed when the process has exited
 
 	mu  sync.Mutex
 	log []string
@@ -225,7 +228,7 @@ func (s *site) host(change ...func(*setup)) *host {
 	}()
 	go func() {
 		defer close(h.exited)
-		cmd.Process.Wait() // unlike cmd.Wait it does not close out, from which there may be more to read
+		cmd.Process.Wait() // cmd.Wait would close out before everything is read
 		<-heard
 		cmd.Wait()
 	}()
@@ -251,7 +254,7 @@ func (h *host) listen(out io.Reader) {
 	}
 }
 
-// tell says a word and does not wait for what comes of it.
+// tell sends a command without waiting for the result.
 func (h *host) tell(word string) {
 	h.t.Helper()
 	if _, err := fmt.Fprintln(h.in, word); err != nil {
@@ -259,20 +262,20 @@ func (h *host) tell(word string) {
 	}
 }
 
-// hear waits for what came of a word.
+// hear waits for the result of a command.
 func (h *host) hear() reply {
 	h.t.Helper()
 	select {
 	case r, ok := <-h.replies:
 		if !ok {
-			h.t.Fatal("the host has ended")
+			h.t.Fatal("the host has exited")
 		}
 		if r.Err != "" {
 			h.t.Errorf("%s: %s", r.Did, r.Err)
 		}
 		return r
 	case <-time.After(patience):
-		h.t.Fatalf("the host does not answer within %v", patience)
+		h.t.Fatalf("no answer from the host within %v", patience)
 	}
 	panic("not reached")
 }
@@ -292,13 +295,14 @@ func (h *host) await(what string, ok func(installid.Status) bool) (st installid.
 	h.t.Helper()
 	for deadline := time.Now().Add(patience); !ok(h.status()); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("waited %v in vain: %s; got %+v, log %q", patience, what, h.status(), h.lines())
+			h.t.Fatalf("timed out after %v: %s; got %+v, log %q", patience, what, h.status(), h.lines())
 		}
 	}
 	return h.status()
 }
 
-// awaitPersisted waits until the ID is in all places, and nothing is left to do.
+// awaitPersisted waits until the ID is in all its places and nothing is
+// left to do.
 func (h *host) awaitPersisted() installid.Status {
 	h.t.Helper()
 	return h.await("the ID is persisted in all places", func(st installid.Status) bool {
@@ -306,10 +310,11 @@ func (h *host) awaitPersisted() installid.Status {
 	})
 }
 
-// atRest tells whether nothing is under way.
+// atRest reports whether no work is under way.
 func atRest(st installid.Status) bool { return st.Stuck == "" && !st.NextTry.IsZero() }
 
-// exit lets the host's main return, and tells how long it takes until the process is no more.
+// exit lets the host's main return, and returns how long the process took
+// to exit.
 func (h *host) exit() time.Duration {
 	h.t.Helper()
 	begin := time.Now()
@@ -323,11 +328,11 @@ func (h *host) awaitExit() {
 	select {
 	case <-h.exited:
 	case <-time.After(patience):
-		h.t.Fatalf("the host does not end within %v", patience)
+		h.t.Fatalf("the host did not exit within %v", patience)
 	}
 }
 
-// kill kills the host and waits until it is no more.
+// kill kills the host and waits until it has exited.
 func (h *host) kill() {
 	h.t.Helper()
 	h.cmd.Process.Kill()
@@ -336,7 +341,7 @@ func (h *host) kill() {
 
 var wholeID = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-// lines gives the log up to now, which must not hold a whole ID.
+// lines returns the log so far, which must not contain a whole ID.
 func (h *host) lines() []string {
 	h.t.Helper()
 	h.mu.Lock()
@@ -349,7 +354,7 @@ func (h *host) lines() []string {
 	return slices.Clone(h.log)
 }
 
-// wantLog checks the whole log. A * in a wanted line stands for any text.
+// wantLog checks the whole log. A * in a wanted line matches any text.
 func (h *host) wantLog(want ...string) {
 	h.t.Helper()
 	if got := h.lines(); !slices.EqualFunc(got, want, matches) {
@@ -399,7 +404,7 @@ func lineStarted(persisted bool) string {
 	return fmt.Sprintf("INFO Telemetry service started enabled=false has_persistent_id=%v", persisted)
 }
 
-// startAll starts the services of all hosts at once.
+// startAll starts the services of all hosts at the same time.
 func startAll(hosts []*host) []reply {
 	for _, h := range hosts {
 		h.t.Helper()
@@ -412,7 +417,7 @@ func startAll(hosts []*host) []reply {
 	return replies
 }
 
-// slowest gives the reply that took longest.
+// slowest returns the reply that took longest.
 func slowest(replies []reply) time.Duration {
 	return slices.MaxFunc(replies, func(a, b reply) int { return cmp.Compare(a.Took, b.Took) }).Took
 }

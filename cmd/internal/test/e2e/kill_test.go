@@ -30,14 +30,14 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
 
-// A scenario is a save that is cut off somewhere.
+// A scenario is a save that is cut off at some point.
 type scenario struct {
 	name    string
 	config  string
 	anchor  string
 	prepare func(t *testing.T, s *site)
-	reset   bool   // the ID is replaced
-	lacks   string // what the file system lacks
+	reset   bool   // replace the ID
+	lacks   string // what the file system does not support
 }
 
 var scenarios = []scenario{
@@ -62,7 +62,7 @@ func (c scenario) site(t *testing.T) *site {
 	return s
 }
 
-// begin makes the site as it was before the save.
+// begin sets up the site as it is before the save.
 func (c scenario) begin(s *site) {
 	s.t.Helper()
 	for _, name := range s.names() {
@@ -78,8 +78,9 @@ func (c scenario) begin(s *site) {
 	}
 }
 
-// check looks at what a killed save has left, lets the next start mend it, and looks again. The temporary files are made
-// old by their names, since no young ones are swept.
+// check checks what a killed save has left, lets the next start repair
+// it, and checks again. It ages the temporary files by their names,
+// because recent ones are not swept.
 func (c scenario) check(s *site, killedAt string) {
 	s.t.Helper()
 	now := s.configNow()
@@ -118,7 +119,8 @@ func (c scenario) check(s *site, killedAt string) {
 	default:
 		s.t.Errorf("killed at %s: got config after a restart\n%s", killedAt, now)
 	}
-	// When a reset is cut off between the two, the config's ID counts, and the anchor follows with the next look.
+	// A reset that is cut off between the two leaves its ID in the
+	// config, and the anchor follows at the next wake.
 	if got := s.anchorNow(); got != id.String() && !(c.reset && got == knownID) {
 		s.t.Errorf("killed at %s: got ID %q in the anchor after a restart, want %q", killedAt, got, id)
 	}
@@ -127,7 +129,7 @@ func (c scenario) check(s *site, killedAt string) {
 	}
 }
 
-// age makes a temporary file one that was made so long ago.
+// age makes a temporary file look older.
 func (s *site) age(temp string, by time.Duration) {
 	s.t.Helper()
 	m := tempName.FindStringSubmatchIndex(temp)
@@ -135,9 +137,11 @@ func (s *site) age(temp string, by time.Duration) {
 	must(s.t, os.Rename(filepath.Join(s.dir, temp), filepath.Join(s.dir, old)))
 }
 
-// onceChild starts a keeper of the ID, waits until it is at rest, and stops it: what a process does whose save is to be
-// cut off. Its arguments are the config's path, whether to reset the ID, and what the file system lacks. All that it does
-// with files it does in its first thread, since strace counts system calls by thread.
+// onceChild starts a keeper of the ID, waits until it is at rest, and
+// stops it: the save that is cut off. Its arguments are the config's
+// path, whether to reset the ID, and what the file system does not
+// support. All its file work is in its first thread, because strace
+// counts system calls per thread.
 const onceChild = "once"
 
 func runOnce() {
@@ -162,8 +166,9 @@ func runOnce() {
 	}
 }
 
-// steppedChild is the same, but kills itself before the operation whose number is its last argument, 0 for none. It says
-// how many operations it took.
+// steppedChild is the same, but kills itself before the operation whose
+// number is its last argument; 0 is none. It prints how many operations
+// it executed.
 const steppedChild = "stepped"
 
 func runStepped() {
@@ -214,7 +219,8 @@ func keepOnce(disk fsys.FS, path string, reset bool) {
 	}
 }
 
-// TestD11KilledAtEachStepReal kills a process before each of the file operations of a save.
+// TestD11KilledAtEachStepReal kills a process before each of the file
+// operations of a save.
 func TestD11KilledAtEachStepReal(t *testing.T) {
 	t.Parallel()
 	for i, c := range scenarios {
@@ -254,7 +260,8 @@ func (c scenario) runStepped(s *site, n int) (said string, killed bool) {
 	return strings.TrimSpace(string(out)), wasKilled(s.t, err)
 }
 
-// wasKilled tells whether a process was killed. That it failed in another way ends the test.
+// wasKilled reports whether a process was killed. It fails the test if
+// the process failed in another way.
 func wasKilled(t *testing.T, err error) bool {
 	t.Helper()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -266,8 +273,9 @@ func wasKilled(t *testing.T, err error) bool {
 	return false
 }
 
-// TestD11KilledAtEachCallReal kills a process at the system calls of a save, in the kernel's own order: at those that
-// change something and the ones that follow them, or at all when soaking.
+// TestD11KilledAtEachCallReal kills a process at the system calls of a
+// save, in the kernel's own order: at those that change something and the
+// next ones, or at all of them when soaking.
 func TestD11KilledAtEachCallReal(t *testing.T) {
 	t.Parallel()
 	lab.Need(t, lab.Tool("strace"))
@@ -283,7 +291,7 @@ func TestD11KilledAtEachCallReal(t *testing.T) {
 				t.Fatalf("got %d calls without being killed: %v", len(calls), calls)
 			}
 			s.wantNoTemps()
-			kills := make(map[string]int) // by the call
+			kills := make(map[string]int) // by name
 			for i, call := range calls {
 				if soaking() || call.changes() || i > 0 && calls[i-1].changes() {
 					kills[c.killAt(s, calls, i)]++
@@ -299,8 +307,9 @@ func TestD11KilledAtEachCallReal(t *testing.T) {
 	}
 }
 
-// killAt kills a save at the call that is number i of those given, or, should the runtime have made other calls than
-// before in that thread, at another one, and tells at which.
+// killAt kills a save at the i-th of the calls, and returns its name. It
+// may be another call if the runtime made other calls in that thread than
+// before.
 func (c scenario) killAt(s *site, calls []call, i int) (name string) {
 	s.t.Helper()
 	want := calls[i]
@@ -325,10 +334,10 @@ func (c scenario) killAt(s *site, calls []call, i int) (name string) {
 	return name
 }
 
-// A call is a system call on something in the folder.
+// A call is a system call on something in the directory.
 type call struct {
 	name   string
-	number int // how many of this name the thread has made, with this one
+	number int // the number of calls of this name in the thread, including this one
 	line   string
 }
 
@@ -344,7 +353,8 @@ func (c call) changes() bool {
 
 var tracedCall = regexp.MustCompile(`^([0-9]+) +([a-z0-9_]+)\(.*`)
 
-// trace runs the save under strace, which injects what is said, and gives the calls on something in the folder.
+// trace runs the save under strace, with the given injection, and returns
+// the calls on something in the directory.
 func (c scenario) trace(s *site, inject string) (calls []call, killed bool) {
 	s.t.Helper()
 	cmd := lab.Command(s.t, onceChild, s.config, strconv.FormatBool(c.reset), c.lacks)
@@ -378,8 +388,9 @@ func (c scenario) trace(s *site, inject string) (calls []call, killed bool) {
 	return calls, killed
 }
 
-// resetterChild starts a service and then replaces the ID, again and again, until that fails. It says each ID when it is
-// durable, a line each. Its argument is the config's path.
+// resetterChild starts a service and then replaces the ID again and
+// again, until that fails. It prints each ID when it is durable, one per
+// line. Its argument is the config's path.
 const resetterChild = "resetter"
 
 func runResetter() {
@@ -408,7 +419,7 @@ type resetter struct {
 	heard sync.WaitGroup
 
 	mu    sync.Mutex
-	acked []string // the IDs that were called durable, as far as heard
+	acked []string // the durable IDs received so far
 }
 
 func (s *site) resetter() *resetter {
@@ -438,7 +449,8 @@ func (r *resetter) first() {
 	})
 }
 
-// kill kills the process, if it has not ended, and gives all that it has said.
+// kill kills the process, unless it has exited, and returns everything
+// that it printed.
 func (r *resetter) kill() (acked []string) {
 	r.t.Helper()
 	r.cmd.Process.Kill()

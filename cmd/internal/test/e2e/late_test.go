@@ -16,7 +16,7 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// editedConfig is what an operator makes of plainConfig.
+// editedConfig is plainConfig after an operator's edit.
 const editedConfig = "{\"port\": 9090, \"telemetry\": {\"enabled\": false}}\n"
 
 // An edit is a way in which programs save.
@@ -27,7 +27,8 @@ const (
 	byRename edit = "by rename" // a new file takes the place of the old one
 )
 
-// editorChild saves a file: path, content and the way are its arguments.
+// editorChild saves a file. Its arguments are the path, the content and
+// the way.
 const editorChild = "editor"
 
 func runEditor() {
@@ -38,7 +39,7 @@ func runEditor() {
 
 func (e edit) save(path, content string) (err error) {
 	if e == inPlace {
-		for range 10 { // of a file that has just been replaced, a file server may say that it does not exist
+		for range 10 { // a file server may say that a file that was just replaced does not exist
 			if err = os.WriteFile(path, []byte(content), 0o644); !errors.Is(err, fs.ErrNotExist) {
 				break
 			}
@@ -52,8 +53,9 @@ func (e edit) save(path, content string) (err error) {
 	return os.Rename(temp, path)
 }
 
-// edit lets an operator save the config, and waits for that unless the kernel makes the operator wait for the operation
-// that hangs. done is closed when it is saved.
+// edit lets an operator save the config, and waits for that, unless the
+// kernel blocks the operator behind the hanging operation. Done is closed
+// when the config is saved.
 func (s *site) edit(how edit, content string) (done <-chan struct{}) {
 	s.t.Helper()
 	cmd := lab.Command(s.t, editorChild, s.config, content, string(how))
@@ -74,7 +76,8 @@ func (s *site) edit(how edit, content string) (done <-chan struct{}) {
 	return saved
 }
 
-// lateOps are the operations of a save that can complete late, after Start has given up.
+// lateOps are the operations of a save that can complete late, after
+// Start has given up.
 var lateOps = []lab.Op{
 	lab.Lookup, lab.Open, lab.Read, lab.Create, lab.Write, lab.SetAttr, lab.Fsync, lab.Flush, lab.Link, lab.Exchange, lab.Rename,
 	lab.FsyncDir, lab.Unlink,
@@ -82,19 +85,19 @@ var lateOps = []lab.Op{
 
 const noExchange = "no exchange"
 
-// abilities are what a file system can do or not.
+// abilities are what file systems support.
 var abilities = []struct {
 	name  string
 	limit func(*lab.FaultDir)
-	never lab.Op   // what is then no part of a save
-	quick []lab.Op // where a save goes other ways then; the rest is for soaking
+	never lab.Op   // which a save does not use then
+	quick []lab.Op // where a save takes another path; the rest is for soaking
 }{
 	{"all", func(*lab.FaultDir) {}, lab.Rename, lateOps},
 	{noExchange, (*lab.FaultDir).WithoutExchange, lab.Exchange, []lab.Op{lab.Fsync, lab.Rename, lab.FsyncDir}},
 	{"no links", (*lab.FaultDir).WithoutLinks, lab.Link, []lab.Op{lab.Fsync, lab.Rename}},
 }
 
-// eachLate runs test for each operation and each way to edit.
+// eachLate calls test for each operation and each way to edit.
 func eachLate(t *testing.T, ops []lab.Op, answer bool, test func(l *lateSave, how edit)) {
 	i := 0
 	for _, can := range abilities {
@@ -111,7 +114,7 @@ func eachLate(t *testing.T, ops []lab.Op, answer bool, test func(l *lateSave, ho
 					s := newFaultSite(t, plainConfig)
 					l := s.hangSave(op, answer)
 					l.can = can.name
-					can.limit(s.faults) // of two rules the first counts
+					can.limit(s.faults) // of two rules the first applies
 					test(l, how)
 				})
 			}
@@ -119,7 +122,8 @@ func eachLate(t *testing.T, ops []lab.Op, answer bool, test func(l *lateSave, ho
 	}
 }
 
-// TestD03LateReal lets an abandoned save go on after an operator has edited the config on the same machine.
+// TestD03LateReal lets an abandoned save continue after an operator has
+// edited the config on the same machine.
 func TestD03LateReal(t *testing.T) {
 	t.Parallel()
 	eachLate(t, lateOps, false, func(l *lateSave, how edit) {
@@ -128,15 +132,16 @@ func TestD03LateReal(t *testing.T) {
 	})
 }
 
-// TestD03LateElsewhereReal is the same with an operator on another machine that shares the disk, whom no lock of the
-// kernel stops, not even while an exchange hangs.
+// TestD03LateElsewhereReal is the same with an operator on another
+// machine that shares the disk. No lock of the kernel stops that
+// operator, even while an exchange hangs.
 func TestD03LateElsewhereReal(t *testing.T) {
 	t.Parallel()
 	eachLate(t, lateOps, false, func(l *lateSave, how edit) {
 		l.start()
 		l.editElsewhere(how)
 		if l.can == noExchange && l.op == lab.Rename && how == byRename {
-			// Nothing can protect this one: the documentation says so.
+			// Nothing can protect this edit, as the documentation says.
 			l.fault.Release()
 			l.host.awaitPersisted()
 			return
@@ -145,7 +150,8 @@ func TestD03LateElsewhereReal(t *testing.T) {
 	})
 }
 
-// TestD03LateAnswerReal lets an abandoned save hang when the operation has been carried out.
+// TestD03LateAnswerReal lets an abandoned save hang after the operation
+// has been executed.
 func TestD03LateAnswerReal(t *testing.T) {
 	t.Parallel()
 	ops := []lab.Op{lab.Create, lab.Write, lab.Fsync, lab.Link, lab.Exchange, lab.Rename, lab.FsyncDir, lab.Unlink}
@@ -156,7 +162,8 @@ func TestD03LateAnswerReal(t *testing.T) {
 	})
 }
 
-// TestD03LateOtherIDReal has the operator put an ID of his own into the config meanwhile.
+// TestD03LateOtherIDReal has the operator put another ID into the config
+// meanwhile.
 func TestD03LateOtherIDReal(t *testing.T) {
 	t.Parallel()
 	for _, op := range []lab.Op{lab.Create, lab.Fsync, lab.Link, lab.Exchange, lab.FsyncDir} {
@@ -169,9 +176,10 @@ func TestD03LateOtherIDReal(t *testing.T) {
 				saved := l.edit(how, withID(editedConfig, otherID))
 				l.fault.Release()
 				<-saved
-				// The anchor may follow only with the next look, a minute later.
+				// The anchor may follow only at the next wake, a minute
+				// later.
 				st := l.host.await("the ID is persisted", func(st installid.Status) bool { return st.Persisted && atRest(st) })
-				if st.ID.String() != otherID && st.ID != l.started.ID { // that was when the edit came last
+				if st.ID.String() != otherID && st.ID != l.started.ID { // if the edit came last
 					t.Errorf("got %+v", st)
 				}
 				l.host.exit()
@@ -187,7 +195,7 @@ func TestD03LateOtherIDReal(t *testing.T) {
 	}
 }
 
-// A lateSave is one of which an operation hangs.
+// A lateSave is a save with an operation that hangs.
 type lateSave struct {
 	*site
 	can     string // the abilities
@@ -197,7 +205,7 @@ type lateSave struct {
 	started reply
 }
 
-// hangSave lets the operation hang once, or its answer.
+// hangSave lets the operation, or its reply, hang once.
 func (s *site) hangSave(op lab.Op, answer bool) *lateSave {
 	s.t.Helper()
 	hang := s.faults.Hang
@@ -207,7 +215,8 @@ func (s *site) hangSave(op lab.Op, answer bool) *lateSave {
 	return &lateSave{site: s, op: op, fault: hang(op, "", 1), host: s.host()}
 }
 
-// start starts the service, which gives up waiting as soon as the operation hangs.
+// start starts the service, which stops waiting as soon as the operation
+// hangs.
 func (l *lateSave) start() {
 	l.t.Helper()
 	l.host.tell(doStart)
@@ -222,8 +231,9 @@ func (l *lateSave) editElsewhere(how edit) {
 	must(l.t, how.save(filepath.Join(l.dir, "config.json"), editedConfig))
 }
 
-// finish lets the save go on, and checks that the edit stands, and the ID. The edit is under way until saved is closed,
-// or over already when that is nil.
+// finish lets the save continue, and checks that the edit and the ID
+// stand. The edit is under way until saved is closed; nil means that it
+// is over.
 func (l *lateSave) finish(saved <-chan struct{}) {
 	l.t.Helper()
 	if saved != nil {
@@ -243,7 +253,8 @@ func (l *lateSave) finish(saved <-chan struct{}) {
 		l.t.Errorf("got ID %q, want %q", st.ID, l.started.ID)
 	}
 	l.before = editedConfig
-	// An edit that the kernel let wait until the save was over may have taken the ID away.
+	// An edit that the kernel blocked until the save was over may have
+	// removed the ID.
 	if saved == nil || l.configNow() != editedConfig {
 		l.wantConfig(withID(editedConfig, st.ID.String()))
 	}

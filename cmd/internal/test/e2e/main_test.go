@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// patience is how long anything is waited for that should happen at some time.
+	// patience bounds the wait for anything that has to happen.
 	patience = 2 * time.Minute
-	// startBound is within what a start with scaled limits returns, which by itself takes about a second, or ten with the
-	// race detector.
+	// startBound bounds a start with scaled limits, which takes about a
+	// second, or ten with the race detector.
 	startBound = 20 * time.Second
-	// exitBound is within what a process ends that is free to. It should take some milliseconds, and must not take longer
-	// than a second.
+	// exitBound bounds the exit of a process that nothing blocks. It
+	// should take milliseconds, and may take a second.
 	exitBound = 5 * time.Second
-	// noWait is within what something returns that waits for nothing, where waiting would take longer.
+	// noWait bounds what must not wait, where waiting would take longer.
 	noWait = 2 * time.Second
 )
 
@@ -36,17 +36,18 @@ func TestMain(m *testing.M) {
 	lab.Register(restartingChild, runRestarting)
 	lab.Register(lockerChild, runLocker)
 	if raceDetector {
-		os.Setenv("GORACE", "atexit_sleep_ms=0") // which those children heed that get an environment
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // for the children that inherit the environment
 	}
-	// The tests mostly wait. Whoever gives -parallel gets what he wants.
+	// The tests mostly wait. A -parallel on the command line takes
+	// precedence.
 	flag.Set("test.parallel", "16")
 	lab.Main(m)
 }
 
-// soaking tells whether to take all the time it takes.
+// soaking reports whether to take as much time as it takes.
 func soaking() bool { return os.Getenv("ROLLCALL_SOAK") == "1" }
 
-// quickOr gives the first number, a third of it with -short, or the second when soaking.
+// quickOr returns quick, a third of it with -short, or soak when soaking.
 func quickOr(quick, soak int) int {
 	switch {
 	case soaking():
@@ -57,20 +58,21 @@ func quickOr(quick, soak int) int {
 	return quick
 }
 
-// chosen tells whether to run test case i of many: all of them, or with -short every third.
+// chosen reports whether to run test case i of many: all of them, or with
+// -short every third.
 func chosen(i int) bool { return !testing.Short() || i%3 == 0 }
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain: %s", patience, what)
+			t.Fatalf("timed out after %v: %s", patience, what)
 		}
 	}
 }
 
-// must stops the test for an error of its own making.
+// must fails the test on an error of its own making.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// TestD07MissingFolderReal lets the service make the config with its folders.
-func TestD07MissingFolderReal(t *testing.T) {
+// TestD07MissingDirectoryReal lets the service create the config and its
+// directories.
+func TestD07MissingDirectoryReal(t *testing.T) {
 	t.Parallel()
 	for _, umask := range []int{0o022, 0o027, 0o077, 0o002} {
 		t.Run(fmt.Sprintf("umask %03o", umask), func(t *testing.T) {
@@ -38,9 +39,9 @@ func TestD07MissingFolderReal(t *testing.T) {
 			if !isFresh(s.configNow(), r.ID.String()) {
 				t.Errorf("got config\n%s", s.configNow())
 			}
-			file, folder := fs.FileMode(0o666&^umask), fs.ModeDir|fs.FileMode(0o777&^umask)
+			file, directory := fs.FileMode(0o666&^umask), fs.ModeDir|fs.FileMode(0o777&^umask)
 			for name, want := range map[string]fs.FileMode{
-				s.config: file, s.anchor: file, s.dir: folder, filepath.Dir(s.dir): folder,
+				s.config: file, s.anchor: file, s.dir: directory, filepath.Dir(s.dir): directory,
 			} {
 				if info, err := os.Stat(name); err != nil || info.Mode() != want {
 					t.Errorf("%s: got mode %v, %v, want %v", name, info.Mode(), err, want)
@@ -52,13 +53,15 @@ func TestD07MissingFolderReal(t *testing.T) {
 	}
 }
 
-// small is a config that fits into one page, and large one in which the place for the ID is far from the end.
+// small is a config that fits into one page. In large the place for the
+// ID is far from the end.
 var (
 	small = plainConfig
 	large = strings.TrimSuffix(plainConfig, "\n}\n") + ",\n\t\"motto\": \"" + strings.Repeat("x", 10_000) + "\"\n}\n"
 )
 
-// TestD09MountedFileReal has a config that is mounted alone, as into a container: nothing can take its place.
+// TestD09MountedFileReal has a config that is mounted by itself, as into
+// a container, so it cannot be replaced.
 func TestD09MountedFileReal(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]string{"small": small, "large": large} {
@@ -90,8 +93,9 @@ func TestD09MountedFileReal(t *testing.T) {
 	}
 }
 
-// TestD09FolderTakesNoFilesReal has a config that may be written, in a folder that may not.
-func TestD09FolderTakesNoFilesReal(t *testing.T) {
+// TestD09DirectoryTakesNoFilesReal has a writable config in a directory that
+// is not writable.
+func TestD09DirectoryTakesNoFilesReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -116,7 +120,7 @@ func TestD09FolderTakesNoFilesReal(t *testing.T) {
 				switch sticky := strings.HasPrefix(tt.name, "sticky"); {
 				case name == "small":
 					s.wantInPlace(r)
-				case sticky: // which takes the anchor
+				case sticky: // which the anchor uses
 					if !r.Status.Persisted || s.anchorNow() != r.ID.String() {
 						t.Errorf("got %+v", st)
 					}
@@ -135,7 +139,8 @@ func TestD09FolderTakesNoFilesReal(t *testing.T) {
 	}
 }
 
-// startOnce starts a host, lets it come to rest, and ends it. It gives what the start gave, and the last status.
+// startOnce starts a host, waits until it is at rest, and ends it. It
+// returns the result of the start, and the last status.
 func (s *site) startOnce(change ...func(*setup)) (r reply, st installid.Status) {
 	s.t.Helper()
 	h := s.host(append(change, unhurried)...)
@@ -148,7 +153,8 @@ func (s *site) startOnce(change ...func(*setup)) (r reply, st installid.Status) 
 	return r, st
 }
 
-// wantInPlace checks that the ID was written into the config, at the end of which spaces may follow.
+// wantInPlace checks that the ID was written into the config, which
+// spaces may follow.
 func (s *site) wantInPlace(r reply) {
 	s.t.Helper()
 	if !r.Status.Persisted {
@@ -159,7 +165,8 @@ func (s *site) wantInPlace(r reply) {
 	}
 }
 
-// TestD09KilledReal kills processes that save a config in place, over and over, at random moments.
+// TestD09KilledReal kills processes at random moments while they save a
+// config in place, over and over.
 func TestD09KilledReal(t *testing.T) {
 	lab.Need(t, lab.Root)
 	t.Parallel()
@@ -167,13 +174,13 @@ func TestD09KilledReal(t *testing.T) {
 	lab.BindFile(t, s.config)
 	var torn int
 	for round := range quickOr(40, 1000) {
-		if round%2 == 0 { // the ID is inserted first, which is padding and a write
+		if round%2 == 0 { // inserting the ID writes padding first
 			must(t, os.WriteFile(s.config, []byte(plainConfig), 0o644))
 			os.Remove(s.anchor)
 		}
 		r := s.resetter()
 		if round%2 == 1 {
-			r.first() // it is saving over and over by now
+			r.first() // by now it saves over and over
 		}
 		time.Sleep(rand.N(30 * time.Millisecond))
 		r.kill()
@@ -196,7 +203,8 @@ func TestD09KilledReal(t *testing.T) {
 	}
 }
 
-// TestD09ReadersReal reads a config while it is saved in place, over and over.
+// TestD09ReadersReal reads a config while it is saved in place, over and
+// over.
 func TestD09ReadersReal(t *testing.T) {
 	lab.Need(t, lab.Root)
 	t.Parallel()
@@ -210,7 +218,8 @@ func TestD09ReadersReal(t *testing.T) {
 	t.Logf("saved %d times", len(r.kill()))
 }
 
-// TestD09OverlayReal has a config that comes with a container's image: the first change copies it.
+// TestD09OverlayReal has a config in a container's image, which the first
+// change copies.
 func TestD09OverlayReal(t *testing.T) {
 	t.Parallel()
 	for _, mounted := range []bool{false, true} {
@@ -249,15 +258,15 @@ func TestD09OverlayReal(t *testing.T) {
 	}
 }
 
-// TestD10SymlinkReal has hosts that know the config by a symlink.
+// TestD10SymlinkReal has hosts whose path of the config is a symlink.
 func TestD10SymlinkReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
 		config string
-		lay    func(t *testing.T, s *site, dir string) (config string) // the path that the hosts know
+		lay    func(t *testing.T, s *site, dir string) (config string) // returns the path that the hosts use
 	}{
-		{"in another folder", plainConfig, func(t *testing.T, s *site, dir string) string {
+		{"in another directory", plainConfig, func(t *testing.T, s *site, dir string) string {
 			return symlink(t, s.config, filepath.Join(dir, "config.json"))
 		}},
 		{"on another file system", plainConfig, func(t *testing.T, s *site, _ string) string {
@@ -272,10 +281,10 @@ func TestD10SymlinkReal(t *testing.T) {
 			middle := symlink(t, s.config, filepath.Join(t.TempDir(), "middle.json"))
 			return symlink(t, middle, filepath.Join(dir, "config.json"))
 		}},
-		{"folder", plainConfig, func(t *testing.T, s *site, dir string) string {
-			return filepath.Join(symlink(t, s.dir, filepath.Join(dir, "folder")), "config.json")
+		{"directory", plainConfig, func(t *testing.T, s *site, dir string) string {
+			return filepath.Join(symlink(t, s.dir, filepath.Join(dir, "directory")), "config.json")
 		}},
-		{"same folder", plainConfig, func(t *testing.T, s *site, _ string) string {
+		{"same directory", plainConfig, func(t *testing.T, s *site, _ string) string {
 			s.behindLink()
 			return s.config
 		}},

@@ -18,10 +18,10 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// imageSite makes a site on a real file system of its own.
-func imageSite(t *testing.T, m *lab.Image, folder, config string) *site {
+// imageSite returns a site on a real file system of its own.
+func imageSite(t *testing.T, m *lab.Image, directory, config string) *site {
 	t.Helper()
-	dir := filepath.Join(m.Dir, folder)
+	dir := filepath.Join(m.Dir, directory)
 	if config != "" {
 		must(t, os.MkdirAll(dir, 0o755))
 	}
@@ -30,7 +30,7 @@ func imageSite(t *testing.T, m *lab.Image, folder, config string) *site {
 	return s
 }
 
-// syncImage brings all of it to its disk.
+// syncImage writes everything to the disk.
 func syncImage(t *testing.T, m *lab.Image) {
 	t.Helper()
 	dir, err := os.Open(m.Dir)
@@ -39,7 +39,8 @@ func syncImage(t *testing.T, m *lab.Image) {
 	must(t, unix.Syncfs(int(dir.Fd())))
 }
 
-// TestD12PowerCutAtEachStepReal kills a process before each of the file operations of a save and cuts the power.
+// TestD12PowerCutAtEachStepReal kills a process before each of the file
+// operations of a save and cuts the power.
 func TestD12PowerCutAtEachStepReal(t *testing.T) {
 	t.Parallel()
 	for i, fstype := range []string{"ext4", "xfs"} {
@@ -52,7 +53,7 @@ func TestD12PowerCutAtEachStepReal(t *testing.T) {
 				m := lab.LoopImage(t, fstype)
 				s := imageSite(t, m, "app", plainConfig)
 				for n, killed := 1, true; killed; n++ {
-					must(t, os.MkdirAll(s.dir, 0o755)) // should a cut have taken it away
+					must(t, os.MkdirAll(s.dir, 0o755)) // in case a cut has removed it
 					c.begin(s)
 					syncImage(t, m)
 					var at string
@@ -65,14 +66,16 @@ func TestD12PowerCutAtEachStepReal(t *testing.T) {
 	}
 }
 
-// TestD12PowerCutReal cuts the power at random moments while a process saves again and again.
+// TestD12PowerCutReal cuts the power at random moments while a process
+// saves again and again.
 func TestD12PowerCutReal(t *testing.T) {
 	t.Parallel()
 	for _, fstype := range []string{"ext4", "xfs"} {
 		t.Run(fstype, func(t *testing.T) {
 			t.Parallel()
 			m := lab.LoopImage(t, fstype)
-			// While the image is not mounted, something is in the folder's place in which no file can be made.
+			// While the image is not mounted, nothing can be created in
+			// the directory beneath.
 			m.Unmount()
 			must(t, os.WriteFile(filepath.Join(m.Dir, "app"), nil, 0o644))
 			m.Mount()
@@ -81,16 +84,16 @@ func TestD12PowerCutReal(t *testing.T) {
 			for round := range quickOr(15, 300) {
 				r := s.resetter()
 				if round%3 > 0 {
-					r.first() // it is saving over and over by now
+					r.first() // by now it saves over and over
 				}
 				time.Sleep(rand.N(20 * time.Millisecond))
 				if round%2 == 0 {
 					r.kill()
 					m.Cut()
 				} else {
-					m.Cut() // and the process gets an error
+					m.Cut() // the process gets an error
 					r.kill()
-					m.Cut() // unless it has not noticed; then what it has done since may not be durable
+					m.Cut() // if it has not noticed, its changes since may not be durable
 				}
 				acked = append(acked, r.kill()...)
 				s.wantLast(acked)
@@ -104,8 +107,8 @@ func TestD12PowerCutReal(t *testing.T) {
 	}
 }
 
-// wantLast checks that the config is whole and holds the last of the IDs that were called durable, or one that came
-// after it and could not be called so any more.
+// wantLast checks that the config is intact and holds the last of the IDs
+// that were called durable, or one that came after it.
 func (s *site) wantLast(acked []string) {
 	s.t.Helper()
 	s.wantWhole()
@@ -122,16 +125,18 @@ func (s *site) wantLast(acked []string) {
 	}
 }
 
-// wasReplaced tells whether an ID is one that was called durable before the last one.
+// wasReplaced reports whether an ID was called durable before the last
+// one.
 func wasReplaced(acked []string, id string) bool {
 	return len(acked) > 0 && acked[len(acked)-1] != id && slices.Contains(acked, id)
 }
 
-// TestD16PersistedReal cuts the power right after the first ID was called persisted.
+// TestD16PersistedReal cuts the power right after the first ID was called
+// persisted.
 func TestD16PersistedReal(t *testing.T) {
 	t.Parallel()
 	for _, fstype := range []string{"ext4", "xfs"} {
-		for name, config := range map[string]string{"config": plainConfig, "no folder": ""} {
+		for name, config := range map[string]string{"config": plainConfig, "no directory": ""} {
 			t.Run(fstype+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				m := lab.LoopImage(t, fstype)
@@ -158,10 +163,11 @@ func TestD16PersistedReal(t *testing.T) {
 	}
 }
 
-// TestD15FsyncFailsOnceReal has a disk that loses a write, which the kernel tells once and then never again.
+// TestD15FsyncFailsOnceReal has a disk that loses a write, which the
+// kernel reports only once.
 func TestD15FsyncFailsOnceReal(t *testing.T) {
 	t.Parallel()
-	for skip := range 4 { // how many writes to the disk go well before
+	for skip := range 4 { // how many writes to the disk succeed before
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			d := lab.FUSE(t)
@@ -188,7 +194,8 @@ func TestD15FsyncFailsOnceReal(t *testing.T) {
 	}
 }
 
-// TestD15NewTempReal lets the sync of a temporary file fail, which is then written anew under another name.
+// TestD15NewTempReal fails the sync of a temporary file, which is then
+// written again under another name.
 func TestD15NewTempReal(t *testing.T) {
 	t.Parallel()
 	for _, of := range []string{".installation-id", "config.json"} {
@@ -196,12 +203,12 @@ func TestD15NewTempReal(t *testing.T) {
 			t.Parallel()
 			s := newFaultSite(t, plainConfig)
 			if of == "config.json" {
-				s.write(filepath.Base(s.anchor), knownID+"\n") // so that the config is all that is saved
+				s.write(filepath.Base(s.anchor), knownID+"\n") // so that only the config is saved
 			}
 			fault := s.faults.Fail(lab.Fsync, ".tmp", unix.EIO, 1)
 			h := s.host(func(s *setup) { s.Backoff = 50 * time.Millisecond })
 			h.start()
-			if of == "config.json" { // then it is made by the background, which tries again after a minute
+			if of == "config.json" { // the background creates it, and tries again after a minute
 				h.await("the save has failed", func(st installid.Status) bool { return fault.Happened() == 1 && atRest(st) })
 				h.exit()
 				h = s.host()

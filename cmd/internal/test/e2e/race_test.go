@@ -27,17 +27,18 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// TestD13Race64 starts 64 processes at once on one config, and again when an ID is stored, many rounds.
+// TestD13Race64 starts 64 processes at the same time on one config, and
+// again when an ID is stored, for many rounds.
 func TestD13Race64(t *testing.T) {
 	const processes = 64
 	for round := range quickOr(3, 100) {
 		config := plainConfig
 		if round%3 == 1 {
-			config = "" // they make it, with its folder
+			config = "" // they create it, and its directory
 		}
 		isolate := round%10 == 9
 		t.Run(strconv.Itoa(round), func(t *testing.T) {
-			s := siteIn(t, filepath.Join(t.TempDir(), "folder"), "")
+			s := siteIn(t, filepath.Join(t.TempDir(), "directory"), "")
 			if s.before = config; config != "" {
 				must(t, os.Mkdir(s.dir, 0o755))
 				s.write("config.json", config)
@@ -55,14 +56,15 @@ func TestD13Race64(t *testing.T) {
 	}
 }
 
-// raceOf starts hosts, their services all at once, and gives the one ID that they have to agree on.
+// raceOf starts the services of all hosts at the same time, and returns
+// the one ID that they have to agree on.
 func (s *site) raceOf(n int, want string, change func(*setup)) string {
 	s.t.Helper()
 	hosts := make([]*host, n)
 	for i := range hosts {
 		hosts[i] = s.host(change)
 	}
-	for _, h := range hosts { // all of them are there
+	for _, h := range hosts { // wait until all of them are there
 		h.status()
 	}
 	replies := startAll(hosts)
@@ -91,13 +93,14 @@ func (s *site) raceOf(n int, want string, change func(*setup)) string {
 	return id.String()
 }
 
-// A watch reads a config again and again, as programs do that see every moment of it.
+// A watch reads a config again and again, as programs do that see every
+// moment of it.
 type watch struct {
 	s    *site
 	stop chan struct{}
 	done chan struct{}
 	seen int
-	bad  []string // what was not valid
+	bad  []string // what was invalid
 }
 
 func (s *site) watch() *watch {
@@ -133,7 +136,8 @@ func (w *watch) end() {
 	}
 }
 
-// hostSettings are those of a host that knows nothing of telemetry but the switch.
+// hostSettings are the settings of a host that knows nothing of telemetry
+// but the switch.
 type hostSettings struct {
 	Name      string `json:"name"`
 	Counter   int    `json:"counter"`
@@ -143,9 +147,10 @@ type hostSettings struct {
 	Motto string `json:"motto"`
 }
 
-// savingChild is a host that saves all of its settings again and again, until its standard input ends. Each time it
-// counts up. It says the last count that it saved, and complains when a save is not there after a while. Its arguments
-// are the config's path and the way to save.
+// savingChild is a host that saves all of its settings again and again,
+// until its standard input ends. It counts up each time, prints the last
+// count that it saved, and complains if a save is gone after a while. Its
+// arguments are the config's path and the way to save.
 const savingChild = "saving"
 
 func runSaving() {
@@ -174,7 +179,8 @@ func runSaving() {
 			time.Sleep(rand.N(4 * time.Millisecond))
 			continue
 		}
-		// A rest, after which the save has to be there. What a service does in this moment it may have to put right first.
+		// A pause, after which the save has to be there. A service may
+		// have to repair what it did in this moment.
 		var now hostSettings
 		for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			data, err := os.ReadFile(path)
@@ -194,8 +200,9 @@ func runSaving() {
 	fmt.Println(settings.Counter)
 }
 
-// restartingChild starts a service and stops it again and again, until its standard input ends, and says each ID that it
-// meets and has not met before. Its argument is the config's path.
+// restartingChild starts and stops a service again and again, until its
+// standard input ends, and prints each new ID. Its argument is the
+// config's path.
 const restartingChild = "restarting"
 
 func runRestarting() {
@@ -233,7 +240,8 @@ func runRestarting() {
 		}
 		services = append(services, service)
 	}
-	// Stop does not wait for what is under way, and a process that ends then leaves a temporary file behind.
+	// Stop does not wait for operations in flight, and a process that
+	// exits then leaves a temporary file behind.
 	for _, service := range services {
 		for service.Status().Stuck != "" {
 			time.Sleep(time.Millisecond)
@@ -241,8 +249,8 @@ func runRestarting() {
 	}
 }
 
-// TestD14HostSaves has a host that saves its own settings before, during and after the saves of services that start and
-// stop all the time.
+// TestD14HostSaves has a host that saves its own settings before, during
+// and after the saves of services that start and stop all the time.
 func TestD14HostSaves(t *testing.T) {
 	t.Parallel()
 	for _, how := range []edit{byRename, inPlace} {
@@ -259,7 +267,7 @@ func TestD14HostSaves(t *testing.T) {
 				services = append(services, s.talker(restartingChild))
 			}
 			time.Sleep(long)
-			// Processes restart as well.
+			// Processes restart too.
 			for i := range services[:2] {
 				services[i].end()
 				services = append(services, s.talker(restartingChild))
@@ -295,7 +303,8 @@ func TestD14HostSaves(t *testing.T) {
 				t.Error("no service has saved anything meanwhile")
 			}
 
-			// At rest the ID is put back, and everything else is as the host wants it.
+			// At rest the ID is back, and everything else is as the host
+			// wants it.
 			id := s.restart()
 			if ids[id.String()] == 0 {
 				t.Errorf("got ID %q after all, not one of %v", id, ids)
@@ -308,8 +317,9 @@ func TestD14HostSaves(t *testing.T) {
 	}
 }
 
-// A counterWatch reads the host's counter again and again. Where files are exchanged and compared, it may go back for a
-// moment; but what was once there has to be there again, or something newer.
+// A counterWatch reads the host's counter again and again. Where files
+// are exchanged and compared, it may go back for a moment, but then
+// return to what was there, or something newer.
 type counterWatch struct {
 	stop, done              chan struct{}
 	reads, withID, glimpses int
@@ -338,7 +348,7 @@ func (s *site) watchCounter(how edit) *counterWatch {
 					s.t.Errorf("the config is not valid: %v\n%s", err, data)
 					return
 				}
-				continue // the host itself is writing it
+				continue // the host itself is writing
 			}
 			w.reads++
 			if strings.Contains(string(data), "installation_id") {
@@ -364,7 +374,8 @@ func (w *counterWatch) end() {
 	<-w.done
 }
 
-// A talker is a process that works on the config until its standard input ends, and says lines.
+// A talker is a process that works on the config and prints lines, until
+// its standard input ends.
 type talker struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -391,7 +402,8 @@ func (s *site) talker(child string, args ...string) *talker {
 	return p
 }
 
-// end lets the process end, and waits for it. It may be called again.
+// end lets the process exit, and waits for it. It may be called
+// repeatedly.
 func (p *talker) end() {
 	p.t.Helper()
 	if p.cmd.ProcessState != nil {
@@ -404,7 +416,8 @@ func (p *talker) end() {
 	}
 }
 
-// lockerChild takes the lock of a folder, says so, and keeps it for ever.
+// lockerChild takes the lock of a directory, says so, and keeps it for
+// ever.
 const lockerChild = "locker"
 
 func runLocker() {
@@ -415,7 +428,7 @@ func runLocker() {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// lock lets another process take the lock of the site's folder.
+// lock lets another process take the lock of the site's directory.
 func (s *site) lock() *exec.Cmd {
 	s.t.Helper()
 	cmd := lab.Command(s.t, lockerChild, s.dir)
@@ -432,7 +445,7 @@ func (s *site) lock() *exec.Cmd {
 	return cmd
 }
 
-// TestD20LockReal has another process hold the lock.
+// TestD20LockReal has another process that holds the lock.
 func TestD20LockReal(t *testing.T) {
 	t.Parallel()
 	t.Run("for ever", func(t *testing.T) {
@@ -460,7 +473,7 @@ func TestD20LockReal(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, plainConfig)
 		s.lock()
-		h := s.host(scaled) // an attempt is shorter than the wait for the lock; the background is patient
+		h := s.host(scaled) // an attempt is shorter than the wait for the lock; the background is more patient
 		r := h.start()
 		t.Logf("started after %v, persisted: %v", r.Took, r.Status.Persisted)
 		if r.Took > startBound {
@@ -495,7 +508,8 @@ func TestD20LockReal(t *testing.T) {
 	})
 }
 
-// TestD18SweepReal has temporary files of other processes beside the config.
+// TestD18SweepReal has temporary files of other processes beside the
+// config.
 func TestD18SweepReal(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withID(plainConfig, knownID))
@@ -516,7 +530,7 @@ func TestD18SweepReal(t *testing.T) {
 		s.write(name, "of somebody else")
 	}
 
-	holder := s.lock() // someone is saving: nothing is swept
+	holder := s.lock() // somebody is saving, so nothing is swept
 	s.restart()
 	s.wantNames(old, true)
 	s.wantNames(kept, true)
@@ -538,8 +552,9 @@ func (s *site) wantNames(names []string, there bool) {
 	}
 }
 
-// TestD18InUseReal has a process that hangs in the middle of a save, and others that start meanwhile: they leave its
-// temporary file alone however old it looks.
+// TestD18InUseReal has a process that hangs in the middle of a save, and
+// others that start meanwhile. They leave its temporary file alone,
+// however old it looks.
 func TestD18InUseReal(t *testing.T) {
 	t.Parallel()
 	s := newFaultSite(t, withID(plainConfig, knownID))
@@ -553,7 +568,7 @@ func TestD18InUseReal(t *testing.T) {
 	if len(temps) != 1 {
 		t.Fatalf("got temporary files %q, want one", temps)
 	}
-	// The clock was wrong when it was made, say.
+	// The clock may have been wrong when it was created.
 	other := fmt.Sprintf(".config.json.rollcall-%d-ABCDEFGH.tmp", time.Now().Add(-time.Hour).Unix())
 	s.write(other, "of another process that is about to use it")
 	h := s.host()

@@ -18,10 +18,10 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// unhurried lets any wait between two attempts be seen.
+// unhurried makes any wait between two attempts visible.
 func unhurried(s *setup) { s.Backoff = 10 * time.Second }
 
-// TestD05RefusedReal are the disks that take nothing, for good.
+// TestD05RefusedReal has disks that permanently accept nothing.
 func TestD05RefusedReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -49,12 +49,12 @@ func TestD05RefusedReal(t *testing.T) {
 			must(t, os.Chmod(s.dir, 0o777))
 			chmodConfig(0o600)(t, s)
 		}, nobody, "permission denied"},
-		{"folder of another user", "", func(*testing.T, *site) {}, nobody, "permission denied"},
-		{"hidden folder of another user", plainConfig, func(t *testing.T, s *site) {
+		{"directory of another user", "", func(*testing.T, *site) {}, nobody, "permission denied"},
+		{"hidden directory of another user", plainConfig, func(t *testing.T, s *site) {
 			must(t, os.Chmod(s.dir, 0o700))
 		}, nobody, "permission denied"},
 		{"immutable file", plainConfig, func(t *testing.T, s *site) { lab.Immutable(t, s.config) }, 0, "operation not permitted"},
-		{"immutable folder", "", func(t *testing.T, s *site) { lab.Immutable(t, s.dir) }, 0, "operation not permitted"},
+		{"immutable directory", "", func(t *testing.T, s *site) { lab.Immutable(t, s.dir) }, 0, "operation not permitted"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +82,8 @@ func chmodConfig(mode os.FileMode) func(*testing.T, *site) {
 	}
 }
 
-// wantRefused starts the service and checks that it falls back to memory at once, and says why.
+// wantRefused starts the service and checks that it falls back to memory
+// at once, and says why.
 func (s *site) wantRefused(h *host, says string) {
 	s.t.Helper()
 	r := h.start()
@@ -100,11 +101,12 @@ func (s *site) wantRefused(h *host, says string) {
 	}
 	h.wantLog(want...)
 	if took := h.exit(); took > exitBound {
-		s.t.Errorf("the host took %v to end", took)
+		s.t.Errorf("the host took %v to exit", took)
 	}
 }
 
-// TestD05StateDirReal has a read-only config and a state folder for the anchor: then the ID is persisted.
+// TestD05StateDirReal has a read-only config and a state directory for
+// the anchor: the ID is persisted.
 func TestD05StateDirReal(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"mount", "mode", "immutable"} {
@@ -142,7 +144,7 @@ func TestD05StateDirReal(t *testing.T) {
 	}
 }
 
-// TestD06FullReal is a disk without room: for content, or for files.
+// TestD06FullReal has a disk without space for content, or for files.
 func TestD06FullReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, options, says string }{
@@ -174,7 +176,7 @@ func TestD06FullReal(t *testing.T) {
 	}
 }
 
-// fill fills a file system with a file, as far as it takes one.
+// fill fills a file system with one file.
 func fill(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.Create(name)
@@ -191,7 +193,7 @@ func fill(t *testing.T, name string) {
 	}
 }
 
-// TestD06ErrorsReal lets operations fail in ways that may pass.
+// TestD06ErrorsReal fails operations in ways that may be transient.
 func TestD06ErrorsReal(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []unix.Errno{unix.EIO, unix.ESTALE, unix.EDQUOT, unix.ENOSPC} {
@@ -205,7 +207,7 @@ func TestD06ErrorsReal(t *testing.T) {
 				s.faults.Fail(op, "", errno, lab.Always)
 				h := s.host(scaled, func(s *setup) { s.AttemptTimeout, s.StartTimeout = patience, patience })
 				r := h.start()
-				if op == lab.Exchange { // by then the anchor has it, and nobody waits for the attempts that are left
+				if op == lab.Exchange { // the anchor has it by then, so nobody waits for the remaining attempts
 					if !r.Status.Persisted || !r.Status.Incomplete || r.Status.Attempts != 1 {
 						t.Errorf("got %+v", r.Status)
 					}
@@ -233,7 +235,8 @@ func (s *site) wantThreeAttempts(h *host, r reply, says string) {
 	h.wantLog(lineGenerated, lineFailed(says, 1), lineFailed(says, 2), lineFailed(says, 3), lineInMemory(says), lineStarted(false))
 }
 
-// TestD06ReadErrorsReal lets reading fail: an ID may be stored, so nothing is written.
+// TestD06ReadErrorsReal fails reads: an ID may be stored, so nothing is
+// written.
 func TestD06ReadErrorsReal(t *testing.T) {
 	t.Parallel()
 	for _, op := range []lab.Op{lab.Open, lab.Read} {
@@ -259,8 +262,8 @@ func TestD06ReadErrorsReal(t *testing.T) {
 	}
 }
 
-// TestD06RecoversReal waits for the background to persist the ID once there is room again, which it tries first after a
-// minute.
+// TestD06RecoversReal waits until the background persists the ID when
+// there is space again, which it tries first after a minute.
 func TestD06RecoversReal(t *testing.T) {
 	if !soaking() {
 		t.Skip("takes more than a minute: only with ROLLCALL_SOAK=1")
@@ -285,7 +288,8 @@ func TestD06RecoversReal(t *testing.T) {
 	h.exit()
 }
 
-// TestD08NotAFileReal has something at the config's path that is no file, and that could block who opens it.
+// TestD08NotAFileReal has something at the config's path that is not a
+// file, and that could block on open.
 func TestD08NotAFileReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -293,7 +297,7 @@ func TestD08NotAFileReal(t *testing.T) {
 		make func(path string) error
 		says string
 	}{
-		{"folder", func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file but a directory"},
+		{"directory", func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file but a directory"},
 		{"FIFO", func(path string) error { return unix.Mkfifo(path, 0o644) }, "not a regular file but a FIFO"},
 		{"character device", func(path string) error {
 			return unix.Mknod(path, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 3)))

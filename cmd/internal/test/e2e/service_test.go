@@ -21,7 +21,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
-// TestRestartReal starts new processes on a config with an ID: they open nothing for writing, and say one line.
+// TestRestartReal starts new processes on a config with an ID. They open
+// nothing for writing, and log one line.
 func TestRestartReal(t *testing.T) {
 	t.Parallel()
 	for _, isolate := range []bool{false, true} {
@@ -72,7 +73,8 @@ func TestLeaksReal(t *testing.T) {
 	t.Logf("%v for each start and stop", time.Since(begin)/(sites*starts))
 }
 
-// TestLeaksAfterHangReal lets operations hang in services that are stopped, and then go on.
+// TestLeaksAfterHangReal stops services while operations hang, which then
+// continue.
 func TestLeaksAfterHangReal(t *testing.T) {
 	lab.NoLeaks(t)
 	t.Run("", func(t *testing.T) {
@@ -97,12 +99,13 @@ func TestLeaksAfterHangReal(t *testing.T) {
 	})
 }
 
-// TestD19FuncStoreReal has Load and Save functions of a host that hang, fail and panic.
+// TestD19FuncStoreReal has Load and Save functions of a host that hang,
+// fail and panic.
 func TestD19FuncStoreReal(t *testing.T) {
 	lab.NoLeaks(t)
 	tests := []struct {
 		name      string
-		fault     func() error // in the place of the function
+		fault     func() error // instead of the function
 		persisted bool         // after the fault is over
 	}{
 		{"hangs", nil, true},
@@ -175,8 +178,9 @@ func TestD19FuncStoreReal(t *testing.T) {
 	}
 }
 
-// TestLongRunReal has services that run and are asked, reset, and started anew, while the disk hangs, is slow and fails,
-// and an operator edits the config. It is at its best under the race detector.
+// TestLongRunReal runs, asks, resets and restarts services while the disk
+// hangs, is slow and fails, and an operator edits the config. It is most
+// useful with the race detector.
 func TestLongRunReal(t *testing.T) {
 	lab.NoLeaks(t)
 	t.Run("", testLongRun)
@@ -257,7 +261,8 @@ func testLongRun(t *testing.T) {
 	s.quiet()
 	t.Logf("%d starts, %d resets, asked %d times, %d edits", starts.Load(), resets.Load(), asked.Load(), edits)
 
-	// All that was abandoned is over. The operator's last edit stands, and there is one ID.
+	// Everything that was abandoned is over. The operator's last edit
+	// stands, and there is one ID.
 	s.before = strings.Replace(plainConfig, "8080", fmt.Sprint(8080+edits), 1)
 	s.wantWhole()
 	id := s.restart()

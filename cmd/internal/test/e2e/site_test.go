@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	// plainConfig is a config as a host has it: nothing of ours, a comment, odd spacing.
+	// plainConfig is a host's config with nothing of ours, a comment, and
+	// odd spacing.
 	plainConfig = "{\n\t// where to listen\n\t\"port\" : 8080,\n\t\"big\": 12345678901234567890,\n" +
 		"\t\"telemetry\": {\"enabled\": false}\n}\n"
 
@@ -33,25 +34,27 @@ const (
 	nobody = 65534
 )
 
-// withID is a config like plainConfig with an ID where the service puts it.
+// withID returns plainConfig with an ID where the service puts it.
 func withID(config, id string) string {
 	return strings.Replace(config, `"enabled": false`, `"enabled": false, "installation_id": "`+id+`"`, 1)
 }
 
-// A site is the folder of an installation, with the processes that work on it.
+// A site is the directory of an installation, with the processes that use
+// it.
 type site struct {
 	t      *testing.T
 	config string // as the processes see it
 	anchor string
-	dir    string        // of both, to look at without meeting a fault
-	faults *lab.FaultDir // nil when there are none
-	before string        // the config as it was
-	others []string      // names in the folder that belong there besides
+	dir    string        // where the files meet no faults
+	faults *lab.FaultDir // nil without faults
+	before string        // the config before
+	others []string      // other names that belong in the directory
 
 	processes []<-chan struct{}
 }
 
-// newSite makes a site with a config, "" for none, in a folder that every user can enter.
+// newSite returns a site with a config, or without one if it is "", in a
+// directory that every user can enter.
 func newSite(t *testing.T, config string) *site {
 	t.Helper()
 	dir := t.TempDir()
@@ -62,17 +65,18 @@ func newSite(t *testing.T, config string) *site {
 	return siteIn(t, dir, config)
 }
 
-// newFaultSite makes one of which every operation can be made to hang, wait or fail.
+// newFaultSite returns a site of which every operation can be made to
+// hang, wait or fail.
 func newFaultSite(t *testing.T, config string, options ...lab.Option) *site {
 	t.Helper()
 	s := &site{t: t}
-	t.Cleanup(s.awaitProcesses) // when all that they could hang on is gone
+	t.Cleanup(s.awaitProcesses) // when everything is gone that they could hang on
 	s.faults = lab.FUSE(t, options...)
 	s.settle(s.faults.Path, s.faults.Backing, config)
 	return s
 }
 
-// siteIn makes one in a folder that is there.
+// siteIn returns a site in an existing directory.
 func siteIn(t *testing.T, dir, config string) *site {
 	t.Helper()
 	s := &site{t: t}
@@ -96,7 +100,7 @@ func (s *site) awaitProcesses() {
 		select {
 		case <-exited:
 		case <-time.After(patience):
-			s.t.Error("a process does not end, although nothing is left that it could hang on")
+			s.t.Error("a process did not exit, although nothing hangs")
 			return
 		}
 	}
@@ -107,7 +111,8 @@ func (s *site) write(name, content string) {
 	must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o644))
 }
 
-// read gives the content of a file of the site, "" if there is none.
+// read returns the content of a file of the site, "" if it does not
+// exist.
 func (s *site) read(name string) string {
 	s.t.Helper()
 	data, err := os.ReadFile(filepath.Join(s.dir, name))
@@ -124,10 +129,11 @@ func (s *site) anchorNow() string {
 	return strings.TrimSpace(s.read(filepath.Base(s.anchor)))
 }
 
-// idNow is the ID in the config, "" if there is none.
+// idNow returns the ID in the config, "" if it has none.
 func (s *site) idNow() string { s.t.Helper(); return idIn(s.t, s.configNow()) }
 
-// idIn gives the ID in a config, which has to be valid unless it is empty because there is no file.
+// idIn returns the ID in a config, which has to be valid unless it is
+// empty because there is no file.
 func idIn(t testing.TB, config string) string {
 	t.Helper()
 	if config == "" {
@@ -144,7 +150,8 @@ func idIn(t testing.TB, config string) string {
 	return parsed.Telemetry.ID
 }
 
-// unmarshal reads JSON with comments and trailing commas, with another parser than the product's.
+// unmarshal decodes JSON with comments and trailing commas. Its parser is
+// not the product's.
 func unmarshal(data []byte, to any) error {
 	std, err := hujson.Standardize(bytes.Clone(data))
 	if err != nil {
@@ -161,7 +168,8 @@ func (s *site) wantConfig(want string) {
 	}
 }
 
-// wantUntouched checks that the folder holds the config as it was, and nothing else.
+// wantUntouched checks that the directory holds the unchanged config and
+// nothing else.
 func (s *site) wantUntouched() {
 	s.t.Helper()
 	s.wantConfig(s.before)
@@ -172,7 +180,8 @@ func (s *site) wantUntouched() {
 	}
 }
 
-// wantStored checks that the ID is in the config, which is otherwise as it was, and in the anchor.
+// wantStored checks that the ID is in the anchor and in the config, which
+// is otherwise unchanged.
 func (s *site) wantStored(id installid.ID) {
 	s.t.Helper()
 	switch {
@@ -186,7 +195,7 @@ func (s *site) wantStored(id installid.ID) {
 	}
 }
 
-// wantWhole checks that the config is what it was, or the same with an ID.
+// wantWhole checks that the config is unchanged but for an ID.
 func (s *site) wantWhole() {
 	s.t.Helper()
 	now := s.configNow()
@@ -197,12 +206,12 @@ func (s *site) wantWhole() {
 	s.t.Errorf("got config\n%s\nwant\n%s\nbut for the ID", now, s.before)
 }
 
-// isFresh tells whether a config is one that the service has made.
+// isFresh reports whether the service created the config.
 func isFresh(config, id string) bool {
 	return config == "{\n  \"telemetry\": {\n    \"enabled\": false,\n    \"installation_id\": \""+id+"\"\n  }\n}\n"
 }
 
-// names are those in the folder, none if it does not exist.
+// names returns the names in the directory, none if it does not exist.
 func (s *site) names() (names []string) {
 	s.t.Helper()
 	entries, err := os.ReadDir(s.dir)
@@ -217,7 +226,8 @@ func (s *site) names() (names []string) {
 
 var tempName = regexp.MustCompile(`^\.([a-z]+\.json|\.[a-z]+\.json\.installation-id)\.rollcall-([0-9]+)-[A-Z2-7]{8}\.tmp$`)
 
-// temps are the temporary files in the folder. Any other file that does not belong there is an error.
+// temps returns the temporary files in the directory. Any other file that
+// does not belong there is an error.
 func (s *site) temps() (temps []string) {
 	s.t.Helper()
 	for _, name := range s.names() {
@@ -238,7 +248,8 @@ func (s *site) wantNoTemps() {
 	}
 }
 
-// quiet waits until no operation has come for a while and none is under way.
+// quiet waits until no operation has come for a while and none is in
+// flight.
 func (s *site) quiet() {
 	s.t.Helper()
 	last, since := -1, time.Now()
@@ -258,8 +269,9 @@ func (s *site) quiet() {
 	})
 }
 
-// restart starts a service on the site in this process, which is only for disks that do not hang, checks that its ID is
-// persisted in all places, and gives it.
+// restart starts a service on the site in this process, so the disk must
+// not hang. It checks that the ID is persisted in all its places, and
+// returns it.
 func (s *site) restart() installid.ID {
 	s.t.Helper()
 	service, err := rollcall.New(rollcall.Config{ConfigPath: s.config})
@@ -273,7 +285,8 @@ func (s *site) restart() installid.ID {
 	return service.ID()
 }
 
-// wantAgrees checks that a start from now on uses the ID that is stored, or that is in use and called persisted.
+// wantAgrees checks that a start from now on uses the ID that is stored,
+// or in use and called persisted.
 func (s *site) wantAgrees(st installid.Status) {
 	s.t.Helper()
 	stored := s.idNow()

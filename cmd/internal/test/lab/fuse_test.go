@@ -414,6 +414,7 @@ func TestFUSEOfAnotherUser(t *testing.T) {
 
 // A test that fails with hanging operations leaves nothing behind.
 func TestNothingIsLeft(t *testing.T) {
+	lab.Need(t, lab.Root, lab.FUSEDevice)
 	lab.NoLeaks(t)
 	var path string
 	var done <-chan error

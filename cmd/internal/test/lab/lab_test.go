@@ -5,6 +5,7 @@ package lab_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -206,6 +207,8 @@ func (r *recorder) run(fn func()) {
 func TestNeed(t *testing.T) {
 	missing := func() error { return errors.New("no such thing") }
 	t.Setenv("ROLLCALL_REQUIRE_ALL", "")
+	defer flag.Set("test.short", fmt.Sprint(testing.Short()))
+	flag.Set("test.short", "false")
 	out, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)
@@ -230,6 +233,17 @@ func TestNeed(t *testing.T) {
 	if r.skipped || !strings.Contains(r.fatal, "no such thing") {
 		t.Errorf("with ROLLCALL_REQUIRE_ALL: got %+v, want it failed", r)
 	}
+	flag.Set("test.short", "true")
+	r = recorder{}
+	r.run(func() { lab.Need(&r, func() error { return nil }) })
+	if r.skipped {
+		t.Errorf("with -short and ROLLCALL_REQUIRE_ALL: got %+v, want it run", r)
+	}
+	t.Setenv("ROLLCALL_REQUIRE_ALL", "")
+	r.run(func() { lab.Need(&r, func() error { return nil }) })
+	if !r.skipped {
+		t.Errorf("with -short: got %+v, want it skipped", r)
+	}
 }
 
 func TestNoLeaks(t *testing.T) {
@@ -251,6 +265,9 @@ func TestNoLeaks(t *testing.T) {
 		}, []string{"TestNoLeaks.func", "/dev/zero"}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			if tt.want != nil && testing.Short() {
+				t.Skip("-short does not wait for leaks")
+			}
 			var r recorder
 			lab.NoLeaks(&r)
 			end := tt.leak()
@@ -299,6 +316,7 @@ func TestReadOnlyMount(t *testing.T) {
 }
 
 func TestBindFile(t *testing.T) {
+	lab.Need(t, lab.Root)
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "old")
 	t.Run("mounted", func(t *testing.T) {

@@ -48,9 +48,13 @@ func Tool(name string) Requirement {
 	}
 }
 
-// Need skips the test, loudly, if a requirement is missing.
+// Need skips the test, loudly, if a requirement is missing. With -short
+// it skips the test in any case, unless ROLLCALL_REQUIRE_ALL=1 is set.
 func Need(t testing.TB, what ...Requirement) {
 	t.Helper()
+	if testing.Short() && !requireAll() {
+		t.Skip("-short skips what not every machine can do")
+	}
 	for _, check := range what {
 		if err := check(); err != nil {
 			Skip(t, err.Error())
@@ -63,9 +67,11 @@ func Need(t testing.TB, what ...Requirement) {
 // it fails the test instead.
 func Skip(t testing.TB, reason string) {
 	t.Helper()
-	if os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" {
+	if requireAll() {
 		t.Fatalf("cannot run: %s", reason)
 	}
 	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
 	t.Skip(reason)
 }
+
+func requireAll() bool { return os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" }

@@ -1,3 +1,5 @@
-// Package offzero shows that off means zero: without the operator's consent a service makes no packet and no name
-// look-up, whatever is called. It has tests only, which run in a network namespace of their own, as root on Linux.
+// Package offzero shows that off means zero: without the operator's
+// consent a service sends no packet and no DNS query, whatever is called.
+// It has only tests, which run as root on Linux in a network namespace of
+// their own.
 package offzero

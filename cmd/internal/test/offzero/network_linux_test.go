@@ -15,15 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A network is the one of this process's namespace: a loopback device with a name server on it that counts.
+// A network is that of this process's namespace: a loopback device, and a
+// name server on it that counts queries.
 type network struct{ queries *atomic.Int64 }
 
-// traffic is what was seen in it.
+// traffic is what was seen in a network.
 type traffic struct {
 	packets   int64 // in and out, of all devices
 	datagrams int64 // that a process sent over UDP
 	opens     int64 // of TCP connections, answered or not
-	queries   int64 // that the name server got
+	queries   int64 // received by the name server
 }
 
 func (now traffic) since(before traffic) traffic {
@@ -33,8 +34,9 @@ func (now traffic) since(before traffic) traffic {
 	}
 }
 
-// setUp brings up loopback and makes this process ask the name server on it. It checks that it is in a network of its
-// own first: what follows would change the machine's.
+// setUp brings up loopback and makes this process use the name server on
+// it. It first checks that the network is its own, because it would
+// change the machine's.
 func setUp(t *testing.T, dir string) *network {
 	t.Helper()
 	devices, err := net.Interfaces()
@@ -57,7 +59,8 @@ func setUp(t *testing.T, dir string) *network {
 	}
 	n := &network{new(atomic.Int64)}
 	n.serveNames(t)
-	// This looks at resolv.conf, and makes what package net keeps outside of all bubbles.
+	// This reads resolv.conf, and creates what package net keeps outside
+	// of all bubbles.
 	if _, err := net.DefaultResolver.LookupHost(t.Context(), "before.example.test"); err == nil || n.queries.Load() == 0 {
 		t.Fatalf("got %v after %d queries: the name server is not asked", err, n.queries.Load())
 	}
@@ -78,8 +81,9 @@ func bringUp(name string) error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
 }
 
-// mountFiles gives this process, and no other, a quick folder and another resolv.conf in the place of the machine's.
-// Where the machine has none, loopback is asked anyway.
+// mountFiles gives this process, and no other, a fast directory, and a
+// resolv.conf instead of the machine's. If the machine has none, the
+// resolver asks loopback anyway.
 func mountFiles(dir string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -98,7 +102,7 @@ func mountFiles(dir string) error {
 	return err
 }
 
-// serveNames counts queries, and answers that there is no such name.
+// serveNames counts queries, and answers that the name does not exist.
 func (n *network) serveNames(t *testing.T) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:53")
@@ -121,13 +125,14 @@ func (n *network) serveNames(t *testing.T) {
 			answer := buf[:size]
 			answer[2] |= 0x80              // a response
 			answer[3] = answer[3]&0xf0 | 3 // no such name
-			answer[10], answer[11] = 0, 0  // without the query's additional records
+			answer[10], answer[11] = 0, 0  // without the additional records of the query
 			conn.WriteTo(answer[:header+question(answer[header:])], from)
 		}
 	}()
 }
 
-// question gives the length of the first question: a name of labels, its type and its class.
+// question returns the length of the first question: a name of labels,
+// its type and its class.
 func question(b []byte) int {
 	at := 0
 	for at < len(b) && b[at] != 0 {
@@ -136,7 +141,7 @@ func question(b []byte) int {
 	return min(at+5, len(b))
 }
 
-// count gives what was seen so far.
+// count returns what was seen so far.
 func (n *network) count(t *testing.T) traffic {
 	t.Helper()
 	seen := traffic{queries: n.queries.Load()}
@@ -146,7 +151,7 @@ func (n *network) count(t *testing.T) traffic {
 	return seen
 }
 
-// devicePackets adds up the packets of all devices.
+// devicePackets returns the number of packets of all devices.
 func devicePackets(t *testing.T) (sum int64) {
 	t.Helper()
 	devices := 0
@@ -172,7 +177,8 @@ func devicePackets(t *testing.T) (sum int64) {
 	return sum
 }
 
-// counter gives one of the kernel's counters of a protocol: a line of names, and a line of numbers.
+// counter returns one of the kernel's counters of a protocol, from a line
+// of names and a line of numbers.
 func counter(t *testing.T, protocol, name string) int64 {
 	t.Helper()
 	var names []string

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// insideVariable makes a test process the one in the namespace. Its value is the folder for its files.
+	// insideVariable marks the test process in the namespace. Its value
+	// is the directory for its files.
 	insideVariable = "ROLLCALL_OFFZERO_DIR"
 	// denyVariable is the host's own.
 	denyVariable = "MY_APP_TELEMETRY"
@@ -39,7 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestOffIsZero runs TestInNamespace in a process with a network of its own: a loopback device, and no route to anywhere.
+// TestOffIsZero runs TestInNamespace in a process with a network of its
+// own: a loopback device, and no route to anywhere.
 func TestOffIsZero(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates weeks, for nearly a minute under the race detector")
@@ -47,10 +49,10 @@ func TestOffIsZero(t *testing.T) {
 	lab.Need(t, lab.Root)
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestInNamespace$", "-test.v", "-test.timeout=5m")
 	dir := t.TempDir()
-	program := buildProgram(t) // which needs the module cache, and so is done out here
+	program := buildProgram(t) // outside, because it needs the module cache
 	cmd.Env = []string{
 		insideVariable + "=" + dir, programVariable + "=" + program, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"),
-		"GODEBUG=netdns=go", // the resolver that a static host has too
+		"GODEBUG=netdns=go", // the resolver of a static host
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
@@ -69,7 +71,7 @@ func TestOffIsZero(t *testing.T) {
 // A scenario is a way in which telemetry is not granted.
 type scenario struct {
 	name   string
-	config string // "" is none, and "/" a folder in its place
+	config string // "" is none, and "/" a directory in its place
 	policy string
 	env    map[string]string
 	change func(*rollcall.Config)
@@ -99,10 +101,10 @@ func scenarios() []scenario {
 		{"denied by the policy", granted, denied, nil, none},
 		{"unreadable: torn config", granted[:20], "", nil, none},
 		{"unreadable: empty config", " ", "", nil, none},
-		{"unreadable: config is a folder", "/", "", nil, none},
+		{"unreadable: config is a directory", "/", "", nil, none},
 		{"unreadable: neither true nor false", strings.Replace(granted, "true", `"true"`, 1), "", nil, none},
 		{"unreadable: torn policy", granted, granted[:20], nil, none},
-		{"unreadable: policy is a folder", granted, "/", nil, none},
+		{"unreadable: policy is a directory", granted, "/", nil, none},
 		{"unreadable: what was granted", strings.Replace(granted, "true", `true, "granted_schema": "1"`, 1), "", nil, none},
 		{"the host says no", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Denied, nil })},
 		{"the host fails", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Granted, errors.New("no") })},
@@ -141,7 +143,7 @@ func TestInNamespace(t *testing.T) {
 		}
 	})
 
-	// All of this can fail: granted, the same calls are seen.
+	// The test can fail: with a grant, the same calls are seen.
 	t.Run("control: granted", func(t *testing.T) {
 		before := network.count(t)
 		scenario{"granted", granted, "", nil, func(*rollcall.Config) {}}.run(t)
@@ -160,15 +162,16 @@ func TestInNamespace(t *testing.T) {
 	})
 }
 
-// run lets two weeks pass: of a service that runs all the while, of those that are started once a day, and of calls to
-// services that are not running.
+// run lets two weeks pass for a service that runs all the time, for
+// services that are started once a day, and for calls to services that
+// are not running.
 func (sc scenario) run(t *testing.T) {
 	t.Helper()
 	for name, value := range sc.env {
 		t.Setenv(name, value)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))) // a clock that the sender believes
+		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))) // a clock that the sender trusts
 		long := sc.service(t, slog.LevelInfo)
 		if err := long.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -183,7 +186,8 @@ func (sc scenario) run(t *testing.T) {
 	})
 }
 
-// everything is all that a host and its operator can call, but for asking the collector to forget.
+// everything calls whatever a host and its operator can call, except
+// asking the collector to forget.
 func everything(t *testing.T, service *rollcall.Service) {
 	t.Helper()
 	look(t, service)
@@ -191,7 +195,7 @@ func everything(t *testing.T, service *rollcall.Service) {
 		t.Fatal(err)
 	}
 	look(t, service)
-	service.Reset(t.Context()) // some of them cannot
+	service.Reset(t.Context()) // some of them fail
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := service.Stop(ctx); err != nil {
@@ -215,7 +219,7 @@ func look(t *testing.T, service *rollcall.Service) {
 	service.ID()
 }
 
-// service gives a service of the scenario, in a folder of its own.
+// service returns a service of the scenario, in a directory of its own.
 func (sc scenario) service(t *testing.T, level slog.Level) *rollcall.Service {
 	t.Helper()
 	dir := t.TempDir()
@@ -256,7 +260,8 @@ func put(path, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// A writer discards, but for what nothing should say.
+// A writer discards everything, but fails the test for what must not be
+// logged.
 type writer struct{ t *testing.T }
 
 func (w writer) Write(line []byte) (int, error) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// programVariable tells the process in the namespace where the program is.
+// programVariable names the program for the process in the namespace.
 const programVariable = "ROLLCALL_OFFZERO_PROGRAM"
 
 // buildProgram builds the program with its verbs.
@@ -25,17 +25,20 @@ func buildProgram(t *testing.T) (name string) {
 	return name
 }
 
-// verbs are all verbs of the program but forget, which asks the collector by intent, and those that grant. status asks
-// an agent over loopback, unless there is none to ask.
+// verbs are all verbs of the program except forget, which intentionally
+// asks the collector, and those that grant. status asks an agent over
+// loopback, unless there is none.
 var verbs = []string{
 	"id", "status", "doctor", "preview", "preview --explain", "preview --json", "send", "send --json", "export -",
 	"reset --yes", "disable --health", "disable", "version", "agent", "up", "collector serve",
 }
 
-// running are those verbs that run until they are stopped, and how long they do here.
+// running are the verbs that run until they are stopped, and how long
+// they run here.
 var running = map[string]time.Duration{"agent": time.Second, "up": 2 * time.Second, "collector serve": time.Second}
 
-// testVerbs runs the verbs where telemetry is not granted, and counts what leaves.
+// testVerbs runs the verbs while telemetry is not granted, and counts
+// what is sent.
 func testVerbs(t *testing.T, network *network, program string) {
 	for _, sc := range []scenario{
 		{name: "unset", config: undecided},
@@ -67,8 +70,8 @@ func testVerbs(t *testing.T, network *network, program string) {
 	})
 }
 
-// testUp holds that up would be noticed, had it sent something: granted, it sends as soon as it runs. How soon that is depends
-// on the machine.
+// A grant makes up send as soon as it runs, so that this test would
+// notice. How soon depends on the machine.
 func testUp(t *testing.T, network *network, program string) {
 	before := network.count(t)
 	for lasts := running["up"]; lasts < time.Minute; lasts *= 2 {
@@ -80,13 +83,14 @@ func testUp(t *testing.T, network *network, program string) {
 	t.Error("got nothing of up, granted: nothing of it would be noticed")
 }
 
-// runVerb runs the program in a folder of its own. What it says, and that some verbs fail, is not looked at here.
+// runVerb runs the program in a directory of its own. It ignores the
+// output, and that some verbs fail.
 func (sc scenario) runVerb(t *testing.T, program, verb string) {
 	t.Helper()
 	sc.runFor(t, program, verb, cmp.Or(running[verb], 20*time.Second))
 }
 
-// runFor is runVerb for a time.
+// runFor is runVerb for a given time.
 func (sc scenario) runFor(t *testing.T, program, verb string, lasts time.Duration) {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,7 +105,7 @@ func (sc scenario) runFor(t *testing.T, program, verb string, lasts time.Duratio
 	cmd := exec.CommandContext(ctx, program, strings.Fields(verb)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Dir = dir // of the collector's data
+	cmd.Dir = dir // for the collector's data
 	cmd.Env = []string{
 		"ROLLCALL_CONFIG=" + config, "ROLLCALL_POLICY=" + policy, "ROLLCALL_ENDPOINT=" + endpoint, "ROLLCALL_APP=my-app",
 		"ROLLCALL_HOST_VERSION=1.2.3", "ROLLCALL_REPORT_DEVELOPMENT=true", "ROLLCALL_DENY_VARIABLE=" + denyVariable,
