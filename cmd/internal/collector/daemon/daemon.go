@@ -91,9 +91,12 @@ type Daemon struct {
 	control    *control.Server
 	tls        encryption
 	background []func(context.Context)
-	// plain and plainListener are nil without Options.PlainListen.
-	server, plain           *http.Server
-	listener, plainListener net.Listener
+	server     *http.Server
+	listener   net.Listener
+	// plain is the server without TLS. It has no listener without
+	// Options.PlainListen.
+	plain         *http.Server
+	plainListener net.Listener
 }
 
 // Open checks the options, listens, and opens the data directory. It creates
@@ -140,7 +143,10 @@ func Open(ctx context.Context, opts Options) (_ *Daemon, err error) {
 	d.server.TLSConfig = d.tls.config
 	d.plain = newServer(d.tls.plain)
 	d.control = control.NewServer(d.dir, opts.Version, d.log)
-	return d, d.control.Listen()
+	if err := d.control.Listen(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // abandon undoes a failed Open.
