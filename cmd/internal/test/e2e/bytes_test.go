@@ -202,7 +202,7 @@ func setAccessList(path, kind string) error {
 func TestC09LargeReal(t *testing.T) {
 	const most = 200 << 20 // bytes of memory
 	tests := []struct {
-		name, config, says string
+		name, config, reason string
 	}{
 		{"50 MB", `{"a": "` + strings.Repeat("x", 50<<20) + `"}`, "larger than"},
 		{"50 MB of numbers", "[" + strings.Repeat("1,", 25<<20) + "1]", "larger than"},
@@ -219,7 +219,7 @@ func TestC09LargeReal(t *testing.T) {
 			if r.Took > startBound || memory > most {
 				t.Errorf("started after %v, with %d bytes of memory", r.Took, memory)
 			}
-			if r.ID.IsZero() || r.Status.Persisted || r.Status.Attempts != 1 || !strings.Contains(r.Status.Reason, tt.says) {
+			if r.ID.IsZero() || r.Status.Persisted || r.Status.Attempts != 1 || !strings.Contains(r.Status.Reason, tt.reason) {
 				t.Errorf("got %+v", r.Status)
 			}
 			h.exit()

@@ -68,7 +68,7 @@ func TestC03ForAMomentReal(t *testing.T) {
 		s := newSite(t, "")
 		s.write("config.json", beginning)
 		h := s.host(func(s *setup) { s.Attempts, s.Backoff = 100, 10*time.Millisecond })
-		h.tell(doStart)
+		h.send(doStart)
 		time.Sleep(30 * time.Millisecond)
 		file, err := os.OpenFile(s.config, os.O_WRONLY|os.O_APPEND, 0)
 		must(t, err)
@@ -76,7 +76,7 @@ func TestC03ForAMomentReal(t *testing.T) {
 		must(t, err)
 		must(t, file.Close())
 		s.before = plainConfig
-		r := h.hear()
+		r := h.receive()
 		h.awaitPersisted()
 		h.exit()
 		s.wantStored(r.ID)

@@ -464,7 +464,7 @@ func TestD17ExitReal(t *testing.T) {
 		s := newFaultSite(t, plainConfig)
 		fault := s.faults.Hang(lab.Fsync, "", lab.Always)
 		h := s.host(scaled, isolated)
-		h.tell(doStart)
+		h.send(doStart)
 		fault.Await(1)
 		begin := time.Now()
 		h.kill()
@@ -481,7 +481,7 @@ func TestD17ExitReal(t *testing.T) {
 		h := s.host(scaled)
 		h.start()
 		fault.Await(1)
-		h.tell(doExit)
+		h.send(doExit)
 		// All other threads end, including the one that ran main.
 		eventually(t, "only the thread is left that the kernel holds", func() bool {
 			states := threadStates(h.cmd.Process.Pid)

@@ -116,19 +116,19 @@ func runHost() {
 	for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() != doExit; {
 		switch in.Text() {
 		case doStart:
-			go func() { out.say(perform(ctx, service, doStart)) }()
+			go func() { out.write(perform(ctx, service, doStart)) }()
 		case doHurry:
 			hurry()
 		default:
-			out.say(perform(context.Background(), service, in.Text()))
+			out.write(perform(context.Background(), service, in.Text()))
 		}
 	}
 }
 
-func perform(ctx context.Context, service *rollcall.Service, word string) reply {
-	r, begin := reply{Did: word}, time.Now()
+func perform(ctx context.Context, service *rollcall.Service, command string) reply {
+	r, begin := reply{Did: command}, time.Now()
 	var err error
-	switch word {
+	switch command {
 	case doStart:
 		err = service.Start(ctx)
 	case doReset:
@@ -166,7 +166,7 @@ type lines struct {
 	to *json.Encoder
 }
 
-func (l *lines) say(r reply) {
+func (l *lines) write(r reply) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.to.Encode(r) != nil {
@@ -185,7 +185,7 @@ func (l *lines) Handle(_ context.Context, rec slog.Record) error {
 		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
 		return true
 	})
-	l.say(reply{Log: b.String()})
+	l.write(reply{Log: b.String()})
 	return nil
 }
 
@@ -254,16 +254,16 @@ func (h *host) listen(out io.Reader) {
 	}
 }
 
-// tell sends a command without waiting for the result.
-func (h *host) tell(word string) {
+// send sends a command without waiting for the result.
+func (h *host) send(command string) {
 	h.t.Helper()
-	if _, err := fmt.Fprintln(h.in, word); err != nil {
-		h.t.Fatalf("tell the host to %s: %v", word, err)
+	if _, err := fmt.Fprintln(h.in, command); err != nil {
+		h.t.Fatalf("send %s to the host: %v", command, err)
 	}
 }
 
-// hear waits for the result of a command.
-func (h *host) hear() reply {
+// receive waits for the result of a command.
+func (h *host) receive() reply {
 	h.t.Helper()
 	select {
 	case r, ok := <-h.replies:
@@ -280,10 +280,10 @@ func (h *host) hear() reply {
 	panic("not reached")
 }
 
-func (h *host) ask(word string) reply {
+func (h *host) ask(command string) reply {
 	h.t.Helper()
-	h.tell(word)
-	return h.hear()
+	h.send(command)
+	return h.receive()
 }
 
 func (h *host) start() reply { h.t.Helper(); return h.ask(doStart) }
@@ -318,7 +318,7 @@ func atRest(st installid.Status) bool { return st.Stuck == "" && !st.NextTry.IsZ
 func (h *host) exit() time.Duration {
 	h.t.Helper()
 	begin := time.Now()
-	h.tell(doExit)
+	h.send(doExit)
 	h.awaitExit()
 	return time.Since(begin)
 }
@@ -408,11 +408,11 @@ func lineStarted(persisted bool) string {
 func startAll(hosts []*host) []reply {
 	for _, h := range hosts {
 		h.t.Helper()
-		h.tell(doStart)
+		h.send(doStart)
 	}
 	replies := make([]reply, len(hosts))
 	for i, h := range hosts {
-		replies[i] = h.hear()
+		replies[i] = h.receive()
 	}
 	return replies
 }

@@ -252,7 +252,7 @@ func TestD11KilledAtEachStepReal(t *testing.T) {
 	}
 }
 
-func (c scenario) runStepped(s *site, n int) (said string, killed bool) {
+func (c scenario) runStepped(s *site, n int) (output string, killed bool) {
 	s.t.Helper()
 	cmd := lab.Command(s.t, steppedChild, s.config, strconv.FormatBool(c.reset), c.lacks, strconv.Itoa(n))
 	cmd.Stderr = os.Stderr

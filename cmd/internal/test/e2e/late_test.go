@@ -219,10 +219,10 @@ func (s *site) hangSave(op lab.Op, answer bool) *lateSave {
 // hangs.
 func (l *lateSave) start() {
 	l.t.Helper()
-	l.host.tell(doStart)
+	l.host.send(doStart)
 	l.fault.Await(1)
-	l.host.tell(doHurry)
-	l.started = l.host.hear()
+	l.host.send(doHurry)
+	l.started = l.host.receive()
 }
 
 // editElsewhere saves the config beneath the file system.

@@ -85,7 +85,7 @@ func (s *site) raceOf(n int, want string, change func(*setup)) string {
 	s.wantStored(id)
 	s.t.Logf("the slowest of %d started after %v", n, slowest(replies))
 	for _, h := range hosts {
-		h.tell(doExit)
+		h.send(doExit)
 	}
 	for _, h := range hosts {
 		h.awaitExit()
@@ -279,9 +279,9 @@ func TestD14HostSaves(t *testing.T) {
 			saving.end()
 			counters.end()
 
-			last, err := strconv.Atoi(saving.said[len(saving.said)-1])
+			last, err := strconv.Atoi(saving.printed[len(saving.printed)-1])
 			must(t, err)
-			for _, complaint := range saving.said[:len(saving.said)-1] {
+			for _, complaint := range saving.printed[:len(saving.printed)-1] {
 				t.Errorf("a save of the host was lost: %s", complaint)
 			}
 			var now hostSettings
@@ -290,8 +290,8 @@ func TestD14HostSaves(t *testing.T) {
 			}
 			ids := make(map[string]int)
 			for _, service := range services {
-				for _, said := range service.said {
-					ids[said]++
+				for _, id := range service.printed {
+					ids[id]++
 				}
 			}
 			if len(ids) != 1 {
@@ -377,11 +377,11 @@ func (w *counterWatch) end() {
 // A talker is a process that works on the config and prints lines, until
 // its standard input ends.
 type talker struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.Closer
-	heard sync.WaitGroup
-	said  []string
+	t       *testing.T
+	cmd     *exec.Cmd
+	in      io.Closer
+	heard   sync.WaitGroup
+	printed []string
 }
 
 func (s *site) talker(child string, args ...string) *talker {
@@ -396,7 +396,7 @@ func (s *site) talker(child string, args ...string) *talker {
 	p.in = in
 	p.heard.Go(func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			p.said = append(p.said, lines.Text())
+			p.printed = append(p.printed, lines.Text())
 		}
 	})
 	return p
@@ -562,7 +562,7 @@ func TestD18InUseReal(t *testing.T) {
 	slow := s.host()
 	slow.start()
 	fault := s.faults.Hang(lab.Fsync, ".tmp", 1)
-	slow.tell(doReset)
+	slow.send(doReset)
 	fault.Await(1)
 	temps := s.temps()
 	if len(temps) != 1 {
@@ -578,7 +578,7 @@ func TestD18InUseReal(t *testing.T) {
 		t.Errorf("got temporary files %q, want %q and %q, while one process is saving", now, temps[0], other)
 	}
 	fault.Release()
-	r := slow.hear()
+	r := slow.receive()
 	s.quiet()
 	if s.idNow() != r.ID.String() {
 		t.Errorf("got ID %q, want %q", s.idNow(), r.ID)

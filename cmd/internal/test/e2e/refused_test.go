@@ -29,7 +29,7 @@ func TestD05RefusedReal(t *testing.T) {
 		config  string
 		prepare func(t *testing.T, s *site)
 		uid     int
-		says    string
+		reason  string
 	}{
 		{"mount", plainConfig, func(t *testing.T, s *site) { lab.ReadOnlyMount(t, s.dir) }, 0, "read-only file system"},
 		{"mount without a config", "", func(t *testing.T, s *site) { lab.ReadOnlyMount(t, s.dir) }, 0, "read-only file system"},
@@ -63,7 +63,7 @@ func TestD05RefusedReal(t *testing.T) {
 			s := newSite(t, tt.config)
 			tt.prepare(t, s)
 			h := s.host(unhurried, asUser(tt.uid))
-			s.wantRefused(h, tt.says)
+			s.wantRefused(h, tt.reason)
 			s.wantUntouched()
 		})
 	}
@@ -84,7 +84,7 @@ func chmodConfig(mode os.FileMode) func(*testing.T, *site) {
 
 // wantRefused starts the service and checks that it falls back to memory
 // at once, and says why.
-func (s *site) wantRefused(h *host, says string) {
+func (s *site) wantRefused(h *host, reason string) {
 	s.t.Helper()
 	r := h.start()
 	s.t.Logf("started after %v; %s", r.Took, r.Status.Reason)
@@ -92,10 +92,10 @@ func (s *site) wantRefused(h *host, says string) {
 		s.t.Errorf("Start took %v", r.Took)
 	}
 	st := r.Status
-	if r.ID.IsZero() || st.Persisted || st.Attempts != 1 || !strings.Contains(st.Reason, says) {
-		s.t.Errorf("got %+v, want one attempt and %q", st, says)
+	if r.ID.IsZero() || st.Persisted || st.Attempts != 1 || !strings.Contains(st.Reason, reason) {
+		s.t.Errorf("got %+v, want one attempt and %q", st, reason)
 	}
-	want := []string{lineGenerated, lineFailed(says, 1), lineInMemory(says), lineStarted(false)}
+	want := []string{lineGenerated, lineFailed(reason, 1), lineInMemory(reason), lineStarted(false)}
 	if got := h.lines(); len(got) > 0 && strings.HasPrefix(got[0], "WARN") { // it could not even be read
 		want[0], want[1] = want[1], want[0]
 	}
@@ -147,7 +147,7 @@ func TestD05StateDirReal(t *testing.T) {
 // TestD06FullReal has a disk without space for content, or for files.
 func TestD06FullReal(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ name, options, says string }{
+	tests := []struct{ name, options, reason string }{
 		{"no space", "size=16k", "no space left on device"},
 		{"no inodes", "nr_inodes=2", "no space left on device"},
 	}
@@ -161,7 +161,7 @@ func TestD06FullReal(t *testing.T) {
 
 			h := s.host(scaled, func(s *setup) { s.AttemptTimeout, s.StartTimeout = patience, patience })
 			r := h.start()
-			s.wantThreeAttempts(h, r, tt.says)
+			s.wantThreeAttempts(h, r, tt.reason)
 			s.wantUntouched()
 			h.exit()
 
@@ -226,13 +226,13 @@ func TestD06ErrorsReal(t *testing.T) {
 	}
 }
 
-func (s *site) wantThreeAttempts(h *host, r reply, says string) {
+func (s *site) wantThreeAttempts(h *host, r reply, reason string) {
 	s.t.Helper()
 	s.t.Logf("started after %v; %s", r.Took, r.Status.Reason)
 	if r.ID.IsZero() || r.Status.Persisted || r.Status.Attempts != 3 {
 		s.t.Errorf("got %+v, want three attempts", r.Status)
 	}
-	h.wantLog(lineGenerated, lineFailed(says, 1), lineFailed(says, 2), lineFailed(says, 3), lineInMemory(says), lineStarted(false))
+	h.wantLog(lineGenerated, lineFailed(reason, 1), lineFailed(reason, 2), lineFailed(reason, 3), lineInMemory(reason), lineStarted(false))
 }
 
 // TestD06ReadErrorsReal fails reads: an ID may be stored, so nothing is
@@ -293,9 +293,9 @@ func TestD06RecoversReal(t *testing.T) {
 func TestD08NotAFileReal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name string
-		make func(path string) error
-		says string
+		name   string
+		make   func(path string) error
+		reason string
 	}{
 		{"directory", func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file but a directory"},
 		{"FIFO", func(path string) error { return unix.Mkfifo(path, 0o644) }, "not a regular file but a FIFO"},
@@ -338,7 +338,7 @@ func TestD08NotAFileReal(t *testing.T) {
 			s := newSite(t, "")
 			must(t, tt.make(s.config))
 			before, err := os.Lstat(s.config)
-			s.wantRefused(s.host(unhurried), tt.says)
+			s.wantRefused(s.host(unhurried), tt.reason)
 			after, err2 := os.Lstat(s.config)
 			if (err == nil) != (err2 == nil) || err == nil && (before.Mode() != after.Mode() || !os.SameFile(before, after)) {
 				t.Errorf("it has changed: got %v, %v, want %v, %v", after, err2, before, err)
