@@ -14,7 +14,7 @@ import (
 func breakdownPanel(id string, b figures.Breakdown, most int) panel {
 	p := panel{
 		ID: id, Title: dimensionTitle(b.Dimension), Meta: b.Meta, Table: table.Table{Columns: []string{dimensionName(b.Dimension), "installations", "share"}},
-		Explain: htmlf("%s of %s installations active in the %s days to %s report it, by their latest report.",
+		Explain: htmlf("Reported by %s of the %s installations active in the %s days to %s. Each counts by its latest report.",
 			b.Reporting, b.Active, b.Window, b.To),
 	}
 	pre, rest := bundle{name: preReleases}, bundle{name: "all others"}

@@ -26,7 +26,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A site is the pages of a collector with a fleet.
+// A site is a dashboard and its collector.
 type site struct {
 	t      *testing.T
 	c      *engine.Engine
@@ -46,7 +46,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// newEmptySite makes one without an app.
+// newEmptySite returns a site without an app.
 func newEmptySite(t *testing.T) *site {
 	t.Helper()
 	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
@@ -138,7 +138,7 @@ var pages = []string{"overview", "versions", "retention", "features", "health", 
 
 var files = regexp.MustCompile(`/a/app/[a-z]+/[a-zA-Z_-]+\.(?:csv|json)[^"]*`)
 
-// Every page is drawn, with all its links and downloads, when there is nothing, and when there is a fleet.
+// Every page works with all its downloads, without a fleet and with one.
 func TestPages(t *testing.T) {
 	for _, filled := range []bool{false, true} {
 		t.Run(fmt.Sprintf("filled %v", filled), func(t *testing.T) {
@@ -154,10 +154,10 @@ func TestPages(t *testing.T) {
 					}
 					body := s.get("/a/app/"+page+view, token, http.StatusOK)
 					if !strings.Contains(body, "</html>") {
-						t.Errorf("%s%s is cut off", page, view)
+						t.Errorf("%s%s is incomplete", page, view)
 					}
 					if strings.Contains(body, "<b>App") {
-						t.Errorf("%s: markup of the app's name is not text", page)
+						t.Errorf("%s: the app's name is not escaped", page)
 					}
 				}
 				body := s.get("/a/app/"+page, token, http.StatusOK)
@@ -175,17 +175,18 @@ func TestPages(t *testing.T) {
 			for _, page := range []string{"overview", "versions", "retention", "features", "health"} {
 				body := s.get("/a/app/"+page, token, http.StatusOK)
 				if has := strings.Contains(body, "No installation has reported yet"); has == filled {
-					t.Errorf("%s has the command for the first heartbeat: %v", page, has)
+					t.Errorf("%s shows the command for a first heartbeat: %v, want %v", page, has, !filled)
 				}
 				if has := strings.Contains(body, "<table"); has != filled {
-					t.Errorf("%s has figures: %v", page, has)
+					t.Errorf("%s shows figures: %v, want %v", page, has, filled)
 				}
 			}
 		})
 	}
 }
 
-// The command for the first heartbeat stays until one was counted, however long that takes, and in whatever way.
+// The command for a first heartbeat stays until one is counted, however long that
+// takes and whatever its ID.
 func TestFirstHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
@@ -214,7 +215,7 @@ func TestFirstHeartbeat(t *testing.T) {
 				w := httptest.NewRecorder()
 				pages.ServeHTTP(w, r)
 				if has := strings.Contains(w.Body.String(), "curl --json"); w.Code != http.StatusOK || has != want {
-					t.Errorf("%s, %s: status %d, has the command: %v, want %v", what, page, w.Code, has, want)
+					t.Errorf("%s, %s: got status %d, shows the command: %v, want %v", what, page, w.Code, has, want)
 				}
 			}
 		}
@@ -227,13 +228,13 @@ func TestFirstHeartbeat(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		wants("with an ID that is not persisted", false)
+		wants("with an in-memory ID", false)
 		time.Sleep(24 * time.Hour)
-		wants("a day after that", false)
+		wants("a day later", false)
 	})
 }
 
-// What is wrong in an address is said, and is no server error.
+// A wrong address is a client error.
 func TestBadViews(t *testing.T) {
 	s := newSite(t)
 	s.fill(120, 60)
@@ -249,14 +250,15 @@ func TestBadViews(t *testing.T) {
 	}
 }
 
-// Who may see what: closed apps lead to the sign-in page, public ones have rounded figures and no private pages.
+// Private apps lead to the sign-in page. Public apps have rounded figures and no
+// private pages.
 func TestAccess(t *testing.T) {
 	s := newSite(t)
 	s.fill(120, 60)
 	for _, page := range pages {
 		resp, _ := s.do("GET", "/a/app/"+page, "", nil)
 		if resp.StatusCode != http.StatusFound || !strings.HasPrefix(resp.Header.Get("Location"), "/signin") {
-			t.Errorf("%s of a closed app: %d to %q", page, resp.StatusCode, resp.Header.Get("Location"))
+			t.Errorf("%s of a private app: %d to %q", page, resp.StatusCode, resp.Header.Get("Location"))
 		}
 	}
 	app := s.app
@@ -307,7 +309,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// The policy allows the page's own files and nothing else, and no page has anything that it would refuse.
+// The policy allows the page's own files only, and no page contains what it forbids.
 func TestPolicy(t *testing.T) {
 	s := newSite(t)
 	s.fill(120, 60)
@@ -334,7 +336,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// A page is sent again only when something changed.
+// A page is sent again only if something changed.
 func TestETag(t *testing.T) {
 	s := newSite(t)
 	token := s.token(access.Read, "app")
@@ -361,8 +363,8 @@ func (s *site) send(h report.Heartbeat) {
 	}
 }
 
-// hostile gives a heartbeat whose texts are what markup, a formula and a query are made of. The collector does not look at
-// them again after package report did, so more gets to the pages here than could.
+// hostile returns a heartbeat with texts made of markup, formulas and queries. In
+// a real collector, package report refuses most of them earlier.
 func hostile(version string) report.Heartbeat {
 	return report.Heartbeat{
 		Schema: 1, App: "app", InstallationID: "8f14e45f-ceea-467f-9575-5a2b5d1f3c11", IDPersistence: report.Persisted, SentAt: time.Now(),
@@ -372,7 +374,7 @@ func hostile(version string) report.Heartbeat {
 	}
 }
 
-// S7: whatever clients send is text everywhere.
+// S7: everything that clients send is shown as text.
 func TestHostileTexts(t *testing.T) {
 	s := newSite(t)
 	s.send(hostile(`<img src=x onerror=alert(1)>`))
@@ -410,7 +412,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 	}
 	if body := s.get("/a/app/features", token, http.StatusOK); !strings.Contains(body, "&lt;script&gt;alert") {
-		t.Error("the hostile value is not shown as text")
+		t.Error("the hostile value is not on the page as text")
 	}
 }
 

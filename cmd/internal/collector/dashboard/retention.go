@@ -36,7 +36,7 @@ const maxCohorts = 40
 
 func cohortsPanel(answer figures.Retention) panel {
 	p := panel{
-		ID: "triangle", Title: fmt.Sprintf("Retention by the %s they were first seen", answer.Grain), Wide: true, Meta: answer.Meta,
+		ID: "triangle", Title: fmt.Sprintf("Installations still active, by the %s they were first seen", answer.Grain), Wide: true, Meta: answer.Meta,
 		Explain: htmlf("Percentage of the new installations of a %[1]s that were active in each later %[1]s. A hatched cell is a %[1]s in progress; "+
 			"an empty cell is hidden or unknown.", answer.Grain),
 		Table: table.Table{Columns: []string{"cohort", "size", string(answer.Grain) + "s after", "active", "share", "state"}},
@@ -97,7 +97,7 @@ func retainedSentence(cohorts []figures.Cohort, grain collector.Grain) template.
 func survivalPanel(answer figures.Survival) panel {
 	p := panel{
 		ID: "survival", Title: "Survival by first version", Wide: true, Meta: answer.Meta,
-		Explain: "Share of the installations that started with a version that were active that many weeks later. Only complete weeks count.",
+		Explain: "How many of the installations that started with a version were active so many weeks later. Only complete weeks count.",
 		Table:   table.Table{Columns: []string{"first version", "weeks after", "active", "of", "share"}},
 	}
 	curves := make([]curve, len(answer.Versions))

@@ -20,7 +20,7 @@ var (
 	attr    = regexp.MustCompile(`(name|value)="([^"]*)"`)
 )
 
-// forms gives what the forms of a page send as they stand, by what they do.
+// forms returns what each form of a page sends as it stands.
 func forms(page string) (all []url.Values) {
 	for _, form := range formOf.FindAllString(page, -1) {
 		values := url.Values{}
@@ -44,7 +44,7 @@ func (s *site) settings(token string) string {
 	return s.get("/a/app/settings", token, http.StatusOK)
 }
 
-// post sends a form of the settings page, and wants a status.
+// post sends a form of the settings page and checks the status.
 func (s *site) post(token string, want int, form url.Values) (body string) {
 	s.t.Helper()
 	resp, body := s.do("POST", "/a/app/settings", token, form)
@@ -63,7 +63,8 @@ func (s *site) config() alert.Config {
 	return config
 }
 
-// There is a form for each kind of rule, which works as it stands, and one that removes each rule.
+// Each kind of rule has a form that works as it stands, and each rule a form that
+// removes it.
 func TestRuleForms(t *testing.T) {
 	s := newSite(t)
 	admin := s.token(access.Admin, "app")
@@ -77,11 +78,11 @@ func TestRuleForms(t *testing.T) {
 			form.Set("version", " v1.2.3 ")
 		}
 		s.post(admin, http.StatusSeeOther, form)
-		s.post(admin, http.StatusBadRequest, form) // there already
+		s.post(admin, http.StatusBadRequest, form) // exists already
 	}
 	slices.Sort(kinds)
 	if want := alert.Kinds(); !slices.Equal(kinds, want) {
-		t.Errorf("there are forms for %v, want %v", kinds, want)
+		t.Errorf("got forms for %v, want %v", kinds, want)
 	}
 	if rules := s.config().Rules; len(rules) != len(kinds) || rules[2].Version != "1.2.3" || rules[3].Hours != 12 {
 		t.Errorf("got %+v", rules)
@@ -107,12 +108,12 @@ func TestRuleForms(t *testing.T) {
 		}
 	}
 	if left := s.config().Rules; removed != len(kinds) || len(left) > 0 {
-		t.Errorf("removed %d, and %+v are left", removed, left)
+		t.Errorf("removed %d, left %+v", removed, left)
 	}
 	s.post(s.token(access.Read, "app"), http.StatusNotFound, url.Values{"do": {"rule"}, "kind": {"silence"}, "hours": {"5"}})
 }
 
-// Webhooks and mail are set by forms, secrets are not shown, and the test goes to all.
+// Forms set webhooks and mail. Secrets are not shown. The test goes to all targets.
 func TestTargetForms(t *testing.T) {
 	s := newSite(t)
 	admin := s.token(access.Admin, "app")
@@ -124,7 +125,7 @@ func TestTargetForms(t *testing.T) {
 	}))
 	defer hook.Close()
 	if strings.Contains(s.settings(admin), "Send test") {
-		t.Error("a test is offered, and there is no target")
+		t.Error("a test is offered without a target")
 	}
 	s.post(admin, http.StatusBadRequest, url.Values{"do": {"test"}})
 	webhook := url.Values{"do": {"webhook"}, "url": {hook.URL}, "secret": {"s3cret"}}
@@ -170,7 +171,8 @@ func TestTargetForms(t *testing.T) {
 	}
 }
 
-// Whoever may add the first app is asked for it, and others are told who may.
+// The home page lets an admin of all apps add the first one, and tells others who
+// can.
 func TestFirstApp(t *testing.T) {
 	s := newEmptySite(t)
 	all, reader := s.token(access.Admin, ""), s.token(access.Read, "")

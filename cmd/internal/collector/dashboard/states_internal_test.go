@@ -17,7 +17,8 @@ func fig(n uint64) figures.Count { return &n }
 
 const evil = "=HYPERLINK(\"x\")<script>\x00\x1b'; DROP TABLE record; --"
 
-// states are days as they can be: closed, a gap, hidden from the public, and not over, with small and with huge figures.
+// states returns a complete day, a gap, a day that is hidden from the public, and
+// a day in progress.
 func states(n uint64) []figures.SeriesPoint {
 	full := figures.Active{Day: fig(n), Week: fig(n), Days28: fig(n), Days30: fig(n)}
 	point := figures.SeriesPoint{
@@ -28,7 +29,7 @@ func states(n uint64) []figures.SeriesPoint {
 	return []figures.SeriesPoint{closed, {Day: 20001, Gap: true}, {Day: 20002}, open}
 }
 
-// draw executes the page with some panels and tiles.
+// draw executes the page's template.
 func draw(t *testing.T, p *pageData) string {
 	t.Helper()
 	var d dashboard
@@ -63,12 +64,12 @@ func TestStates(t *testing.T) {
 			}
 		}
 		if n == 1234567 && !strings.Contains(body, `<data value="1234567">1,234,567</data>`) {
-			t.Error("digits are not in groups")
+			t.Error("digits are not grouped")
 		}
 	}
 }
 
-// Texts of clients in every place of every panel.
+// Hostile texts in every place of every panel.
 func TestStatesHostile(t *testing.T) {
 	values := []figures.Value{{Value: evil, Count: fig(3), Share: .5}, {Value: evil + "2", Count: nil}}
 	trend := figures.Trend{Dimension: collector.DimVersion, Window: 28, Values: []string{evil, "1.0", "1.0-rc.1"}, Points: []figures.TrendPoint{
@@ -120,7 +121,7 @@ func TestStatesHostile(t *testing.T) {
 	}
 }
 
-// Nothing at all is said in words.
+// Every panel explains that it has no figures.
 func TestStatesEmpty(t *testing.T) {
 	v := view{values: url.Values{}}
 	p := &pageData{Panels: []panel{
@@ -132,7 +133,7 @@ func TestStatesEmpty(t *testing.T) {
 	}}
 	for _, one := range p.Panels {
 		if one.Empty == "" {
-			t.Errorf("%s does not say that there is nothing", one.ID)
+			t.Errorf("%s has no text for no figures", one.ID)
 		}
 	}
 	draw(t, p)

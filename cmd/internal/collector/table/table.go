@@ -46,6 +46,9 @@ func (t *Table) CSV() []byte {
 
 // cell returns a cell as it stands in CSV.
 func cell(value any) string {
+	if text, ok := value.(string); ok {
+		return field(text)
+	}
 	data := marshal(value)
 	var text string
 	switch {

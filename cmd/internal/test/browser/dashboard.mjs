@@ -91,7 +91,7 @@ export async function dashboardTruth({ url, token, tiles, versions, series, open
   await page.goto(`${url}a/fleet/retention`);
   for (const grain of ['day', 'month', 'week']) {
     await tab.follow(page.getByRole('navigation', { name: 'Cohorts by' }).getByRole('link', { name: grain }));
-    await page.getByRole('heading', { name: `Retention by the ${grain} they were first seen` }).waitFor();
+    await page.getByRole('heading', { name: `by the ${grain} they were first seen` }).waitFor();
   }
   await tab.follow(page.getByRole('navigation', { name: 'Apps' }).getByRole('link', { name: 'Nobody yet' }));
   assert.equal(new URL(page.url()).pathname, '/a/nobody/retention');

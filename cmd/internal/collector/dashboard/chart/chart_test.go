@@ -55,8 +55,8 @@ func drawings() map[string]template.HTML {
 	}
 }
 
-// Whatever names and numbers there are, a drawing is well formed, and has no elements but shapes and texts, no address but
-// that of a pattern, and no number that is none.
+// Whatever the names and numbers, a drawing is well-formed. It holds only shapes
+// and text, refers only to patterns, and has no number that is NaN or infinite.
 func TestDrawings(t *testing.T) {
 	allowed := map[string]bool{}
 	for name := range strings.FieldsSeq("all svg g defs pattern circle rect line path text tspan title ul li") {
@@ -104,7 +104,7 @@ func TestDrawingsSay(t *testing.T) {
 	} {
 		for _, want := range wants {
 			if name == "bars" && want == "quiet-bar" {
-				continue // a bar of nothing is not drawn
+				continue // a bar of length 0 is not drawn
 			}
 			if !strings.Contains(string(all[name]), want) {
 				t.Errorf("%s lacks %q: %.2000s", name, want, all[name])
