@@ -8,8 +8,8 @@
 // machines, and shows everything that comes from outside as text.
 //
 // The page has no login. Whoever can open it sees the installation ID and can
-// change the config. If others than the operator can reach the host, the host
-// must put the page behind its own login.
+// change the config. If anyone but the operator can reach the host, mount the
+// page behind the host's own login.
 //
 // The package protects the operator from other web sites in the same browser.
 // It refuses requests that another origin caused, even if they only read. It

@@ -24,7 +24,7 @@ func trendPanel(id string, t figures.Trend) panel {
 	names, rows := fold(t)
 	p := panel{
 		ID: id, Title: dimensionTitle(t.Dimension) + " over time", Wide: true, Meta: t.Meta,
-		Explain: htmlf("Shares among the installations active in the %s days up to each day that report it. The table has the counts.", t.Window),
+		Explain: htmlf("Shares of the %s-day active installations that report it, day by day. The table has the counts.", t.Window),
 	}
 	p.Table.Columns = append(append([]string{"day", "active"}, names...), "state")
 	bands := chart.Bands{Text: chart.Text{Title: p.Title, Desc: "Bands of shares that add up to 100%, from the bottom: " + strings.Join(names, ", ")}}
