@@ -34,14 +34,13 @@ type births []float64
 // brings as many as launchDays usual days.
 const launchDays = 5
 
+// newBirths makes growth logistic: slow, fast in the middle, and slow
+// again.
 func newBirths(c *Config) births {
 	weights := make([]float64, c.Days)
 	for day := range weights {
-		weights[day] = 1
-		if c.Growth == Logistic {
-			x := 8 * (float64(day)/float64(c.Days) - 0.5)
-			weights[day] = 0.15 + 4*math.Exp(-x)/math.Pow(1+math.Exp(-x), 2)
-		}
+		x := 8 * (float64(day)/float64(c.Days) - 0.5)
+		weights[day] = 0.15 + 4*math.Exp(-x)/math.Pow(1+math.Exp(-x), 2)
 	}
 	for _, r := range c.Releases {
 		if !r.Launch {

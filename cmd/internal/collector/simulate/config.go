@@ -10,16 +10,6 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Growth is the curve along which installations are born.
-type Growth string
-
-const (
-	// Logistic starts slow, is fast in the middle, and ends slow.
-	Logistic Growth = "logistic"
-	// Linear is the same number every day.
-	Linear Growth = "linear"
-)
-
 // A Config describes a fleet. Zero fields have defaults.
 type Config struct {
 	// Seed makes the fleet: equal configurations make equal reports.
@@ -33,8 +23,6 @@ type Config struct {
 	// last of them, today in UTC by default.
 	Days int
 	Last collector.Day
-	// Growth is the curve of births; Logistic by default.
-	Growth Growth
 	// Releases are the versions in the order of their days. By default
 	// there is one about every 20 days, with pre-releases before the
 	// larger ones.
@@ -94,7 +82,6 @@ func (c Config) complete() (Config, error) {
 	c.Installations = cmp.Or(c.Installations, 1000)
 	c.Days = cmp.Or(c.Days, 90)
 	c.Last = cmp.Or(c.Last, collector.DayOf(time.Now()))
-	c.Growth = cmp.Or(c.Growth, Logistic)
 	if c.Shares == nil {
 		shares := DefaultShares()
 		c.Shares = &shares
@@ -108,8 +95,6 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("%d days: not between 1 and %d", c.Days, MaxDays)
 	case c.Forged < 0 || c.Forged > MaxForged:
 		return c, fmt.Errorf("%d forged IDs: not between 0 and %d", c.Forged, MaxForged)
-	case c.Growth != Logistic && c.Growth != Linear:
-		return c, fmt.Errorf("growth %q is neither %s nor %s", c.Growth, Logistic, Linear)
 	}
 	if c.Releases == nil {
 		c.Releases = defaultReleases(c.Days)

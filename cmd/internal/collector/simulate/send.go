@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,7 +52,19 @@ type Result struct {
 	// Latency is that of the accepted reports, in their last attempt.
 	// With a Rate it begins when the report was due, so that a stall of
 	// the server shows in all reports that waited for it.
-	Latency Histogram `json:"-"`
+	Latency Latencies `json:"-"`
+}
+
+// Latencies are durations in ascending order.
+type Latencies []time.Duration
+
+// Quantile returns the duration that the share q, from 0 to 1, of all
+// durations do not exceed; 0 if there are none.
+func (l Latencies) Quantile(q float64) time.Duration {
+	if len(l) == 0 {
+		return 0
+	}
+	return l[max(int(math.Ceil(q*float64(len(l)))), 1)-1]
 }
 
 // PerSecond returns the rate of accepted reports.
@@ -175,6 +189,7 @@ func (s Sending) Run(ctx context.Context, source func(connection int) Source) (R
 	}
 	wg.Wait()
 	total.Elapsed = time.Since(began)
+	slices.Sort(total.Latency)
 	if total.Accepted == 0 && len(total.Refused) == 0 && total.Failed > 0 {
 		return total, fmt.Errorf("send to %s: %s", s.Endpoint, total.Error)
 	}
@@ -189,7 +204,7 @@ func (r *Result) merge(other *Result) {
 	if other.Error != "" {
 		r.Error = other.Error
 	}
-	r.Latency.Merge(&other.Latency)
+	r.Latency = append(r.Latency, other.Latency...)
 }
 
 // A pacer says when each report is due.
@@ -250,7 +265,7 @@ func (w *worker) send(ctx context.Context, due time.Time, health bool, body []by
 		switch {
 		case err == nil && answer.Status/100 == 2:
 			w.result.Accepted++
-			w.result.Latency.Add(time.Since(due))
+			w.result.Latency = append(w.result.Latency, time.Since(due))
 			return
 		case !again || attempt == w.s.Attempts || ctx.Err() != nil:
 			w.gaveUp(answer, err)

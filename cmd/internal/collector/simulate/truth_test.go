@@ -21,7 +21,7 @@ var rare = simulate.Shares{Once: 0.1, Memory: 0.08, Late: 0.08, Clones: 0.04, De
 func TestFiguresAreTheTruth(t *testing.T) {
 	for name, config := range map[string]simulate.Config{
 		"all counted":  {Seed: 1, Installations: 600, Days: 120, Shares: &rare, Forged: 50},
-		"dev excluded": {Seed: 2, Installations: 400, Days: 75, Shares: &rare, ExcludeDevelopment: true, Growth: simulate.Linear},
+		"dev excluded": {Seed: 2, Installations: 400, Days: 75, Shares: &rare, ExcludeDevelopment: true},
 		"one day":      {Seed: 3, Installations: 200, Days: 1, Shares: &rare},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +170,6 @@ func TestBadConfig(t *testing.T) {
 		"too many":      {Installations: simulate.MaxInstallations + 1},
 		"days":          {Days: simulate.MaxDays + 1},
 		"forged":        {Forged: -1},
-		"growth":        {Growth: "sideways"},
 		"shares":        {Shares: &simulate.Shares{Once: 0.6, Clones: 0.6}},
 		"negative":      {Shares: &simulate.Shares{Once: -0.1}},
 		"no release":    {Releases: []simulate.Release{}},
