@@ -234,6 +234,26 @@ func TestFirstHeartbeat(t *testing.T) {
 	})
 }
 
+// The command for a first heartbeat uses the scheme by which the reader came, also
+// through a proxy.
+func TestFirstHeartbeatScheme(t *testing.T) {
+	s := newSite(t)
+	pages, err := dashboard.New(dashboard.Options{Collector: s.c, Access: s.access})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scheme, want := range map[string]string{"": "http://stats.example/v1/heartbeat", "https": "https://stats.example/v1/heartbeat"} {
+		r := httptest.NewRequest("GET", "/a/app/overview", nil)
+		r.Host, r.URL.Scheme = "stats.example", scheme // set by the server for a request over TLS
+		r.Header.Set("Authorization", "Bearer "+s.token(access.Read, "app"))
+		w := httptest.NewRecorder()
+		pages.ServeHTTP(w, r)
+		if !strings.Contains(w.Body.String(), " "+want) {
+			t.Errorf("scheme %q: the page lacks %s: %s", scheme, want, w.Body)
+		}
+	}
+}
+
 // A wrong address is a client error.
 func TestBadViews(t *testing.T) {
 	s := newSite(t)
