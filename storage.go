@@ -260,7 +260,16 @@ const (
 )
 
 // String returns "ok", "warning" or "problem".
-func (l Level) String() string { return diagnose.Level(l).String() }
+func (l Level) String() string {
+	switch l {
+	case LevelOK:
+		return "ok"
+	case LevelWarning:
+		return "warning"
+	default:
+		return "problem"
+	}
+}
 
 // MarshalText returns the text of [Level.String].
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }

@@ -24,19 +24,19 @@ import (
 // It can be passed to another process.
 type Location struct {
 	// ConfigPath is the path of the JSON config.
-	ConfigPath string `json:"config_path,omitempty"`
+	ConfigPath string
 	// Key is the key of the ID in the config.
-	Key jsonedit.Key `json:"key,omitempty"`
+	Key jsonedit.Key
 	// EnabledKey is the key of the consent in the config. Nil means none.
-	EnabledKey jsonedit.Key `json:"enabled_key,omitempty"`
+	EnabledKey jsonedit.Key
 	// AnchorDir is the directory of the anchor. Empty means that of the
 	// config. It is created if it does not exist.
-	AnchorDir string `json:"anchor_dir,omitempty"`
+	AnchorDir string
 	// StateFile is the path of the state file if there is no config.
-	StateFile string `json:"state_file,omitempty"`
+	StateFile string
 	// PolicyPath is the path of the machine-wide policy file. Empty means
 	// none. Only [Records] read it.
-	PolicyPath string `json:"policy_path,omitempty"`
+	PolicyPath string
 }
 
 // Open returns the store at the location. It does not touch the disk.

@@ -2,9 +2,7 @@ package isolate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"runtime"
 	"time"
@@ -22,9 +20,9 @@ type child struct {
 // true; otherwise it has to be ended.
 func (c *child) ask(ctx context.Context, req request) (a answer, usable bool, err error) {
 	stop := context.AfterFunc(ctx, func() { c.in.Close() })
-	err = json.NewEncoder(c.in).Encode(req)
+	err = writeMessage(c.in, &req)
 	if err == nil {
-		err = json.NewDecoder(io.LimitReader(c.out, maxMessage)).Decode(&a)
+		err = readMessage(c.out, &a)
 	}
 	return a, stop() && err == nil, err
 }

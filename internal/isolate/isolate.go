@@ -24,9 +24,7 @@ const (
 	// childVariable marks a process as a child. Its value is the version of
 	// the protocol.
 	childVariable   = "ROLLCALL_ISOLATED_CHILD"
-	protocolVersion = "1"
-	// maxMessage is the greatest size of a request or an answer in bytes.
-	maxMessage = 64 << 10
+	protocolVersion = "2"
 )
 
 // ErrNoHook is returned if the host did not call RunChild, so that a child

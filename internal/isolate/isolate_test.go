@@ -1,9 +1,7 @@
 package isolate_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -261,7 +259,7 @@ func TestSameResults(t *testing.T) {
 		"empty":         {set: config("", 0o644)},
 		"not an object": {set: config("[]", 0o644)},
 		"read-only":     {set: config("{}", 0o444)},
-		"a directory":      {set: func(t *testing.T, l idstore.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
+		"a directory":   {set: func(t *testing.T, l idstore.Location) { write(t, filepath.Join(l.ConfigPath, "x"), "", 0o644) }},
 		"damaged anchor": {set: func(t *testing.T, l idstore.Location) {
 			write(t, filepath.Join(filepath.Dir(l.ConfigPath), ".config.json.installation-id"), "oh", 0o644)
 		}},
@@ -417,7 +415,7 @@ func TestEnvironment(t *testing.T) {
 		name, _, _ := strings.Cut(s, "=")
 		return slices.Contains([]string{"SystemRoot", "GORACE", "GOCOVERDIR"}, name)
 	})
-	want := []string{"ROLLCALL_ISOLATED_CHILD=1", "GOMAXPROCS=1", "wd " + string(os.PathSeparator)}
+	want := []string{"ROLLCALL_ISOLATED_CHILD=2", "GOMAXPROCS=1", "wd " + string(os.PathSeparator)}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -440,11 +438,9 @@ func TestNoHook(t *testing.T) {
 
 func TestNewStoreRefuses(t *testing.T) {
 	for name, l := range map[string]idstore.Location{
-		"relative":  {ConfigPath: "config.json"},
-		"two":       {ConfigPath: "/a", StateFile: "/b"},
-		"none":      {},
-		"not UTF-8": {ConfigPath: "/a\xff"},
-		"anchor":    {ConfigPath: "/a", AnchorDir: "/\xff"},
+		"relative": {ConfigPath: "config.json"},
+		"two":      {ConfigPath: "/a", StateFile: "/b"},
+		"none":     {},
 	} {
 		if _, err := isolate.NewStore(l); err == nil {
 			t.Errorf("%s: got no error", name)
@@ -452,44 +448,60 @@ func TestNewStoreRefuses(t *testing.T) {
 	}
 }
 
+// TestAnyPath: a path need not be UTF-8.
+func TestAnyPath(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems may refuse such a name")
+	}
+	dir := filepath.Join(t.TempDir(), "\xff\x01 ")
+	store := newStore(t, in(dir))
+	if rec, err := store.Save(t.Context(), known); err != nil || rec.ID != known {
+		t.Fatalf("got %+v, %v", rec, err)
+	}
+	rec, err := store.Load(t.Context())
+	if want := "config " + filepath.Join(dir, "config.json") + ", key telemetry.installation_id"; err != nil || rec.ID != known || rec.Place != want {
+		t.Errorf("got %+v, %v, want %s at %q", rec, err, known, want)
+	}
+}
+
 // TestServe sends a child what no parent sends.
 func TestServe(t *testing.T) {
-	valid, err := json.Marshal(in("/nowhere/at/all"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	nowhere := in("/nowhere/at/all")
+	load := isolate.Request("load", nowhere)
 	tests := []struct {
 		name, in string
 		code     int
 		says     string
+		notFound bool
 	}{
-		{"nothing", "", 0, ""},
-		{"garbage", "GET / HTTP/1.1", 2, ""},
-		{"half a request", `{"op": "load", "location": {`, 2, ""},
-		{"another type", `[]`, 2, ""},
-		{"too long", `{"op": "` + strings.Repeat("x", 1<<20), 2, ""},
-		{"unknown operation", `{"op": "rm", "location": ` + string(valid) + `}`, 0, `unknown request \"rm\"`},
-		{"no place", `{"op": "load"}`, 0, "not an absolute path"},
-		{"not an ID", `{"op": "save", "id": "x"}`, 2, ""},
-		{"a request", `{"op": "load", "location": ` + string(valid) + `}`, 0, `"not_found":true`},
+		{"nothing", "", 0, "", false},
+		{"garbage", "GET / HTTP/1.1", 2, "", false},
+		{"half a length", load[:2], 2, "", false},
+		{"half a request", load[:len(load)-1], 2, "", false},
+		{"another type", "\x00\x00\x00\x02[]", 2, "", false},
+		{"too long", "\x7f\xff\xff\xff" + strings.Repeat("x", 1<<20), 2, "", false},
+		{"unknown operation", isolate.Request("rm", nowhere), 0, `unknown request "rm"`, false},
+		{"no place", isolate.Request("load", idstore.Location{}), 0, "not an absolute path", false},
+		{"a request", load, 0, "no installation ID is stored", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			in, feed := io.Pipe() // stays open until the answer, as from a parent that waits
 			answers, out := io.Pipe()
-			var answer string
+			var text string
+			var notFound bool
 			go func() {
 				io.WriteString(feed, tt.in)
 				if tt.says != "" {
-					answer, _ = bufio.NewReader(answers).ReadString('\n')
+					text, notFound, _ = isolate.ReadAnswer(answers)
 				}
 				feed.Close()
 			}()
 			if code := isolate.Serve(in, out); code != tt.code {
 				t.Errorf("got code %d, want %d", code, tt.code)
 			}
-			if !strings.Contains(answer, tt.says) {
-				t.Errorf("got answer %s, want %s in it", answer, tt.says)
+			if !strings.Contains(text, tt.says) || notFound != tt.notFound {
+				t.Errorf("got answer %q, not found %v, want %q in it and %v", text, notFound, tt.says, tt.notFound)
 			}
 		})
 	}

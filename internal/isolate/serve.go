@@ -2,7 +2,6 @@ package isolate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +18,12 @@ import (
 )
 
 type request struct {
-	Op       string           `json:"op"`
-	Location idstore.Location `json:"location"`
-	ID       installid.ID     `json:"id,omitzero"`
-	Keys     []jsonedit.Key   `json:"keys,omitempty"`
-	Literal  string           `json:"literal,omitempty"`
-	State    []byte           `json:"state,omitempty"`
+	Op       string
+	Location idstore.Location
+	ID       installid.ID
+	Keys     []jsonedit.Key
+	Literal  string
+	State    string
 }
 
 // The operations of a request.
@@ -46,19 +45,16 @@ const (
 // on.
 type answer struct {
 	result
-	Error     string `json:"error,omitempty"`
-	NotFound  bool   `json:"not_found,omitempty"`
-	NotExist  bool   `json:"not_exist,omitempty"`
-	Empty     bool   `json:"empty,omitempty"`
-	Permanent bool   `json:"permanent,omitempty"`
+	Error                                string
+	NotFound, NotExist, Empty, Permanent bool
 }
 
 // A result is what an operation returned, in one of the fields.
 type result struct {
-	Record   keeper.Record      `json:"record,omitzero"`
-	Values   []jsonedit.Value   `json:"values,omitempty"`
-	State    []byte             `json:"state,omitempty"`
-	Findings []diagnose.Finding `json:"findings,omitempty"`
+	Record   keeper.Record
+	Values   []jsonedit.Value
+	State    string
+	Findings []diagnose.Finding
 }
 
 func newAnswer(r result, err error) answer {
@@ -114,11 +110,9 @@ func serve(in io.Reader, out io.Writer, perform operation) int {
 	go func() {
 		defer cancel()
 		defer close(requests)
-		limited := &io.LimitedReader{R: in}
-		for decoder := json.NewDecoder(limited); ; {
-			limited.N = maxMessage
+		for {
 			var req request
-			if err := decoder.Decode(&req); err != nil {
+			if err := readMessage(in, &req); err != nil {
 				if err != io.EOF {
 					broken = err
 				}
@@ -128,7 +122,8 @@ func serve(in io.Reader, out io.Writer, perform operation) int {
 		}
 	}()
 	for req := range requests {
-		if err := json.NewEncoder(out).Encode(newAnswer(perform(ctx, req))); err != nil {
+		a := newAnswer(perform(ctx, req))
+		if err := writeMessage(out, &a); err != nil {
 			return 1
 		}
 	}
@@ -178,9 +173,11 @@ func perform(ctx context.Context, req request) (r result, err error) {
 		}
 		err = records.WriteValue(ctx, req.Keys[0], req.Literal)
 	case opLoadState:
-		r.State, err = records.LoadState(ctx)
+		var state []byte
+		state, err = records.LoadState(ctx)
+		r.State = string(state)
 	case opSaveState:
-		err = records.SaveState(ctx, req.State)
+		err = records.SaveState(ctx, []byte(req.State))
 	default:
 		err = fmt.Errorf("unknown request %q", req.Op)
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/configfile"
@@ -47,11 +46,6 @@ func NewStore(location idstore.Location) (*Store, error) {
 	}
 	if _, err := location.Open(fsys.OS{}); err != nil {
 		return nil, err
-	}
-	for _, path := range []string{location.ConfigPath, location.AnchorDir, location.StateFile, location.PolicyPath} {
-		if !utf8.ValidString(path) {
-			return nil, fmt.Errorf("path %q is not UTF-8, so a child process could not be told it", path)
-		}
 	}
 	return &Store{location: location}, nil
 }
@@ -190,12 +184,12 @@ func (s *Store) WriteValue(ctx context.Context, key jsonedit.Key, literal string
 // LoadState implements [idstore.Records].
 func (s *Store) LoadState(ctx context.Context) ([]byte, error) {
 	r, err := s.do(ctx, request{Op: opLoadState})
-	return r.State, err
+	return []byte(r.State), err
 }
 
 // SaveState implements [idstore.Records].
 func (s *Store) SaveState(ctx context.Context, state []byte) error {
-	_, err := s.do(ctx, request{Op: opSaveState, State: state})
+	_, err := s.do(ctx, request{Op: opSaveState, State: string(state)})
 	return err
 }
 
