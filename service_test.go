@@ -323,3 +323,72 @@ func TestStatusJSON(t *testing.T) {
 		}
 	})
 }
+
+// TestFindingJSON holds the output of doctor --json.
+func TestFindingJSON(t *testing.T) {
+	for level, want := range map[rollcall.Level]string{
+		rollcall.LevelOK: "ok", rollcall.LevelWarning: "warning", rollcall.LevelProblem: "problem", 7: "problem",
+	} {
+		got, err := json.Marshal(rollcall.Finding{Check: "disk", Level: level, Detail: "silent"})
+		if want := `{"check":"disk","level":"` + want + `","detail":"silent"}`; string(got) != want || err != nil {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
+// TestDiagnose: the findings are those about the config, or that the disk does
+// not answer.
+func TestDiagnose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hostConfig)
+		config := rollcall.Config{ConfigPath: configPath}.On(r.fs)
+		findings, err := config.Diagnose(t.Context())
+		if err != nil || len(findings) < 3 || findings[0].Level != rollcall.LevelOK || findings[0].Check == "" || findings[0].Detail == "" {
+			t.Errorf("got %+v, %v", findings, err)
+		}
+		r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		findings, err = config.Diagnose(ctx)
+		if err != nil || len(findings) != 1 || findings[0].Level != rollcall.LevelProblem || findings[0].Hint == "" {
+			t.Errorf("got %+v, %v from a disk that hangs", findings, err)
+		}
+	})
+}
+
+// TestStored reads what is stored and changes nothing.
+func TestStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for config, want := range map[string]string{withID(knownID): knownID, hostConfig: ""} {
+			r := newRig(t, config)
+			stored, err := rollcall.Config{ConfigPath: configPath}.On(r.fs).Stored(t.Context())
+			if err != nil || stored.ID.String() != want || stored.Place != "config "+configPath+", key telemetry.installation_id" {
+				t.Errorf("got %+v, %v, want %q", stored, err, want)
+			}
+			r.wantNoMutation()
+			r.fs.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if stored, err := (rollcall.Config{ConfigPath: configPath}).On(r.fs).Stored(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %+v, %v from a disk that hangs", stored, err)
+			}
+			r.fs.ReleaseAll()
+		}
+	})
+}
+
+// TestResetBeforeStart replaces the stored ID.
+func TestResetBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		service := r.make()
+		id, err := service.Reset(t.Context())
+		if err != nil || id.IsZero() || id.String() == knownID || service.ID() != id {
+			t.Fatalf("got %v, %v", id, err)
+		}
+		r.wantFile(configPath, withID(id.String()))
+		if st := service.Status(); st.Incomplete || st.Place == "" {
+			t.Errorf("got %+v", st)
+		}
+	})
+}

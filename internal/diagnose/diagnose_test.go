@@ -3,7 +3,6 @@ package diagnose_test
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"path"
@@ -279,19 +278,5 @@ func TestDiagnoseAnchor(t *testing.T) {
 			}
 			requireNoTemps(t, disk)
 		})
-	}
-}
-
-func TestLevel(t *testing.T) {
-	for level, want := range map[diagnose.Level]string{diagnose.OK: `"ok"`, diagnose.Warning: `"warning"`, diagnose.Problem: `"problem"`} {
-		got, err := json.Marshal(level)
-		var back diagnose.Level
-		if backErr := json.Unmarshal(got, &back); string(got) != want || err != nil || backErr != nil || back != level {
-			t.Errorf("got %s, %v, %v, %v, want %s", got, back, err, backErr, want)
-		}
-	}
-	var level diagnose.Level
-	if err := json.Unmarshal([]byte(`"fine"`), &level); err == nil {
-		t.Error("no level: no error")
 	}
 }
