@@ -1,9 +1,11 @@
-// Package flight runs operations that may hang, such as file operations, so that the caller never does.
+// Package flight runs operations that may hang, such as file operations, so
+// that the caller never does.
 //
-// A system call on a hung disk cannot be cancelled: an operation that is given up goes on in its goroutine until the
-// kernel lets go of it. A [Flight] therefore runs at most one operation at a time. Those that come while one is stuck
-// wait for it, each within its own context, and start none of their own: a disk that hangs for ever costs one
-// goroutine, however often it is tried.
+// A system call on a hung disk cannot be cancelled: an abandoned operation
+// continues in its goroutine until the kernel lets go of it. A [Flight]
+// therefore runs at most one operation at a time. Later ones wait for it, each
+// within its own context, and start none of their own: a disk that hangs
+// forever costs one goroutine, however often it is tried.
 package flight
 
 import (
@@ -15,13 +17,14 @@ import (
 	"time"
 )
 
-// ErrTimeout says that the context ended before the operation did. It comes together with the context's cause.
+// ErrTimeout means that the context ended before the operation did. The error
+// wraps the context's cause too.
 var ErrTimeout = errors.New("timed out")
 
-// PanicError is what a function that panicked, or that ended its goroutine, is reported as.
+// A PanicError is the error of a function that panicked or ended its goroutine.
 type PanicError struct {
-	Value any    // what it panicked with; nil after runtime.Goexit
-	Stack []byte // where
+	Value any    // of the panic; nil after runtime.Goexit
+	Stack []byte // of the panic
 }
 
 func (e *PanicError) Error() string {
@@ -31,65 +34,77 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("panic: %v", e.Value)
 }
 
-// A Flight runs at most one operation at a time. The zero value is ready to use; it must not be copied. It is safe for
-// concurrent use.
+// A Flight runs at most one operation at a time. The zero value is ready to
+// use; it must not be copied. It is safe for concurrent use.
 type Flight struct {
 	mu    sync.Mutex
-	free  chan struct{} // closed when the running operation is over; nil when none is running
+	free  chan struct{} // closed when the running operation ends; nil if none runs
 	op    string
 	since time.Time
 }
 
-// Running tells which operation is in flight and since when; op is "" when none is.
+// Running returns the operation in flight and when it began; op is "" if there
+// is none.
 func (f *Flight) Running() (op string, since time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.op, f.since
 }
 
-// Do runs fn in a goroutine of its own and returns what it returns, or an error that is [ErrTimeout] as soon as ctx
-// ends. fn gets ctx and has to look at it between its steps: an operation that was given up stops at the next step it
-// reaches. While an earlier operation of f is still running, Do waits for it, also no longer than ctx.
+// Do runs fn in a goroutine of its own and returns its results, or an error
+// that wraps [ErrTimeout] as soon as ctx ends. While an earlier operation of f
+// runs, Do waits for it, also until ctx ends. fn receives ctx and must check it
+// between its steps: an abandoned operation stops at its next step. fn may run
+// on after Do has returned, so it must not write what the caller reads.
 //
-// A panic of fn comes back as a *[PanicError]. What fn shares with its caller it may use after Do has returned.
+// A panic of fn is returned as a *[PanicError].
 func Do[T any](ctx context.Context, f *Flight, op string, fn func(context.Context) (T, error)) (T, error) {
-	var none T
-	done, err := f.begin(ctx, op)
-	if err != nil {
+	value := new(T) // read only once fn has returned
+	returned, err := f.run(ctx, op, func() (err error) {
+		*value, err = fn(ctx)
+		return err
+	})
+	if !returned {
+		var none T
 		return none, err
 	}
-	type result struct {
-		value T
-		err   error
+	return *value, err
+}
+
+// run is Do without a value, so that the compiler makes one copy of it for all
+// types. It reports whether fn returned in time and not because ctx ended.
+func (f *Flight) run(ctx context.Context, op string, fn func() error) (returned bool, err error) {
+	done, err := f.begin(ctx, op)
+	if err != nil {
+		return false, err
 	}
-	results := make(chan result, 1)
+	results := make(chan error, 1)
 	go func() {
-		var r result
-		returned := false
+		var err error
+		finished := false
 		defer func() {
-			if !returned {
-				r.err = fmt.Errorf("%s: %w", op, &PanicError{Value: recover(), Stack: debug.Stack()})
+			if !finished {
+				err = fmt.Errorf("%s: %w", op, &PanicError{Value: recover(), Stack: debug.Stack()})
 			}
 			done()
-			results <- r
+			results <- err
 		}()
-		r.value, r.err = fn(ctx)
-		returned = true
+		err = fn()
+		finished = true
 	}()
-	var r result
 	select {
-	case r = <-results:
+	case err = <-results:
 	case <-ctx.Done():
 		select {
-		case r = <-results: // it came in time after all
+		case err = <-results: // in time after all
 		default:
-			return none, timeoutError(op, context.Cause(ctx))
+			return false, timeoutError(op, context.Cause(ctx))
 		}
 	}
-	if r.err != nil && ctx.Err() != nil && errors.Is(r.err, ctx.Err()) {
-		return none, timeoutError(op, r.err) // fn was the first to notice
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return false, timeoutError(op, err) // fn was the first to notice
 	}
-	return r.value, r.err
+	return true, err
 }
 
 // begin waits until no operation is running and marks op as the running one.
