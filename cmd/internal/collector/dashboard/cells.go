@@ -67,7 +67,7 @@ func figure(cell any, k int) template.HTML {
 		case c != nil:
 			return number(*c)
 		case k > 0:
-			return template.HTML(fmt.Sprintf(`<span class="none">&lt;&nbsp;%d</span>`, k)) //nolint:gosec // a number
+			return template.HTML(fmt.Sprintf(`<span class="none">&lt;&nbsp;%d</span>`, k)) // a number
 		}
 		return missing
 	case unknown:
@@ -82,11 +82,11 @@ func figure(cell any, k int) template.HTML {
 		if math.IsNaN(c) {
 			return missing
 		}
-		return template.HTML(fmt.Sprintf("%.1f%%", c*100)) //nolint:gosec // a number
+		return template.HTML(fmt.Sprintf("%.1f%%", c*100)) // a number
 	case template.HTML:
 		return c
 	}
-	return template.HTML(template.HTMLEscapeString(visible(fmt.Sprint(cell)))) //nolint:gosec // escaped
+	return template.HTML(template.HTMLEscapeString(visible(fmt.Sprint(cell)))) // escaped
 }
 
 // rows returns the body of a table. A year has thousands of cells, for which a
@@ -104,7 +104,7 @@ func rows(rows [][]any, k int) template.HTML {
 		}
 		b.WriteString("</tr>\n")
 	}
-	return template.HTML(b.String()) //nolint:gosec // figure escapes
+	return template.HTML(b.String()) // figure escapes
 }
 
 // htmlf formats a sentence. Its verbs are %s, for cells as [figure] shows them.
@@ -113,11 +113,11 @@ func htmlf(format string, cells ...any) template.HTML {
 	for i, cell := range cells {
 		args[i] = figure(cell, 0)
 	}
-	return template.HTML(fmt.Sprintf(format, args...)) //nolint:gosec // format is a constant, and figure escapes
+	return template.HTML(fmt.Sprintf(format, args...)) // format is a constant, and figure escapes
 }
 
 func number(n uint64) template.HTML {
-	return template.HTML(`<data value="` + strconv.FormatUint(n, 10) + `">` + grouped(n) + `</data>`) //nolint:gosec // a number
+	return template.HTML(`<data value="` + strconv.FormatUint(n, 10) + `">` + grouped(n) + `</data>`) // a number
 }
 
 // grouped writes a number with its digits in groups of three.

@@ -62,8 +62,8 @@ func qualityTiles(q figures.Quality, sums figures.QualityPoint) []tile {
 		{Name: "Probable clones", Explain: "IDs that switched back to an earlier version, operating system, CPU or deployment three times within weeks: probably two installations that share an ID", Value: number(clones)},
 		{Name: "Installations on record", Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
 		{Name: "Queued writes", Explain: "Journal entries that are not merged yet", Value: number(uint64(max(0, q.Stored.Journal)))},
-		{Name: "Database", Explain: "Size on disk, all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, //nolint:gosec // a number
-		{Name: "Counting since", Explain: "First day of this app", Value: template.HTML("<small>" + q.Stored.Since.String() + "</small>")},              //nolint:gosec // a day
+		{Name: "Database", Explain: "Size on disk, all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, // a number
+		{Name: "Counting since", Explain: "First day of this app", Value: template.HTML("<small>" + q.Stored.Since.String() + "</small>")},              // a day
 	}
 }
 

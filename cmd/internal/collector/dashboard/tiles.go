@@ -94,17 +94,17 @@ func (t tileRow) net() tile {
 
 func (t tileRow) stickiness() tile {
 	one := tile{Name: "Stickiness", Explain: "1-day active as a share of 28-day active", Value: missing}
-	share := func(p figures.SeriesPoint) float64 {
+	share := func(p figures.SeriesPoint) (percent string) {
 		if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
-			return math.NaN()
+			return ""
 		}
-		return float64(*p.Active.Day) / float64(*p.Active.Days28)
+		return fmt.Sprintf("%.0f%%", 100*float64(*p.Active.Day)/float64(*p.Active.Days28))
 	}
 	now, then, known := t.moments()
-	if s := share(now); !math.IsNaN(s) {
-		one.Value = template.HTML(fmt.Sprintf("%.0f%%", 100*s)) //nolint:gosec // a number
-		if old := share(then); known && !math.IsNaN(old) {
-			one.Change = fmt.Sprintf("was %.0f%%", 100*old)
+	if s := share(now); s != "" {
+		one.Value = template.HTML(s) // a number
+		if old := share(then); known && old != "" {
+			one.Change = "was " + old
 		}
 	}
 	return one

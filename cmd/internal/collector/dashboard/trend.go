@@ -59,52 +59,48 @@ func trendPanel(id string, t figures.Trend) panel {
 // and adds up pre-releases and all other values. The rows are the counts by
 // these names, day by day.
 func fold(t figures.Trend) (names []string, rows [][]float64) {
-	versions := t.Dimension == collector.DimVersion || t.Dimension == collector.DimFirstVersion
-	largest := make(map[string]float64)
+	largest := make([]float64, len(t.Values))
 	for _, point := range t.Points {
 		for i, f := range point.Counts {
 			if f != nil {
-				largest[t.Values[i]] = max(largest[t.Values[i]], float64(*f))
+				largest[i] = max(largest[i], float64(*f))
 			}
 		}
 	}
-	// bundled returns the name under which a value is added up.
-	bundled := func(value string) string {
-		if versions && value != collector.Other && figures.IsPreRelease(value) {
-			return preReleases
+	versions := t.Dimension == collector.DimVersion || t.Dimension == collector.DimFirstVersion
+	labels := make([]string, len(t.Values)) // the names under which the values count
+	var candidates []int
+	for i, value := range t.Values {
+		labels[i] = collector.Other
+		switch {
+		case value == collector.Other:
+		case versions && figures.IsPreRelease(value):
+			labels[i] = preReleases
+		case largest[i] > 0:
+			candidates = append(candidates, i)
 		}
-		return collector.Other
 	}
-	for _, value := range t.Values {
-		if value != collector.Other && bundled(value) != preReleases && largest[value] > 0 {
-			names = append(names, value)
-		}
+	slices.SortStableFunc(candidates, func(a, b int) int { return cmp.Compare(largest[b], largest[a]) })
+	for _, i := range candidates[:min(len(candidates), maxBands)] {
+		labels[i] = t.Values[i]
+		names = append(names, labels[i])
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(largest[b], largest[a]) })
-	names = names[:min(len(names), maxBands)]
 	if versions {
 		slices.SortFunc(names, func(a, b string) int { return report.CompareVersions(b, a) })
 	}
-	named := slices.Clone(names)
 	for _, bundle := range []string{preReleases, collector.Other} {
-		if slices.ContainsFunc(t.Values, func(value string) bool {
-			return largest[value] > 0 && !slices.Contains(named, value) && bundled(value) == bundle
-		}) {
-			names = append(names, bundle)
+		for i := range labels {
+			if labels[i] == bundle && largest[i] > 0 {
+				names = append(names, bundle)
+				break
+			}
 		}
-	}
-	place := make([]int, len(t.Values))
-	for i, value := range t.Values {
-		if !slices.Contains(named, value) {
-			value = bundled(value)
-		}
-		place[i] = slices.Index(names, value)
 	}
 	for _, point := range t.Points {
 		row := make([]float64, len(names))
 		for i, f := range point.Counts {
-			if f != nil && place[i] >= 0 {
-				row[place[i]] += float64(*f)
+			if f != nil && *f > 0 {
+				row[slices.Index(names, labels[i])] += float64(*f)
 			}
 		}
 		rows = append(rows, row)
