@@ -49,7 +49,7 @@ func TestKilled(t *testing.T) {
 					default:
 					}
 					sent[i] = n
-					answer, err := conn.Send(false, body.with(n))
+					answer, err := conn.Send(simulate.HeartbeatPath, body.with(n))
 					if err != nil {
 						return // it was killed
 					}
@@ -88,9 +88,9 @@ func TestKilled(t *testing.T) {
 	server := startChild(t, counting, dir)
 	result, err := simulate.Sending{Endpoint: server.endpoint, Connections: connections, Connect: rawhttp.Connect}.Run(t.Context(), func(i int) simulate.Source {
 		body, n := newTemplate("1.0.0"), i-connections
-		return func([]byte) (bool, []byte, bool) {
+		return func([]byte) (string, []byte, bool) {
 			n += connections
-			return false, body.with(n), n < next
+			return simulate.HeartbeatPath, body.with(n), n < next
 		}
 	})
 	if err != nil || int(result.Accepted) != next {

@@ -98,16 +98,16 @@ const (
 func mixed(n, end, known int) simulate.Source {
 	same, changed := newTemplate("1.0.0"), newTemplate("1.1.0")
 	n -= connections
-	return func([]byte) (bool, []byte, bool) {
+	return func([]byte) (string, []byte, bool) {
 		n += connections
 		switch {
 		case n >= end:
-			return false, nil, false
+			return "", nil, false
 		case n%newEvery == 1:
-			return false, same.with(known + n), true
+			return simulate.HeartbeatPath, same.with(known + n), true
 		case n%changedEvery == 2:
-			return false, changed.with(n), true
+			return simulate.HeartbeatPath, changed.with(n), true
 		}
-		return false, same.with(n), true
+		return simulate.HeartbeatPath, same.with(n), true
 	}
 }

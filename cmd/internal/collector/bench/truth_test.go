@@ -76,9 +76,9 @@ func TestForged(t *testing.T) {
 	go func() {
 		result, err := simulate.Sending{Endpoint: server.endpoint, Connections: 8, Attempts: 1, Connect: rawhttp.Connect}.Run(t.Context(), func(i int) simulate.Source {
 			body, n := newTemplate("6.6.6"), i-8
-			return func([]byte) (bool, []byte, bool) {
+			return func([]byte) (string, []byte, bool) {
 				n += 8
-				return false, body.with(1<<24 + n), n < forged
+				return simulate.HeartbeatPath, body.with(1<<24 + n), n < forged
 			}
 		})
 		if err != nil {
@@ -88,9 +88,9 @@ func TestForged(t *testing.T) {
 	}()
 	served, err := simulate.Sending{Endpoint: server.endpoint, Connections: 1, Attempts: 1}.Run(t.Context(), func(int) simulate.Source {
 		body, n := newTemplate("1.0.0"), -1
-		return func([]byte) (bool, []byte, bool) {
+		return func([]byte) (string, []byte, bool) {
 			n++
-			return false, body.with(n), n < serve
+			return simulate.HeartbeatPath, body.with(n), n < serve
 		}
 	})
 	if err != nil {
