@@ -28,6 +28,7 @@ func TestReportingFacts(t *testing.T) {
 	giving := func(value any) func(context.Context) (any, error) {
 		return func(context.Context) (any, error) { return value, nil }
 	}
+	truth := true
 	never := make(chan struct{})
 	defer close(never)
 	tests := []struct {
@@ -52,7 +53,7 @@ func TestReportingFacts(t *testing.T) {
 		{"nothing", yes, giving(nil), ""},
 		{"text for a boolean", yes, giving("true"), ""},
 		{"number for a boolean", yes, giving(1), ""},
-		{"pointer", yes, giving(new(true)), ""},
+		{"pointer", yes, giving(&truth), ""},
 		{"nil pointer", bucket, giving((*int)(nil)), ""},
 		{"undeclared value", enum, giving("three"), ""},
 		{"value in another case", enum, giving("One"), ""},

@@ -256,6 +256,11 @@ func wantDecision(t *testing.T, what string, got rollcall.Decision, state rollca
 	}
 }
 
+func asSendError(err error) (failed *rollcall.SendError, ok bool) {
+	ok = errors.As(err, &failed)
+	return failed, ok
+}
+
 // mutations returns the operations that could have changed something.
 func mutations(disk *faultfs.FS) []string {
 	var found []string

@@ -147,7 +147,7 @@ func TestSendIfDueBudget(t *testing.T) {
 	if d := time.Since(begin); d > atOnce {
 		t.Errorf("took %v", d)
 	}
-	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != 0 {
+	if failure, ok := asSendError(err); !ok || failure.Status != 0 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -340,7 +340,7 @@ func TestSendLog(t *testing.T) {
 			return true
 		})
 		err := service.SendNow(t.Context())
-		failure, ok := errors.AsType[*rollcall.SendError](err)
+		failure, ok := asSendError(err)
 		if !ok || failure.Status != http.StatusInternalServerError {
 			t.Errorf("got %v", err)
 		}
@@ -459,7 +459,7 @@ func TestForget(t *testing.T) {
 		return r.Method == http.MethodDelete
 	})
 	err := service.Forget(t.Context())
-	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != http.StatusServiceUnavailable {
+	if failure, ok := asSendError(err); !ok || failure.Status != http.StatusServiceUnavailable {
 		t.Errorf("got %v", err)
 	}
 	if service.ID() != id || service.Decisions(t.Context()).Telemetry.State != rollcall.Granted {
@@ -612,7 +612,7 @@ func TestUpload(t *testing.T) {
 		t.Errorf("got %v, want %v", err, rollcall.ErrNoEndpoint)
 	}
 	there.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusConflict); return true })
-	if failure, ok := errors.AsType[*rollcall.SendError](service.Upload(t.Context(), exported)); !ok || failure.Status != http.StatusConflict {
+	if failure, ok := asSendError(service.Upload(t.Context(), exported)); !ok || failure.Status != http.StatusConflict {
 		t.Errorf("got %v", failure)
 	}
 }
