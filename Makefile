@@ -13,7 +13,7 @@ CHECKS ?= inherit,-ST1005
 # The systems that every package must build and vet for.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 # The packages whose rules a mutation tester checks; see docs/testing.md.
-MUTATE ?= installid internal/jsonedit internal/replace internal/keeper internal/idstore internal/consent internal/sender
+MUTATE ?= installid internal/jsonedit internal/replace internal/keeper internal/idstore internal/consent internal/schedule internal/sender
 
 MODULE := github.com/rollcall-dev/rollcall
 

@@ -34,8 +34,7 @@ func TestCannotAsk(t *testing.T) {
 	}
 }
 
-// TestAskNobody: without a terminal, as in this test, nothing is asked, saved or
-// waited for.
+// TestAskNobody shows that nothing is asked, saved or waited for where there is no terminal, as in this test.
 func TestAskNobody(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	const before = `{"a": 1}`

@@ -13,8 +13,7 @@ import (
 
 func afterConsent(c *rollcall.Config) { c.ID.AfterConsent = true }
 
-// enabledAs returns hostConfig with another JSON value for the consent, or with
-// none.
+// enabledAs is hostConfig with another JSON value for the consent, or none.
 func enabledAs(value string) string {
 	if value == "" {
 		return strings.Replace(hostConfig, `"enabled": false`, "", 1)
@@ -22,7 +21,7 @@ func enabledAs(value string) string {
 	return strings.Replace(hostConfig, `"enabled": false`, `"enabled": `+value, 1)
 }
 
-// TestConsent covers what decides, in order of precedence.
+// TestConsent: who decides, in which order.
 func TestConsent(t *testing.T) {
 	const (
 		key      = "config key telemetry.enabled"
@@ -36,7 +35,7 @@ func TestConsent(t *testing.T) {
 		want         rollcall.Consent
 		source       string
 	}{
-		{"no config", "", nil, rollcall.Denied, key}, // it is created with telemetry denied
+		{"no config", "", nil, rollcall.Denied, key}, // it is made, and says no
 		{"no key", enabledAs(""), nil, rollcall.Unset, "not decided"},
 		{"no section", `{"a": 1}`, nil, rollcall.Unset, "not decided"},
 		{"true", enabledAs("true"), nil, rollcall.Granted, key},
@@ -80,7 +79,7 @@ func TestConsent(t *testing.T) {
 					st := service.Status()
 					want, source := tt.want, tt.source
 					if tt.config == "" && service.ID().IsZero() {
-						want, source = rollcall.Unset, "not decided" // nothing was created
+						want, source = rollcall.Unset, "not decided" // nothing was made
 					}
 					if st.Consent.State != want || st.Consent.Source.String() != source {
 						t.Errorf("got consent %v by %q, want %v by %q", st.Consent.State, st.Consent.Source, want, source)
@@ -96,8 +95,7 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-// TestConsentOfDamagedConfig: a config that cannot be parsed denies, even if the
-// anchor has an ID.
+// TestConsentOfDamagedConfig: an ID from the anchor does not make a config that cannot be understood say yes.
 func TestConsentOfDamagedConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, `{"telemetry": {"enabled": true`)
@@ -110,8 +108,7 @@ func TestConsentOfDamagedConfig(t *testing.T) {
 	})
 }
 
-// TestAfterConsent: an ID is created within a minute of the operator's grant,
-// and not before.
+// TestAfterConsent: no ID before the operator's yes, one within a minute of it.
 func TestAfterConsent(t *testing.T) {
 	for _, before := range []string{"", enabledAs(""), enabledAs("false"), enabledAs(`"true"`), " ", "{"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -130,7 +127,7 @@ func TestAfterConsent(t *testing.T) {
 				w.want(t)
 			}
 			if _, err := service.Reset(t.Context()); err == nil {
-				t.Error("Reset created an ID before consent")
+				t.Error("Reset made an ID before consent")
 			}
 			r.wantNoMutation()
 
@@ -147,7 +144,7 @@ func TestAfterConsent(t *testing.T) {
 	}
 }
 
-// TestAfterConsentStored: a stored ID is used whatever the consent.
+// TestAfterConsentStored: an ID that is stored is used, whatever the consent.
 func TestAfterConsentStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
@@ -157,7 +154,7 @@ func TestAfterConsentStored(t *testing.T) {
 	})
 }
 
-// TestAfterConsentGranted: with consent, a start is like any other.
+// TestAfterConsentGranted is a normal start.
 func TestAfterConsentGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, enabledAs("true"))
@@ -167,7 +164,7 @@ func TestAfterConsentGranted(t *testing.T) {
 	})
 }
 
-// TestAfterConsentDenied: the environment takes precedence over the config.
+// TestAfterConsentDenied: the environment goes before the config also in this.
 func TestAfterConsentDenied(t *testing.T) {
 	t.Setenv("DO_NOT_TRACK", "1")
 	synctest.Test(t, func(t *testing.T) {
@@ -179,8 +176,7 @@ func TestAfterConsentDenied(t *testing.T) {
 	})
 }
 
-// TestAfterConsentHangs: no ID is created while the config cannot be read, and
-// the start takes no longer than others.
+// TestAfterConsentHangs: while the config cannot be read there is no ID, and the start is no longer than any.
 func TestAfterConsentHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, enabledAs("true"))
@@ -197,8 +193,7 @@ func TestAfterConsentHangs(t *testing.T) {
 	})
 }
 
-// TestConsentWithdrawnBeforeSaved: an ID in memory is not saved after the
-// operator denied.
+// TestConsentWithdrawnBeforeSaved: an ID in memory is not stored any more once the operator said no.
 func TestConsentWithdrawnBeforeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, enabledAs("true"))

@@ -7,7 +7,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// SetFaultCounts sets the count of every fault.
+// SetFaultCounts sets the counts of all faults.
 func SetFaultCounts(s *Service, n int) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -16,10 +16,10 @@ func SetFaultCounts(s *Service, n int) {
 	}
 }
 
-// ReportFaultAt is ReportFault at a given time.
+// ReportFaultAt reports a fault at a time.
 func ReportFaultAt(s *Service, fault Fault, now time.Time) { s.faults.add(fault, now) }
 
-// BuildHeartbeat returns the heartbeat for the given decisions.
+// BuildHeartbeat makes a heartbeat for decisions that are known.
 func BuildHeartbeat(ctx context.Context, s *Service, d Decisions) report.Heartbeat {
 	return s.heartbeat(ctx, d, s.keeper.Status().Status)
 }

@@ -17,7 +17,7 @@ import (
 
 const limit = 5 * time.Second
 
-// timeout returns a context that ends after the limit.
+// timeout is a context that ends after the limit.
 func timeout(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -25,8 +25,7 @@ func timeout(t *testing.T) context.Context {
 	return ctx
 }
 
-// hang returns an operation that hangs until release is closed, whatever its
-// context does.
+// hang gives an operation that hangs until release is closed, whatever its context says.
 func hang(release <-chan struct{}, then error) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) {
 		<-release
@@ -39,7 +38,7 @@ func answer(context.Context) (string, error) { return "answer", nil }
 func requireTimeout(t *testing.T, err error) {
 	t.Helper()
 	if !errors.Is(err, flight.ErrTimeout) {
-		t.Errorf("got %v, want a timeout", err)
+		t.Errorf("got %v, want a time-out", err)
 	}
 }
 
@@ -66,7 +65,7 @@ func TestDo(t *testing.T) {
 	})
 }
 
-// TestHang: an operation that hangs is abandoned when the context ends.
+// TestHang gives up one that hangs, at the end of the context.
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
@@ -92,7 +91,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// TestOneAtATime: while an operation hangs none is started, and later ones wait.
+// TestOneAtATime starts none while one hangs, however often it is tried, and lets those that come later wait.
 func TestOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
@@ -107,7 +106,7 @@ func TestOneAtATime(t *testing.T) {
 			requireTimeout(t, err)
 			requireTook(t, begin, limit)
 			if !strings.Contains(err.Error(), "an earlier operation is still running: save") {
-				t.Errorf("the error does not name the earlier operation: %v", err)
+				t.Errorf("does not say what it waited for: %v", err)
 			}
 		}
 		if n := started.Load(); n != 0 {
@@ -123,7 +122,7 @@ func TestOneAtATime(t *testing.T) {
 	})
 }
 
-// TestManyWait runs many operations one after the other.
+// TestManyWait runs them one after the other.
 func TestManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
@@ -146,14 +145,14 @@ func TestManyWait(t *testing.T) {
 		callers.Wait()
 		synctest.Wait()
 		if most.Load() != 1 || total.Load() < 49 {
-			t.Errorf("%d concurrent ones, %d in total", most.Load(), total.Load())
+			t.Errorf("%d at once, %d in all", most.Load(), total.Load())
 		}
 	})
 }
 
-// TestAbandonedRunsOn: an abandoned operation sees that its context has ended,
-// and its results are dropped.
-func TestAbandonedRunsOn(t *testing.T) {
+// TestGivenUpGoesOn is about an operation that was given up: it sees that its context has ended, and what it returns
+// goes nowhere.
+func TestGivenUpGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
 		release := make(chan struct{})
@@ -168,12 +167,12 @@ func TestAbandonedRunsOn(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 		if !errors.Is(seen, context.DeadlineExceeded) {
-			t.Errorf("its context ended with %v", seen)
+			t.Errorf("it saw %v", seen)
 		}
 	})
 }
 
-// TestNoticesFirst: it is a timeout even if the operation notices first.
+// TestNoticesFirst is a time-out too when it is the operation that notices.
 func TestNoticesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 100 {
@@ -187,14 +186,14 @@ func TestNoticesFirst(t *testing.T) {
 	})
 }
 
-// TestEnded: nothing is started after the context has ended.
+// TestEnded does nothing when the context has ended before.
 func TestEnded(t *testing.T) {
 	var f flight.Flight
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the cause")
 	cancel(cause)
 	_, err := flight.Do(ctx, &f, "save", func(context.Context) (string, error) {
-		t.Error("it was started")
+		t.Error("was started")
 		return "", nil
 	})
 	requireTimeout(t, err)
@@ -220,23 +219,21 @@ func TestPanic(t *testing.T) {
 				tt.fn()
 				return "value", nil
 			})
-			var e *flight.PanicError
-			ok := errors.As(err, &e)
+			e, ok := errors.AsType[*flight.PanicError](err)
 			if got != "" || !ok || err.Error() != tt.want {
 				t.Errorf("%s: got %q, %v, want %s", tt.name, got, err, tt.want)
 			}
 			if ok && !strings.Contains(string(e.Stack), "TestPanic") {
-				t.Errorf("%s: the stack does not show the panic:\n%s", tt.name, e.Stack)
+				t.Errorf("%s: the stack does not show where:\n%s", tt.name, e.Stack)
 			}
 			if got, err := flight.Do(timeout(t), &f, "read", answer); got != "answer" || err != nil {
-				t.Errorf("%s: next operation: got %q, %v", tt.name, got, err)
+				t.Errorf("%s: the next one: got %q, %v", tt.name, got, err)
 			}
 		}
 	})
 }
 
-// TestPanicAfterTimeout: the panic of an abandoned operation is dropped, and ends
-// the operation.
+// TestPanicAfterTimeout reaches nobody, and ends the operation.
 func TestPanicAfterTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// N1: SYNs are dropped, as the kernel does for a listener whose queue is full.
+// N1: SYNs are dropped, as the kernel does for a listener whose queue is
+// full. The limit of the connection is TestStalls' concern.
 func TestSYNDropped(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,7 +29,7 @@ func TestSYNDropped(t *testing.T) {
 	address := l.Addr().String()
 	full := false
 	for range 10 {
-		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
 		if full = err != nil; full {
 			break
 		}
@@ -37,25 +38,25 @@ func TestSYNDropped(t *testing.T) {
 	if !full {
 		t.Fatal("the queue does not fill up")
 	}
-	t.Run("limit", func(t *testing.T) {
-		noLeaks(t)
-		r := &rig{t: t, id: testID(1)}
-		r.fails(r.onWire("http://"+address, nil), "no connection within 10 seconds")
-	})
-	t.Run("stop", func(t *testing.T) {
-		noLeaks(t)
-		r := &rig{t: t, id: testID(1)}
-		s := r.onWire("http://"+address, unhurried)
-		done := make(chan error, 1)
-		go func() { done <- s.SendNow(t.Context()) }()
-		time.Sleep(100 * time.Millisecond)
-		began := time.Now()
-		s.Stop(t.Context())
-		if took := time.Since(began); took > patience {
-			t.Errorf("stop took %v", took)
-		}
-		if err := <-done; !errors.Is(err, ErrStopped) {
-			t.Errorf("got %v, want %v", err, ErrStopped)
-		}
-	})
+	noLeaks(t)
+	dialer := new(conns).dialer(100*time.Millisecond, net.DefaultResolver)
+	if _, err := dialer.DialContext(t.Context(), "tcp", address); err == nil || noAnswer(nil, err).Text != "no connection within 10 seconds" {
+		t.Errorf("got %v, want a time-out", err)
+	}
+	dialing := make(chan struct{}, 1)
+	dialer = new(conns).dialer(10*time.Second, net.DefaultResolver)
+	dialer.Control = func(string, string, syscall.RawConn) error { dialing <- struct{}{}; return nil }
+	r := newRig(t)
+	s := r.onWire("http://"+address, func(_ *Config, n *network) { n.dial = dialer.DialContext })
+	done := make(chan error, 1)
+	go func() { done <- s.SendNow(t.Context()) }()
+	<-dialing
+	began := time.Now()
+	s.Stop(t.Context())
+	if took := time.Since(began); took > patience {
+		t.Errorf("stop took %v", took)
+	}
+	if err := <-done; !errors.Is(err, ErrStopped) {
+		t.Errorf("got %v, want %v", err, ErrStopped)
+	}
 }

@@ -10,8 +10,8 @@ import (
 
 const nosend = "rollcall_nosend"
 
-// With the tag nothing that could reach a network is in the package: neither by its own imports, nor by those of what it
-// imports.
+// With the tag, neither the package nor anything that it imports can reach a
+// network.
 func TestNoSendImports(t *testing.T) {
 	t.Parallel()
 	withTag := build.Default
@@ -21,7 +21,7 @@ func TestNoSendImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkNoNetwork(t, pkg.Imports)
-	// And the check can fail.
+	// The check can fail.
 	withoutTag := build.Default
 	if pkg, err = withoutTag.ImportDir(".", 0); err != nil || !slices.Contains(pkg.Imports, "net/http") {
 		t.Errorf("without the tag: %v, imports %v", err, pkg.Imports)
@@ -42,7 +42,7 @@ func checkNoNetwork(t *testing.T, imports []string) {
 	}
 	for _, name := range imports {
 		if name == "net" || strings.HasPrefix(name, "net/") || name == "crypto/tls" || name == "os/exec" {
-			t.Errorf("with the tag it imports %s", name)
+			t.Errorf("the package imports %s with the tag", name)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -12,9 +13,24 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/schedule"
 )
 
-// A rig is an installation: what it keeps on disk, and a collector that is a function.
+const (
+	day          = 24 * time.Hour
+	testEndpoint = "https://collector.example"
+)
+
+// midnight is when a bubble begins.
+var midnight = time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)
+
+var errDisk = errors.New("disk on fire")
+
+func testID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
+
+// A rig is an installation: what it has on disk, and a collector that is a
+// function.
 type rig struct {
 	t         *testing.T
 	id        string
@@ -22,7 +38,7 @@ type rig struct {
 	unsettled atomic.Bool
 
 	// Set before a sender starts, or by the functions that it calls.
-	load      func(context.Context) // called before Load, when not nil
+	load      func(context.Context) // called before Load, if not nil
 	save      func(context.Context)
 	heartbeat func(context.Context) ([]byte, error)
 	health    []byte
@@ -43,18 +59,18 @@ type request struct {
 	body string
 }
 
-const testEndpoint = "https://collector.example"
+func newRig(t *testing.T) *rig { return &rig{t: t, id: testID(1)} }
 
-// inBubble runs fn at midnight of the simulations, in a bubble of its own.
+// inBubble runs fn at midnight, in a bubble of its own.
 func inBubble(t *testing.T, fn func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(midnight))
-		fn(t, &rig{t: t, id: testID(1)})
+		fn(t, newRig(t))
 	})
 }
 
-// sender gives one process of the installation.
+// sender returns one process of the installation.
 func (r *rig) sender() *Sender { return r.senderWith(nil) }
 
 func (r *rig) senderWith(change func(*Config)) *Sender {
@@ -73,7 +89,7 @@ func (r *rig) senderWith(change func(*Config)) *Sender {
 		change(&c)
 	}
 	s := New(c)
-	s.open = func(context.Context) (poster, error) { return r, nil }
+	s.connect = func(context.Context) (requester, error) { return r.do, nil }
 	return s
 }
 
@@ -118,26 +134,23 @@ func (r *rig) saveState(ctx context.Context, data []byte) error {
 		return ctx.Err()
 	case r.saveErr != nil:
 		return r.saveErr
-	case len(data) > maxState:
+	case len(data) > 1000:
 		r.t.Errorf("state of %d bytes: %s", len(data), data)
 	}
 	r.state = slices.Clone(data)
 	return nil
 }
 
-func (r *rig) post(ctx context.Context, url string, body []byte) *Error {
-	return r.take(ctx, strings.TrimPrefix(url, testEndpoint), string(body))
-}
-
-func (r *rig) remove(ctx context.Context, url string) *Error {
-	return r.take(ctx, "DELETE "+strings.TrimPrefix(url, testEndpoint), "")
-}
-
-func (r *rig) take(ctx context.Context, path, body string) *Error {
+// do is a requester.
+func (r *rig) do(ctx context.Context, method, url string, body []byte) *Error {
 	if ctx.Err() != nil {
 		return &Error{Text: "stopped", Err: ctx.Err()}
 	}
-	req := request{time.Now().UTC(), path, body}
+	path := strings.TrimPrefix(url, testEndpoint)
+	if method != "POST" {
+		path = method + " " + path
+	}
+	req := request{time.Now().UTC(), path, string(body)}
 	r.mu.Lock()
 	r.requests = append(r.requests, req)
 	answer := r.answer
@@ -154,7 +167,7 @@ func hang(ctx context.Context, _ request) *Error {
 	return &Error{Text: "no answer", Err: context.Cause(ctx)}
 }
 
-// always is a collector that always gives the same answer.
+// always is a collector that always answers the same.
 func always(e Error) func(context.Context, request) *Error {
 	return func(context.Context, request) *Error { return &e }
 }
@@ -166,11 +179,11 @@ func (r *rig) answers(answer func(context.Context, request) *Error) {
 	r.answer = answer
 }
 
-// kept gives what is on disk, as it is.
-func (r *rig) kept() []byte {
+// stateSize returns the size of the state on disk.
+func (r *rig) stateSize() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state
+	return len(r.state)
 }
 
 // total counts the requests of all kinds.
@@ -180,13 +193,13 @@ func (r *rig) total() int {
 	return len(r.requests)
 }
 
-// sent gives when heartbeats reached the collector.
+// sent returns when heartbeats reached the collector.
 func (r *rig) sent() []time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var times []time.Time
 	for _, req := range r.requests {
-		if req.path == heartbeatPath {
+		if req.path == "/v1/heartbeat" {
 			times = append(times, req.at)
 		}
 	}
@@ -195,11 +208,11 @@ func (r *rig) sent() []time.Time {
 
 func (r *rig) count() int { return len(r.sent()) }
 
-// onDisk gives what is kept.
-func (r *rig) onDisk() State {
+// onDisk returns the state that is saved.
+func (r *rig) onDisk() schedule.State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	st, err := ParseState(r.state)
+	st, err := schedule.Parse(r.state)
 	if err != nil {
 		r.t.Errorf("on disk: %v: %s", err, r.state)
 	}
@@ -218,7 +231,7 @@ func (r *rig) stop(s *Sender) {
 	}
 }
 
-// live runs a process for a time.
+// live runs a process for a while.
 func (r *rig) live(length time.Duration) {
 	r.t.Helper()
 	s := r.sender()
@@ -227,4 +240,34 @@ func (r *rig) live(length time.Duration) {
 	r.stop(s)
 }
 
-var errDisk = errors.New("disk on fire")
+// checkDaily checks that each day has exactly one report.
+func checkDaily(t *testing.T, reports []time.Time, first, last int) {
+	t.Helper()
+	byDay := map[int]int{}
+	for _, at := range reports {
+		byDay[int(at.Sub(midnight)/day)]++
+	}
+	for d := first; d < last; d++ {
+		if byDay[d] != 1 {
+			t.Errorf("day %d: got %d reports, want 1; all: %v", d, byDay[d], reports)
+			return
+		}
+	}
+}
+
+// checkPerDay checks how many attempts each day has.
+func checkPerDay(t *testing.T, attempts []time.Time, atMost int) {
+	t.Helper()
+	byDay := map[time.Time]int{}
+	for _, at := range attempts {
+		byDay[at.Truncate(day)]++
+	}
+	for d, n := range byDay {
+		if n > atMost {
+			t.Errorf("%v: got %d attempts, want at most %d", d, n, atMost)
+		}
+	}
+	if len(attempts) == 0 {
+		t.Error("no attempt at all")
+	}
+}

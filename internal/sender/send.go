@@ -3,66 +3,65 @@ package sender
 import (
 	"context"
 	"errors"
-	"sync"
+	"math/rand/v2"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/schedule"
 )
 
 const (
-	// withdrawnEvery is how often consent is looked at while a request is under way.
-	withdrawnEvery = 250 * time.Millisecond
-
-	heartbeatPath = "/v1/heartbeat"
-	healthPath    = "/v1/health"
-	installPath   = "/v1/installations/"
+	heartbeatPath     = "/v1/heartbeat"
+	healthPath        = "/v1/health"
+	installationsPath = "/v1/installations/"
 )
 
-// SendIfDue sends if a report is due, within ctx: for programs that do not run long. It does not wait for the moment,
-// and fails with ErrNotDue. Where nothing can be kept on disk it sends nothing and fails with ErrNotKept.
+// SendIfDue sends a report if one is due, within ctx. It is for programs
+// that do not run long: it does not wait for the moment, and fails with
+// ErrNotDue. If the state cannot be saved it sends nothing and fails with
+// ErrNotKept.
 func (s *Sender) SendIfDue(ctx context.Context) error {
-	return s.withTurn(ctx, func(ctx context.Context, phase time.Duration) error {
-		if err := s.reload(ctx); err != nil {
+	return s.exclusive(ctx, func(ctx context.Context, phase schedule.Phase) error {
+		if err := s.load(ctx); err != nil {
 			return err
 		}
 		st, _ := s.current(false)
 		now := time.Now()
 		switch {
-		case s.isGone(st.Gone) || !plausible(now):
+		case st.GoneAt(s.config.Endpoint) || !schedule.Plausible(now):
 			return ErrNotDue
-		case st.isAhead(now):
-			// The clock was wrong, or is: begin anew, and not before tomorrow.
-			st = st.upTo(now).seen(phase, now, 0)
-			st.Retry = slot(phase, now.Add(day))
-			s.keep(ctx, st)
+		case st.IsAhead(now):
+			s.save(ctx, st.Restart(phase, now))
 			return ErrNotDue
-		case due(phase, st, now).After(now):
+		case st.Due(phase, now).After(now):
 			return ErrNotDue
 		}
 		return s.send(ctx, phase, false)
 	})
 }
 
-// SendNow sends whether a report is due or not; only consent is asked for. The error of an attempt is an *Error.
+// SendNow sends a report whether one is due or not, if consent stands. If
+// an attempt failed, the error is an *[Error].
 func (s *Sender) SendNow(ctx context.Context) error {
-	return s.withTurn(ctx, func(ctx context.Context, phase time.Duration) error {
-		if err := s.reload(ctx); err != nil {
+	return s.exclusive(ctx, func(ctx context.Context, phase schedule.Phase) error {
+		if err := s.load(ctx); err != nil {
 			s.config.Logger.Debug("Sending state not read", "error", err.Error())
 		}
 		return s.send(ctx, phase, true)
 	})
 }
 
-// withTurn calls fn when it is its turn and if consent stands then.
-func (s *Sender) withTurn(ctx context.Context, fn func(ctx context.Context, phase time.Duration) error) error {
+// exclusive calls fn with the token, if consent stands then.
+func (s *Sender) exclusive(ctx context.Context, fn func(ctx context.Context, phase schedule.Phase) error) error {
 	ctx, leave, err := s.enter(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	giveBack, err := s.takeTurn(ctx)
+	release, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer giveBack()
+	defer release()
 	if !s.config.Allowed(ctx) {
 		return ErrWithheld
 	}
@@ -70,34 +69,30 @@ func (s *Sender) withTurn(ctx context.Context, fn func(ctx context.Context, phas
 	if !settled {
 		return ErrNoID
 	}
-	return fn(ctx, phaseOf(id))
+	return fn(ctx, schedule.PhaseOf(id))
 }
 
 // Forget asks the collector to delete all it holds about the installation.
 func (s *Sender) Forget(ctx context.Context, id string) error {
-	return s.request(ctx, func(ctx context.Context, p poster) *Error {
-		return p.remove(ctx, s.config.Endpoint+installPath+id)
-	})
+	return s.request(ctx, "DELETE", installationsPath+id, nil)
 }
 
-// Upload sends a heartbeat that was made elsewhere, as `send FILE` does. It neither asks for consent, which was given
-// where the report was made, nor keeps a state.
+// Upload sends a heartbeat that was made elsewhere, where consent was given.
+// It does not ask for consent here, and saves no state.
 func (s *Sender) Upload(ctx context.Context, body []byte) error {
-	return s.request(ctx, func(ctx context.Context, p poster) *Error {
-		return p.post(ctx, s.config.Endpoint+heartbeatPath, body)
-	})
+	return s.request(ctx, "POST", heartbeatPath, body)
 }
 
-// request makes one request that has nothing to do with the schedule.
-func (s *Sender) request(ctx context.Context, fn func(context.Context, poster) *Error) error {
+// request makes one request that does not concern the schedule.
+func (s *Sender) request(ctx context.Context, method, path string, body []byte) error {
 	ctx, leave, err := s.enter(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	p, failed := s.reach(ctx)
+	do, failed := s.reach(ctx)
 	if failed == nil {
-		failed = fn(ctx, p)
+		failed = do(ctx, method, s.config.Endpoint+path, body)
 	}
 	if failed != nil {
 		return failed
@@ -105,40 +100,41 @@ func (s *Sender) request(ctx context.Context, fn func(context.Context, poster) *
 	return nil
 }
 
-// send makes one attempt and keeps what came of it. blind allows it although that cannot be kept. The caller has the
-// turn.
-func (s *Sender) send(ctx context.Context, phase time.Duration, blind bool) error {
-	ctx, end := whileAllowed(ctx, s.config.Allowed)
-	defer end()
+// send makes one attempt and saves the outcome. blind sends even if the
+// state cannot be saved. The caller holds the token.
+func (s *Sender) send(ctx context.Context, phase schedule.Phase, blind bool) error {
+	ctx, stop := whileAllowed(ctx, s.config.Allowed)
+	defer stop()
 
-	// It is kept before it is made, so that a restart in the midst of it counts, and replicas see it.
+	// The attempt is saved before it is made. It counts if the process ends
+	// in the middle of it, and replicas see it.
 	before, _ := s.current(false)
-	kept := s.keep(ctx, before.begin(time.Now()))
-	if !s.mayTry(kept || blind) {
+	saved := s.save(ctx, before.Begin(time.Now(), rand.Float64()))
+	if !s.mayTry(saved || blind) {
 		s.set(before)
 		return ErrNotKept
 	}
 
-	p, failed := s.attempt(ctx)
+	do, failed := s.attempt(ctx)
 	switch {
 	case failed == nil:
 	case errors.Is(ctx.Err(), context.Canceled):
-		return context.Cause(ctx) // by Stop, by Withdraw or by the caller: it says nothing about the collector
+		return context.Cause(ctx) // by Stop, Withdraw or the caller: it is no failure of the collector
 	case errors.Is(failed.Err, ErrWithheld):
-		return failed.Err // nor does this
+		return failed.Err // nor is this
 	}
 	st, _ := s.current(false)
 	if failed != nil {
-		s.keep(ctx, st.failed(phase, time.Now(), s.config.Endpoint, failed))
+		s.save(ctx, st.Failed(phase, time.Now(), s.config.Endpoint, failed, rand.Float64()))
 		return failed
 	}
-	s.keep(ctx, st.succeeded(time.Now()))
-	s.sendHealth(ctx, p)
+	s.save(ctx, st.Succeeded(time.Now()))
+	s.sendHealth(ctx, do)
 	return nil
 }
 
-// mayTry tells whether an attempt may be made, and notes that it is. It may when what was sent before is known, also from
-// this process alone.
+// mayTry reports whether an attempt may be made, and notes it if so. The
+// first one of a process may only if it is known what was sent before.
 func (s *Sender) mayTry(known bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,31 +146,31 @@ func (s *Sender) mayTry(known bool) bool {
 }
 
 // attempt makes the report and posts it.
-func (s *Sender) attempt(ctx context.Context) (poster, *Error) {
-	p, failed := s.reach(ctx)
+func (s *Sender) attempt(ctx context.Context) (requester, *Error) {
+	do, failed := s.reach(ctx)
 	if failed != nil {
 		return nil, failed
 	}
 	body, err := s.config.Heartbeat(ctx)
 	if err != nil {
-		return nil, &Error{Text: plain("the report could not be made: " + err.Error()), Err: err}
+		return nil, &Error{Text: schedule.Plain("the report could not be made: " + err.Error()), Err: err}
 	}
-	return p, p.post(ctx, s.config.Endpoint+heartbeatPath, body)
+	return do, do(ctx, "POST", s.config.Endpoint+heartbeatPath, body)
 }
 
-func (s *Sender) reach(ctx context.Context) (poster, *Error) {
-	p, err := s.open(ctx)
+func (s *Sender) reach(ctx context.Context) (requester, *Error) {
+	do, err := s.connect(ctx)
 	if err != nil {
-		return nil, &Error{Text: plain(err.Error()), Err: err}
+		return nil, &Error{Text: schedule.Plain(err.Error()), Err: err}
 	}
-	return p, nil
+	return do, nil
 }
 
-// sendHealth follows an accepted heartbeat. That it fails is no more than a debug line: its counts are cumulative, so
-// that the next one says it all.
-func (s *Sender) sendHealth(ctx context.Context, p poster) {
+// sendHealth sends the health report after an accepted heartbeat. A failure
+// is only logged: counts are cumulative, so the next report makes up for it.
+func (s *Sender) sendHealth(ctx context.Context, do requester) {
 	st, _ := s.current(false)
-	if s.config.Health == nil || ctx.Err() != nil || s.isGone(st.HealthGone) {
+	if s.config.Health == nil || ctx.Err() != nil || st.HealthGoneAt(s.config.Endpoint) {
 		return
 	}
 	body, sent := s.config.Health(ctx)
@@ -182,47 +178,18 @@ func (s *Sender) sendHealth(ctx context.Context, p poster) {
 		return
 	}
 	if s.config.HealthAllowed != nil {
-		var end func()
-		ctx, end = whileAllowed(ctx, s.config.HealthAllowed)
-		defer end()
+		var stop func()
+		ctx, stop = whileAllowed(ctx, s.config.HealthAllowed)
+		defer stop()
 	}
-	if err := p.post(ctx, s.config.Endpoint+healthPath, body); err != nil {
+	if err := do(ctx, "POST", s.config.Endpoint+healthPath, body); err != nil {
 		s.config.Logger.Debug("Health report not sent", "error", err.Error())
 		if err.Gone {
-			st.HealthGone = mark(s.config.Endpoint)
-			s.keep(ctx, st)
+			s.save(ctx, st.WithHealthGone(s.config.Endpoint))
 		}
 		return
 	}
 	if sent != nil {
 		sent()
-	}
-}
-
-// whileAllowed gives a context that ends with errWithdrawn when consent no longer stands. end waits for a look at it that
-// is under way.
-func whileAllowed(ctx context.Context, allowed func(context.Context) bool) (_ context.Context, end func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	var looking sync.Mutex
-	looking.Lock()
-	defer looking.Unlock()
-	var timer *time.Timer
-	timer = time.AfterFunc(withdrawnEvery, func() {
-		looking.Lock()
-		defer looking.Unlock()
-		if ctx.Err() != nil {
-			return
-		}
-		if !allowed(ctx) {
-			cancel(errWithdrawn) // which changes nothing if that is because ctx has ended
-			return
-		}
-		timer.Reset(withdrawnEvery)
-	})
-	return ctx, func() {
-		cancel(nil)
-		looking.Lock()
-		defer looking.Unlock()
-		timer.Stop()
 	}
 }

@@ -3,17 +3,19 @@
 package sender
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -24,66 +26,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
-
-// listen serves each connection with serve, which may do what it likes: connections are closed at the end of the test.
-func listen(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	var mu sync.Mutex
-	var conns []net.Conn
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			conns = append(conns, conn)
-			mu.Unlock()
-			serving.Go(func() {
-				defer conn.Close()
-				serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		mu.Lock()
-		for _, conn := range conns {
-			conn.Close()
-		}
-		mu.Unlock()
-		serving.Wait()
-	})
-	return l.Addr().String()
-}
-
-// silent reads all and says nothing.
-func silent(conn net.Conn) { io.Copy(io.Discard, conn) }
-
-// says reads the request and answers with a text, as it is, and then with more of it for ever: every pause a piece.
-func says(text string, pause time.Duration, more string) func(net.Conn) {
-	return func(conn net.Conn) {
-		readRequest(conn)
-		conn.Write([]byte(text))
-		for more != "" {
-			if _, err := io.WriteString(conn, more); err != nil {
-				return
-			}
-			time.Sleep(pause)
-		}
-		silent(conn)
-	}
-}
-
-// readRequest reads the first bytes of what comes.
-func readRequest(conn net.Conn) { conn.Read(make([]byte, 4<<10)) }
 
 // An authority signs certificates.
 type authority struct {
@@ -104,8 +47,9 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// fault gives a certificate for 127.0.0.1 and names, unless change says otherwise.
-func (a *authority) fault(change func(*x509.Certificate)) tls.Certificate {
+// issue returns a certificate for 127.0.0.1 and names, unless change says
+// otherwise.
+func (a *authority) issue(change func(*x509.Certificate)) tls.Certificate {
 	template := &x509.Certificate{DNSNames: []string{"localhost", testHost}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	if change != nil {
 		change(template)
@@ -114,17 +58,17 @@ func (a *authority) fault(change func(*x509.Certificate)) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
 }
 
-// certificate makes one, signed by itself when by is nil.
+// certificate makes one, signed by itself if by is nil.
 func certificate(t *testing.T, template *x509.Certificate, by *authority) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.SerialNumber = new(big.Int).SetBytes([]byte(rand.Text()))
 	template.Subject = pkix.Name{CommonName: "rollcall test"}
-	if template.NotBefore.IsZero() {
-		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if template.NotBefore.IsZero() { // valid in bubbles and outside
+		template.NotBefore, template.NotAfter = midnight.AddDate(-10, 0, 0), midnight.AddDate(10, 0, 0)
 	}
 	parent, signer := template, key
 	if by != nil {
@@ -141,11 +85,20 @@ func certificate(t *testing.T, template *x509.Certificate, by *authority) (*x509
 	return cert, key
 }
 
-// serve runs an HTTP server, with TLS if there is a certificate, and with HTTP/2.
-func serve(t *testing.T, cert *tls.Certificate, handler http.HandlerFunc) *httptest.Server {
+// serve runs an HTTP server; with TLS and HTTP/2 if there is a certificate.
+func (m *memoryNet) serve(cert *tls.Certificate, handler http.HandlerFunc) *httptest.Server {
+	m.t.Helper()
+	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	l.address = m.listen(l.serve)
+	return start(m.t, l, cert, handler)
+}
+
+func start(t *testing.T, l net.Listener, cert *tls.Certificate, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
-	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = discardLog()
+	server := &httptest.Server{
+		Listener: l,
+		Config:   &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)},
+	}
 	if cert == nil {
 		server.Start()
 	} else {
@@ -157,7 +110,56 @@ func serve(t *testing.T, cert *tls.Certificate, handler http.HandlerFunc) *httpt
 	return server
 }
 
-// A recorder is a collector that accepts all.
+// A listener hands connections of a memoryNet to an HTTP server.
+type listener struct {
+	address string
+	conns   chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (l *listener) serve(conn net.Conn) {
+	done := make(chan struct{})
+	select {
+	case l.conns <- &servedConn{conn, sync.OnceFunc(func() { close(done) })}:
+	case <-l.closed:
+		return
+	}
+	<-done
+}
+
+type servedConn struct {
+	net.Conn
+	done func()
+}
+
+func (c *servedConn) Close() error {
+	c.done()
+	return c.Conn.Close()
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return address(l.address) }
+
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+// A recorder is a collector that accepts everything.
 type recorder struct {
 	mu       sync.Mutex
 	requests []*http.Request
@@ -182,13 +184,16 @@ func (r *recorder) count() int {
 const (
 	// testHost is a name that only a proxy knows.
 	testHost = "collector.invalid"
-	// proxyUser and proxyPassword are what the test's proxies want, and what is never to be seen elsewhere.
+	// proxyUser and proxyPassword are what the test's proxies want. They
+	// must be seen nowhere else.
 	proxyUser     = "operator"
 	proxyPassword = "hunter2 & Co"
 )
 
-// A connectProxy is an HTTP proxy that wants a password and leads everything to one address.
+// A connectProxy is an HTTP proxy that wants a password. It leads everything
+// to one address.
 type connectProxy struct {
+	lead    func(conn net.Conn, in io.Reader, to string)
 	to      string
 	asked   atomic.Int32
 	through atomic.Int32
@@ -196,17 +201,13 @@ type connectProxy struct {
 }
 
 func (p *connectProxy) serve(conn net.Conn) {
-	buf := make([]byte, 0, 4096)
-	for !bytes.Contains(buf, []byte("\r\n\r\n")) {
-		n, err := conn.Read(buf[len(buf):cap(buf)])
-		if err != nil || n == 0 {
-			return
-		}
-		buf = buf[:len(buf)+n]
+	in := bufio.NewReader(conn)
+	req, err := http.ReadRequest(in)
+	if err != nil {
+		return
 	}
 	p.asked.Add(1)
-	req, err := http.ReadRequest(newReader(buf))
-	if err != nil || req.Method != http.MethodConnect {
+	if req.Method != http.MethodConnect {
 		io.WriteString(conn, "HTTP/1.1 400 What?\r\n\r\n")
 		return
 	}
@@ -219,76 +220,42 @@ func (p *connectProxy) serve(conn net.Conn) {
 		return
 	}
 	p.through.Add(1)
-	onward, err := net.Dial("tcp", p.to)
-	if err != nil {
-		return
-	}
-	defer onward.Close()
 	io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
-	go func() {
-		io.Copy(onward, conn)
-		onward.Close()
-	}()
-	io.Copy(conn, onward)
+	p.lead(conn, in, p.to)
 }
 
-// A relay leads to a server and counts what the client says.
-type relay struct {
-	to   string
-	said atomic.Int64
-}
-
-func (r *relay) serve(conn net.Conn) {
-	onward, err := net.Dial("tcp", r.to)
-	if err != nil {
-		return
-	}
-	defer onward.Close()
-	go func() {
-		io.Copy(conn, onward)
-		conn.Close()
-	}()
-	buf := make([]byte, 4096)
-	for {
-		n, err := conn.Read(buf)
-		r.said.Add(int64(n))
-		if err != nil {
+// socks is a SOCKS 5 proxy (RFC 1928, 1929) that leads everything to one
+// address.
+func (m *memoryNet) socks(to string) func(net.Conn) {
+	return func(conn net.Conn) {
+		in := bufio.NewReader(conn)
+		next := func() []byte { // a length and as many bytes
+			n, _ := in.ReadByte()
+			data := make([]byte, n)
+			io.ReadFull(in, data)
+			return data
+		}
+		in.ReadByte()
+		if !bytes.Contains(next(), []byte{2}) {
 			return
 		}
-		onward.Write(buf[:n])
-	}
-}
-
-// deafDNS is a resolver whose server never answers; it counts the questions.
-func deafDNS(t *testing.T) (*net.Resolver, *atomic.Int32) {
-	t.Helper()
-	server, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := new(atomic.Int32)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for buf := make([]byte, 4096); ; asked.Add(1) {
-			if _, _, err := server.ReadFrom(buf); err != nil {
-				return
-			}
+		conn.Write([]byte{5, 2})
+		in.ReadByte()
+		if user, password := next(), next(); string(user) != proxyUser || string(password) != proxyPassword {
+			conn.Write([]byte{1, 1})
+			return
 		}
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-done
-	})
-	return &net.Resolver{
-		PreferGo: true,
-		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
-		},
-	}, asked
+		conn.Write([]byte{1, 0})
+		in.Discard(4)
+		next()
+		binary.Read(in, binary.BigEndian, new(uint16))
+		conn.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+		m.lead(conn, in, to)
+	}
 }
 
-// secrets are the forms of the password, and of what carries it.
+// checkNoSecret checks that a text contains neither the password of the
+// proxy nor what carries it.
 func checkNoSecret(t *testing.T, where, text string) {
 	t.Helper()
 	for _, secret := range []string{proxyUser, proxyPassword, "hunter2", "Basic ", "b3BlcmF0b3I6"} {

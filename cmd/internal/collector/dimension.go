@@ -2,8 +2,7 @@ package collector
 
 import "errors"
 
-// The dimensions of every app. The dimension of a fact is FactDimension
-// followed by the fact's name.
+// The dimensions that every app has. A fact's dimension is "fact." and its name.
 const (
 	DimVersion      = "version"
 	DimSystem       = "system"
@@ -16,9 +15,8 @@ const (
 	FactDimension   = "fact."
 )
 
-// Other stands for all values of a dimension beyond its limit.
+// Other stands for all values beyond MaxValues.
 const Other = "other"
 
-// ErrDimension means that no installation of the app has a value of the
-// dimension.
+// ErrDimension says that no installation of the app has a value of the dimension.
 var ErrDimension = errors.New("unknown dimension")

@@ -6,56 +6,53 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Received is a heartbeat that package report has parsed, ready to count.
+// A Received heartbeat is one that was read, judged by package report, and awaits being counted.
 type Received struct {
 	App       AppNum
 	Heartbeat report.Heartbeat
 	Dropped   report.Dropped
-	// Country is an ISO 3166-1 code, or empty if unknown.
+	// Country is an ISO 3166-1 code, or empty for not known.
 	Country string
 }
 
-// A ReceivedHealth is a health report that package report has parsed, ready to
-// count.
+// A ReceivedHealth report is one that was read, judged by package report, and awaits being counted.
 type ReceivedHealth struct {
 	App     AppNum
 	Report  report.HealthReport
 	Dropped report.Dropped
-	// Events, if the sender names them, identify the occurrences of each fault,
-	// at most MaxEvents per fault. Known events are not counted again, and the
-	// fault's own count is ignored.
+	// Events, where the sender names them, are opaque identities of what happened: at most MaxEvents a group. An event
+	// that is known already is not counted again, and the group's own count is not used.
 	Events [][]string
 }
 
-// MaxEvents bounds the events of a health report in the YA-WAMF wire format.
+// MaxEvents bounds the events of a health report of the YA-WAMF wire format.
 const MaxEvents = 250
 
-// A Receipt describes a report that was accepted and is durable.
+// A Receipt says what became of a report that was accepted. By then it is durable.
 type Receipt struct {
-	// Repeated means that the same report was counted before; nothing changed.
+	// Repeated says that nothing changed: the same report was counted before.
 	Repeated bool
-	// New means that the installation was seen for the first time.
+	// New says that the installation was seen for the first time.
 	New bool
-	// Counted and Known are the occurrences in a health report that were
-	// counted now, and those that were counted before.
+	// Counted and Known are how many events of a health report were counted, and were known already.
 	Counted, Known int
 }
 
-// Errors that refuse a report. The sender may retry after all but ErrGone.
+// Errors with which a report is refused. With all but ErrGone the sender may try again later.
 var (
-	// ErrBusy means that the queue is full.
-	ErrBusy = errors.New("too many reports are waiting")
-	// ErrNewLimit means that the app accepts no more new installations today.
+	// ErrBusy says that too much waits to be written.
+	ErrBusy = errors.New("too much to do")
+	// ErrNewLimit says that no more new installations are taken today.
 	ErrNewLimit = errors.New("too many new installations today")
-	// ErrUnknownApp means that there is no such app.
+	// ErrUnknownApp says that there is no such app.
 	ErrUnknownApp = errors.New("unknown app")
-	// ErrGone means that the app wants no more reports.
+	// ErrGone says that nothing more is wanted from the app.
 	ErrGone = errors.New("app is gone")
-	// ErrClosed means that the collector is stopping or has stopped.
+	// ErrClosed says that the collector stops or has stopped.
 	ErrClosed = errors.New("collector is closed")
 )
 
-// Reasons for refusing a report, in addition to the codes of package report.
+// Reasons of refusal beside the codes of package report.
 const (
 	RefusedRate       = "rate_limited"
 	RefusedNew        = "new_limited"

@@ -26,18 +26,18 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// The environment of a child process.
+// What a child process is told in its environment.
 const (
 	serveVariable   = "ROLLCALL_BENCH_SERVE"   // one of the modes
-	dirVariable     = "ROLLCALL_BENCH_DIR"     // the directory of the store
-	profileVariable = "ROLLCALL_BENCH_PROFILE" // a file for the CPU profile of the counting server; optional
+	dirVariable     = "ROLLCALL_BENCH_DIR"     // the folder of the store
+	profileVariable = "ROLLCALL_BENCH_PROFILE" // a file for the CPU profile of the server that counts; optional
 )
 
 // The modes of a child.
 const (
 	counting = "count" // without limits
 	limited  = "limit" // with the default limits
-	dropping = "drop"  // parses and drops
+	dropping = "drop"  // parses and drops, and keeps nothing
 )
 
 const appKey = "bench"
@@ -96,8 +96,7 @@ func serve(mode, dir string) error {
 	return web.Shutdown(context.Background())
 }
 
-// drop is the baseline: what any server has to do that receives a
-// heartbeat.
+// drop is the baseline: what any server that takes a heartbeat has to do.
 func drop(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, report.MaxHeartbeatBytes))
 	if err == nil {
@@ -112,8 +111,7 @@ func drop(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"status":"ok"}`)
 }
 
-// openStore opens a collector on SQLite, and returns a function that
-// closes both.
+// openStore opens a collector on SQLite, and gives what closes both.
 func openStore(ctx context.Context, dir string) (*engine.Engine, func() error, error) {
 	store, err := sqlite.Open(ctx, filepath.Join(dir, "rollcall.db"), sqlite.Options{})
 	if err != nil {
@@ -160,7 +158,7 @@ func startChild(t *testing.T, mode, dir string) *child {
 	return c
 }
 
-// stop shuts the child down.
+// stop ends the child in order.
 func (c *child) stop() {
 	c.t.Helper()
 	_ = c.stdin.Close()
@@ -169,16 +167,16 @@ func (c *child) stop() {
 	}
 }
 
-// kill kills the child with SIGKILL.
+// kill ends it with SIGKILL.
 func (c *child) kill() {
 	c.t.Helper()
 	if err := c.cmd.Process.Kill(); err != nil {
 		c.t.Fatal(err)
 	}
-	_ = c.cmd.Wait() // the error says that it was killed
+	_ = c.cmd.Wait() // says that it was killed
 }
 
-// inStore opens the store in this process while do runs.
+// inStore opens the store in this process for as long as do takes.
 func inStore(t *testing.T, dir string, do func(c *engine.Engine, app collector.App)) {
 	t.Helper()
 	c, closeAll, err := openStore(t.Context(), dir)
@@ -210,8 +208,7 @@ func figuresOf(t *testing.T, c *engine.Engine, app collector.AppNum, day collect
 	return s.Points[0]
 }
 
-// sameDay skips the rest of a test that began on another day, because its
-// reports are of two days.
+// sameDay skips the rest of a test that began on another day, since its reports are of two days then.
 func sameDay(t *testing.T, day collector.Day) {
 	t.Helper()
 	if collector.DayOf(time.Now()) != day {

@@ -1,10 +1,11 @@
-// Package bits has the sets of numbers that the collector counts with:
-// compressed bitmaps in chunks of 65,536 numbers, so that a change rewrites
-// little however large the set is.
+// Package bits has the sets of numbers that the collector counts with: compressed bitmaps in chunks of 65,536 numbers, so
+// that what is written after a change is small however large the set is.
 package bits
 
 import (
+	"encoding/binary"
 	"fmt"
+	"iter"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -12,13 +13,10 @@ import (
 // ChunkBits is the binary logarithm of the numbers in a chunk.
 const ChunkBits = 16
 
-// maxChunkBytes bounds an encoded chunk: a bitmap of all its numbers, and a
-// header.
-const maxChunkBytes = 1<<ChunkBits/8 + 64
+// MaxChunkBytes bounds a chunk's encoding: a bitmap of all its numbers and a header.
+const MaxChunkBytes = 1<<ChunkBits/8 + 64
 
-// A Set is a set of numbers. The zero value is empty, and so is a nil *Set, for
-// every method that only reads. Reading is safe for concurrent use; writing is
-// not.
+// A Set is a set of numbers. The zero value is empty. It is not safe for concurrent use, but for reading.
 type Set struct {
 	chunks []*roaring.Bitmap // by number >> ChunkBits; nil is empty
 	dirty  map[uint32]struct{}
@@ -26,7 +24,6 @@ type Set struct {
 
 func split(n uint32) (chunk uint32, low uint32) { return n >> ChunkBits, n & (1<<ChunkBits - 1) }
 
-// chunk returns the chunk, or nil.
 func (s *Set) chunk(i uint32) *roaring.Bitmap {
 	if s == nil || i >= uint32(len(s.chunks)) {
 		return nil
@@ -34,46 +31,40 @@ func (s *Set) chunk(i uint32) *roaring.Bitmap {
 	return s.chunks[i]
 }
 
-// reserve makes room for the chunk.
-func (s *Set) reserve(i uint32) {
+func (s *Set) grow(i uint32) *roaring.Bitmap {
 	for uint32(len(s.chunks)) <= i {
 		s.chunks = append(s.chunks, nil)
 	}
-}
-
-// writable returns the chunk, which it adds if it does not exist.
-func (s *Set) writable(i uint32) *roaring.Bitmap {
-	s.reserve(i)
 	if s.chunks[i] == nil {
 		s.chunks[i] = roaring.New()
 	}
 	return s.chunks[i]
 }
 
-func (s *Set) markDirty(i uint32) {
+func (s *Set) touch(i uint32) {
 	if s.dirty == nil {
 		s.dirty = make(map[uint32]struct{})
 	}
 	s.dirty[i] = struct{}{}
 }
 
-// Add adds n and reports whether it was missing.
+// Add adds n, and tells whether it was not there.
 func (s *Set) Add(n uint32) bool {
 	i, low := split(n)
-	if !s.writable(i).CheckedAdd(low) {
+	if !s.grow(i).CheckedAdd(low) {
 		return false
 	}
-	s.markDirty(i)
+	s.touch(i)
 	return true
 }
 
-// AddRange adds the numbers n with lo <= n < hi.
+// AddRange adds the numbers from lo up to and without hi.
 func (s *Set) AddRange(lo, hi uint32) {
 	for lo < hi {
 		i, low := split(lo)
 		end := min(uint64(i+1)<<ChunkBits, uint64(hi))
-		s.writable(i).AddRange(uint64(low), uint64(low)+end-uint64(lo))
-		s.markDirty(i)
+		s.grow(i).AddRange(uint64(low), uint64(low)+end-uint64(lo))
+		s.touch(i)
 		if end > 1<<32-1 {
 			return
 		}
@@ -81,25 +72,25 @@ func (s *Set) AddRange(lo, hi uint32) {
 	}
 }
 
-// Remove removes n and reports whether it was present.
+// Remove takes n out, and tells whether it was there.
 func (s *Set) Remove(n uint32) bool {
 	i, low := split(n)
 	c := s.chunk(i)
 	if c == nil || !c.CheckedRemove(low) {
 		return false
 	}
-	s.markDirty(i)
+	s.touch(i)
 	return true
 }
 
-// Has reports whether n is in the set.
+// Has tells whether n is in the set. A nil set is empty.
 func (s *Set) Has(n uint32) bool {
 	i, low := split(n)
 	c := s.chunk(i)
 	return c != nil && c.Contains(low)
 }
 
-// Count returns the size of the set.
+// Count gives how many numbers there are. A nil set has none, here and in what follows.
 func (s *Set) Count() uint64 {
 	if s == nil {
 		return 0
@@ -113,7 +104,7 @@ func (s *Set) Count() uint64 {
 	return n
 }
 
-// CountRange returns how many numbers n are in the set with lo <= n < hi.
+// CountRange gives how many numbers are at least lo and less than hi.
 func (s *Set) CountRange(lo, hi uint32) uint64 {
 	if s == nil || lo >= hi {
 		return 0
@@ -126,45 +117,78 @@ func (s *Set) CountRange(lo, hi uint32) uint64 {
 		if c == nil {
 			continue
 		}
-		if i == last {
+		switch {
+		case i == first && i == last:
 			n += c.Rank(lowLast)
-		} else {
+			if lowFirst > 0 {
+				n -= c.Rank(lowFirst - 1)
+			}
+		case i == first:
 			n += c.GetCardinality()
-		}
-		if i == first && lowFirst > 0 {
-			n -= c.Rank(lowFirst - 1)
+			if lowFirst > 0 {
+				n -= c.Rank(lowFirst - 1)
+			}
+		case i == last:
+			n += c.Rank(lowLast)
+		default:
+			n += c.GetCardinality()
 		}
 	}
 	return n
 }
 
-// Clone returns a copy without dirty chunks.
-func (s *Set) Clone() *Set { return Union(s) }
+// All gives the numbers in their order.
+func (s *Set) All() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		if s == nil {
+			return
+		}
+		for i, c := range s.chunks {
+			if c == nil {
+				continue
+			}
+			for it := c.Iterator(); it.HasNext(); {
+				if !yield(uint32(i)<<ChunkBits | it.Next()) {
+					return
+				}
+			}
+		}
+	}
+}
 
-// Or adds all numbers of other.
+// Clone gives a copy, of which no chunk is dirty.
+func (s *Set) Clone() *Set {
+	c := &Set{}
+	c.Or(s)
+	c.dirty = nil
+	return c
+}
+
+// Or adds all of other.
 func (s *Set) Or(other *Set) {
 	if other == nil {
 		return
 	}
 	for i, o := range other.chunks {
-		if o != nil && !o.IsEmpty() {
-			s.writable(uint32(i)).Or(o)
-			s.markDirty(uint32(i))
+		if o == nil || o.IsEmpty() {
+			continue
 		}
+		s.grow(uint32(i)).Or(o)
+		s.touch(uint32(i))
 	}
 }
 
-// AndNot removes all numbers of other.
+// AndNot takes all of other out.
 func (s *Set) AndNot(other *Set) {
 	for i, c := range s.chunks {
 		if o := other.chunk(uint32(i)); c != nil && o != nil && c.Intersects(o) {
 			c.AndNot(o)
-			s.markDirty(uint32(i))
+			s.touch(uint32(i))
 		}
 	}
 }
 
-// Union returns a new set with the numbers of all sets, without dirty chunks.
+// Union gives a new set with all numbers of the sets, of which no chunk is dirty.
 func Union(sets ...*Set) *Set {
 	u := &Set{}
 	for _, s := range sets {
@@ -174,22 +198,24 @@ func Union(sets ...*Set) *Set {
 	return u
 }
 
-// Intersection returns a new set with the numbers in both, without dirty chunks.
+// Intersection gives a new set with the numbers that are in both.
 func Intersection(a, b *Set) *Set {
 	s := &Set{}
 	if a == nil {
 		return s
 	}
-	s.chunks = make([]*roaring.Bitmap, len(a.chunks))
 	for i, c := range a.chunks {
-		if o := b.chunk(uint32(i)); c != nil && o != nil {
-			s.chunks[i] = roaring.And(c, o)
+		o := b.chunk(uint32(i))
+		if c == nil || o == nil {
+			s.chunks = append(s.chunks, nil)
+			continue
 		}
+		s.chunks = append(s.chunks, roaring.And(c, o))
 	}
 	return s
 }
 
-// CountBoth returns how many numbers are in both sets.
+// CountBoth gives how many numbers are in both.
 func CountBoth(a, b *Set) uint64 {
 	if a == nil {
 		return 0
@@ -203,10 +229,10 @@ func CountBoth(a, b *Set) uint64 {
 	return n
 }
 
-// CountWithout returns how many numbers are in a but not in b.
+// CountWithout gives how many numbers are in a and not in b.
 func CountWithout(a, b *Set) uint64 { return a.Count() - CountBoth(a, b) }
 
-// Dirty returns the chunks that changed since the last Clean, in any order.
+// Dirty gives the chunks that changed since they were last clean, in any order.
 func (s *Set) Dirty() []uint32 {
 	if s == nil {
 		return nil
@@ -218,10 +244,24 @@ func (s *Set) Dirty() []uint32 {
 	return chunks
 }
 
-// Clean declares all chunks written.
+// Clean says that all chunks are written.
 func (s *Set) Clean() { s.dirty = nil }
 
-// Encode encodes a chunk; nil if it is empty.
+// Chunks gives the chunks that are not empty.
+func (s *Set) Chunks() []uint32 {
+	var chunks []uint32
+	if s == nil {
+		return nil
+	}
+	for i, c := range s.chunks {
+		if c != nil && !c.IsEmpty() {
+			chunks = append(chunks, uint32(i))
+		}
+	}
+	return chunks
+}
+
+// Encode gives a chunk's bytes, nil when it is empty.
 func (s *Set) Encode(chunk uint32) []byte {
 	c := s.chunk(chunk)
 	if c == nil || c.IsEmpty() {
@@ -236,11 +276,11 @@ func (s *Set) Encode(chunk uint32) []byte {
 	return data
 }
 
-// Decode replaces a chunk with what Encode returned. It does not keep data.
+// Decode replaces a chunk by what Encode gave. The data is not kept.
 func (s *Set) Decode(chunk uint32, data []byte) error {
 	c := roaring.New()
 	if len(data) > 0 {
-		if len(data) > maxChunkBytes {
+		if len(data) > MaxChunkBytes {
 			return fmt.Errorf("chunk %d has %d bytes", chunk, len(data))
 		}
 		if _, err := c.FromUnsafeBytes(append([]byte(nil), data...)); err != nil {
@@ -250,22 +290,28 @@ func (s *Set) Decode(chunk uint32, data []byte) error {
 			return fmt.Errorf("chunk %d: %w", chunk, err)
 		}
 		if !c.IsEmpty() && c.Maximum()>>ChunkBits != 0 {
-			return fmt.Errorf("chunk %d has numbers of another", chunk)
+			return fmt.Errorf("chunk %d holds numbers of another", chunk)
 		}
 	}
 	if c.IsEmpty() {
 		c = nil
 	}
-	s.reserve(chunk)
+	for uint32(len(s.chunks)) <= chunk {
+		s.chunks = append(s.chunks, nil)
+	}
 	s.chunks[chunk] = c
 	return nil
 }
 
-// ChunkName returns the name of a chunk. Names sort in the order of chunks.
-func ChunkName(chunk uint32) string { return fmt.Sprintf("%04x", chunk) }
+// ChunkName gives a chunk a name whose order is that of the chunks, and ChunkOf reads it.
+func ChunkName(chunk uint32) string {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], chunk)
+	return fmt.Sprintf("%x", b[2:])
+}
 
-// ParseChunk parses a name that ChunkName returned.
-func ParseChunk(name string) (uint32, error) {
+// ChunkOf reads what ChunkName gave.
+func ChunkOf(name string) (uint32, error) {
 	var chunk uint32
 	if _, err := fmt.Sscanf(name, "%04x", &chunk); err != nil || ChunkName(chunk) != name {
 		return 0, fmt.Errorf("%q does not name a chunk", name)

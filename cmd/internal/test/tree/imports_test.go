@@ -29,7 +29,7 @@ var layers = []string{
 	"internal/consent", "internal/diagnose",
 	"internal/configfile", "internal/anchor", "internal/replace", "internal/jsonedit",
 	"internal/test/configdisk", "internal/test/faultfs", "internal/test/randomjson",
-	"internal/sender", "report", "internal/guard", "internal/loopback",
+	"internal/sender", "internal/schedule", "report", "internal/guard", "internal/loopback",
 	"internal/platform", "internal/terminal", "internal/fsys", "internal/flight",
 }
 

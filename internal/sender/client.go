@@ -1,0 +1,142 @@
+//go:build !rollcall_nosend
+
+package sender
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/flight"
+)
+
+// Enabled reports whether this build can send.
+const Enabled = true
+
+const (
+	// connectTimeout bounds what comes before a request: DNS, TCP, a proxy,
+	// TLS.
+	connectTimeout = 10 * time.Second
+	// attemptTimeout bounds an attempt as a whole.
+	attemptTimeout = 30 * time.Second
+	// drainTimeout bounds the wait for the rest of an answer whose status
+	// is known.
+	drainTimeout = time.Second
+	// maxBody and maxHeader bound what is read of an answer, in bytes.
+	maxBody   = 4 << 10
+	maxHeader = 16 << 10
+)
+
+// A network is what clients share. All but caFiles is for tests.
+type network struct {
+	caFiles      *flight.Flight // reads of the CAFile
+	dial         dialFunc       // instead of a net.Dialer's
+	resolver     *net.Resolver
+	roundTripper http.RoundTripper
+}
+
+func newNetwork() network { return network{caFiles: new(flight.Flight)} }
+
+// A client makes the requests of one report. It keeps no connection, since
+// the next report is a day away.
+type client struct {
+	network   network
+	proxy     func(*http.Request) (*url.URL, error)
+	roots     *x509.CertPool // nil for the system's
+	userAgent string
+}
+
+func newClient(ctx context.Context, c Config, n network) (requester, error) {
+	proxy, err := proxyFor(c.Proxy)
+	if err != nil {
+		return nil, fmt.Errorf("Proxy: %w", err)
+	}
+	cl := &client{network: n, proxy: proxy, userAgent: c.UserAgent}
+	if c.CAFile == "" {
+		return cl.do, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
+	cl.roots, err = flight.Do(ctx, n.caFiles, "read", func(context.Context) (*x509.CertPool, error) { return rootCAs(c.CAFile) })
+	if err != nil {
+		return nil, fmt.Errorf("CAFile: %w", err)
+	}
+	return cl.do, nil
+}
+
+// do is a requester.
+func (c *client) do(ctx context.Context, method, url string, body []byte) *Error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	open := &conns{ctx: ctx}
+	// The request learns of the end only after its connections are closed,
+	// so that it cannot tell the server.
+	requestCtx, endRequest := context.WithCancelCause(context.WithoutCancel(ctx))
+	end := func() {
+		open.close()
+		endRequest(context.Cause(ctx))
+	}
+	unbind := context.AfterFunc(ctx, end)
+	defer func() {
+		unbind()
+		cancel(nil)
+		end()
+	}()
+
+	defer time.AfterFunc(attemptTimeout, func() { cancel(errAttemptTimeout) }).Stop()
+	connecting := time.AfterFunc(connectTimeout, func() { cancel(errConnectTimeout) })
+	defer connecting.Stop()
+	requestCtx = httptrace.WithClientTrace(requestCtx, &httptrace.ClientTrace{
+		GetConn: func(string) { connecting.Reset(connectTimeout) }, // again after a redirect
+		GotConn: func(httptrace.GotConnInfo) { connecting.Stop() },
+	})
+	req, err := http.NewRequestWithContext(requestCtx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return &Error{Text: "the endpoint is not a URL", Refused: true, Err: err}
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("User-Agent", cmp.Or(c.userAgent, "rollcall"))
+	req.Header.Set("Accept", "application/json")
+
+	hc := http.Client{Transport: c.network.roundTripper, CheckRedirect: checkRedirect}
+	if hc.Transport == nil {
+		hc.Transport = c.transport(open)
+	}
+	resp, err := hc.Do(req)
+	if err != nil {
+		return noAnswer(context.Cause(ctx), err)
+	}
+	defer resp.Body.Close()
+	// The status is the answer. Some of the rest is read, so that the
+	// connection can end in order.
+	defer time.AfterFunc(drainTimeout, func() { cancel(nil) }).Stop()
+	io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	return statusError(resp.StatusCode, resp.Header, time.Now())
+}
+
+func (c *client) transport(open *conns) *http.Transport {
+	dial := c.network.dial
+	if dial == nil {
+		dial = open.dialer(connectTimeout, cmp.Or(c.network.resolver, net.DefaultResolver)).DialContext
+	}
+	return &http.Transport{
+		Proxy:                  c.proxy,
+		OnProxyConnectResponse: checkProxy,
+		DialContext:            open.bind(dial),
+		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // an answer is a few bytes; a compressed one could be a bomb
+		MaxResponseHeaderBytes: maxHeader,
+	}
+}

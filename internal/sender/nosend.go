@@ -1,0 +1,22 @@
+//go:build rollcall_nosend
+
+package sender
+
+import (
+	"context"
+	"errors"
+)
+
+// Enabled reports whether this build can send.
+const Enabled = false
+
+var errNoSend = errors.New("this program was built without the ability to send")
+
+type network struct{}
+
+func newNetwork() network { return network{} }
+
+func newClient(context.Context, Config, network) (requester, error) { return nil, errNoSend }
+
+// CheckEndpoint accepts every endpoint, since nothing is ever sent.
+func CheckEndpoint(string) error { return nil }
