@@ -34,7 +34,8 @@ func TestCannotAsk(t *testing.T) {
 	}
 }
 
-// TestAskNobody shows that nothing is asked, saved or waited for where there is no terminal, as in this test.
+// TestAskNobody: without a terminal, as in this test, nothing is asked, saved or
+// waited for.
 func TestAskNobody(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	const before = `{"a": 1}`

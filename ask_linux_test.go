@@ -11,8 +11,9 @@ import (
 	"unsafe"
 )
 
-// openTerminal gives the two ends of a pseudo-terminal: that of the person and that of the program. It does without
-// golang.org/x/sys, which tests of this package would bring into the go.sum of hosts' tests.
+// openTerminal returns the two ends of a pseudo-terminal, the person's and the
+// program's. It avoids golang.org/x/sys, which would end up in the go.sum of
+// hosts' tests.
 func openTerminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)

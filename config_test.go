@@ -19,7 +19,7 @@ import (
 func noLoad(context.Context) (string, error) { return "", errors.New("not called") }
 func noSave(context.Context, string) error   { return errors.New("not called") }
 
-// TestNonsense: each value that makes no sense is an error that names its field.
+// TestNonsense: a value that makes no sense is an error with its field.
 func TestNonsense(t *testing.T) {
 	type config = rollcall.Config
 	tests := []struct {
@@ -28,7 +28,7 @@ func TestNonsense(t *testing.T) {
 	}{
 		{"ConfigPath", "no place", func(c *config) { c.ConfigPath = "" }},
 		{"ConfigPath", "two places", func(c *config) { c.ID.Load, c.ID.Save = noLoad, noSave }},
-		{"ConfigPath", "a folder", func(c *config) { c.ConfigPath = "config/" }},
+		{"ConfigPath", "a directory", func(c *config) { c.ConfigPath = "config/" }},
 		{"ConfigPath", "the root", func(c *config) { c.ConfigPath = "/" }},
 		{"ConfigPath", "NUL", func(c *config) { c.ConfigPath = "config\x00.json" }},
 		{"ID.Key", "empty name", func(c *config) { c.ID.Key = "telemetry..id" }},
@@ -50,7 +50,7 @@ func TestNonsense(t *testing.T) {
 		{"StateDir", "relative", func(c *config) { c.StateDir = "state" }},
 		{"StateDir", "dot", func(c *config) { c.StateDir = "." }},
 		{"StateDir", "root", func(c *config) { c.StateDir = "/" }},
-		{"StateDir", "root in other words", func(c *config) { c.StateDir = "//x/.." }},
+		{"StateDir", "another spelling of the root", func(c *config) { c.StateDir = "//x/.." }},
 		{"StateDir", "NUL", func(c *config) { c.StateDir = "/a\x00" }},
 		{"ID.Variable", "an assignment", func(c *config) { c.ID.Variable = "A=B" }},
 		{"ID.Variable", "NUL", func(c *config) { c.ID.Variable = "A\x00" }},
@@ -81,25 +81,25 @@ func TestNonsense(t *testing.T) {
 				t.Errorf("got %#v, want a ConfigError of %s", err, tt.field)
 			}
 			if strings.Contains(err.Error(), "sekret") {
-				t.Errorf("the error has the value: %v", err)
+				t.Errorf("the error quotes the value: %v", err)
 			}
 			if service != nil {
-				t.Error("got a service besides")
+				t.Error("got a service too")
 			}
-			// The limits do not matter to those who only look at what is stored.
+			// Reading the stored ID does not need the limits.
 			if !strings.HasPrefix(tt.field, "Limits.") {
 				if _, err := config.Stored(t.Context()); !errors.As(err, &wrong) || wrong.Field != tt.field {
 					t.Errorf("got %v from Stored, want a ConfigError of %s", err, tt.field)
 				}
 			}
 			if log := disk.Log(); len(log) > 0 {
-				t.Errorf("used the disk: %v", log)
+				t.Errorf("it used the disk: %v", log)
 			}
 		})
 	}
 }
 
-// TestBounds are the outermost values that do make sense.
+// TestBounds uses the greatest and the smallest values that make sense.
 func TestBounds(t *testing.T) {
 	for name, set := range map[string]func(*rollcall.Config){
 		"largest": func(c *rollcall.Config) { c.Limits.Attempts, c.Limits.AttemptTimeout = 100, 24*time.Hour },
@@ -121,7 +121,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestDefaults starts with zero values and with those that the documentation says they stand for, on a disk that hangs.
+// TestDefaults: zero values mean the documented ones. It starts with both on a
+// disk that hangs.
 func TestDefaults(t *testing.T) {
 	logOf := func(set func(*rollcall.Config)) string {
 		var lines []string
@@ -141,11 +142,11 @@ func TestDefaults(t *testing.T) {
 		c.Limits.Attempts, c.Limits.AttemptTimeout, c.Limits.StartTimeout, c.Limits.Backoff = 3, 5*time.Second, 20*time.Second, time.Second
 	})
 	if zero != spelled {
-		t.Errorf("got with zero values\n%s\nand spelled out\n%s", zero, spelled)
+		t.Errorf("got log with zero values\n%s\nand with the documented ones\n%s", zero, spelled)
 	}
 }
 
-// TestOtherLimits: attempts wait the back-off, doubled each time.
+// TestOtherLimits: the backoff doubles after each attempt.
 func TestOtherLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
@@ -182,7 +183,7 @@ func TestOtherKeys(t *testing.T) {
 	})
 }
 
-// TestNewDoesNothing is rule 1.
+// TestNewDoesNothing is rule 1 of the design.
 func TestNewDoesNothing(t *testing.T) {
 	for name, set := range map[string]func(*rollcall.Config){
 		"config":    func(*rollcall.Config) {},
@@ -199,19 +200,19 @@ func TestNewDoesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := runtime.NumGoroutine(); n > goroutines {
-				t.Errorf("%d goroutines more", n-goroutines)
+				t.Errorf("%d more goroutines", n-goroutines)
 			}
 			if !service.ID().IsZero() || service.Status().Settled {
 				t.Errorf("got %+v before Start", service.Status())
 			}
 			if log := disk.Log(); len(log) > 0 {
-				t.Errorf("used the disk: %v", log)
+				t.Errorf("it used the disk: %v", log)
 			}
 		})
 	}
 }
 
-// TestRelativePath is taken from the working directory at the time of New.
+// TestRelativePath: New resolves it, so a later working directory is irrelevant.
 func TestRelativePath(t *testing.T) {
 	t.Chdir(t.TempDir())
 	dir, err := os.Getwd()

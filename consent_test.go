@@ -13,7 +13,8 @@ import (
 
 func afterConsent(c *rollcall.Config) { c.ID.AfterConsent = true }
 
-// enabledAs is hostConfig with another JSON value for the consent, or none.
+// enabledAs returns hostConfig with another JSON value for the consent, or with
+// none.
 func enabledAs(value string) string {
 	if value == "" {
 		return strings.Replace(hostConfig, `"enabled": false`, "", 1)
@@ -21,7 +22,7 @@ func enabledAs(value string) string {
 	return strings.Replace(hostConfig, `"enabled": false`, `"enabled": `+value, 1)
 }
 
-// TestConsent: who decides, in which order.
+// TestConsent covers what decides, in order of precedence.
 func TestConsent(t *testing.T) {
 	const (
 		key      = "config key telemetry.enabled"
@@ -35,7 +36,7 @@ func TestConsent(t *testing.T) {
 		want         rollcall.Consent
 		source       string
 	}{
-		{"no config", "", nil, rollcall.Denied, key}, // it is made, and says no
+		{"no config", "", nil, rollcall.Denied, key}, // it is created with telemetry denied
 		{"no key", enabledAs(""), nil, rollcall.Unset, "not decided"},
 		{"no section", `{"a": 1}`, nil, rollcall.Unset, "not decided"},
 		{"true", enabledAs("true"), nil, rollcall.Granted, key},
@@ -79,7 +80,7 @@ func TestConsent(t *testing.T) {
 					st := service.Status()
 					want, source := tt.want, tt.source
 					if tt.config == "" && service.ID().IsZero() {
-						want, source = rollcall.Unset, "not decided" // nothing was made
+						want, source = rollcall.Unset, "not decided" // nothing was created
 					}
 					if st.Consent.State != want || st.Consent.Source.String() != source {
 						t.Errorf("got consent %v by %q, want %v by %q", st.Consent.State, st.Consent.Source, want, source)
@@ -95,7 +96,8 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-// TestConsentOfDamagedConfig: an ID from the anchor does not make a config that cannot be understood say yes.
+// TestConsentOfDamagedConfig: a config that cannot be parsed denies, even if the
+// anchor has an ID.
 func TestConsentOfDamagedConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, `{"telemetry": {"enabled": true`)
@@ -108,7 +110,8 @@ func TestConsentOfDamagedConfig(t *testing.T) {
 	})
 }
 
-// TestAfterConsent: no ID before the operator's yes, one within a minute of it.
+// TestAfterConsent: an ID is created within a minute of the operator's grant,
+// and not before.
 func TestAfterConsent(t *testing.T) {
 	for _, before := range []string{"", enabledAs(""), enabledAs("false"), enabledAs(`"true"`), " ", "{"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -127,7 +130,7 @@ func TestAfterConsent(t *testing.T) {
 				w.want(t)
 			}
 			if _, err := service.Reset(t.Context()); err == nil {
-				t.Error("Reset made an ID before consent")
+				t.Error("Reset created an ID before consent")
 			}
 			r.wantNoMutation()
 
@@ -144,7 +147,7 @@ func TestAfterConsent(t *testing.T) {
 	}
 }
 
-// TestAfterConsentStored: an ID that is stored is used, whatever the consent.
+// TestAfterConsentStored: a stored ID is used whatever the consent.
 func TestAfterConsentStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
@@ -154,7 +157,7 @@ func TestAfterConsentStored(t *testing.T) {
 	})
 }
 
-// TestAfterConsentGranted is a normal start.
+// TestAfterConsentGranted: with consent, a start is like any other.
 func TestAfterConsentGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, enabledAs("true"))
@@ -164,7 +167,7 @@ func TestAfterConsentGranted(t *testing.T) {
 	})
 }
 
-// TestAfterConsentDenied: the environment goes before the config also in this.
+// TestAfterConsentDenied: the environment takes precedence over the config.
 func TestAfterConsentDenied(t *testing.T) {
 	t.Setenv("DO_NOT_TRACK", "1")
 	synctest.Test(t, func(t *testing.T) {
@@ -176,7 +179,8 @@ func TestAfterConsentDenied(t *testing.T) {
 	})
 }
 
-// TestAfterConsentHangs: while the config cannot be read there is no ID, and the start is no longer than any.
+// TestAfterConsentHangs: no ID is created while the config cannot be read, and
+// the start takes no longer than others.
 func TestAfterConsentHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, enabledAs("true"))
@@ -193,7 +197,8 @@ func TestAfterConsentHangs(t *testing.T) {
 	})
 }
 
-// TestConsentWithdrawnBeforeSaved: an ID in memory is not stored any more once the operator said no.
+// TestConsentWithdrawnBeforeSaved: an ID in memory is not saved after the
+// operator denied.
 func TestConsentWithdrawnBeforeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, enabledAs("true"))

@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
-// diskService starts a service on the real disk, on a config of its own.
+// diskService starts a service with its own config on the real disk.
 func diskService(tb testing.TB, change ...func(*rollcall.Config)) *rollcall.Service {
 	tb.Helper()
 	config := rollcall.Config{ConfigPath: filepath.Join(tb.TempDir(), "config.json")}
@@ -57,7 +57,7 @@ func BenchmarkID(b *testing.B) {
 	runtime.KeepAlive(sink)
 }
 
-// idleHeap measures what one idle service keeps on the heap, with a config of 24 kB.
+// idleHeap measures the heap that an idle service with a config of 24 kB uses.
 func idleHeap(tb testing.TB, services int) (bytes float64) {
 	dir := tb.TempDir()
 	config := `{"telemetry": {"installation_id": "` + knownID + `"}, "text": "` + strings.Repeat("x", 24_000) + "\"}\n"
@@ -68,7 +68,7 @@ func idleHeap(tb testing.TB, services int) (bytes float64) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			tb.Fatal(err)
 		}
-		if i%2 == 0 { // half of them make an ID
+		if i%2 == 0 { // half of them create an ID
 			if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 				tb.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func idleHeap(tb testing.TB, services int) (bytes float64) {
 		service.Start(tb.Context())
 		running[i] = service
 	}
-	time.Sleep(100 * time.Millisecond) // the sweep of the last ones
+	time.Sleep(100 * time.Millisecond) // until the last ones have swept
 	bytes = float64(heapInUse()-before) / float64(services)
 	for _, service := range running {
 		service.Stop(context.Background())
@@ -96,7 +96,7 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestIdleHeap holds an idle service to its bar of 64 KiB.
+// TestIdleHeap: an idle service uses at most 64 KiB of heap.
 func TestIdleHeap(t *testing.T) {
 	if bytes := idleHeap(t, 100); bytes > 64<<10 {
 		t.Errorf("%.0f bytes", bytes)
@@ -109,7 +109,8 @@ func BenchmarkIdleHeap(b *testing.B) {
 	}
 }
 
-// TestNoGoroutineLeft checks on the real disk what testing/synctest checks in every other test.
+// TestNoGoroutineLeft checks on the real disk what testing/synctest checks in
+// the other tests.
 func TestNoGoroutineLeft(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 20 {

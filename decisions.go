@@ -64,11 +64,11 @@ func (s *Service) Decisions(ctx context.Context) Decisions {
 		nobody := Decision{Source: Source{Kind: SourceNobody}}
 		return Decisions{Telemetry: nobody, Health: nobody}
 	}
-	return s.look(ctx, s.readAll)
+	return s.readAndDecide(ctx, s.readAll)
 }
 
-// look reads within the time limit, remembers what was read, and decides.
-func (s *Service) look(ctx context.Context, read func(context.Context) reading) Decisions {
+// readAndDecide reads within the time limit, remembers what was read, and decides.
+func (s *Service) readAndDecide(ctx context.Context, read func(context.Context) reading) Decisions {
 	limited, cancel := context.WithTimeout(ctx, consentTimeout)
 	defer cancel()
 	var r reading
@@ -202,7 +202,7 @@ func (s *Service) settledDecision(ctx context.Context, st keeper.Status) Decisio
 		s.remember(&reading{policy: s.unreadPolicy(), settings: s.unreadSettings(), err: err})
 		return s.known(st).Telemetry
 	}
-	return s.look(ctx, s.readIfGranted).Telemetry
+	return s.readAndDecide(ctx, s.readIfGranted).Telemetry
 }
 
 // mayCreate reports whether consent allows creating an ID, given the config's

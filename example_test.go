@@ -13,7 +13,7 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// The ID lives in the host's own JSON config, of which nothing else changes.
+// The ID lives in the host's JSON config. Nothing else in it changes.
 func Example() {
 	dir, remove := tempDir()
 	defer remove()
@@ -22,7 +22,7 @@ func Example() {
 
 	service, err := rollcall.New(rollcall.Config{ConfigPath: config, Logger: slog.Default()})
 	if err != nil {
-		fmt.Println(err) // a mistake in Config; service is nil, and all of the rest does nothing
+		fmt.Println(err) // a mistake in Config; service is nil, and its methods do nothing
 	}
 	service.Start(context.Background())
 	defer service.Stop(context.Background())
@@ -41,8 +41,9 @@ func Example() {
 	// }
 }
 
-// A host without a JSON config has a state file. On a server it is in $STATE_DIRECTORY, which systemd sets, or in the
-// user's place for state; here it is in StateDir.
+// Without a JSON config, the ID lives in a state file: in StateDir if that is
+// set, as here, in $STATE_DIRECTORY, which systemd sets, or in the user's state
+// directory.
 func ExampleConfig_stateFile() {
 	dir, remove := tempDir()
 	defer remove()
@@ -58,8 +59,8 @@ func ExampleConfig_stateFile() {
 	// Output: in the file: true
 }
 
-// With StateDir the anchor lives outside the config's folder, so that the ID is persisted although the config is
-// read-only.
+// With StateDir the anchor lies outside the config's directory, so the ID is
+// persisted even if the config is read-only.
 func ExampleConfig_stateDir() {
 	dir, remove := tempDir()
 	defer remove()
@@ -81,7 +82,7 @@ func ExampleConfig_stateDir() {
 	// {"port": 8080}
 }
 
-// settings stands for the settings object of a host, which saves itself as it likes.
+// settings stands for the settings object of a host, which saves itself.
 type settings struct {
 	mu             sync.Mutex
 	installationID string
@@ -100,7 +101,8 @@ func (s *settings) save(_ context.Context, id string) error {
 	return nil
 }
 
-// A host with a settings object of its own gives two functions. They may be slow, hang, fail or panic.
+// A host with a settings object provides two functions. They may be slow, hang,
+// fail or panic.
 func ExampleConfig_loadAndSave() {
 	var settings settings
 	service, err := rollcall.New(rollcall.Config{ID: rollcall.IDConfig{Load: settings.load, Save: settings.save}})
@@ -114,7 +116,8 @@ func ExampleConfig_loadAndSave() {
 	// Output: saved: true
 }
 
-// A deployment can give the ID in the environment. Then nothing is read or written.
+// A deployment can inject the ID with an environment variable. Then no ID is
+// read or written.
 func ExampleConfig_environment() {
 	os.Setenv("MYAPP_INSTALLATION_ID", "6f1d9b0e-6a51-4f0c-8d2c-3f5a7f1f6f10")
 	defer os.Unsetenv("MYAPP_INSTALLATION_ID")
@@ -135,7 +138,8 @@ func ExampleConfig_environment() {
 	// Output: 6f1d9b0e... from the environment variable MYAPP_INSTALLATION_ID
 }
 
-// With Lazy, Start does not wait for the disk. Whoever needs to know that the ID is the stored one waits later.
+// With Lazy, Start does not wait for the disk. Code that needs the stored ID
+// waits later.
 func ExampleConfig_lazy() {
 	dir, remove := tempDir()
 	defer remove()
@@ -161,7 +165,7 @@ func ExampleConfig_lazy() {
 	// persisted: true
 }
 
-// With AfterConsent no ID is made before the operator has granted telemetry.
+// With AfterConsent no ID is created before the operator grants telemetry.
 func ExampleConfig_afterConsent() {
 	os.Unsetenv("DO_NOT_TRACK") // which would deny whatever the config says
 	dir, remove := tempDir()
@@ -183,8 +187,8 @@ func ExampleConfig_afterConsent() {
 	// consent granted, an ID: true
 }
 
-// With Isolate the file work is done in a child process. The host calls RunChild first in main; examples/host is a
-// whole program.
+// With Isolate, a child process does the file work. The host calls RunChild
+// first in main; examples/host is a whole program.
 func ExampleConfig_isolate() {
 	main := func() {
 		rollcall.RunChild()
@@ -199,7 +203,8 @@ func ExampleConfig_isolate() {
 	_ = main
 }
 
-// Run is Start, waiting, and Stop in one call, for hosts that run their parts side by side.
+// Run starts, waits for the context, and stops, for hosts that run their parts
+// concurrently.
 func ExampleService_Run() {
 	dir, remove := tempDir()
 	defer remove()
@@ -222,7 +227,7 @@ func ExampleService_Run() {
 	// Output: persisted: true
 }
 
-// tempDir gives a folder for an example, and how to remove it.
+// tempDir returns a directory for an example, and a function that removes it.
 func tempDir() (dir string, remove func()) {
 	dir, err := os.MkdirTemp("", "rollcall-example-")
 	if err != nil {

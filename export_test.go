@@ -2,7 +2,7 @@ package rollcall
 
 import "github.com/rollcall-dev/rollcall/internal/fsys"
 
-// On gives the config with another file system.
+// On returns the config with another file system.
 func (c Config) On(fs fsys.FS) Config {
 	c.fs = fs
 	return c

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// BenchmarkReportFault: at most 200 ns, and no allocation.
+// BenchmarkReportFault: at most 200 ns and no allocation.
 func BenchmarkReportFault(b *testing.B) {
 	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
 	if err != nil {
@@ -46,7 +46,7 @@ func BenchmarkReportFault(b *testing.B) {
 	})
 }
 
-// BenchmarkHeartbeat builds the bytes of a heartbeat for decisions that were read: at most 50 µs and 8 KiB.
+// BenchmarkHeartbeat encodes a heartbeat: at most 50 µs and 8 KiB with 8 facts.
 func BenchmarkHeartbeat(b *testing.B) {
 	for _, n := range []int{0, 8, report.MaxFacts} {
 		b.Run(fmt.Sprintf("%dFacts", n), func(b *testing.B) {
@@ -59,7 +59,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	}
 }
 
-// BenchmarkDecisions reads what the operator decided from a small config.
+// BenchmarkDecisions reads the decisions from a small config.
 func BenchmarkDecisions(b *testing.B) {
 	service, _ := heartbeatService(b, 0)
 	b.ReportAllocs()
@@ -68,10 +68,10 @@ func BenchmarkDecisions(b *testing.B) {
 	}
 }
 
-// TestHeartbeatAllocates holds the building of a heartbeat to 8 KiB.
+// TestHeartbeatAllocates: a heartbeat allocates at most 8 KiB.
 func TestHeartbeatAllocates(t *testing.T) {
 	service, decisions := heartbeatService(t, 8)
-	buildHeartbeat(t, service, decisions) // looks at the platform
+	buildHeartbeat(t, service, decisions) // detects the platform
 	const rounds, limit = 200, 8 << 10
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

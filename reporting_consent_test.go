@@ -24,16 +24,17 @@ const enabledKey, healthKey = "config key telemetry.enabled", "config key teleme
 
 const policyPath = "/etc/rollcall/policy.json"
 
-// A layer is something that can decide: what there is of it, and what that says.
+// A layer is one of the places that can decide, and its content.
 type layer struct {
 	name   string
-	text   string            // of the file; "" is none, and "/" a folder in its place
+	text   string            // of the file; "" for none, "/" for a directory
 	env    map[string]string // the variables
 	state  rollcall.Consent
-	source string // "" when it says nothing
+	source string // "" if it says nothing
 }
 
-// TestReportingPrecedence combines all that can decide about telemetry: the first layer that says something does.
+// TestReportingPrecedence combines all places that can decide about telemetry:
+// the first one that says something decides.
 func TestReportingPrecedence(t *testing.T) {
 	const no, yes = rollcall.Denied, rollcall.Granted
 	const denied, unread = "policy file " + policyPath, "the policy file could not be read: " + policyPath
@@ -47,7 +48,7 @@ func TestReportingPrecedence(t *testing.T) {
 		{"policy says nothing", `{"telemetry": {"enabled": null}}`, nil, no, denied},
 		{"policy is torn", `{"telemetry": {"ena`, nil, no, unread},
 		{"policy is a list", `[]`, nil, no, unread},
-		{"policy is a folder", "/", nil, no, unread},
+		{"policy is a directory", "/", nil, no, unread},
 	}
 	environments := []layer{
 		{name: "no variable"},
@@ -57,7 +58,7 @@ func TestReportingPrecedence(t *testing.T) {
 		{"own variable", "", env{denyVariable: "No ", "ROLLCALL_TELEMETRY": "off"}, no, "environment variable " + denyVariable},
 		{"general variable", "", env{"DO_NOT_TRACK": "0", "ROLLCALL_TELEMETRY": "FALSE"}, no, "environment variable ROLLCALL_TELEMETRY"},
 		{name: "variables say yes", env: env{"DO_NOT_TRACK": "off", denyVariable: "true", "ROLLCALL_TELEMETRY": "1"}},
-		{name: "variables say rubbish", env: env{denyVariable: "-1", "ROLLCALL_TELEMETRY": "nope"}},
+		{name: "variables say nonsense", env: env{denyVariable: "-1", "ROLLCALL_TELEMETRY": "nope"}},
 	}
 	configs := []layer{
 		{"no config", "", nil, rollcall.Unset, "not decided"},
@@ -66,7 +67,7 @@ func TestReportingPrecedence(t *testing.T) {
 		{"config denies", `{"telemetry": {"enabled": false}}`, nil, no, enabledKey},
 		{"config says yes in words", `{"telemetry": {"enabled": "true"}}`, nil, no, enabledKey + " is neither true nor false"},
 		{"config is torn", `{"telemetry": {"enabled": true}`, nil, no, "the config could not be read"},
-		{"config is a folder", "/", nil, no, "the config could not be read"},
+		{"config is a directory", "/", nil, no, "the config could not be read"},
 	}
 	for _, policy := range policies {
 		for _, environment := range environments {
@@ -131,7 +132,7 @@ func testPrecedence(t *testing.T, collector *rollcalltest.Collector, policy, con
 	}
 }
 
-// TestReportingHealthPrecedence: health reports need a grant of their own, besides.
+// TestReportingHealthPrecedence: health reports need a grant of their own too.
 func TestReportingHealthPrecedence(t *testing.T) {
 	s := newSite(t, "")
 	tests := []struct {
@@ -162,8 +163,8 @@ func TestReportingHealthPrecedence(t *testing.T) {
 	}
 }
 
-// TestReportingPolicyKeys: a policy for all programs holds for one that has its keys elsewhere, and so does one that
-// knows these.
+// TestReportingPolicyKeys: a policy with the common keys holds for a host with
+// other keys, and so does one with the host's keys.
 func TestReportingPolicyKeys(t *testing.T) {
 	s := newSite(t, `{"privacy": {"stats": true, "health_enabled": true}}`)
 	elsewhere := func(c *rollcall.Config) { c.Consent.Key = "privacy.stats" }
@@ -182,7 +183,8 @@ func TestReportingPolicyKeys(t *testing.T) {
 	}
 }
 
-// TestReportingEnvironmentNow: the environment counts when it is asked, not when the service was made.
+// TestReportingEnvironmentNow: the environment counts as it is when consent is
+// read, not as it was when the service was created.
 func TestReportingEnvironmentNow(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
@@ -199,7 +201,8 @@ func TestReportingEnvironmentNow(t *testing.T) {
 	s.wantRequests(postHeartbeat, postHeartbeat)
 }
 
-// TestReportingConsentHangs: what does not answer denies, in bounded time, and costs one operation.
+// TestReportingConsentHangs: a file that hangs denies, in bounded time, and costs
+// one operation.
 func TestReportingConsentHangs(t *testing.T) {
 	for name, tt := range map[string]struct{ hangs, source string }{
 		"config": {configPath, "the config could not be read"},
@@ -233,7 +236,7 @@ func TestReportingConsentHangs(t *testing.T) {
 				if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != tt.source {
 					t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 				}
-				time.Sleep(2 * time.Hour) // the keeper's look waits in the same line
+				time.Sleep(2 * time.Hour) // the keeper's check waits for the same operation
 				r.wantOneInFlight()
 				fault.Release()
 				synctest.Wait()
@@ -243,8 +246,8 @@ func TestReportingConsentHangs(t *testing.T) {
 	}
 }
 
-// TestReportingConsentHangsAtStart: a policy that hangs does not hold up the start for longer than two seconds, nor than
-// the caller waits.
+// TestReportingConsentHangsAtStart: a policy that hangs delays the start by at
+// most two seconds, and no longer than the caller waits.
 func TestReportingConsentHangsAtStart(t *testing.T) {
 	for _, limit := range []time.Duration{time.Hour, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -268,7 +271,7 @@ func TestReportingConsentHangsAtStart(t *testing.T) {
 	}
 }
 
-// TestReportingCallerGivesUp: that a caller does not wait says nothing about the disk.
+// TestReportingCallerGivesUp: a canceled call says nothing about the disk.
 func TestReportingCallerGivesUp(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
@@ -282,7 +285,7 @@ func TestReportingCallerGivesUp(t *testing.T) {
 	}
 }
 
-// TestReportingConsentFromHost: the host's function may hang, fail and panic.
+// TestReportingConsentFromHost: the host's function may hang, fail or panic.
 func TestReportingConsentFromHost(t *testing.T) {
 	const settings = "the host's settings"
 	type decision struct {
@@ -304,7 +307,7 @@ func TestReportingConsentFromHost(t *testing.T) {
 			decision{rollcall.Denied, settings}, decision{rollcall.Denied, settings}},
 		{"unset", rollcall.Unset, rollcall.Granted, nil,
 			decision{rollcall.Unset, "not decided"}, decision{rollcall.Unset, "not decided"}},
-		{"rubbish", 7, rollcall.Granted, nil,
+		{"no state", 7, rollcall.Granted, nil,
 			decision{rollcall.Denied, settings}, decision{rollcall.Denied, settings}},
 		{"error", rollcall.Granted, rollcall.Granted, func(context.Context) error { return errors.New("no") },
 			decision{rollcall.Denied, settings + " could not be read"}, decision{rollcall.Denied, settings + " could not be read"}},
@@ -343,15 +346,15 @@ func TestReportingConsentFromHost(t *testing.T) {
 						t.Errorf("took %v", took)
 					}
 				}
-				time.Sleep(3 * time.Hour) // the keeper's own looks know nothing of it, and undo nothing
+				time.Sleep(3 * time.Hour) // the keeper's checks must not undo the denial
 				st := service.Status()
 				wantDecision(t, "status", st.Consent, tt.want.State, tt.want.Source)
 				if most.Load() > 1 {
-					t.Errorf("%d calls at the same time", most.Load())
+					t.Errorf("%d concurrent calls", most.Load())
 				}
 				for _, set := range []func(context.Context, bool) error{service.SetConsent, service.SetHealthConsent} {
 					if err := set(t.Context(), true); err == nil {
-						t.Error("the service changed the host's own settings")
+						t.Error("the service accepted a decision that only the host can save")
 					}
 				}
 			})
@@ -359,19 +362,20 @@ func TestReportingConsentFromHost(t *testing.T) {
 	}
 }
 
-// TestReportingSetConsent: only the one key changes, byte for byte, and it holds at once.
+// TestReportingSetConsent: only the one key changes, and the decision holds at
+// once.
 func TestReportingSetConsent(t *testing.T) {
 	const odd = "\ufeff{\r\n\t// where to listen\r\n\t\"port\" : 8080,\r\n\t\"big\": 12345678901234567890,\r\n\t\"telemetry\": { \"enabled\" :false, \"x\": [1,2,], },\r\n}"
 	tests := []struct {
 		name, before string
 		granted      bool
-		health       bool // which of the two
+		health       bool // SetHealthConsent, not SetConsent
 		after        string
 	}{
 		{"grant", odd, true, false, strings.Replace(odd, ":false", ":true", 1)},
 		{"deny", strings.Replace(odd, "false", "true", 1), false, false, odd},
-		{"deny what is denied", odd, false, false, odd},
-		{"grant what was no boolean", strings.Replace(odd, "false", `{"a": 1}`, 1), true, false, strings.Replace(odd, "false", "true", 1)},
+		{"deny twice", odd, false, false, odd},
+		{"grant over an object", strings.Replace(odd, "false", `{"a": 1}`, 1), true, false, strings.Replace(odd, "false", "true", 1)},
 		{"health", odd, true, true, strings.Replace(odd, "[1,2,],", "[1,2,], \"health_enabled\": true,", 1)},
 		{"no section", `{"a": 1}`, true, false, `{"a": 1, "telemetry": {"enabled": true}}`},
 		{"no config", "", true, false, "{\n  \"telemetry\": {\n    \"enabled\": true\n  }\n}\n"},
@@ -398,7 +402,8 @@ func TestReportingSetConsent(t *testing.T) {
 	}
 }
 
-// TestReportingSetConsentWithoutConfig: a host without a config has its decisions in the state folder.
+// TestReportingSetConsentWithoutConfig: without a config, the decisions are kept
+// in the state directory.
 func TestReportingSetConsentWithoutConfig(t *testing.T) {
 	for name, change := range map[string]func(*rollcall.Config){
 		"state file": func(*rollcall.Config) {},
@@ -436,10 +441,10 @@ func TestReportingSetConsentWithoutConfig(t *testing.T) {
 		s := newSite(t, "")
 		service := s.start(new(hostSettings).use, func(c *rollcall.Config) { c.ConfigPath = "" })
 		if err := service.SetConsent(t.Context(), true); err == nil {
-			t.Error("a grant was kept nowhere, without an error")
+			t.Error("no error from a grant that is saved nowhere")
 		}
 		if err := service.SetConsent(t.Context(), false); err == nil {
-			t.Error("a denial was kept nowhere, without an error")
+			t.Error("no error from a denial that is saved nowhere")
 		}
 	})
 }
@@ -448,7 +453,8 @@ func reportingIsOn(s *site) string {
 	return "INFO Telemetry reporting is on endpoint=" + s.collector.URL + " note=*preview*disable*"
 }
 
-// TestReportingIDFromEnvironment: the config's consent counts also where the ID is not read from it.
+// TestReportingIDFromEnvironment: the config's consent counts even if the ID is
+// not read from it.
 func TestReportingIDFromEnvironment(t *testing.T) {
 	s := newSite(t, granted)
 	t.Setenv(rollcall.DefaultIDVariable, knownID)
@@ -464,7 +470,8 @@ func TestReportingIDFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestReportingWithdrawn is N9: whoever says no, a request that is under way is cancelled, and nothing more leaves.
+// TestReportingWithdrawn is N9: whoever denies, a request in progress is
+// canceled and no other is made.
 func TestReportingWithdrawn(t *testing.T) {
 	withdrawals := map[string]func(*testing.T, *site, *rollcall.Service){
 		"SetConsent": func(t *testing.T, _ *site, service *rollcall.Service) {
@@ -480,7 +487,7 @@ func TestReportingWithdrawn(t *testing.T) {
 		"policy": func(_ *testing.T, s *site, _ *rollcall.Service) {
 			s.write(s.policy, `{"telemetry": {"enabled": false}}`)
 		},
-		"environment": func(t *testing.T, _ *site, _ *rollcall.Service) { os.Setenv("DO_NOT_TRACK", "1") }, // newSite puts it back
+		"environment": func(t *testing.T, _ *site, _ *rollcall.Service) { os.Setenv("DO_NOT_TRACK", "1") }, // newSite restores it
 		"Forget": func(t *testing.T, s *site, service *rollcall.Service) {
 			if err := service.Forget(t.Context()); err != nil {
 				t.Error(err)
@@ -516,7 +523,8 @@ func TestReportingWithdrawn(t *testing.T) {
 	}
 }
 
-// TestReportingWithdrawnInBetween withdraws consent at each time that it is asked for: nothing is sent after that.
+// TestReportingWithdrawnInBetween withdraws consent at each point where it is
+// read: nothing is sent afterwards.
 func TestReportingWithdrawnInBetween(t *testing.T) {
 	s := newSite(t, "")
 	for yes := range int32(10) {
@@ -530,7 +538,7 @@ func TestReportingWithdrawnInBetween(t *testing.T) {
 				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, nil
 			}
 		})
-		var seen atomic.Int32 // how often it was asked before the last request, which the server may still be answering
+		var seen atomic.Int32 // calls before the last request, which the server may still be answering
 		s.collector.Answer(func(http.ResponseWriter, *http.Request) bool {
 			seen.Store(asked.Load())
 			return false
@@ -543,7 +551,7 @@ func TestReportingWithdrawnInBetween(t *testing.T) {
 		before := seen.Load()
 		switch {
 		case before > yes:
-			t.Errorf("granted %d times: sent after it was asked %d times", yes, before)
+			t.Errorf("granted %d times: sent after %d calls", yes, before)
 		case before == 0 && !errors.Is(err, rollcall.ErrWithheld):
 			t.Errorf("granted %d times: got %v, want %v", yes, err, rollcall.ErrWithheld)
 		case before > 0 && err != nil:
@@ -558,7 +566,7 @@ func TestReportingWithdrawnInBetween(t *testing.T) {
 	}
 }
 
-// idOf gives the ID that a request was sent under.
+// idOf returns the ID in a request.
 func idOf(t *testing.T, s *site, request int) string {
 	t.Helper()
 	h, _, err := report.ParseHeartbeat(s.collector.Requests()[request].Body)
@@ -568,7 +576,7 @@ func idOf(t *testing.T, s *site, request int) string {
 	return h.InstallationID
 }
 
-// TestReportingHealthWithdrawn: the same for health reports, when only these are withdrawn.
+// TestReportingHealthWithdrawn is TestReportingWithdrawn for health reports.
 func TestReportingHealthWithdrawn(t *testing.T) {
 	fault := rollcall.Fault{Source: "test", Component: "disk", Reason: "full"}
 	withdrawals := map[string]func(*testing.T, *site, *rollcall.Service){
@@ -628,7 +636,8 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 	})
 }
 
-// TestReportingDenialNotSaved: a no that cannot be written counts until the process ends.
+// TestReportingDenialNotSaved: a denial that cannot be saved holds until the
+// process ends.
 func TestReportingDenialNotSaved(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
@@ -669,7 +678,8 @@ func TestReportingDenialNotSaved(t *testing.T) {
 	s.wantRequests(postHeartbeat, postHeartbeat, postHeartbeat)
 }
 
-// TestReportingDenialWhileDiskHangs: the request ends at once, and not when the decision is saved.
+// TestReportingDenialWhileDiskHangs: a denial cancels a request at once, before
+// it is saved.
 func TestReportingDenialWhileDiskHangs(t *testing.T) {
 	s := newSite(t, "")
 	disk := faultfs.New()
@@ -694,7 +704,8 @@ func TestReportingDenialWhileDiskHangs(t *testing.T) {
 	}
 }
 
-// TestReportingDenialLasts: no restart, upgrade or new fact asks again, or takes silence for a yes.
+// TestReportingDenialLasts: after a restart, an upgrade and a new fact, a denial
+// still holds and nobody is asked.
 func TestReportingDenialLasts(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
@@ -717,7 +728,8 @@ func TestReportingDenialLasts(t *testing.T) {
 	s.wantConfigButID(strings.Replace(granted, "true", "false", 1))
 }
 
-// TestReportingCoverage: what was added after the grant is withheld until it is granted again.
+// TestReportingCoverage: facts and fields added after the grant are withheld
+// until the operator grants again.
 func TestReportingCoverage(t *testing.T) {
 	facts := func(c *rollcall.Config) {
 		c.Facts = []rollcall.Fact{
@@ -727,9 +739,9 @@ func TestReportingCoverage(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		keys     string // in the config, beside the grant
+		keys     string // in the config, next to the grant
 		want     []string
-		withheld bool // all of it
+		withheld bool // the whole report
 	}{
 		{"", []string{"one"}, false},
 		{`, "granted_facts": 1`, []string{"one"}, false},
@@ -770,7 +782,7 @@ func TestReportingCoverage(t *testing.T) {
 				wantFacts(t, s.lastHeartbeat().Facts, tt.want...)
 			}
 
-			// Granted again, everything is covered, and no key is written that says what is so without it.
+			// A new grant covers everything, and writes no key that is not needed.
 			if err := service.SetConsent(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
@@ -781,24 +793,25 @@ func TestReportingCoverage(t *testing.T) {
 				t.Errorf("got config %s", after)
 			}
 			if !strings.Contains(tt.keys, "schema") && strings.Contains(after, "granted_schema") {
-				t.Errorf("got a granted_schema that nobody needs: %s", after)
+				t.Errorf("got a granted_schema that is not needed: %s", after)
 			}
 		})
 	}
 }
 
-// TestReportingGrantWritesLittle: where a grant covers all without saying so, it does not.
+// TestReportingGrantWritesLittle: a grant does not write the versions it covers
+// by default.
 func TestReportingGrantWritesLittle(t *testing.T) {
 	for name, tt := range map[string]struct {
 		since         int
 		before, after string
 	}{
-		"first version":           {1, `{"telemetry": {}}`, `{"telemetry": {"enabled": true}}`},
-		"later version":           {2, `{"telemetry": {}}`, `{"telemetry": {"granted_facts": 2, "enabled": true}}`},
-		"covered already":         {2, `{"telemetry": {"granted_facts": 2}}`, `{"telemetry": {"granted_facts": 2, "enabled": true}}`},
-		"more than there is":      {2, `{"telemetry": {"granted_facts": 3}}`, `{"telemetry": {"granted_facts": 3, "enabled": true}}`},
-		"rubbish, one version":    {1, `{"telemetry": {"granted_facts": "x"}}`, `{"telemetry": {"granted_facts": 1, "enabled": true}}`},
-		"nothing, a later schema": {1, `{"telemetry": {"granted_schema": 7}}`, `{"telemetry": {"granted_schema": 7, "enabled": true}}`},
+		"first version":         {1, `{"telemetry": {}}`, `{"telemetry": {"enabled": true}}`},
+		"later version":         {2, `{"telemetry": {}}`, `{"telemetry": {"granted_facts": 2, "enabled": true}}`},
+		"covered already":       {2, `{"telemetry": {"granted_facts": 2}}`, `{"telemetry": {"granted_facts": 2, "enabled": true}}`},
+		"more than exists":      {2, `{"telemetry": {"granted_facts": 3}}`, `{"telemetry": {"granted_facts": 3, "enabled": true}}`},
+		"nonsense, one version": {1, `{"telemetry": {"granted_facts": "x"}}`, `{"telemetry": {"granted_facts": 1, "enabled": true}}`},
+		"a later schema":        {1, `{"telemetry": {"granted_schema": 7}}`, `{"telemetry": {"granted_schema": 7, "enabled": true}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, tt.before)
@@ -824,7 +837,8 @@ func wantFacts(t *testing.T, got report.Facts, want ...string) {
 	}
 }
 
-// TestReportingNotReal: what is no installation is not counted, unless the host says so.
+// TestReportingNotReal: tests, builds of CI and development versions do not
+// report, unless the host says so.
 func TestReportingNotReal(t *testing.T) {
 	tests := []struct {
 		name, version, variable, value string

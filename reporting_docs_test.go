@@ -24,7 +24,8 @@ func readPage(t *testing.T, name string) string {
 	return string(data)
 }
 
-// TestPrivacyPage holds the table of fields to the declarations. With UPDATE_DOCS=1 it writes it.
+// TestPrivacyPage compares the table of fields with the declarations. With
+// UPDATE_DOCS=1 it writes the table.
 func TestPrivacyPage(t *testing.T) {
 	const begin, end = "<!-- fields:begin -->\n", "<!-- fields:end -->\n"
 	page := readPage(t, privacyPage)
@@ -38,7 +39,7 @@ func TestPrivacyPage(t *testing.T) {
 		return
 	}
 	if os.Getenv("UPDATE_DOCS") != "1" {
-		t.Fatalf("%s: the table of fields is not that of package report; run UPDATE_DOCS=1 go test -run '^TestPrivacyPage$' .", privacyPage)
+		t.Fatalf("%s: the table of fields differs from package report; run UPDATE_DOCS=1 go test -run '^TestPrivacyPage$' .", privacyPage)
 	}
 	if err := os.WriteFile(privacyPage, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func fieldTable(title string, fields []report.Field) string {
 	return b.String()
 }
 
-// TestPrivacyPageNames checks that the page names every key, variable and verb that decides.
+// TestPrivacyPageNames: the page names every key, variable and verb that decides.
 func TestPrivacyPageNames(t *testing.T) {
 	page := readPage(t, privacyPage)
 	for _, name := range []string{
@@ -76,7 +77,7 @@ func TestPrivacyPageNames(t *testing.T) {
 	}
 }
 
-// TestProtocolPage holds what the page says to package report.
+// TestProtocolPage compares the page with package report.
 func TestProtocolPage(t *testing.T) {
 	page := strings.Join(strings.Fields(readPage(t, protocolPage)), " ")
 	for _, want := range []string{
@@ -110,7 +111,7 @@ func TestProtocolPage(t *testing.T) {
 	if err != nil || dropped != (report.Dropped{}) {
 		t.Errorf("health report: %v, dropped %+v", err, dropped)
 	}
-	// The examples have all fields.
+	// The examples have every field.
 	heartbeat, _ := h.Marshal()
 	for _, f := range report.Fields() {
 		if name := f.Name[strings.LastIndex(f.Name, ".")+1:]; !bytes.Contains(heartbeat, []byte(`"`+name+`":`)) {
@@ -125,7 +126,7 @@ func TestProtocolPage(t *testing.T) {
 	}
 }
 
-// codeBlocks gives the code of a language on the page of the protocol.
+// codeBlocks returns the code blocks of a language on the protocol page.
 func codeBlocks(t *testing.T, language string) []string {
 	t.Helper()
 	var blocks []string
@@ -135,7 +136,7 @@ func codeBlocks(t *testing.T, language string) []string {
 	return blocks
 }
 
-// TestProtocolExamples runs the examples of the page.
+// TestProtocolExamples runs the examples on the page.
 func TestProtocolExamples(t *testing.T) {
 	const exampleEndpoint = "https://telemetry.example.org"
 	run := func(t *testing.T, language string, program ...string) *rollcalltest.Collector {
@@ -148,7 +149,7 @@ func TestProtocolExamples(t *testing.T) {
 		}
 		code := strings.ReplaceAll(blocks[0], exampleEndpoint, collector.URL)
 		dir := t.TempDir()
-		for range 2 { // each of them can be repeated
+		for range 2 { // each can be repeated
 			cmd := exec.CommandContext(t.Context(), program[0], append(program[1:], code)...)
 			cmd.Dir = dir
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NO_PROXY=*", "DO_NOT_TRACK=no"}
@@ -187,7 +188,7 @@ func TestProtocolExamples(t *testing.T) {
 	})
 }
 
-// needTool skips a test loudly where a program is missing.
+// needTool skips a test, loudly, if a program is missing.
 func needTool(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -195,8 +196,8 @@ func needTool(t *testing.T, name string) {
 	}
 }
 
-// skipLoudly says on standard error, where it is seen without -v, what is not tested. With ROLLCALL_REQUIRE_ALL=1, as in
-// CI, the test fails instead.
+// skipLoudly skips a test and says so on standard error, which is visible
+// without -v. With ROLLCALL_REQUIRE_ALL=1, as in CI, the test fails instead.
 func skipLoudly(t *testing.T, reason string) {
 	t.Helper()
 	if os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" {

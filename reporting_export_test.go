@@ -7,7 +7,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// SetFaultCounts sets the counts of all faults.
+// SetFaultCounts sets the count of every fault.
 func SetFaultCounts(s *Service, n int) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -16,10 +16,10 @@ func SetFaultCounts(s *Service, n int) {
 	}
 }
 
-// ReportFaultAt reports a fault at a time.
+// ReportFaultAt is ReportFault at a given time.
 func ReportFaultAt(s *Service, fault Fault, now time.Time) { s.faults.add(fault, now) }
 
-// BuildHeartbeat makes a heartbeat for decisions that are known.
+// BuildHeartbeat returns the heartbeat for the given decisions.
 func BuildHeartbeat(ctx context.Context, s *Service, d Decisions) report.Heartbeat {
 	return s.heartbeat(ctx, d, s.keeper.Status().Status)
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// level is a type of a host's own.
+// level is a type that a host defines.
 type level string
 
-// TestReportingFacts is N10: what a function gives wrongly is left out, and the heartbeat goes all the same.
+// TestReportingFacts is N10: a wrong value is left out, and the heartbeat is sent
+// all the same.
 func TestReportingFacts(t *testing.T) {
 	yes := report.BoolFact("it", "Says whether it is so.")
 	enum := report.EnumFact("it", "Says which it is.", "one", "two")
@@ -27,13 +28,14 @@ func TestReportingFacts(t *testing.T) {
 	giving := func(value any) func(context.Context) (any, error) {
 		return func(context.Context) (any, error) { return value, nil }
 	}
+	truth := true
 	never := make(chan struct{})
 	defer close(never)
 	tests := []struct {
 		name        string
 		declaration report.Fact
 		value       func(context.Context) (any, error)
-		want        string // "" when it is left out
+		want        string // "" if it is left out
 	}{
 		{"boolean", yes, giving(true), "true"},
 		{"enumeration", enum, giving("two"), "two"},
@@ -45,15 +47,15 @@ func TestReportingFacts(t *testing.T) {
 
 		{"panic", yes, func(context.Context) (any, error) { panic("host") }, ""},
 		{"end of the goroutine", yes, func(context.Context) (any, error) { runtime.Goexit(); return true, nil }, ""},
-		{"blocks for ever", yes, func(context.Context) (any, error) { <-never; return true, nil }, ""},
-		{"blocks until it is told", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, ""},
+		{"blocks forever", yes, func(context.Context) (any, error) { <-never; return true, nil }, ""},
+		{"blocks until its context ends", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, ""},
 		{"error", yes, func(context.Context) (any, error) { return true, errors.New("no") }, ""},
 		{"nothing", yes, giving(nil), ""},
 		{"text for a boolean", yes, giving("true"), ""},
 		{"number for a boolean", yes, giving(1), ""},
-		{"pointer", yes, giving(new(true)), ""},
+		{"pointer", yes, giving(&truth), ""},
 		{"nil pointer", bucket, giving((*int)(nil)), ""},
-		{"value that was not declared", enum, giving("three"), ""},
+		{"undeclared value", enum, giving("three"), ""},
 		{"value in another case", enum, giving("One"), ""},
 		{"empty value", enum, giving(""), ""},
 		{"free text", enum, giving("one two"), ""},
@@ -69,7 +71,7 @@ func TestReportingFacts(t *testing.T) {
 			service := s.start(func(c *rollcall.Config) {
 				c.Facts = []rollcall.Fact{
 					{Declaration: tt.declaration, Value: tt.value},
-					fact(report.BoolFact("other", "Is there to see that it is not lost."), true),
+					fact(report.BoolFact("other", "Shows that other facts are not lost."), true),
 				}
 			})
 			begin := time.Now()
@@ -88,8 +90,8 @@ func TestReportingFacts(t *testing.T) {
 	}
 }
 
-// TestReportingFactsBlock: however many functions block, and however often they are asked, all of them together have a
-// second, and none is called twice at the same time.
+// TestReportingFactsBlock: however many functions block, they delay a report by a
+// second, and none is called while an earlier call runs.
 func TestReportingFactsBlock(t *testing.T) {
 	for _, variable := range consentVariables {
 		t.Setenv(variable, "")
@@ -127,9 +129,9 @@ func TestReportingFactsBlock(t *testing.T) {
 				t.Errorf("got heartbeat %s", p.Heartbeat)
 			}
 		}
-		synctest.Wait() // those that wait for an earlier call end with their round
+		synctest.Wait() // goroutines that wait for an earlier call end with their report
 		if n := runtime.NumGoroutine() - before; n > report.MaxFacts {
-			t.Errorf("%d goroutines more", n)
+			t.Errorf("%d more goroutines", n)
 		}
 		if n := calls[1].Load(); n != 1 {
 			t.Errorf("the function that blocks was called %d times", n)
@@ -140,12 +142,12 @@ func TestReportingFactsBlock(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		if got := strings.Count(string(preview(t, service).Heartbeat), `"fact`); got != 1+report.MaxFacts {
-			t.Errorf("got %d facts when none blocks any more", got-1)
+			t.Errorf("got %d facts after the functions were released", got-1)
 		}
 	})
 }
 
-// TestReportingFactsNotGranted: the function of a fact that is withheld is not even called.
+// TestReportingFactsNotGranted: the function of a withheld fact is not called.
 func TestReportingFactsNotGranted(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start(func(c *rollcall.Config) {
@@ -160,7 +162,7 @@ func TestReportingFactsNotGranted(t *testing.T) {
 	}
 }
 
-// TestReportingFactsDeclared: what is not declared rightly is an error of New.
+// TestReportingFactsDeclared: an invalid declaration is an error of New.
 func TestReportingFactsDeclared(t *testing.T) {
 	value := func(context.Context) (any, error) { return true, nil }
 	for want, facts := range map[string][]rollcall.Fact{

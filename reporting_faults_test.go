@@ -23,8 +23,8 @@ func withContext(keys ...string) func(*rollcall.Config) {
 	return func(c *rollcall.Config) { c.Reporting.FaultContext = keys }
 }
 
-// groups gives the groups of the health report as it would be sent now.
-func groups(t *testing.T, service *rollcall.Service) []report.Fault {
+// faultLines returns the faults of the health report as it would be sent now.
+func faultLines(t *testing.T, service *rollcall.Service) []report.Fault {
 	t.Helper()
 	body := preview(t, service).Health
 	if body == nil {
@@ -37,18 +37,19 @@ func groups(t *testing.T, service *rollcall.Service) []report.Fault {
 	return h.Faults
 }
 
-func wantGroups(t *testing.T, service *rollcall.Service, want ...string) {
+func wantFaults(t *testing.T, service *rollcall.Service, want ...string) {
 	t.Helper()
 	var got []string
-	for _, g := range groups(t, service) {
+	for _, g := range faultLines(t, service) {
 		got = append(got, fmt.Sprintf("%s/%s/%s/%s/%s %d %v", g.Source, g.Component, g.Reason, g.Stage, g.Severity, g.Count, g.Context))
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("got groups\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+		t.Errorf("got faults\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
 }
 
-// TestReportingFaults: what is counted, under which key, and what is left out.
+// TestReportingFaults covers which faults are counted, under which key, and which
+// are left out.
 func TestReportingFaults(t *testing.T) {
 	long := strings.Repeat("a", report.MaxCodeLen)
 	with := func(change func(*rollcall.Fault)) rollcall.Fault {
@@ -59,10 +60,10 @@ func TestReportingFaults(t *testing.T) {
 	tests := []struct {
 		name  string
 		fault rollcall.Fault
-		want  string // "" when it is left out
+		want  string // "" if it is left out
 	}{
 		{"plain", diskFull, "test/disk/full//error 1 map[]"},
-		{"all of it", rollcall.Fault{"s", "c", "r", "st", report.SeverityCritical, map[string]string{"op": "write", "fs.kind": "ext4"}},
+		{"every field", rollcall.Fault{"s", "c", "r", "st", report.SeverityCritical, map[string]string{"op": "write", "fs.kind": "ext4"}},
 			"s/c/r/st/critical 1 map[fs.kind:ext4 op:write]"},
 		{"longest codes", with(func(i *rollcall.Fault) { i.Reason = long }), "test/disk/" + long + "//error 1 map[]"},
 		{"context not declared", with(func(i *rollcall.Fault) { i.Context = map[string]string{"user": "bob", "op": "read"} }),
@@ -85,10 +86,10 @@ func TestReportingFaults(t *testing.T) {
 			service.ReportFault(tt.fault)
 			leftOut := int64(0)
 			if tt.want == "" {
-				wantGroups(t, service)
+				wantFaults(t, service)
 				leftOut = 1
 			} else {
-				wantGroups(t, service, tt.want)
+				wantFaults(t, service, tt.want)
 			}
 			if got := service.Status().Reporting.FaultsLeftOut; got != leftOut {
 				t.Errorf("got %d left out, want %d", got, leftOut)
@@ -97,7 +98,7 @@ func TestReportingFaults(t *testing.T) {
 	}
 }
 
-// TestReportingFaultContext: a report has the context of the last occurrence that had one.
+// TestReportingFaultContext: a report has the last context that was given.
 func TestReportingFaultContext(t *testing.T) {
 	service := newSite(t, grantedBoth).start(withContext("op", "fs"))
 	for i, want := range []string{"map[]", "map[fs:ext4 op:read]", "map[fs:ext4 op:read]", "map[op:write]", "map[]"} {
@@ -106,11 +107,12 @@ func TestReportingFaultContext(t *testing.T) {
 			nil, {"op": "read", "fs": "ext4"}, {}, {"op": "write"}, {"op": "not a code"},
 		}[i]
 		service.ReportFault(fault)
-		wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d %s", i+1, want))
+		wantFaults(t, service, fmt.Sprintf("test/disk/full//error %d %s", i+1, want))
 	}
 }
 
-// TestReportingFaultBounds: at most 25 groups, and the first ones stay.
+// TestReportingFaultBounds: at most 25 faults are counted, and the first ones
+// stay.
 func TestReportingFaultBounds(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
@@ -121,9 +123,9 @@ func TestReportingFaultBounds(t *testing.T) {
 			service.ReportFault(fault)
 		}
 	}
-	got := groups(t, service)
+	got := faultLines(t, service)
 	if len(got) != report.MaxFaults {
-		t.Fatalf("got %d groups", len(got))
+		t.Fatalf("got %d faults", len(got))
 	}
 	for i, g := range got {
 		if want := fmt.Sprintf("reason%04d", i); g.Reason != want || g.Count != 3 {
@@ -135,12 +137,12 @@ func TestReportingFaultBounds(t *testing.T) {
 	}
 	send(t, service)
 	if h := s.lastHealth(); len(h.Faults) != report.MaxFaults {
-		t.Errorf("%d groups were accepted", len(h.Faults))
+		t.Errorf("%d faults were counted", len(h.Faults))
 	}
 }
 
-// TestReportingFaultsCumulate: counts stay when they were sent, with the same beginning, so that a repeat, and a report
-// that was lost, change nothing.
+// TestReportingFaultsCumulate: counts and their beginning survive sending, so
+// that repeated and lost reports change nothing.
 func TestReportingFaultsCumulate(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
@@ -162,7 +164,7 @@ func TestReportingFaultsCumulate(t *testing.T) {
 	}
 }
 
-// TestReportingFaultTimes also goes through a clock that is set back.
+// TestReportingFaultTimes also sets the clock back.
 func TestReportingFaultTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "")
@@ -171,18 +173,18 @@ func TestReportingFaultTimes(t *testing.T) {
 		service.ReportFault(diskFull)
 		time.Sleep(time.Hour)
 		service.ReportFault(diskFull)
-		g := groups(t, service)[0]
+		g := faultLines(t, service)[0]
 		if !g.Since.Equal(begin) || !g.First.Equal(begin) || !g.Last.Equal(begin.Add(time.Hour)) || g.Count != 2 {
 			t.Errorf("got %+v", g)
 		}
 		rollcall.ReportFaultAt(service, diskFull, begin.Add(-24*time.Hour))
-		if again := groups(t, service)[0]; !again.First.Equal(g.First) || !again.Last.Equal(g.Last) || again.Count != 3 {
+		if again := faultLines(t, service)[0]; !again.First.Equal(g.First) || !again.Last.Equal(g.Last) || again.Count != 3 {
 			t.Errorf("the clock was set back: got %+v", again)
 		}
 	})
 }
 
-// TestReportingFaultCountStops at what a report can hold.
+// TestReportingFaultCountStops: a count stops at report.MaxFaultCount.
 func TestReportingFaultCountStops(t *testing.T) {
 	service := newSite(t, grantedBoth).start()
 	service.ReportFault(diskFull)
@@ -190,10 +192,11 @@ func TestReportingFaultCountStops(t *testing.T) {
 	for range 3 {
 		service.ReportFault(diskFull)
 	}
-	wantGroups(t, service, fmt.Sprintf("test/disk/full//error %d map[]", report.MaxFaultCount))
+	wantFaults(t, service, fmt.Sprintf("test/disk/full//error %d map[]", report.MaxFaultCount))
 }
 
-// TestReportingFaultsDropped: what was counted under another decision is never sent.
+// TestReportingFaultsDropped: faults counted under another decision are never
+// sent.
 func TestReportingFaultsDropped(t *testing.T) {
 	one := "test/disk/full//error 1 map[]"
 	health := func(value string) string {
@@ -204,14 +207,14 @@ func TestReportingFaultsDropped(t *testing.T) {
 		service := s.start()
 		for name, set := range map[string]func(context.Context, bool) error{"health": service.SetHealthConsent, "all": service.SetConsent} {
 			service.ReportFault(diskFull)
-			wantGroups(t, service, one)
+			wantFaults(t, service, one)
 			if err := set(t.Context(), false); err != nil {
 				t.Fatal(err)
 			}
-			if got := groups(t, service); got != nil {
+			if got := faultLines(t, service); got != nil {
 				t.Errorf("%s: got %v after the withdrawal", name, got)
 			}
-			service.ReportFault(diskFull) // in the time without consent
+			service.ReportFault(diskFull) // while there is no consent
 			if err := set(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
@@ -230,15 +233,15 @@ func TestReportingFaultsDropped(t *testing.T) {
 		s := newSite(t, health("false"))
 		service := s.start()
 		for _, value := range []string{"true", "false", "null", "true"} {
-			service.Decisions(t.Context()) // as it was
+			service.Decisions(t.Context()) // unchanged
 			service.ReportFault(diskFull)
 			s.write(s.config, health(value))
 			service.Decisions(t.Context())
 			wantHere := 0
 			if value == "null" {
-				wantHere = 1 // denied as before; the preview shows what would be counted
+				wantHere = 1 // still denied; the preview shows what would be counted
 			}
-			if got := groups(t, service); len(got) != wantHere {
+			if got := faultLines(t, service); len(got) != wantHere {
 				t.Errorf("%s: got %v", value, got)
 			}
 		}
@@ -275,7 +278,7 @@ func TestReportingFaultsDropped(t *testing.T) {
 	})
 }
 
-// TestReportingFaultsConcurrently is for the race detector.
+// TestReportingFaultsConcurrently gives the race detector something to find.
 func TestReportingFaultsConcurrently(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start(withContext("op"))
@@ -291,19 +294,19 @@ func TestReportingFaultsConcurrently(t *testing.T) {
 		})
 	}
 	for range 5 {
-		groups(t, service)
+		faultLines(t, service)
 		service.Status()
 		send(t, service)
 	}
 	wg.Wait()
-	for _, g := range groups(t, service) {
+	for _, g := range faultLines(t, service) {
 		if g.Count != goroutines*rounds {
 			t.Errorf("got %s counted %d times, want %d", g.Reason, g.Count, goroutines*rounds)
 		}
 	}
 }
 
-// TestReportFaultAllocates nothing for what is counted already.
+// TestReportFaultAllocates: counting a known fault allocates nothing.
 func TestReportFaultAllocates(t *testing.T) {
 	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
 	if err != nil {
@@ -330,7 +333,8 @@ func TestReportFaultAllocates(t *testing.T) {
 	}
 }
 
-// TestFaultHandler: which records become which faults. The text of a record never does.
+// TestFaultHandler covers which records become which faults. Their text never
+// does.
 func TestFaultHandler(t *testing.T) {
 	options := rollcall.FaultHandlerOptions{
 		Source: "log", Component: "main", ComponentKey: "component",
@@ -356,7 +360,7 @@ func TestFaultHandler(t *testing.T) {
 
 		{"component", func(l *slog.Logger) { l.Warn("Disk is full", "component", "disk") }, []string{"log/disk/disk-full//warning 1 map[]"}},
 		{"component of the logger", func(l *slog.Logger) { l.With("component", "disk").Warn("Disk is full") }, []string{"log/disk/disk-full//warning 1 map[]"}},
-		{"component of the record goes first", func(l *slog.Logger) { l.With("component", "disk").Warn("Disk is full", "component", "raid") },
+		{"component of the record takes precedence", func(l *slog.Logger) { l.With("component", "disk").Warn("Disk is full", "component", "raid") },
 			[]string{"log/raid/disk-full//warning 1 map[]"}},
 		{"component is free text", func(l *slog.Logger) { l.Warn("Disk is full", "component", "Bob's disk") }, []string{"log/main/disk-full//warning 1 map[]"}},
 		{"component is a number", func(l *slog.Logger) { l.Warn("Disk is full", "component", 7) }, []string{"log/main/disk-full//warning 1 map[]"}},
@@ -377,7 +381,7 @@ func TestFaultHandler(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			service := newSite(t, grantedBoth).start()
 			tt.log(slog.New(rollcall.FaultHandler(service, slog.DiscardHandler, options)))
-			wantGroups(t, service, tt.want...)
+			wantFaults(t, service, tt.want...)
 		})
 	}
 }
@@ -390,8 +394,8 @@ type panicking struct{}
 
 func (panicking) LogValue() slog.Value { panic("host") }
 
-// TestFaultHandlerHandsOn: what the handler beneath gets is what it would get without, level included, and its errors
-// come back.
+// TestFaultHandlerHandsOn: the next handler receives what it would receive
+// without FaultHandler, and its errors are returned.
 func TestFaultHandlerHandsOn(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()
@@ -413,11 +417,11 @@ func TestFaultHandlerHandsOn(t *testing.T) {
 			t.Errorf("level %v: got\n%s\nwant\n%s", level, &with, &without)
 		}
 	}
-	wantGroups(t, service, "log/main/unlisted//error 4 map[]", "log/main/unlisted//warning 4 map[]")
+	wantFaults(t, service, "log/main/unlisted//error 4 map[]", "log/main/unlisted//warning 4 map[]")
 
 	h := rollcall.FaultHandler(service, slog.NewTextHandler(new(bytes.Buffer), nil), options)
 	if !h.Enabled(t.Context(), slog.LevelInfo) || h.Enabled(t.Context(), slog.LevelDebug) {
-		t.Error("below a warning, the level is that of the handler beneath")
+		t.Error("below a warning, Enabled is not that of the next handler")
 	}
 	failure := errors.New("disk full")
 	if err := rollcall.FaultHandler(service, failing{failure}, options).Handle(t.Context(), slog.Record{Level: slog.LevelError}); !errors.Is(err, failure) {
@@ -425,7 +429,7 @@ func TestFaultHandlerHandsOn(t *testing.T) {
 	}
 	next := slog.NewTextHandler(new(bytes.Buffer), nil)
 	if got := rollcall.FaultHandler(nil, next, options); got != slog.Handler(next) {
-		t.Error("with no service, it is not the handler beneath")
+		t.Error("without a service, it is not the next handler")
 	}
 	slog.New(rollcall.FaultHandler(nil, nil, options)).Error("goes nowhere")
 }
@@ -437,7 +441,7 @@ func noTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// failing is a handler that fails.
+// failing is a handler that returns errors.
 type failing struct{ err error }
 
 func (failing) Enabled(context.Context, slog.Level) bool    { return true }
@@ -445,7 +449,7 @@ func (f failing) Handle(context.Context, slog.Record) error { return f.err }
 func (f failing) WithAttrs([]slog.Attr) slog.Handler        { return f }
 func (f failing) WithGroup(string) slog.Handler             { return f }
 
-// TestFaultHandlerContract is package slog's own test of handlers.
+// TestFaultHandlerContract runs the handler tests of testing/slogtest.
 func TestFaultHandlerContract(t *testing.T) {
 	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state"})
 	if err != nil {
@@ -462,7 +466,7 @@ func TestFaultHandlerContract(t *testing.T) {
 	})
 }
 
-// TestFaultHandlerOfOwnLogger: the service's own warnings can be faults too.
+// TestFaultHandlerOfOwnLogger: the warnings of the service itself can be faults.
 func TestFaultHandlerOfOwnLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
@@ -474,11 +478,11 @@ func TestFaultHandlerOfOwnLogger(t *testing.T) {
 		if err := service.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantGroups(t, service, "log/rollcall/unlisted//warning 2 map[]")
+		wantFaults(t, service, "log/rollcall/unlisted//warning 2 map[]")
 	})
 }
 
-// A lateHandler is made before what it hands on to.
+// A lateHandler is created before the handler that it passes records to.
 type lateHandler struct{ slog.Handler }
 
 func (l *lateHandler) Enabled(ctx context.Context, level slog.Level) bool {

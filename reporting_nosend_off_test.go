@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// TestNoSend runs in a build without the sender: all works but sending.
+// TestNoSend runs in a build without the sender: everything but sending works.
 func TestNoSend(t *testing.T) {
 	s := newSite(t, grantedBoth)
 	service := s.start()

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestBuildWithoutSender: with the tag, nothing that hosts link can reach a network, and TestNoSend passes.
+// TestBuildWithoutSender: with the tag, hosts link nothing that can reach a
+// network, and TestNoSend passes.
 func TestBuildWithoutSender(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the package once more")
@@ -32,7 +33,8 @@ func TestBuildWithoutSender(t *testing.T) {
 	goCommand(t, "test", "-timeout", "60s", "-tags", "rollcall_nosend", "-run", "^TestNoSend$", "-count", "1", ".")
 }
 
-// readSources lets the go command know what this test depends on, so that it does not take an old result for a new one.
+// readSources opens the files that this test depends on, so that the go command
+// does not reuse an old result.
 func readSources(t *testing.T) {
 	t.Helper()
 	for _, pattern := range []string{"*.go", "*/*.go", "internal/*/*.go"} {

@@ -17,7 +17,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// allFacts are facts of each kind, one of them added later.
+// allFacts are facts of each kind, one of them added in a later version.
 func allFacts(c *rollcall.Config) {
 	c.Facts = []rollcall.Fact{
 		fact(report.BoolFact("tls", "Shows whether certificates are worth the work."), true),
@@ -27,7 +27,8 @@ func allFacts(c *rollcall.Config) {
 	}
 }
 
-// TestPreviewIsSent holds preview and request together, byte for byte but for the time.
+// TestPreviewIsSent: the request has the bytes of the preview, except for the
+// time.
 func TestPreviewIsSent(t *testing.T) {
 	coveringAll := strings.Replace(grantedBoth, "{\"enabled\"", "{\"granted_facts\": 2, \"enabled\"", 1)
 	for name, tt := range map[string]struct {
@@ -64,7 +65,7 @@ func TestPreviewIsSent(t *testing.T) {
 			wantHeader := http.Header{
 				"Accept":       {"application/json"},
 				"Content-Type": {"application/json"},
-				"User-Agent":   {"rollcall-go/" + sent.Client.Version}, // which is in the report too
+				"User-Agent":   {"rollcall-go/" + sent.Client.Version}, // as in the report
 				"Connection":   {"close"},
 			}
 			for _, r := range requests {
@@ -77,8 +78,8 @@ func TestPreviewIsSent(t *testing.T) {
 	}
 }
 
-// TestPreviewChangesNothing: without consent, network or start, the preview is that of a grant now, and nothing is
-// written.
+// TestPreviewChangesNothing: without consent, network or start, the preview shows
+// what a grant would send, and nothing is written.
 func TestPreviewChangesNothing(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config    string
@@ -87,25 +88,25 @@ func TestPreviewChangesNothing(t *testing.T) {
 		withheld  string
 		withoutID bool
 	}{
-		"no config":          {"", nil, rollcall.PreviewID, "unset", true},
-		"empty config":       {" \n", nil, rollcall.PreviewID, "denied", true},
-		"not decided":        {undecided, nil, rollcall.PreviewID, "unset", true},
-		"denied":             {`{"telemetry": {"enabled": false}}`, nil, rollcall.PreviewID, "denied", true},
-		"stored ID":          {`{"telemetry": {"installation_id": "` + strings.ToUpper(knownID) + `"}}`, nil, knownID, "unset", false},
-		"stored rubbish":     {`{"telemetry": {"installation_id": "x"}}`, nil, rollcall.PreviewID, "unset", true},
-		"granted, not begun": {granted, nil, rollcall.PreviewID, "", true},
-		"no endpoint":        {granted, func(c *rollcall.Config) { c.Endpoint = "" }, rollcall.PreviewID, "no collector is configured", true},
+		"no config":            {"", nil, rollcall.PreviewID, "unset", true},
+		"empty config":         {" \n", nil, rollcall.PreviewID, "denied", true},
+		"not decided":          {undecided, nil, rollcall.PreviewID, "unset", true},
+		"denied":               {`{"telemetry": {"enabled": false}}`, nil, rollcall.PreviewID, "denied", true},
+		"stored ID":            {`{"telemetry": {"installation_id": "` + strings.ToUpper(knownID) + `"}}`, nil, knownID, "unset", false},
+		"stored nonsense":      {`{"telemetry": {"installation_id": "x"}}`, nil, rollcall.PreviewID, "unset", true},
+		"granted, not started": {granted, nil, rollcall.PreviewID, "", true},
+		"no endpoint":          {granted, func(c *rollcall.Config) { c.Endpoint = "" }, rollcall.PreviewID, "no collector is configured", true},
 		"no endpoint, no app": {granted, func(c *rollcall.Config) { c.Endpoint, c.App = "", "" },
 			rollcall.PreviewID, "no collector is configured", true},
 		"after consent": {undecided, func(c *rollcall.Config) { c.ID.AfterConsent = true }, rollcall.PreviewID, "unset", true},
 		"isolated":      {undecided, func(c *rollcall.Config) { c.Isolate = true }, rollcall.PreviewID, "unset", true},
 		"in the environment": {undecided, func(*rollcall.Config) { os.Setenv(rollcall.DefaultIDVariable, knownID) },
-			knownID, "unset", false}, // newSite puts it back
-		"rubbish in granted_schema": {`{"telemetry": {"enabled": true, "granted_schema": "x"}}`, nil, rollcall.PreviewID, "granted version", true},
+			knownID, "unset", false}, // newSite restores it
+		"nonsense in granted_schema": {`{"telemetry": {"enabled": true, "granted_schema": "x"}}`, nil, rollcall.PreviewID, "granted version", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, tt.config)
-			s.collector.Close() // there is no network
+			s.collector.Close() // no network
 			service := s.make(allFacts, func(c *rollcall.Config) {
 				if tt.change != nil {
 					tt.change(c)
@@ -125,7 +126,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 				if (p.Withheld == "") != (tt.withheld == "") || !strings.Contains(p.Withheld, tt.withheld) {
 					t.Errorf("got withheld %q, want %q", p.Withheld, tt.withheld)
 				}
-				facts := 4 // without a grant those that one would cover now
+				facts := 4 // without a grant, those that one would cover
 				if tt.config == granted {
 					facts = 3
 				}
@@ -138,7 +139,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 			}
 			s.wantUntouched(files)
 			if id := service.ID(); !id.IsZero() {
-				t.Errorf("an ID was made: %v", id)
+				t.Errorf("an ID was created: %v", id)
 			}
 			wantGoroutines(t, goroutines)
 			s.wantRequests()
@@ -146,7 +147,8 @@ func TestPreviewChangesNothing(t *testing.T) {
 	}
 }
 
-// TestPreviewOfUnreadableStorage: an ID may well be stored, so that the preview would be wrong.
+// TestPreviewOfUnreadableStorage fails: an ID may well be stored, and the preview
+// would be wrong.
 func TestPreviewOfUnreadableStorage(t *testing.T) {
 	s := newSite(t, `{"telemetry": {`)
 	if p, err := s.make().Preview(t.Context()); err == nil {
@@ -154,7 +156,8 @@ func TestPreviewOfUnreadableStorage(t *testing.T) {
 	}
 }
 
-// TestPreviewWhileProvisional says that nothing is sent under an ID that may not be the stored one (D4).
+// TestPreviewWhileProvisional: nothing is sent while a stored ID may still replace
+// the one in use (D4).
 func TestPreviewWhileProvisional(t *testing.T) {
 	s := newSite(t, "")
 	for _, variable := range consentVariables {
@@ -179,7 +182,7 @@ func TestPreviewWhileProvisional(t *testing.T) {
 	})
 }
 
-// TestPreviewExplains each value of the report, with a reason.
+// TestPreviewExplains: every value of the report is explained.
 func TestPreviewExplains(t *testing.T) {
 	s := newSite(t, granted)
 	p := preview(t, s.start(allFacts))
@@ -201,15 +204,15 @@ func TestPreviewExplains(t *testing.T) {
 	}
 	for name, value := range explained {
 		if value != "" {
-			t.Errorf("%s: the report does not have %s", name, value)
+			t.Errorf("%s: the report has no %s", name, value)
 		}
 		if name != "facts.later" {
-			t.Errorf("%s: left out of a report that has all", name)
+			t.Errorf("%s: missing in a report that has every field", name)
 		}
 	}
 }
 
-// leaves gives the values of an object that are no objects, by their paths.
+// leaves returns the values of an object that are not objects, by their paths.
 func leaves(prefix string, object map[string]any) map[string]string {
 	found := map[string]string{}
 	for name, value := range object {
@@ -223,7 +226,7 @@ func leaves(prefix string, object map[string]any) map[string]string {
 	return found
 }
 
-// TestPreviewOfNothing: a nil service fails without a panic.
+// TestPreviewOfNothing: a nil service returns an error.
 func TestPreviewOfNothing(t *testing.T) {
 	var service *rollcall.Service
 	if _, err := service.Preview(t.Context()); err == nil {
@@ -250,8 +253,8 @@ func TestPreviewOfNothing(t *testing.T) {
 	}
 }
 
-// TestPreviewFolder: with a state folder too nothing is made.
-func TestPreviewFolder(t *testing.T) {
+// TestPreviewDirectory: nothing is created in a state directory either.
+func TestPreviewDirectory(t *testing.T) {
 	s := newSite(t, "")
 	service := s.make(func(c *rollcall.Config) { c.ConfigPath, c.StateDir = "", filepath.Join(s.dir, "state", "deep") })
 	before := s.files()

@@ -30,23 +30,25 @@ const (
 	denyVariable = "MY_APP_TELEMETRY"
 )
 
-// consentVariables are those that can deny, and ciVariables those that say that nothing here is real.
+// consentVariables can deny, and ciVariables mark builds of CI.
 var (
 	consentVariables = []string{"DO_NOT_TRACK", "ROLLCALL_TELEMETRY", denyVariable}
 	ciVariables      = []string{"CI", "BUILD_ID", "JENKINS_URL", "TEAMCITY_VERSION", "TF_BUILD"}
 )
 
-// A site is a folder with a config and a policy file, a collector, and what a test starts there.
+// A site is a directory with a config and a policy file, a collector, and the
+// services that a test starts there.
 type site struct {
 	t         *testing.T
 	dir       string
 	config    string // path
-	policy    string // path; there is none at first
+	policy    string // path; the file does not exist at first
 	collector *rollcalltest.Collector
 	log       *logbook
 }
 
-// newSite makes a site with a config; "" is none. Nothing in the environment decides anything.
+// newSite returns a site with a config, or without one for "". Nothing in the
+// environment decides anything.
 func newSite(t *testing.T, config string) *site {
 	t.Helper()
 	for _, name := range slices.Concat(consentVariables, ciVariables, []string{rollcall.DefaultIDVariable, "STATE_DIRECTORY"}) {
@@ -66,7 +68,7 @@ func newSite(t *testing.T, config string) *site {
 	return s
 }
 
-// make gives a service that is not started.
+// make returns a service that is not started.
 func (s *site) make(change ...func(*rollcall.Config)) *rollcall.Service {
 	s.t.Helper()
 	config := rollcall.Config{
@@ -89,7 +91,7 @@ func (s *site) make(change ...func(*rollcall.Config)) *rollcall.Service {
 	return service
 }
 
-// start makes a service and starts it.
+// start returns a started service.
 func (s *site) start(change ...func(*rollcall.Config)) *rollcall.Service {
 	s.t.Helper()
 	service := s.make(change...)
@@ -136,15 +138,16 @@ func (s *site) wantConfig(want string) {
 
 var installationID = regexp.MustCompile(`,?\s*"installation_id": "[^"]*"`)
 
-// wantConsentIs checks the config but for the ID in it.
+// wantConfigButID checks the config except for the ID in it.
 func (s *site) wantConfigButID(want string) {
 	s.t.Helper()
 	if got := installationID.ReplaceAllString(s.read(s.config), ""); got != want {
-		s.t.Errorf("got config but for the ID\n%s\nwant\n%s", got, want)
+		s.t.Errorf("got config without the ID\n%s\nwant\n%s", got, want)
 	}
 }
 
-// files gives all that is in the site's folder: names with modes, times and contents.
+// files returns everything in the site's directory: names with modes, times and
+// contents.
 func (s *site) files() map[string]string {
 	s.t.Helper()
 	files := map[string]string{}
@@ -169,15 +172,15 @@ func (s *site) files() map[string]string {
 	return files
 }
 
-// wantUntouched checks that nothing was written since files gave before.
+// wantUntouched checks that nothing was written since files returned before.
 func (s *site) wantUntouched(before map[string]string) {
 	s.t.Helper()
 	if after := s.files(); !maps.Equal(before, after) {
-		s.t.Errorf("something was written: got\n%q\nwant\n%q", after, before)
+		s.t.Errorf("files changed: got\n%q\nwant\n%q", after, before)
 	}
 }
 
-// wantRequests checks which requests the collector got since the beginning.
+// wantRequests checks all requests that the collector received.
 func (s *site) wantRequests(want ...string) {
 	s.t.Helper()
 	var got []string
@@ -194,7 +197,7 @@ const (
 	postHealth    = "POST /v1/health"
 )
 
-// lastHeartbeat gives the heartbeat that was accepted last.
+// lastHeartbeat returns the last heartbeat that was accepted.
 func (s *site) lastHeartbeat() report.Heartbeat {
 	s.t.Helper()
 	heartbeats := s.collector.Heartbeats()
@@ -204,7 +207,7 @@ func (s *site) lastHeartbeat() report.Heartbeat {
 	return heartbeats[len(heartbeats)-1]
 }
 
-// lastHealth gives the health report that was accepted last.
+// lastHealth returns the last health report that was accepted.
 func (s *site) lastHealth() report.HealthReport {
 	s.t.Helper()
 	reports := s.collector.HealthReports()
@@ -214,7 +217,8 @@ func (s *site) lastHealth() report.HealthReport {
 	return reports[len(reports)-1]
 }
 
-// hang lets requests to a path hang until they are given up. begun and gone get one value for each.
+// hang makes requests to a path hang until they are canceled. begun and gone
+// receive one value for each.
 func (s *site) hang(path string) (begun, gone <-chan struct{}) {
 	in, out := make(chan struct{}, 10), make(chan struct{}, 10)
 	s.collector.Answer(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -252,7 +256,12 @@ func wantDecision(t *testing.T, what string, got rollcall.Decision, state rollca
 	}
 }
 
-// mutations gives those operations that could have changed something.
+func asSendError(err error) (failed *rollcall.SendError, ok bool) {
+	ok = errors.As(err, &failed)
+	return failed, ok
+}
+
+// mutations returns the operations that could have changed something.
 func mutations(disk *faultfs.FS) []string {
 	var found []string
 	for _, e := range disk.Log() {
@@ -264,37 +273,37 @@ func mutations(disk *faultfs.FS) []string {
 }
 
 const (
-	// someTime is how long is waited for what has to come, on the slowest of days.
+	// someTime bounds waits for events that must happen, on the slowest machine.
 	someTime = 2 * time.Minute
-	// atOnce is how long is waited for what should happen at once, on a machine that has much to do. An attempt to report
-	// takes half as long again, so what waits for the end of one is found out.
+	// atOnce bounds events that should be immediate, on a busy machine. It is
+	// shorter than an attempt to report, so waiting for one is noticed.
 	atOnce = 20 * time.Second
 )
 
-// within fails the test unless something happens soon.
+// within fails the test unless something happens within the limit.
 func within(t *testing.T, limit time.Duration, what string, happens <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-happens:
 	case <-time.After(limit):
-		t.Fatalf("not within %v: %s", limit, what)
+		t.Fatalf("timed out after %v: %s", limit, what)
 	}
 }
 
-// fact gives a fact whose function gives a value.
+// fact returns a fact whose function returns a value.
 func fact(declaration report.Fact, value any) rollcall.Fact {
 	return rollcall.Fact{Declaration: declaration, Value: func(context.Context) (any, error) { return value, nil }}
 }
 
 var sentAt = regexp.MustCompile(`"sent_at":"[^"]*"`)
 
-// butTime is a report without its one part that a preview cannot know.
+// butTime returns a report without its time, which a preview cannot know.
 func butTime(body []byte) []byte { return sentAt.ReplaceAll(body, []byte(`"sent_at":"…"`)) }
 
 func wantBody(t *testing.T, what string, got, want []byte) {
 	t.Helper()
 	if !bytes.Equal(butTime(got), butTime(want)) {
-		t.Errorf("%s: got\n%s\nwant but for sent_at\n%s", what, got, want)
+		t.Errorf("%s: got\n%s\nwant, except for sent_at\n%s", what, got, want)
 	}
 }
 

@@ -20,10 +20,12 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// thisYear lets a bubble, whose clock begins in 2000, come to a time that the sender believes.
+// thisYear advances the clock of a bubble, which begins in 2000, to a time that
+// the sender trusts.
 func thisYear() { time.Sleep(time.Until(time.Date(2027, 3, 1, 15, 4, 5, 0, time.UTC))) }
 
-// inBubble is a site in a bubble; its collector is outside, so that a request takes no time there.
+// inBubble runs a test in a bubble. The collector is outside, so a request takes
+// no time inside.
 func inBubble(t *testing.T, config string, test func(t *testing.T, s *site)) {
 	t.Helper()
 	outside := newSite(t, config)
@@ -40,7 +42,8 @@ func (s *site) state() string {
 	return filepath.Join(filepath.Dir(s.config), ".config.json.rollcall-state")
 }
 
-// TestSendOnceADay: at most one heartbeat a day, however it is restarted, with what was sent kept beside the anchor.
+// TestSendOnceADay: at most one heartbeat a day over restarts, because the state
+// of sending is kept next to the anchor.
 func TestSendOnceADay(t *testing.T) {
 	inBubble(t, granted, func(t *testing.T, s *site) {
 		const days = 5
@@ -75,7 +78,7 @@ func TestSendOnceADay(t *testing.T) {
 	})
 }
 
-// wantOneADay checks that no day, by the sender's clock, has two heartbeats.
+// wantOneADay checks that no day of the sender's clock has two heartbeats.
 func wantOneADay(t *testing.T, s *site) {
 	t.Helper()
 	days := map[string]int{}
@@ -87,7 +90,7 @@ func wantOneADay(t *testing.T, s *site) {
 	}
 }
 
-// TestSendRestartedEveryMinute is N5.
+// TestSendRestartedEveryMinute is N5 of docs/failures.md.
 func TestSendRestartedEveryMinute(t *testing.T) {
 	inBubble(t, "", func(t *testing.T, s *site) {
 		disk := faultfs.New()
@@ -107,7 +110,7 @@ func TestSendRestartedEveryMinute(t *testing.T) {
 	})
 }
 
-// TestSendIfDue is for programs that do not run long.
+// TestSendIfDue: a program that does not run long reports once a day.
 func TestSendIfDue(t *testing.T) {
 	inBubble(t, granted, func(t *testing.T, s *site) {
 		const days = 4
@@ -117,7 +120,7 @@ func TestSendIfDue(t *testing.T) {
 			err := service.SendIfDue(ctx)
 			cancel()
 			if hour == 0 && err != nil {
-				t.Errorf("the first: %v", err)
+				t.Errorf("first attempt: %v", err)
 			}
 			if err != nil && !errors.Is(err, rollcall.ErrNotDue) {
 				t.Errorf("got %v, want %v", err, rollcall.ErrNotDue)
@@ -132,7 +135,7 @@ func TestSendIfDue(t *testing.T) {
 	})
 }
 
-// TestSendIfDueBudget: the caller's time is all that it takes.
+// TestSendIfDueBudget: it takes no longer than its caller allows.
 func TestSendIfDueBudget(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
@@ -144,12 +147,13 @@ func TestSendIfDueBudget(t *testing.T) {
 	if d := time.Since(begin); d > atOnce {
 		t.Errorf("took %v", d)
 	}
-	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != 0 {
+	if failure, ok := asSendError(err); !ok || failure.Status != 0 {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestSendErrors: each reason not to send has an error of its own, and no request is made.
+// TestSendErrors: each reason not to send has its own error, and no request is
+// made.
 func TestSendErrors(t *testing.T) {
 	sends := map[string]func(*rollcall.Service, context.Context) error{
 		"SendNow": (*rollcall.Service).SendNow, "SendIfDue": (*rollcall.Service).SendIfDue,
@@ -187,8 +191,8 @@ func TestSendErrors(t *testing.T) {
 	}
 }
 
-// TestSendReadOnly: an ID in memory says so, nothing is written beside a config that is read-only, and what cannot be
-// kept is not sent at each start.
+// TestSendReadOnly: a report says that its ID is in memory, nothing is written next
+// to a read-only config, and without a state not every start sends.
 func TestSendReadOnly(t *testing.T) {
 	inBubble(t, granted, func(t *testing.T, s *site) {
 		if err := os.Chmod(s.config, 0o444); err != nil {
@@ -211,8 +215,8 @@ func TestSendReadOnly(t *testing.T) {
 		if st := service.Status(); st.Reporting.Kept || st.Reporting.LastSuccess.IsZero() {
 			t.Errorf("got %+v", st.Reporting)
 		}
-		// Each start has another ID, and one in 144 meets the ten minutes in which its ID sends by itself. Four do so in one
-		// run of a million.
+		// Each start has another ID, and one in 144 hits the ten minutes in which
+		// its ID reports. Four hits happen in one run of a million.
 		if n := len(s.collector.Requests()); n > 5 {
 			t.Errorf("got %d requests", n)
 		}
@@ -220,7 +224,8 @@ func TestSendReadOnly(t *testing.T) {
 	})
 }
 
-// TestSendReadOnlyWithStateDir: with a folder for the state, a read-only config loses nothing.
+// TestSendReadOnlyWithStateDir: with a state directory, a read-only config loses
+// nothing.
 func TestSendReadOnlyWithStateDir(t *testing.T) {
 	s := newSite(t, granted)
 	if err := os.Chmod(s.config, 0o444); err != nil {
@@ -245,8 +250,8 @@ func TestSendReadOnlyWithStateDir(t *testing.T) {
 	s.wantConfig(granted)
 }
 
-// TestSendNotWhileProvisional is the last part of D4: while the storage does not answer a stored ID may come to light, so
-// that nothing is sent under another one.
+// TestSendNotWhileProvisional is the last part of D4: nothing is sent while a
+// stored ID may still replace the one in use.
 func TestSendNotWhileProvisional(t *testing.T) {
 	inBubble(t, "", func(t *testing.T, s *site) {
 		var host hostSettings
@@ -286,7 +291,8 @@ func TestSendNotWhileProvisional(t *testing.T) {
 	})
 }
 
-// TestSendAfterGrant: a running service reports soon after the operator's yes, and its status says how that went.
+// TestSendAfterGrant: a running service reports soon after a grant, and its status
+// shows the result.
 func TestSendAfterGrant(t *testing.T) {
 	inBubble(t, undecided, func(t *testing.T, s *site) {
 		service := s.start()
@@ -306,7 +312,7 @@ func TestSendAfterGrant(t *testing.T) {
 			t.Errorf("after: got %+v", r)
 		}
 		if in := time.Until(r.NextDue); in <= 0 || in > 48*time.Hour {
-			t.Errorf("the next is due in %v", in)
+			t.Errorf("the next heartbeat is due in %v", in)
 		}
 		s.log.want("INFO Generated new anonymous installation ID *", "INFO Installation ID persisted to config attempt=1",
 			"INFO Telemetry service started enabled=false has_persistent_id=true")
@@ -316,13 +322,14 @@ func TestSendAfterGrant(t *testing.T) {
 		time.Sleep(72 * time.Hour)
 		s.wantRequests(postHeartbeat)
 		if r := service.Status().Reporting; !r.NextDue.IsZero() {
-			t.Errorf("denied, and the next is due at %v", r.NextDue)
+			t.Errorf("denied, but the next heartbeat is due at %v", r.NextDue)
 		}
 		s.stop(service)
 	})
 }
 
-// TestSendLog: one INFO line when a start finds telemetry granted, and what fails to be sent is no more than DEBUG.
+// TestSendLog: a start with telemetry granted logs one INFO line, and failures to
+// send are DEBUG.
 func TestSendLog(t *testing.T) {
 	inBubble(t, strings.Replace(granted, "{\"en", "{\"installation_id\": \""+knownID+"\", \"en", 1), func(t *testing.T, s *site) {
 		service := s.start()
@@ -333,7 +340,7 @@ func TestSendLog(t *testing.T) {
 			return true
 		})
 		err := service.SendNow(t.Context())
-		failure, ok := errors.AsType[*rollcall.SendError](err)
+		failure, ok := asSendError(err)
 		if !ok || failure.Status != http.StatusInternalServerError {
 			t.Errorf("got %v", err)
 		}
@@ -365,7 +372,7 @@ func TestSendLog(t *testing.T) {
 	})
 }
 
-// TestSendStop is N8: whatever is under way, Stop ends it at once and leaves nothing running.
+// TestSendStop is N8: Stop cancels a report at once and leaves nothing running.
 func TestSendStop(t *testing.T) {
 	cases := map[string]func(*testing.T, *site, *rollcall.Service){
 		"first delay": func(*testing.T, *site, *rollcall.Service) {},
@@ -409,7 +416,7 @@ func TestSendStop(t *testing.T) {
 	}
 }
 
-// wantGoroutines waits a little for goroutines to end, those of the test's own server included.
+// wantGoroutines waits for goroutines to end, including those of the test server.
 func wantGoroutines(t *testing.T, want int) {
 	t.Helper()
 	for range 100 {
@@ -422,7 +429,7 @@ func wantGoroutines(t *testing.T, want int) {
 	t.Errorf("%d goroutines, want %d:\n%s", runtime.NumGoroutine(), want, buf[:runtime.Stack(buf, true)])
 }
 
-// TestSendRun is the whole life in one call.
+// TestSendRun: Run reports as Start and Stop do.
 func TestSendRun(t *testing.T) {
 	inBubble(t, granted, func(t *testing.T, s *site) {
 		service := s.make()
@@ -440,7 +447,8 @@ func TestSendRun(t *testing.T) {
 	})
 }
 
-// TestForget: the collector deletes, then telemetry is denied and another ID takes its place.
+// TestForget: the collector deletes, then telemetry is denied and a new ID
+// replaces the old one.
 func TestForget(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
@@ -451,11 +459,11 @@ func TestForget(t *testing.T) {
 		return r.Method == http.MethodDelete
 	})
 	err := service.Forget(t.Context())
-	if failure, ok := errors.AsType[*rollcall.SendError](err); !ok || failure.Status != http.StatusServiceUnavailable {
+	if failure, ok := asSendError(err); !ok || failure.Status != http.StatusServiceUnavailable {
 		t.Errorf("got %v", err)
 	}
 	if service.ID() != id || service.Decisions(t.Context()).Telemetry.State != rollcall.Granted {
-		t.Error("not forgotten, and something changed")
+		t.Error("the collector failed, and something changed here")
 	}
 	s.collector.Answer(nil)
 	send(t, service)
@@ -481,7 +489,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestForgetEndsReports: a report that is under way has ended when the deletion is asked for, and cannot undo it.
+// TestForgetEndsReports: a report in progress ends before the deletion is
+// requested, so it cannot undo it.
 func TestForgetEndsReports(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
@@ -491,7 +500,7 @@ func TestForgetEndsReports(t *testing.T) {
 			select {
 			case <-gone:
 			case <-time.After(atOnce):
-				t.Error("the heartbeat is still under way")
+				t.Error("the heartbeat is still in progress")
 			}
 			return false
 		}
@@ -507,7 +516,7 @@ func TestForgetEndsReports(t *testing.T) {
 	}
 }
 
-// TestForgetNotStarted is what the verb does: no Start, and no consent.
+// TestForgetNotStarted: Forget needs neither Start nor consent, as in the verb.
 func TestForgetNotStarted(t *testing.T) {
 	s := newSite(t, `{"telemetry": {"enabled": false, "installation_id": "`+knownID+`"}}`)
 	if err := s.make().Forget(t.Context()); err != nil {
@@ -519,12 +528,12 @@ func TestForgetNotStarted(t *testing.T) {
 	}
 }
 
-// TestForgetFails: what could not be done is an error, and what was done stands.
+// TestForgetFails: a step that fails is an error, and the steps before it stand.
 func TestForgetFails(t *testing.T) {
 	t.Run("no ID", func(t *testing.T) {
 		s := newSite(t, undecided)
 		if err := s.make().Forget(t.Context()); err == nil {
-			t.Error("forgot nothing, without an error")
+			t.Error("got no error")
 		}
 		s.wantRequests()
 		s.wantConfig(undecided)
@@ -575,8 +584,8 @@ func TestForgetFails(t *testing.T) {
 	})
 }
 
-// TestUpload: a report that was exported where there is no network is sent elsewhere, as it is, whatever that machine's
-// own consent is.
+// TestUpload: a report exported on a machine without a network is sent unchanged
+// from another one, whatever its consent.
 func TestUpload(t *testing.T) {
 	here := newSite(t, granted)
 	offline := here.start(allFacts, func(c *rollcall.Config) { c.Endpoint = "" })
@@ -603,12 +612,12 @@ func TestUpload(t *testing.T) {
 		t.Errorf("got %v, want %v", err, rollcall.ErrNoEndpoint)
 	}
 	there.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusConflict); return true })
-	if failure, ok := errors.AsType[*rollcall.SendError](service.Upload(t.Context(), exported)); !ok || failure.Status != http.StatusConflict {
+	if failure, ok := asSendError(service.Upload(t.Context(), exported)); !ok || failure.Status != http.StatusConflict {
 		t.Errorf("got %v", failure)
 	}
 }
 
-// TestSendIsolated: with the file work in child processes all of it is the same.
+// TestSendIsolated: reporting is the same with the file work in child processes.
 func TestSendIsolated(t *testing.T) {
 	isolated := func(c *rollcall.Config) { c.Isolate = true }
 	t.Run("config", func(t *testing.T) { testIsolated(t, isolated, nil) })

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// noHook makes a test process one that has not called RunChild.
+	// noHook keeps a test process from calling RunChild.
 	noHook = "ROLLCALL_TEST_NO_HOOK"
 
 	configPath = "/srv/app/config.json"
 	anchorPath = "/srv/app/.config.json.installation-id"
 
-	// hostConfig is a config as a host has it: nothing of ours, comments, odd spacing.
+	// hostConfig is the config of a host: comments, odd spacing, no ID.
 	hostConfig = "{\n\t// where to listen\n\t\"port\" : 8080,\n\t\"big\": 12345678901234567890,\n\t\"telemetry\": {\"enabled\": false}\n}\n"
 
 	knownID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
@@ -34,32 +34,33 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // for the children: each would take a second to end
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or each child would take a second to exit
 	if os.Getenv(noHook) == "" {
 		obeyTest()
 		rollcall.RunChild()
 	}
-	// What the environment of the test run says is none of the services' business.
+	// The environment of the test run must not decide anything.
 	for _, name := range []string{rollcall.DefaultIDVariable, "ROLLCALL_TELEMETRY", "DO_NOT_TRACK", "STATE_DIRECTORY"} {
 		os.Unsetenv(name)
 	}
 	os.Exit(m.Run())
 }
 
-// withID is hostConfig with an ID where the service looks for it.
+// withID returns hostConfig with an ID at the default key.
 func withID(id string) string {
 	return strings.Replace(hostConfig, `"enabled": false`, `"enabled": false, "installation_id": "`+id+`"`, 1)
 }
 
-// A rig is a disk of its own, a log, and the services that a test starts on them.
+// A rig is a disk, a log, and the services that a test starts on them.
 type rig struct {
 	t   *testing.T
 	fs  *faultfs.FS
 	log *logbook
 }
 
-// newRig makes a disk on which the host's config is as given; "" is none. At the end all services are stopped, which
-// must take no time, and all hanging operations are let go.
+// newRig returns a disk with a config, or without one for "". At the end of the
+// test it stops all services, which must take no time, and releases the
+// operations that hang.
 func newRig(t *testing.T, config string) *rig {
 	t.Helper()
 	r := &rig{t: t, fs: faultfs.New(), log: &logbook{t: t, begin: time.Now()}}
@@ -69,12 +70,12 @@ func newRig(t *testing.T, config string) *rig {
 	}
 	t.Cleanup(func() {
 		r.fs.ReleaseAll()
-		time.Sleep(24 * time.Hour) // what was abandoned stops at its next step
+		time.Sleep(24 * time.Hour) // abandoned operations stop at their next step
 	})
 	return r
 }
 
-// make gives a service that is not started.
+// make returns a service that is not started.
 func (r *rig) make(change ...func(*rollcall.Config)) *rollcall.Service {
 	r.t.Helper()
 	return r.makeOn(r.fs, change...)
@@ -94,7 +95,7 @@ func (r *rig) makeOn(fs *faultfs.FS, change ...func(*rollcall.Config)) *rollcall
 	return service
 }
 
-// start makes a service and starts it.
+// start returns a started service.
 func (r *rig) start(change ...func(*rollcall.Config)) *rollcall.Service {
 	r.t.Helper()
 	service := r.make(change...)
@@ -104,8 +105,8 @@ func (r *rig) start(change ...func(*rollcall.Config)) *rollcall.Service {
 	return service
 }
 
-// stop stops a service and checks that this takes no time, whatever hangs, but for the moment in which an operation that
-// has just begun could end.
+// stop stops a service and checks that this takes no time whatever hangs,
+// except for the grace of an operation that has just begun.
 func (r *rig) stop(service *rollcall.Service) {
 	r.t.Helper()
 	begin := time.Now()
@@ -140,8 +141,8 @@ func (r *rig) wantFiles(want ...string) {
 	}
 }
 
-// wantPersisted checks that the service uses the ID, and that it is in the config and in the anchor and would be there
-// after a power cut.
+// wantPersisted checks that the service uses the ID, and that config and anchor
+// have it after a power cut.
 func (r *rig) wantPersisted(service *rollcall.Service, id string) {
 	r.t.Helper()
 	r.wantState(service, id, true)
@@ -165,7 +166,7 @@ func (r *rig) wantState(service *rollcall.Service, id string, persisted bool) {
 	}
 }
 
-// idIn gives what stands in the config at the ID's place, "" if nothing does.
+// idIn returns the text at the ID's key in the config, or "".
 func idIn(fs *faultfs.FS) string {
 	data, _ := fs.ReadFile(configPath)
 	var config struct {
@@ -183,7 +184,7 @@ var comment = regexp.MustCompile(`(?m)//.*$`)
 
 func withoutComments(data []byte) []byte { return comment.ReplaceAll(data, nil) }
 
-// wantOneInFlight checks that not more than one file operation is running.
+// wantOneInFlight checks that at most one file operation is running.
 func (r *rig) wantOneInFlight() {
 	r.t.Helper()
 	if n := r.fs.InFlight(); n > 1 {
@@ -191,7 +192,8 @@ func (r *rig) wantOneInFlight() {
 	}
 }
 
-// mutations gives the operations since the last ResetLog that could change something.
+// mutations returns the operations since the last ResetLog that could change
+// something.
 func (r *rig) mutations() []string {
 	var found []string
 	for _, e := range r.fs.Log() {
@@ -209,7 +211,8 @@ func (r *rig) wantNoMutation() {
 	}
 }
 
-// A logbook is a slog.Handler that keeps the lines. No line may hold a whole ID.
+// A logbook is a slog.Handler that keeps the lines. No line may contain a whole
+// ID.
 type logbook struct {
 	t     testing.TB
 	begin time.Time
@@ -246,20 +249,21 @@ func (l *logbook) Handle(_ context.Context, rec slog.Record) error {
 	return nil
 }
 
-// reset forgets the lines, and counts the time from now.
+// reset drops the lines and restarts the clock.
 func (l *logbook) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin, l.lines = time.Now(), nil
 }
 
-// want checks the lines of level INFO and above. A * in a wanted line stands for any text.
+// want checks the lines of level INFO and above. A * in a wanted line matches
+// any text.
 func (l *logbook) want(want ...string) {
 	l.t.Helper()
 	l.compare(func(line logLine) string { return line.text }, want)
 }
 
-// wantTimed is want for lines that begin with the time since the beginning.
+// wantTimed is want for lines that start with the time since the last reset.
 func (l *logbook) wantTimed(want ...string) {
 	l.t.Helper()
 	l.compare(func(line logLine) string { return line.at.String() + " " + line.text }, want)
@@ -318,7 +322,7 @@ func adopted(id string) string { return "INFO Stored installation ID adopted id=
 
 const replacing = "WARN Stored installation ID is not valid, replacing it"
 
-// in puts a time before a line.
+// in prefixes a line with a time.
 func in(at time.Duration, line string) string { return at.String() + " " + line }
 
 func lazily(c *rollcall.Config) { c.Lazy = true }

@@ -21,7 +21,7 @@
 //
 // An operation on a hung disk cannot be cancelled. It costs the host one
 // goroutine, however often it is retried. But a thread that the kernel holds
-// in an uninterruptible wait keeps its process from exiting, whatever anybody
+// in an uninterruptible wait keeps its process from exiting, whatever anyone
 // does. With Config.Isolate that thread belongs to a child process, and the
 // host exits when it wants to.
 package rollcall

@@ -5,7 +5,7 @@
 // environment, a denial in this process that could not be saved, and then the
 // settings, which are a config, a consent file, or what the host keeps. Only
 // the settings can grant, and whatever cannot be read denies. Health reports
-// need a decision of their own besides.
+// also need a decision of their own.
 package consent
 
 // A State is what a decision says. The zero value is Unset, which acts as

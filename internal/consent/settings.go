@@ -11,7 +11,7 @@ import (
 type Keys struct{ Telemetry, Health, Schema, Facts jsonedit.Key }
 
 // NewKeys returns the keys for the key of the consent to telemetry: the other
-// decisions stand beside it.
+// decisions stand next to it.
 func NewKeys(telemetry jsonedit.Key) Keys {
 	beside := func(name string) jsonedit.Key {
 		return append(slices.Clone(telemetry[:len(telemetry)-1]), name)

@@ -17,7 +17,7 @@ import (
 
 const limit = 5 * time.Second
 
-// timeout is a context that ends after the limit.
+// timeout returns a context that ends after the limit.
 func timeout(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -25,7 +25,8 @@ func timeout(t *testing.T) context.Context {
 	return ctx
 }
 
-// hang gives an operation that hangs until release is closed, whatever its context says.
+// hang returns an operation that hangs until release is closed, whatever its
+// context does.
 func hang(release <-chan struct{}, then error) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) {
 		<-release
@@ -38,7 +39,7 @@ func answer(context.Context) (string, error) { return "answer", nil }
 func requireTimeout(t *testing.T, err error) {
 	t.Helper()
 	if !errors.Is(err, flight.ErrTimeout) {
-		t.Errorf("got %v, want a time-out", err)
+		t.Errorf("got %v, want a timeout", err)
 	}
 }
 
@@ -65,7 +66,7 @@ func TestDo(t *testing.T) {
 	})
 }
 
-// TestHang gives up one that hangs, at the end of the context.
+// TestHang: an operation that hangs is abandoned when the context ends.
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
@@ -91,7 +92,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// TestOneAtATime starts none while one hangs, however often it is tried, and lets those that come later wait.
+// TestOneAtATime: while an operation hangs none is started, and later ones wait.
 func TestOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
@@ -106,7 +107,7 @@ func TestOneAtATime(t *testing.T) {
 			requireTimeout(t, err)
 			requireTook(t, begin, limit)
 			if !strings.Contains(err.Error(), "an earlier operation is still running: save") {
-				t.Errorf("does not say what it waited for: %v", err)
+				t.Errorf("the error does not name the earlier operation: %v", err)
 			}
 		}
 		if n := started.Load(); n != 0 {
@@ -122,7 +123,7 @@ func TestOneAtATime(t *testing.T) {
 	})
 }
 
-// TestManyWait runs them one after the other.
+// TestManyWait runs many operations one after the other.
 func TestManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
@@ -145,14 +146,14 @@ func TestManyWait(t *testing.T) {
 		callers.Wait()
 		synctest.Wait()
 		if most.Load() != 1 || total.Load() < 49 {
-			t.Errorf("%d at once, %d in all", most.Load(), total.Load())
+			t.Errorf("%d concurrent ones, %d in total", most.Load(), total.Load())
 		}
 	})
 }
 
-// TestGivenUpGoesOn is about an operation that was given up: it sees that its context has ended, and what it returns
-// goes nowhere.
-func TestGivenUpGoesOn(t *testing.T) {
+// TestAbandonedRunsOn: an abandoned operation sees that its context has ended,
+// and its results are dropped.
+func TestAbandonedRunsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight
 		release := make(chan struct{})
@@ -167,12 +168,12 @@ func TestGivenUpGoesOn(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 		if !errors.Is(seen, context.DeadlineExceeded) {
-			t.Errorf("it saw %v", seen)
+			t.Errorf("its context ended with %v", seen)
 		}
 	})
 }
 
-// TestNoticesFirst is a time-out too when it is the operation that notices.
+// TestNoticesFirst: it is a timeout even if the operation notices first.
 func TestNoticesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 100 {
@@ -186,14 +187,14 @@ func TestNoticesFirst(t *testing.T) {
 	})
 }
 
-// TestEnded does nothing when the context has ended before.
+// TestEnded: nothing is started after the context has ended.
 func TestEnded(t *testing.T) {
 	var f flight.Flight
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the cause")
 	cancel(cause)
 	_, err := flight.Do(ctx, &f, "save", func(context.Context) (string, error) {
-		t.Error("was started")
+		t.Error("it was started")
 		return "", nil
 	})
 	requireTimeout(t, err)
@@ -219,21 +220,23 @@ func TestPanic(t *testing.T) {
 				tt.fn()
 				return "value", nil
 			})
-			e, ok := errors.AsType[*flight.PanicError](err)
+			var e *flight.PanicError
+			ok := errors.As(err, &e)
 			if got != "" || !ok || err.Error() != tt.want {
 				t.Errorf("%s: got %q, %v, want %s", tt.name, got, err, tt.want)
 			}
 			if ok && !strings.Contains(string(e.Stack), "TestPanic") {
-				t.Errorf("%s: the stack does not show where:\n%s", tt.name, e.Stack)
+				t.Errorf("%s: the stack does not show the panic:\n%s", tt.name, e.Stack)
 			}
 			if got, err := flight.Do(timeout(t), &f, "read", answer); got != "answer" || err != nil {
-				t.Errorf("%s: the next one: got %q, %v", tt.name, got, err)
+				t.Errorf("%s: next operation: got %q, %v", tt.name, got, err)
 			}
 		}
 	})
 }
 
-// TestPanicAfterTimeout reaches nobody, and ends the operation.
+// TestPanicAfterTimeout: the panic of an abandoned operation is dropped, and ends
+// the operation.
 func TestPanicAfterTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flight.Flight

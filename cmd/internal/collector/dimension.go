@@ -2,7 +2,8 @@ package collector
 
 import "errors"
 
-// The dimensions that every app has. A fact's dimension is "fact." and its name.
+// The dimensions of every app. The dimension of a fact is FactDimension
+// followed by the fact's name.
 const (
 	DimVersion      = "version"
 	DimSystem       = "system"
@@ -15,8 +16,9 @@ const (
 	FactDimension   = "fact."
 )
 
-// Other stands for all values beyond MaxValues.
+// Other stands for all values of a dimension beyond its limit.
 const Other = "other"
 
-// ErrDimension says that no installation of the app has a value of the dimension.
+// ErrDimension means that no installation of the app has a value of the
+// dimension.
 var ErrDimension = errors.New("unknown dimension")

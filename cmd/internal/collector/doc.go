@@ -1,12 +1,19 @@
-// Package collector counts installations: it takes the heartbeats and health reports of package report, acknowledges each
-// after it is durable, and answers how many installations of an app there are, which versions they run and whether they
-// are healthy. It speaks no protocol and draws no page: packages server and dashboard do, on top of a [Engine].
+// Package collector is the contract between the parts of a collector: what a
+// store keeps, what the server hands over, and what an app, a day and an
+// installation are. It does nothing by itself:
 //
-// An installation is known by a [Key], a keyed hash of app and installation ID; the ID itself is not kept. It gets a
-// [Num], dense and in the order of first sight within its app, so that the installations which are new on a day are a
-// range of numbers. Activity is one bit per installation and day. All figures are arithmetic on these bits, and exact.
-// When a day is over its figures are written down as totals, which hold no identity and are kept for good; deleting an
-// installation, or purging one that was away too long, removes its bits and leaves the totals.
+//   - package engine counts reports and computes figures;
+//   - package figures holds the figures, and hides small groups from the public;
+//   - package sqlite is the [Store], and storetest holds every store to its promises;
+//   - packages server and dashboard speak HTTP.
 //
-// A day is that of the collector's clock in UTC. What the sender's clock says is not used.
+// The collector knows an installation by a [Key], a keyed hash of its app and
+// its ID, and never keeps the ID. Within its app the installation has a [Num]:
+// dense, in order of first sight, so the installations that were new on a day
+// are a range of numbers. Activity is one bit per installation and day, and all
+// figures are exact arithmetic on these bits. When a day ends, its figures are
+// written as totals, which identify nobody and are kept for good. Deleting an
+// installation, or purging an inactive one, removes its bits but not the totals.
+//
+// A [Day] is the collector's, in UTC; the sender's clock never decides.
 package collector

@@ -2,7 +2,7 @@ package collector
 
 import "errors"
 
-// A FaultStatus is what the maintainer says of a fault.
+// A FaultStatus is the maintainer's triage of a fault.
 type FaultStatus string
 
 // The values of [FaultStatus].
@@ -15,5 +15,5 @@ const (
 // MaxNoteLen bounds the note of a fault, in characters.
 const MaxNoteLen = 500
 
-// ErrFault says that there is no fault of that ID.
+// ErrFault means that no fault has that ID.
 var ErrFault = errors.New("unknown fault")

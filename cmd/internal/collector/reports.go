@@ -6,53 +6,56 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Received heartbeat is one that was read, judged by package report, and awaits being counted.
+// A Received is a heartbeat that package report has parsed, ready to count.
 type Received struct {
 	App       AppNum
 	Heartbeat report.Heartbeat
 	Dropped   report.Dropped
-	// Country is an ISO 3166-1 code, or empty for not known.
+	// Country is an ISO 3166-1 code, or empty if unknown.
 	Country string
 }
 
-// A ReceivedHealth report is one that was read, judged by package report, and awaits being counted.
+// A ReceivedHealth is a health report that package report has parsed, ready to
+// count.
 type ReceivedHealth struct {
 	App     AppNum
 	Report  report.HealthReport
 	Dropped report.Dropped
-	// Events, where the sender names them, are opaque identities of what happened: at most MaxEvents a group. An event
-	// that is known already is not counted again, and the group's own count is not used.
+	// Events, if the sender names them, identify the occurrences of each fault,
+	// at most MaxEvents per fault. Known events are not counted again, and the
+	// fault's own count is ignored.
 	Events [][]string
 }
 
-// MaxEvents bounds the events of a health report of the YA-WAMF wire format.
+// MaxEvents bounds the events of a health report in the YA-WAMF wire format.
 const MaxEvents = 250
 
-// A Receipt says what became of a report that was accepted. By then it is durable.
+// A Receipt describes a report that was accepted and is durable.
 type Receipt struct {
-	// Repeated says that nothing changed: the same report was counted before.
+	// Repeated means that the same report was counted before; nothing changed.
 	Repeated bool
-	// New says that the installation was seen for the first time.
+	// New means that the installation was seen for the first time.
 	New bool
-	// Counted and Known are how many events of a health report were counted, and were known already.
+	// Counted and Known are the occurrences in a health report that were
+	// counted now, and those that were counted before.
 	Counted, Known int
 }
 
-// Errors with which a report is refused. With all but ErrGone the sender may try again later.
+// Errors that refuse a report. The sender may retry after all but ErrGone.
 var (
-	// ErrBusy says that too much waits to be written.
-	ErrBusy = errors.New("too much to do")
-	// ErrNewLimit says that no more new installations are taken today.
+	// ErrBusy means that the queue is full.
+	ErrBusy = errors.New("too many reports are waiting")
+	// ErrNewLimit means that the app accepts no more new installations today.
 	ErrNewLimit = errors.New("too many new installations today")
-	// ErrUnknownApp says that there is no such app.
+	// ErrUnknownApp means that there is no such app.
 	ErrUnknownApp = errors.New("unknown app")
-	// ErrGone says that nothing more is wanted from the app.
+	// ErrGone means that the app wants no more reports.
 	ErrGone = errors.New("app is gone")
-	// ErrClosed says that the collector stops or has stopped.
+	// ErrClosed means that the collector is stopping or has stopped.
 	ErrClosed = errors.New("collector is closed")
 )
 
-// Reasons of refusal beside the codes of package report.
+// Reasons for refusing a report, in addition to the codes of package report.
 const (
 	RefusedRate       = "rate_limited"
 	RefusedNew        = "new_limited"

@@ -1,10 +1,13 @@
-// Package bench measures what a collector does on one machine, each figure beside its bar and its baseline in the same run,
-// and holds it to what it promises when it is killed, attacked, and counts a fleet of known truth. Figures are printed with
-// ROLLCALL_BENCH and never fail for what they are; ROLLCALL_SOAK makes all of it longer and larger.
+// Package bench measures what a collector does on one machine, each
+// figure beside its bar and its baseline in the same run. It also tests
+// what a collector promises when it is killed, attacked, and when it
+// counts a fleet of known truth. ROLLCALL_BENCH prints figures, which
+// never fail a test. ROLLCALL_SOAK makes everything longer and larger.
 //
-// The load is from this process, and the server is another one. The load is raw HTTP/1.1 on kept connections, one request at
-// a time on each, with bodies that are made beforehand and whose IDs are patched in place: see package rawhttp. It takes its
-// part of the processors nevertheless.
+// This process makes the load, and another process is the server. The
+// load is raw HTTP/1.1 on persistent connections, one request at a time
+// on each, with prepared bodies whose IDs are patched in place: see
+// package rawhttp. It still takes its share of the processors.
 package bench
 
 import (
@@ -26,8 +29,8 @@ const (
 // connections is how many heartbeats wait for an answer at a time.
 const connections = 64
 
-// TestFigures prints the figures when ROLLCALL_BENCH is set; otherwise it takes each measurement briefly, to see that it
-// works.
+// TestFigures prints the figures if ROLLCALL_BENCH is set. Otherwise it
+// makes each measurement briefly, to see that it works.
 func TestFigures(t *testing.T) {
 	duration, rounds := 200*time.Millisecond, 1
 	switch {
@@ -40,11 +43,13 @@ func TestFigures(t *testing.T) {
 	t.Run("scale", scale)
 }
 
-// mostPerSecond bounds the installations that a measurement may use up.
+// mostPerSecond bounds the installations that a measurement uses up.
 const mostPerSecond = 25_000
 
-// rates measures how many durable heartbeats a second there are, beside the server that drops them, and the latency at half
-// of that rate. The known installations are used up part by part, so that each heartbeat is the first one of a day.
+// rates measures durable heartbeats per second, beside a server that
+// drops them, and the latency at half of that rate. It uses up the known
+// installations part by part, so that each heartbeat is the first of a
+// day.
 func rates(t *testing.T, duration time.Duration, rounds int) {
 	part := int(duration.Seconds() * mostPerSecond)
 	known := part * 2 * rounds

@@ -26,18 +26,18 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// What a child process is told in its environment.
+// The environment of a child process.
 const (
 	serveVariable   = "ROLLCALL_BENCH_SERVE"   // one of the modes
-	dirVariable     = "ROLLCALL_BENCH_DIR"     // the folder of the store
-	profileVariable = "ROLLCALL_BENCH_PROFILE" // a file for the CPU profile of the server that counts; optional
+	dirVariable     = "ROLLCALL_BENCH_DIR"     // the directory of the store
+	profileVariable = "ROLLCALL_BENCH_PROFILE" // a file for the CPU profile of the counting server; optional
 )
 
 // The modes of a child.
 const (
 	counting = "count" // without limits
 	limited  = "limit" // with the default limits
-	dropping = "drop"  // parses and drops, and keeps nothing
+	dropping = "drop"  // parses and drops
 )
 
 const appKey = "bench"
@@ -96,7 +96,8 @@ func serve(mode, dir string) error {
 	return web.Shutdown(context.Background())
 }
 
-// drop is the baseline: what any server that takes a heartbeat has to do.
+// drop is the baseline: what any server has to do that receives a
+// heartbeat.
 func drop(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, report.MaxHeartbeatBytes))
 	if err == nil {
@@ -111,7 +112,8 @@ func drop(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"status":"ok"}`)
 }
 
-// openStore opens a collector on SQLite, and gives what closes both.
+// openStore opens a collector on SQLite, and returns a function that
+// closes both.
 func openStore(ctx context.Context, dir string) (*engine.Engine, func() error, error) {
 	store, err := sqlite.Open(ctx, filepath.Join(dir, "rollcall.db"), sqlite.Options{})
 	if err != nil {
@@ -158,7 +160,7 @@ func startChild(t *testing.T, mode, dir string) *child {
 	return c
 }
 
-// stop ends the child in order.
+// stop shuts the child down.
 func (c *child) stop() {
 	c.t.Helper()
 	_ = c.stdin.Close()
@@ -167,16 +169,16 @@ func (c *child) stop() {
 	}
 }
 
-// kill ends it with SIGKILL.
+// kill kills the child with SIGKILL.
 func (c *child) kill() {
 	c.t.Helper()
 	if err := c.cmd.Process.Kill(); err != nil {
 		c.t.Fatal(err)
 	}
-	_ = c.cmd.Wait() // says that it was killed
+	_ = c.cmd.Wait() // the error says that it was killed
 }
 
-// inStore opens the store in this process for as long as do takes.
+// inStore opens the store in this process while do runs.
 func inStore(t *testing.T, dir string, do func(c *engine.Engine, app collector.App)) {
 	t.Helper()
 	c, closeAll, err := openStore(t.Context(), dir)
@@ -208,7 +210,8 @@ func figuresOf(t *testing.T, c *engine.Engine, app collector.AppNum, day collect
 	return s.Points[0]
 }
 
-// sameDay skips the rest of a test that began on another day, since its reports are of two days then.
+// sameDay skips the rest of a test that began on another day, because its
+// reports are of two days.
 func sameDay(t *testing.T, day collector.Day) {
 	t.Helper()
 	if collector.DayOf(time.Now()) != day {

@@ -13,8 +13,10 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
 )
 
-// TestKilled is S1: the server is killed under full load, 5 times, or 100 with ROLLCALL_SOAK. Whatever it acknowledged is
-// there afterwards, and when all that was sent is sent again, each installation is counted once.
+// TestKilled is S1: the server is killed under full load, 5 times, or 100
+// with ROLLCALL_SOAK. Everything that it acknowledged is there
+// afterwards, and when everything is sent again, each installation counts
+// once.
 func TestKilled(t *testing.T) {
 	rounds := 5
 	switch {
@@ -26,7 +28,7 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	today := collector.DayOf(time.Now())
 	inStore(t, dir, func(*engine.Engine, collector.App) {})
-	next := 0 // the installation after the last that was sent
+	next := 0 // the installation after the last one that was sent
 	var lost, acknowledged int
 	for range rounds {
 		server := startChild(t, counting, dir)
@@ -49,7 +51,7 @@ func TestKilled(t *testing.T) {
 					default:
 					}
 					sent[i] = n
-					answer, err := conn.Send(false, body.with(n))
+					answer, err := conn.Send(simulate.HeartbeatPath, body.with(n))
 					if err != nil {
 						return // it was killed
 					}
@@ -59,7 +61,8 @@ func TestKilled(t *testing.T) {
 				}
 			})
 		}
-		// Long enough that some commits are over and one is under way, whatever the machine.
+		// Long enough for some commits to be over and one to be under
+		// way, on any machine.
 		time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond)
 		server.kill()
 		close(stop)
@@ -84,13 +87,13 @@ func TestKilled(t *testing.T) {
 	if lost > 0 || acknowledged == 0 {
 		t.Errorf("%d of %d acknowledged heartbeats are lost, want none", lost, acknowledged)
 	}
-	// Again, all of it, as clients do that had no answer.
+	// Send everything again, as clients do that got no answer.
 	server := startChild(t, counting, dir)
 	result, err := simulate.Sending{Endpoint: server.endpoint, Connections: connections, Connect: rawhttp.Connect}.Run(t.Context(), func(i int) simulate.Source {
 		body, n := newTemplate("1.0.0"), i-connections
-		return func([]byte) (bool, []byte, bool) {
+		return func([]byte) (string, []byte, bool) {
 			n += connections
-			return false, body.with(n), n < next
+			return simulate.HeartbeatPath, body.with(n), n < next
 		}
 	})
 	if err != nil || int(result.Accepted) != next {

@@ -13,7 +13,8 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// zeroID is the ID of a template; numberedID gives those that are patched in.
+// zeroID is the ID in a template; numberedID returns the IDs that replace
+// it.
 const zeroID = "00000000-0000-4000-8000-000000000000"
 
 func numberedID(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", n, n) }
@@ -27,7 +28,8 @@ func heartbeat(version string) report.Heartbeat {
 	}
 }
 
-// A template is a heartbeat whose ID is patched in place, so that making one costs next to nothing.
+// A template is a heartbeat whose ID is patched in place, so that
+// creating one costs next to nothing.
 type template struct {
 	body []byte
 	at   int
@@ -39,7 +41,8 @@ func newTemplate(version string) *template {
 	return &template{body, bytes.Index(body, []byte(zeroID))}
 }
 
-// with gives the heartbeat of installation n, which is valid until the next one.
+// with returns the heartbeat of installation n, which is valid until the
+// next call.
 func (t *template) with(n int) []byte {
 	id := t.body[t.at : t.at+len(zeroID)]
 	hex(id[:8], n)
@@ -56,7 +59,7 @@ func hex(dst []byte, n int) {
 	copy(dst[len(dst)-len(digits):], digits)
 }
 
-// loadKnown makes installations 0 to n that were seen yesterday.
+// loadKnown creates n installations that were seen yesterday.
 func loadKnown(t *testing.T, dir string, n int) {
 	t.Helper()
 	inStore(t, dir, func(c *engine.Engine, app collector.App) {
@@ -86,28 +89,30 @@ func loadKnown(t *testing.T, dir string, n int) {
 	})
 }
 
-// The mix of a day: every newEvery-th heartbeat is of a new installation, and every changedEvery-th of one with another
-// version; the others are the first of a known installation on the day.
+// The mix of a day: every newEvery-th heartbeat is from a new
+// installation, and every changedEvery-th from one with another version.
+// The others are the first of a known installation on the day.
 const (
 	newEvery     = 100
 	changedEvery = 20
 )
 
-// mixed gives the source of one connection: it sends every connections-th of the installations from n up to and without end.
-// New ones have numbers from known on.
+// mixed returns the source of one connection, which sends every
+// connections-th installation from n to end, exclusively. New ones have
+// numbers from known on.
 func mixed(n, end, known int) simulate.Source {
 	same, changed := newTemplate("1.0.0"), newTemplate("1.1.0")
 	n -= connections
-	return func([]byte) (bool, []byte, bool) {
+	return func([]byte) (string, []byte, bool) {
 		n += connections
 		switch {
 		case n >= end:
-			return false, nil, false
+			return "", nil, false
 		case n%newEvery == 1:
-			return false, same.with(known + n), true
+			return simulate.HeartbeatPath, same.with(known + n), true
 		case n%changedEvery == 2:
-			return false, changed.with(n), true
+			return simulate.HeartbeatPath, changed.with(n), true
 		}
-		return false, same.with(n), true
+		return simulate.HeartbeatPath, same.with(n), true
 	}
 }

@@ -18,14 +18,16 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// faultyOf is of how many installations one reports faults, and faultKinds how many different ones there are.
+// One in faultyOf installations reports faults, of faultKinds different
+// kinds.
 const (
 	faultyOf   = 100
 	faultKinds = 20
 )
 
-// A faulty loader has some installations of a crowd report faults, each on one day of ten on which it is active. Their keys
-// are those of installation IDs, so that they can be found again.
+// A faulty loader makes some installations of a crowd report faults, each
+// on one in ten of its active days. Their keys are those of installation
+// IDs, so that they can be found again.
 type faulty struct {
 	*engine.Loader
 	ctx    context.Context
@@ -79,8 +81,9 @@ func (l *faulty) Active(num collector.Num) {
 
 func faultyID(num int) string { return fmt.Sprintf("%08x-0000-4000-8000-000000000000", num+1) }
 
-// pages measures how long the server takes for each page of the dashboard, the first time and again, for the range that pages
-// begin with and the longest one.
+// pages measures how long the server takes for each page of the
+// dashboard, the first time and later, for the default range and the
+// longest one.
 func pages(t *testing.T, c *engine.Engine) {
 	keeper := access.New(c)
 	token, err := keeper.Add(t.Context(), "pages", access.Admin, "")

@@ -20,16 +20,18 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/groundtruth"
 )
 
-// scaleVariable asks for one size instead of the default ones: installations, or installations and days with an x between
-// them, as in 10000000x400.
+// scaleVariable selects one size instead of the default ones:
+// installations, or installations and days with an x in between, as in
+// 10000000x400.
 const scaleVariable = "ROLLCALL_BENCH_SCALE"
 
-// size is that of a store.
+// size is the size of a store.
 type size struct{ installations, days int }
 
-// scale measures stores: one of a million installations over 400 days, in a soak also one of a hundred million over four weeks,
-// or the one that scaleVariable asks for. They are made the way in which an import makes one, and their figures are compared
-// with the truth.
+// scale measures stores: a million installations over 400 days, in a soak
+// also a hundred million over four weeks, or the size that scaleVariable
+// selects. They are loaded as an import is, and their figures are
+// compared with the truth.
 func scale(t *testing.T) {
 	million, hundred := size{1_000_000, 400}, size{100_000_000, 28}
 	sizes := []size{{20_000, 40}} // closing a day waits for the disk
@@ -52,7 +54,8 @@ func scale(t *testing.T) {
 	}
 }
 
-// loadBytes is the memory that loading takes for each installation, measured with a hundred million of them.
+// loadBytes is the memory that loading takes per installation, measured
+// with a hundred million of them.
 const loadBytes = 160
 
 func scaleOf(t *testing.T, installations, days int) {
@@ -63,7 +66,7 @@ func scaleOf(t *testing.T, installations, days int) {
 	var truth groundtruth.CrowdTruth
 	begin := time.Now()
 	inStore(t, dir, func(c *engine.Engine, app collector.App) {
-		app.Retention = collector.MaxRetention // all days stay
+		app.Retention = collector.MaxRetention // so that all days stay
 		if err := c.UpdateApp(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +96,7 @@ func scaleOf(t *testing.T, installations, days int) {
 	warm := time.Since(begin)
 	app, _ := c.App(appKey)
 	active := activeBytes(t, c, app.Num)
-	possible := float64(installations) * float64(days) / 2 // installations that were born, times days
+	possible := float64(installations) * float64(days) / 2 // installations so far, times days
 	t.Logf("disk: activity %.4f bytes for each installation and day since its first, %.4f for each visit (bar: 1); all else %.0f bytes for each installation (bar: 100); file %d MB",
 		float64(active)/possible, float64(active)/float64(truth.Visits), float64(size-active)/float64(installations), size>>20)
 	debug.FreeOSMemory()
@@ -106,7 +109,8 @@ func scaleOf(t *testing.T, installations, days int) {
 	}
 }
 
-// answers measures the overview and the retention triangles, and holds them to the truth.
+// answers measures the overview and the retention triangles, and compares
+// them with the truth.
 func answers(t *testing.T, c *engine.Engine, app collector.AppNum, days int, truth groundtruth.CrowdTruth) {
 	to := truth.Day.Day
 	year := collector.Range{From: to - collector.Day(days) + 1, To: to}
@@ -146,7 +150,7 @@ func answers(t *testing.T, c *engine.Engine, app collector.AppNum, days int, tru
 	truth.Compare(t, c, app)
 }
 
-// activeBytes is how much of the store is the bits of activity.
+// activeBytes returns how much of the store holds the bits of activity.
 func activeBytes(t *testing.T, c *engine.Engine, app collector.AppNum) (n int64) {
 	for r, err := range c.Store().Records(t.Context(), "active", app, -1<<30, 1<<30) {
 		if err != nil {
@@ -184,7 +188,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// memory is how much this machine has; 0 where that cannot be told.
+// memory returns the memory of this machine, or 0 if that is unknown.
 func memory() uint64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
@@ -197,7 +201,8 @@ func memory() uint64 {
 	return kilobytes << 10
 }
 
-// resident is how much memory of this process is in use, as the kernel sees it; 0 where that cannot be told.
+// resident returns how much memory this process uses, as the kernel sees
+// it, or 0 if that is unknown.
 func resident() uint64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -12,8 +12,10 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/rawhttp"
 )
 
-// TestFleetIsTheTruth loads a fleet into SQLite but for its last day, sends that over HTTP to another process, and compares
-// every figure, also after the start that follows. The fleet has 1,500 installations, and 50,000 with ROLLCALL_SOAK.
+// TestFleetIsTheTruth loads a fleet into SQLite except for its last day,
+// sends that day over HTTP to another process, and compares every figure,
+// also after the start that follows. The fleet has 1,500 installations,
+// or 50,000 with ROLLCALL_SOAK.
 func TestFleetIsTheTruth(t *testing.T) {
 	installations := 1500
 	switch {
@@ -48,9 +50,10 @@ func TestFleetIsTheTruth(t *testing.T) {
 	})
 }
 
-// TestForged is S4: somebody at one address sends forged IDs, 20,000 or a million with ROLLCALL_SOAK, to a collector with its
-// default limits, and then the same ones again. Known installations at the same address are served meanwhile, and the
-// established ones are the same within 1 %.
+// TestForged is S4: somebody at one address sends 20,000 forged IDs, or a
+// million with ROLLCALL_SOAK, to a collector with its default limits.
+// Known installations at the same address are served meanwhile, and the
+// number of established ones stays the same within 1 %.
 func TestForged(t *testing.T) {
 	forged := 20_000
 	switch {
@@ -59,8 +62,8 @@ func TestForged(t *testing.T) {
 	case testing.Short():
 		forged = 4000
 	}
-	const known = 5000 // who was seen on two days
-	const serve = 200  // of these who report meanwhile: less than what the limits leave for known ones
+	const known = 5000 // seen on two days
+	const serve = 200  // known ones that report meanwhile: less than what the limits reserve for them
 	dir := t.TempDir()
 	today := collector.DayOf(time.Now())
 	loadKnown(t, dir, known)
@@ -76,9 +79,9 @@ func TestForged(t *testing.T) {
 	go func() {
 		result, err := simulate.Sending{Endpoint: server.endpoint, Connections: 8, Attempts: 1, Connect: rawhttp.Connect}.Run(t.Context(), func(i int) simulate.Source {
 			body, n := newTemplate("6.6.6"), i-8
-			return func([]byte) (bool, []byte, bool) {
+			return func([]byte) (string, []byte, bool) {
 				n += 8
-				return false, body.with(1<<24 + n), n < forged
+				return simulate.HeartbeatPath, body.with(1<<24 + n), n < forged
 			}
 		})
 		if err != nil {
@@ -88,9 +91,9 @@ func TestForged(t *testing.T) {
 	}()
 	served, err := simulate.Sending{Endpoint: server.endpoint, Connections: 1, Attempts: 1}.Run(t.Context(), func(int) simulate.Source {
 		body, n := newTemplate("1.0.0"), -1
-		return func([]byte) (bool, []byte, bool) {
+		return func([]byte) (string, []byte, bool) {
 			n++
-			return false, body.with(n), n < serve
+			return simulate.HeartbeatPath, body.with(n), n < serve
 		}
 	})
 	if err != nil {

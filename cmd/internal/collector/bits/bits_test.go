@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// edge is numbers at the ends of chunks, and the largest one.
+// edge has numbers at the ends of chunks, and the largest one.
 var edge = []uint32{0, 1, 1<<ChunkBits - 1, 1 << ChunkBits, 1<<ChunkBits + 1, 3 << ChunkBits, 1<<32 - 1<<ChunkBits, 1<<32 - 1}
 
 func number(t *rapid.T) uint32 {
@@ -19,11 +19,25 @@ func number(t *rapid.T) uint32 {
 	return rapid.Uint32Range(0, 4<<ChunkBits).Draw(t, "number")
 }
 
+// numbers lists a set in order.
+func numbers(s *Set) []uint32 {
+	var all []uint32
+	for i, c := range s.chunks {
+		if c == nil {
+			continue
+		}
+		for it := c.Iterator(); it.HasNext(); {
+			all = append(all, uint32(i)<<ChunkBits|it.Next())
+		}
+	}
+	return all
+}
+
 type model map[uint32]bool
 
 func (m model) check(t *rapid.T, s *Set, what string) {
 	want := slices.Sorted(maps.Keys(m))
-	if got := slices.Collect(s.All()); !slices.Equal(got, want) {
+	if got := numbers(s); !slices.Equal(got, want) {
 		t.Fatalf("%s: got %v, want %v", what, got, want)
 	}
 	if s.Count() != uint64(len(m)) {
@@ -31,17 +45,17 @@ func (m model) check(t *rapid.T, s *Set, what string) {
 	}
 }
 
-// The sets do what maps do.
+// Sets behave like maps.
 func TestSet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		sets, models := [2]*Set{{}, {}}, [2]model{{}, {}}
-		written := map[uint32][]byte{} // what the chunks of the first were when they were clean
+		written := map[uint32][]byte{} // the chunks of the first set as of the last Clean
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				i, n := rapid.IntRange(0, 1).Draw(t, "set"), number(t)
 				if sets[i].Add(n) == models[i][n] {
-					t.Fatalf("add %d says whether it was there wrongly", n)
+					t.Fatalf("Add(%d) returned the wrong result", n)
 				}
 				models[i][n] = true
 			},
@@ -55,7 +69,7 @@ func TestSet(t *testing.T) {
 			"remove": func(t *rapid.T) {
 				i, n := rapid.IntRange(0, 1).Draw(t, "set"), number(t)
 				if sets[i].Remove(n) != models[i][n] {
-					t.Fatalf("remove %d says whether it was there wrongly", n)
+					t.Fatalf("Remove(%d) returned the wrong result", n)
 				}
 				delete(models[i], n)
 			},
@@ -95,11 +109,11 @@ func TestSet(t *testing.T) {
 					t.Fatalf("%d in both, want %d", got, both)
 				}
 				if got := CountWithout(sets[0], sets[1]); got != uint64(len(models[0]))-both {
-					t.Fatalf("%d in the first only, want %d", got, uint64(len(models[0]))-both)
+					t.Fatalf("%d only in the first, want %d", got, uint64(len(models[0]))-both)
 				}
 				common.check(t, Intersection(sets[0], sets[1]), "intersection")
 				all.check(t, Union(sets[0], sets[1]), "union")
-				// What is dirty and what was written are the whole set.
+				// The dirty chunks and the written ones are the whole set.
 				read := &Set{}
 				for chunk, data := range written {
 					if err := read.Decode(chunk, data); err != nil {
@@ -125,39 +139,40 @@ func TestEdges(t *testing.T) {
 		s.Add(n)
 	}
 	if got, want := s.CountRange(0, 1<<32-1), uint64(len(edge)+2-1); got != want {
-		t.Errorf("got %d but the largest, want %d", got, want)
+		t.Errorf("got %d without the largest, want %d", got, want)
 	}
 	if !s.Has(1<<32-1) || !s.Has(1<<32-3) || s.Has(1<<32-4) {
 		t.Error("the largest numbers are wrong")
 	}
 	var none *Set
-	if none.Has(1) || none.Count() != 0 || none.CountRange(0, 5) != 0 || none.Dirty() != nil || none.Chunks() != nil || none.Encode(0) != nil {
+	if none.Has(1) || none.Count() != 0 || none.CountRange(0, 5) != 0 || none.Dirty() != nil || none.Encode(0) != nil {
 		t.Error("a nil set is not empty")
 	}
 	if Union(none, s).Count() != s.Count() || Intersection(none, s).Count() != 0 || Intersection(s, none).Count() != 0 || CountBoth(s, none) != 0 {
-		t.Error("a nil set is not empty beside another")
+		t.Error("a nil set is not empty in an operation with another")
 	}
 }
 
-// Names of chunks are in the chunks' order, and nothing else is one.
+// Names sort in the order of chunks, and no other text is a name.
 func TestChunkNames(t *testing.T) {
 	t.Parallel()
 	last := ""
 	for chunk := range uint32(1 << 16) {
 		name := ChunkName(chunk)
-		if got, err := ChunkOf(name); err != nil || got != chunk || name <= last {
+		if got, err := ParseChunk(name); err != nil || got != chunk || name <= last {
 			t.Fatalf("chunk %d is %q after %q, which reads as %d, %v", chunk, name, last, got, err)
 		}
 		last = name
 	}
 	for _, bad := range []string{"", "1", "00001", "xyz1", "00 1", "ABCD", "-001"} {
-		if got, err := ChunkOf(bad); err == nil {
+		if got, err := ParseChunk(bad); err == nil {
 			t.Errorf("%q reads as %d", bad, got)
 		}
 	}
 }
 
-// Whatever is in a store, decoding it gives an error or a chunk that can be used and written again.
+// Whatever a store holds, decoding it returns an error or a chunk that can be
+// used and written again.
 func FuzzDecode(f *testing.F) {
 	s := &Set{}
 	s.AddRange(100, 40_000)
@@ -176,7 +191,7 @@ func FuzzDecode(f *testing.F) {
 		if err := again.Decode(1, encoded); err != nil || again.Count() != set.Count() || !bytes.Equal(again.Encode(1), encoded) {
 			t.Errorf("%x: %d numbers, written again %d, %v", data, set.Count(), again.Count(), err)
 		}
-		for n := range set.All() {
+		for _, n := range numbers(set) {
 			if n>>ChunkBits != 1 || !set.Has(n) {
 				t.Fatalf("%x holds %d", data, n)
 			}

@@ -5,39 +5,26 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 )
 
-func newFleet(app collector.App, today collector.Day) *fleet {
-	return &fleet{
-		// It goes on growing after a restart.
-		revision: uint64(time.Now().UnixMicro()),
-		app:      app, key: app.Key, num: app.Num, today: today, days: make(map[collector.Day]*bits.Set),
-		established: &bits.Set{}, clones: &bits.Set{},
-		memory: make(map[collector.Key]struct{}), excluded: make(map[collector.Key]struct{}), touched: make(map[collector.Num]struct{}),
-		releases: make(map[string]releaseRecord),
-		past:     past{reading: make(chan struct{}, 1)},
-		faults:   faultSet{byID: make(map[string]*fault)},
-	}
-}
-
-// AddApp adds an app. Its Num and Created are set here.
-func (c *Engine) AddApp(ctx context.Context, app collector.App) (collector.App, error) {
+// AddApp adds an app. It sets Num and Created.
+func (e *Engine) AddApp(ctx context.Context, app collector.App) (collector.App, error) {
 	app.Num, app.Created = 0, 0
 	if err := app.Validate(); err != nil {
 		return collector.App{}, err
 	}
 	var added collector.App
-	err := c.exec(ctx, func(ctx context.Context) error {
-		if err := c.turn(ctx, time.Now()); err != nil {
+	err := e.exec(ctx, func(ctx context.Context) error {
+		if err := e.rollover(ctx, time.Now()); err != nil {
 			return err
 		}
 		a := app
-		a.Created = c.day
-		fleets := c.sorted()
+		a.Created = e.day
+		fleets := e.sorted()
 		if len(fleets) >= collector.MaxApps {
 			return collector.ErrTooManyApps
 		}
@@ -48,110 +35,125 @@ func (c *Engine) AddApp(ctx context.Context, app collector.App) (collector.App, 
 			a.Num = max(a.Num, f.num)
 		}
 		a.Num++
-		b := &collector.Batch{Records: []collector.Record{
-			jsonRecord(collector.RecordKey{Kind: kindApp, Name: a.Key}, a),
-			jsonRecord(collector.RecordKey{Kind: kindOpen, App: a.Num}, openDay{Today: c.day}),
-		}}
-		for _, f := range fleets {
-			if a.Legacy && f.app.Legacy {
-				b.Records = append(b.Records, f.withoutLegacy())
-			}
-		}
-		if err := c.commit(ctx, b); err != nil {
+		f := newWarmFleet(a, e.day)
+		if err := e.putApp(ctx, a, f.openRecord()); err != nil {
 			return err
 		}
-		f := newFleet(a, c.day)
-		f.warm, f.touched = true, nil
-		c.adopt(f)
-		if a.Legacy {
-			c.onlyLegacy(f)
-		}
+		e.publish(f)
 		added = a
 		return nil
 	})
 	return added, err
 }
 
-// withoutLegacy gives the record of the app when another one gets the reports that name no app.
-func (f *fleet) withoutLegacy() collector.Record {
-	app := f.app
-	app.Legacy = false
-	return jsonRecord(collector.RecordKey{Kind: kindApp, Name: app.Key}, app)
-}
-
-func (c *Engine) onlyLegacy(but *fleet) {
-	for _, f := range c.sorted() {
-		if f != but {
-			f.mu.Lock()
-			f.app.Legacy = false
-			f.mu.Unlock()
+// putApp stores an app, with further records. If it is the legacy one, no other
+// app is.
+func (e *Engine) putApp(ctx context.Context, app collector.App, records ...collector.Record) error {
+	b := &collector.Batch{Records: append(records, appRecord(app))}
+	var others []*fleet
+	for _, f := range e.sorted() {
+		if app.Legacy && f.app.Legacy && f.num != app.Num {
+			other := f.app
+			other.Legacy = false
+			b.Records = append(b.Records, appRecord(other))
+			others = append(others, f)
 		}
 	}
+	if err := e.commit(ctx, b); err != nil {
+		return err
+	}
+	for _, f := range others {
+		f.mu.Lock()
+		f.app.Legacy = false
+		f.mu.Unlock()
+	}
+	return nil
 }
 
-// adopt makes a fleet known.
-func (c *Engine) adopt(f *fleet) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fleets[f.num] = f
-	c.byKey[f.key] = f
+// publish makes a fleet known.
+func (e *Engine) publish(f *fleet) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fleets[f.num] = f
+	e.byKey[f.key] = f
 }
 
-// UpdateApp changes all of an app but Num, Key and Created. App.Key says which.
-func (c *Engine) UpdateApp(ctx context.Context, app collector.App) error {
+// UpdateApp changes the settings of the app with app.Key. Num and Created stay.
+func (e *Engine) UpdateApp(ctx context.Context, app collector.App) error {
 	if err := app.Validate(); err != nil {
 		return err
 	}
-	return c.exec(ctx, func(ctx context.Context) error {
-		c.mu.RLock()
-		f := c.byKey[app.Key]
-		c.mu.RUnlock()
+	return e.exec(ctx, func(ctx context.Context) error {
+		f := e.fleetByKey(app.Key)
 		if f == nil {
 			return fmt.Errorf("%w: %s", collector.ErrUnknownApp, app.Key)
 		}
 		a := app
 		a.Num, a.Created = f.num, f.app.Created
-		b := &collector.Batch{Records: []collector.Record{jsonRecord(collector.RecordKey{Kind: kindApp, Name: a.Key}, a)}}
-		for _, other := range c.sorted() {
-			if a.Legacy && other != f && other.app.Legacy {
-				b.Records = append(b.Records, other.withoutLegacy())
-			}
-		}
-		if err := c.commit(ctx, b); err != nil {
+		if err := e.putApp(ctx, a); err != nil {
 			return err
 		}
 		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.app = a
 		f.revision++
-		f.mu.Unlock()
-		if a.Legacy {
-			c.onlyLegacy(f)
-		}
 		return nil
 	})
 }
 
-// Apps gives all apps in the order of their keys.
-func (c *Engine) Apps() []collector.App {
+// Apps returns all apps in the order of their keys.
+func (e *Engine) Apps() []collector.App {
 	var apps []collector.App
-	for _, f := range c.sorted() {
-		f.mu.RLock()
-		apps = append(apps, f.app)
-		f.mu.RUnlock()
+	for _, f := range e.sorted() {
+		apps = append(apps, f.settings())
 	}
 	slices.SortFunc(apps, func(a, b collector.App) int { return cmp.Compare(a.Key, b.Key) })
 	return apps
 }
 
-// App finds an app by its key.
-func (c *Engine) App(key string) (collector.App, bool) {
-	c.mu.RLock()
-	f := c.byKey[key]
-	c.mu.RUnlock()
+// App returns the app with a key, and whether it exists.
+func (e *Engine) App(key string) (collector.App, bool) {
+	f := e.fleetByKey(key)
 	if f == nil {
 		return collector.App{}, false
 	}
+	return f.settings(), true
+}
+
+// fleetByKey returns the fleet of the app with a key, or nil.
+func (e *Engine) fleetByKey(key string) *fleet {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.byKey[key]
+}
+
+// settings returns the app's settings.
+func (f *fleet) settings() collector.App {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.app, true
+	return f.app
+}
+
+func settingKey(app collector.AppNum, name string) collector.RecordKey {
+	return collector.RecordKey{Kind: kindSetting, App: app, Name: name}
+}
+
+// Setting returns what PutSetting stored, and whether it exists. The server and
+// the pages keep tokens and alerts in settings. App is 0 for settings of the
+// whole collector.
+func (e *Engine) Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error) {
+	return e.store.Record(ctx, settingKey(app, name))
+}
+
+// PutSetting stores a setting durably; nil deletes it.
+func (e *Engine) PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error {
+	switch {
+	case name == "" || len(name) > collector.MaxSettingName || strings.HasPrefix(name, "."):
+		return fmt.Errorf("setting name %q must have 1 to %d bytes and not begin with a dot", name, collector.MaxSettingName)
+	case len(data) > collector.MaxSettingBytes:
+		return fmt.Errorf("setting %s has %d bytes, at most %d are allowed", name, len(data), collector.MaxSettingBytes)
+	}
+	return e.exec(ctx, func(ctx context.Context) error {
+		return e.commit(ctx, &collector.Batch{Records: []collector.Record{{RecordKey: settingKey(app, name), Data: data}}})
+	})
 }

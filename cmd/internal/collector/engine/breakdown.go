@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -11,17 +12,18 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// Dimensions gives the names of all dimensions that any installation has a value of, in their order.
-func (c *Engine) Dimensions(_ context.Context, app collector.AppNum) ([]string, error) {
-	f, err := c.fleet(app)
+// Dimensions returns the sorted names of the dimensions that any installation
+// has a value of.
+func (e *Engine) Dimensions(_ context.Context, app collector.AppNum) ([]string, error) {
+	f, err := e.fleet(app)
 	if err != nil {
 		return nil, err
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	names := []string{}
-	for _, d := range f.dims.dims {
-		if d != nil && len(d.byText) > 0 {
+	for _, d := range f.dims.list {
+		if len(d.byText) > 0 {
 			names = append(names, d.name)
 		}
 	}
@@ -29,51 +31,67 @@ func (c *Engine) Dimensions(_ context.Context, app collector.AppNum) ([]string, 
 	return names, nil
 }
 
-// A splitOf is the split of one dimension in one window that ends with a day. Active is how many are active in it, and
-// reporting how many of them report the dimension: an installation has one value at most.
-type splitOf struct {
+// A daySplit is the split of one dimension in one window that ends with a day.
+// Active counts the installations active in it, and reporting those of them that
+// report the dimension: an installation has at most one value.
+type daySplit struct {
 	day               collector.Day
 	active, reporting uint64
 	counts            map[string]uint64
-	found             bool
+	// found means that the day has figures. Current means that they are those
+	// of the day that was asked for.
+	found, current bool
 }
 
-func newSplit(day collector.Day, active uint64, counts map[string]uint64) splitOf {
-	s := splitOf{day: day, active: active, counts: counts, found: true}
+func newDaySplit(day collector.Day, active uint64, counts map[string]uint64) daySplit {
+	s := daySplit{day: day, active: active, counts: counts, found: true, current: true}
 	for _, n := range counts {
 		s.reporting += n
 	}
 	return s
 }
 
-// split gives the split of a dimension on a day, in a window by its index: as it is now for the open day, as it was written
-// down for a closed one. Until the fleet is warm, the open day's is that of the day before, and current is false.
-func (c *Engine) split(ctx context.Context, f *fleet, dimension string, day collector.Day, window int) (s splitOf, current bool, err error) {
+// split returns the split of a dimension on a day, in a window by index: the
+// current one of today, or the one that was written. Until the fleet is warm,
+// today has that of the day before.
+func (e *Engine) split(ctx context.Context, f *fleet, dimension string, day collector.Day, window int) (daySplit, error) {
 	f.mu.RLock()
 	today := f.today
 	if day == today && f.warm {
 		defer f.mu.RUnlock()
-		set := f.windowNow(day, window)
-		return newSplit(day, set.Count(), f.dims.get(dimension).counts(set)), true, nil
+		set := f.window(day, windowDays[window])
+		return newDaySplit(day, set.Count(), f.dims.get(dimension).counts(set)), nil
 	}
 	f.mu.RUnlock()
-	current = day != today
+	current := day != today
 	if !current {
 		day--
 	}
-	totals, err := c.totals(ctx, f, collector.Range{From: day, To: day})
+	only := collector.Range{From: day, To: day}
+	totals, err := closed[dayTotal](ctx, e, f, kindTotal, "", only)
 	if err != nil {
-		return s, current, err
+		return daySplit{}, err
 	}
 	total, ok := totals[day]
 	if !ok || total.Gap {
-		return splitOf{day: day}, current, nil
+		return daySplit{day: day, current: current}, nil
 	}
-	splits, err := closed[split](ctx, c, f, kindSplit, dimension, collector.Range{From: day, To: day})
-	return newSplit(day, total.Active[window], splits[day].counts(window)), current, err
+	splits, err := closed[split](ctx, e, f, kindSplit, dimension, only)
+	s := newDaySplit(day, total.Active[window], splits[day].counts(window))
+	s.current = current
+	return s, err
 }
 
-// counts gives the counts by value in one window.
+// splitAt is split for a question about a single day, which must have figures.
+func (e *Engine) splitAt(ctx context.Context, f *fleet, dimension string, day collector.Day, window int) (daySplit, error) {
+	s, err := e.split(ctx, f, dimension, day, window)
+	if err == nil && !s.found && s.current {
+		err = fmt.Errorf("%w: %s", collector.ErrNoDay, day)
+	}
+	return s, err
+}
+
+// counts returns the counts by value in one window.
 func (s split) counts(window int) map[string]uint64 {
 	counts := make(map[string]uint64, len(s.Values))
 	for text, n := range s.Values {
@@ -84,23 +102,17 @@ func (s split) counts(window int) map[string]uint64 {
 	return counts
 }
 
-// Breakdown splits the installations active in the window of that many days (1, 7, 28 or 30) that ends with to. For a
-// closed day it is what was written down when it was closed. An app without the dimension has no values of it.
-func (c *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v figures.View) (figures.Breakdown, error) {
-	f, err := c.fleet(app)
+// Breakdown splits the installations active in the window of that many days (1,
+// 7, 28 or 30) that ends with to. A closed day has the values of its end. An app
+// without the dimension has no values of it.
+func (e *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v figures.View) (figures.Breakdown, error) {
+	f, w, err := e.fleetWindow(app, window)
 	if err != nil {
 		return figures.Breakdown{}, err
 	}
-	w, err := collector.WindowIndex(window)
+	sp, err := e.splitAt(ctx, f, dimension, to, w)
 	if err != nil {
 		return figures.Breakdown{}, err
-	}
-	sp, current, err := c.split(ctx, f, dimension, to, w)
-	switch {
-	case err != nil:
-		return figures.Breakdown{}, err
-	case !sp.found && current:
-		return figures.Breakdown{}, fmt.Errorf("%w: %s", collector.ErrNoDay, to)
 	}
 	s := v.Suppressor()
 	b := figures.Breakdown{
@@ -110,94 +122,91 @@ func (c *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension 
 	if isVersion(dimension) {
 		slices.SortFunc(b.Values, func(x, y figures.Value) int { return figures.CompareNewest(x.Value, y.Value) })
 	}
-	b.Meta = c.metaOf(f, sp.day, s, sp.active, fmt.Sprintf("installations active in the %d days to %s", window, sp.day))
-	b.Complete = b.Complete && current
+	b.Meta = f.lockedMeta(sp.day, s, sp.active, activeText(window, sp.day))
+	b.Complete = b.Complete && sp.current
 	return b, nil
 }
 
-func (c *Engine) metaOf(f *fleet, to collector.Day, s *figures.Suppressor, denominator uint64, of string) figures.Meta {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.meta(to, s, denominator, of)
-}
-
-func isVersion(dimension string) bool {
-	return dimension == collector.DimVersion || dimension == collector.DimFirstVersion
-}
-
-// Trend gives a breakdown day by day, with the top most frequent values: 1 to MaxTop; 0 is 8.
-func (c *Engine) Trend(ctx context.Context, app collector.AppNum, dimension string, window int, r collector.Range, top int, v figures.View) (figures.Trend, error) {
-	f, err := c.fleet(app)
-	if err != nil {
-		return figures.Trend{}, err
+// fleetWindow returns the fleet of an app, and the index of a window.
+func (e *Engine) fleetWindow(app collector.AppNum, days int) (f *fleet, window int, err error) {
+	if f, err = e.fleet(app); err == nil {
+		window, err = collector.WindowIndex(days)
 	}
-	w, err := collector.WindowIndex(window)
+	return f, window, err
+}
+
+// Trend returns a breakdown day by day, with the top most frequent values: 1 to
+// [figures.MaxTop]; 0 means 8.
+func (e *Engine) Trend(ctx context.Context, app collector.AppNum, dimension string, window int, r collector.Range, top int, v figures.View) (figures.Trend, error) {
+	f, w, err := e.fleetWindow(app, window)
 	if err == nil {
 		err = r.Validate()
 	}
 	if err != nil {
 		return figures.Trend{}, err
 	}
-	days, splits, err := c.splitsOf(ctx, f, dimension, r, w)
+	days, splits, err := e.splits(ctx, f, dimension, r, w)
 	if err != nil {
 		return figures.Trend{}, err
 	}
 	s := v.Suppressor()
 	t := figures.Trend{Range: r, Dimension: dimension, Window: window, Points: []figures.TrendPoint{}}
-	var last splitOf
+	var last daySplit
 	for _, d := range slices.Backward(days) {
 		if last = splits[d.day]; last.found {
 			break
 		}
 	}
-	shown := make(map[string]uint64, len(last.counts))
-	for text, n := range last.counts {
-		if n = s.Round(n); n > 0 { // the names of few are not told; they are in Other
-			shown[text] = n
-		}
-	}
-	t.Values = figures.TopValues(shown, top)
+	named := maps.Clone(last.counts)
+	delete(named, collector.Other)
+	t.Values = append(s.Top(named, limitTop(top)), collector.Other)
 	for _, d := range days {
 		t.Points = append(t.Points, trendPoint(s, d, splits[d.day], t.Values))
 	}
-	t.Meta = c.metaOf(f, r.To, s, last.active, fmt.Sprintf("installations active in the %d days to the last day", window))
+	t.Meta = f.lockedMeta(r.To, s, last.active, fmt.Sprintf("installations active in the %d days to the last day", window))
 	return t, nil
 }
 
-// splitsOf gives the days of a range, and the splits of those that have one, in a window by its index.
-func (c *Engine) splitsOf(ctx context.Context, f *fleet, dimension string, r collector.Range, window int) ([]dayOf, map[collector.Day]splitOf, error) {
-	days, err := c.days(ctx, f, r, f.tally)
+func limitTop(top int) int { return max(0, min(cmp.Or(top, 8), figures.MaxTop)) }
+
+// splits returns the days of a range, and the splits of those that have one, in
+// a window by index.
+func (e *Engine) splits(ctx context.Context, f *fleet, dimension string, r collector.Range, window int) ([]dayFigures, map[collector.Day]daySplit, error) {
+	days, err := e.days(ctx, f, r, (*fleet).countersOnly)
 	if err != nil || len(days) == 0 {
 		return nil, nil, err
 	}
 	f.mu.RLock()
 	warm := f.warm
 	f.mu.RUnlock()
-	records, err := closed[split](ctx, c, f, kindSplit, dimension, collector.Range{From: days[0].day, To: days[len(days)-1].day})
+	written, err := closed[split](ctx, e, f, kindSplit, dimension, collector.Range{From: days[0].day, To: days[len(days)-1].day})
 	if err != nil {
 		return nil, nil, err
 	}
-	splits := make(map[collector.Day]splitOf, len(days))
+	splits := make(map[collector.Day]daySplit, len(days))
 	for _, d := range days {
 		if d.open {
-			sp, current, err := c.split(ctx, f, dimension, d.day, window)
+			s, err := e.split(ctx, f, dimension, d.day, window)
 			if err != nil {
 				return nil, nil, err
 			}
-			if current && sp.found {
-				splits[d.day] = sp
+			if s.current && s.found {
+				splits[d.day] = s
 			}
 			continue
 		}
-		// Without a record nobody reported the dimension, or the day was closed before the rows were read.
-		if record, ok := records[d.day]; !d.Gap && (ok || warm) {
-			splits[d.day] = newSplit(d.day, d.Active[window], record.counts(window))
+		// A day without a record has no value of the dimension, or ended before
+		// the rows were read.
+		if s, ok := written[d.day]; !d.Gap && (ok || warm) {
+			splits[d.day] = newDaySplit(d.day, d.Active[window], s.counts(window))
 		}
 	}
 	return days, splits, nil
 }
 
-func trendPoint(s *figures.Suppressor, d dayOf, sp splitOf, values []string) figures.TrendPoint {
+// trendPoint returns a day of a trend as it is shown. The last of values is
+// Other, for the rest.
+func trendPoint(s *figures.Suppressor, d dayFigures, sp daySplit, values []string) figures.TrendPoint {
 	p := figures.TrendPoint{Day: d.day, Open: d.open, Gap: !sp.found, Counts: make([]figures.Count, len(values))}
 	if p.Gap {
 		return p
@@ -212,13 +221,10 @@ func trendPoint(s *figures.Suppressor, d dayOf, sp splitOf, values []string) fig
 	return p
 }
 
-// CoOccurrence counts pairs of values now: of the installations active in the window that ends today.
-func (c *Engine) CoOccurrence(_ context.Context, app collector.AppNum, row, column string, window int, v figures.View) (figures.CoOccurrence, error) {
-	f, err := c.fleet(app)
-	if err != nil {
-		return figures.CoOccurrence{}, err
-	}
-	w, err := collector.WindowIndex(window)
+// CoOccurrence counts pairs of current values, of the installations active in
+// the window that ends today.
+func (e *Engine) CoOccurrence(_ context.Context, app collector.AppNum, row, column string, window int, v figures.View) (figures.CoOccurrence, error) {
+	f, w, err := e.fleetWindow(app, window)
 	if err != nil {
 		return figures.CoOccurrence{}, err
 	}
@@ -231,31 +237,21 @@ func (c *Engine) CoOccurrence(_ context.Context, app collector.AppNum, row, colu
 	case columns == nil:
 		return figures.CoOccurrence{}, fmt.Errorf("%w: %s", collector.ErrDimension, column)
 	}
-	active := f.windowNow(f.today, w)
+	active := f.window(f.today, windowDays[w])
 	s := v.Suppressor()
-	co := figures.CoOccurrence{Row: row, Column: column, Window: window, To: f.today, Counts: [][]figures.Count{}}
-	co.Rows, co.Columns = rows.mostIn(active, s), columns.mostIn(active, s)
+	co := figures.CoOccurrence{
+		Row: row, Column: column, Window: window, To: f.today, Counts: [][]figures.Count{},
+		Rows:    s.Top(rows.counts(active), figures.MaxPairs),
+		Columns: s.Top(columns.counts(active), figures.MaxPairs),
+	}
 	for _, r := range co.Rows {
 		line := make([]figures.Count, len(co.Columns))
 		both := bits.Intersection(active, rows.sets[rows.byText[r]])
-		for i, column := range co.Columns {
-			line[i] = s.Count(bits.CountBoth(both, columns.sets[columns.byText[column]]))
+		for i, c := range co.Columns {
+			line[i] = s.Count(bits.CountBoth(both, columns.sets[columns.byText[c]]))
 		}
 		co.Counts = append(co.Counts, line)
 	}
-	co.Meta = f.meta(f.today, s, active.Count(), fmt.Sprintf("installations active in the %d days to %s", window, f.today))
+	co.Meta = f.meta(f.today, s, active.Count(), activeText(window, f.today))
 	return co, nil
-}
-
-// mostIn gives the most frequent values among some installations.
-func (d *dimension) mostIn(active *bits.Set, s *figures.Suppressor) []string {
-	counts := d.counts(active)
-	texts := make([]string, 0, len(counts))
-	for text, n := range counts {
-		if counts[text] = s.Round(n); counts[text] > 0 {
-			texts = append(texts, text)
-		}
-	}
-	slices.SortFunc(texts, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
-	return texts[:min(len(texts), figures.MaxPairs)]
 }

@@ -3,221 +3,185 @@ package engine
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
-	"time"
+	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A faultCount is what one installation reported of one fault. Its record is deleted with the installation.
-type faultCount struct {
-	Fault string `json:"issue"`
-	// Since is when the sender's counting began, and Count how often it happened since.
-	Since time.Time `json:"since,omitzero"`
-	Count uint64    `json:"count"`
-	// Total is how often it happened in all.
-	Total uint64 `json:"total"`
-	// Last is the day of the last report.
-	Last collector.Day `json:"last"`
-	// Events stand for the events that are known, the newest last; see [ReceivedHealth.Events].
-	Events []string `json:"events,omitempty"`
-}
-
-// maxFaults bounds the faults of one installation: those that it reported last are kept. maxKnownEvents bounds the events
-// that are remembered of each.
-const (
-	maxFaults      = 100
-	maxKnownEvents = 500
-)
-
-// A faultMark says that an installation reported a fault, which happened a number of times more.
-type faultMark struct {
-	fault string
-	num   collector.Num
-	more  uint64
-}
-
-func faultCountsKey(app collector.AppNum, num collector.Num) collector.RecordKey {
-	return collector.RecordKey{Kind: kindFaultCounts, App: app, Name: fmt.Sprintf("%08x", num)}
-}
-
-// faultID stands for the codes of a group.
-func faultID(key report.FaultKey) string {
-	h := sha256.New()
-	for _, code := range []string{key.Source, key.Component, key.Reason, key.Stage, string(key.Severity)} {
-		fmt.Fprintf(h, "%d:%s,", len(code), code)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
-// health stages a health report.
-func (s *stage) health(ctx context.Context, key collector.Key, r *collector.ReceivedHealth) (collector.Receipt, error) {
-	fs, err := s.fleet(r.App)
+// Faults returns the faults that were reported in a range; for the public, in a
+// window, see [figures.View.Span]. Versions are those that the installations run
+// now. Days that are purged are missing.
+func (e *Engine) Faults(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Faults, error) {
+	f, err := e.fleetIn(app, r)
 	if err != nil {
-		return collector.Receipt{}, err
+		return figures.Faults{}, err
 	}
-	receipt, err := fs.health(ctx, s, key, r)
+	f.mu.RLock()
+	today := f.today
+	f.mu.RUnlock()
+	asked := r
+	r = v.Span(r, today)
+	past, err := e.span(ctx, f, r)
 	if err != nil {
-		return collector.Receipt{}, err
+		return figures.Faults{}, err
 	}
-	fs.counters.Accepted++
-	if receipt.Repeated {
-		fs.counters.Repeated++
+	f.mu.RLock()
+	if f.today != today { // a day began, and the span lacks the one that ended
+		f.mu.RUnlock()
+		return e.Faults(ctx, app, asked, v)
 	}
-	fs.dropped(r.Dropped, s.now.Sub(r.Report.SentAt))
-	return receipt, nil
-}
-
-func (fs *fleetStage) health(ctx context.Context, s *stage, key collector.Key, r *collector.ReceivedHealth) (collector.Receipt, error) {
-	h := &r.Report
-	if fs.f.app.ExcludeDevelopment && report.IsDevelopment(h.Version) {
-		repeated, err := note(fs.excluded, fs.f.excluded, key)
-		return collector.Receipt{Repeated: repeated}, err
+	defer f.mu.RUnlock()
+	includesToday := r.From <= today && today <= r.To
+	active := past.active
+	if includesToday {
+		active = bits.Union(active, f.days[today])
 	}
-	found, ok, err := s.find(ctx, key)
-	if err != nil {
-		return collector.Receipt{}, err
-	}
-	var receipt collector.Receipt
-	switch {
-	case !ok && h.IDPersistence == report.InMemory:
-		repeated, err := note(fs.memory, fs.f.memory, key)
-		return collector.Receipt{Repeated: repeated}, err
-	case !ok:
-		var ls labels
-		if h.Version != "" {
-			ls = labels{{collector.DimVersion, h.Version}}
+	s := v.Suppressor()
+	var all []faultSpan
+	var faulty []*bits.Set
+	for id, fault := range f.faults {
+		fs := faultSpan{fault: fault, affected: past.faults[id], occurrences: past.occurrences[id]}
+		if includesToday {
+			fs.affected = bits.Union(fs.affected, fault.days[today])
+			fs.occurrences += fault.counts[today]
 		}
-		if err := fs.add(s, key, fs.terms.state(ls), h.Version); err != nil {
-			return collector.Receipt{}, err
-		}
-		found, receipt.New = s.refs[key], true
-	}
-	faults, err := fs.faultsOf(ctx, s.c, found.num)
-	if err != nil {
-		return collector.Receipt{}, err
-	}
-	changed := false
-	for i := range h.Faults {
-		var events []string
-		if i < len(r.Events) {
-			events = r.Events[i]
-		}
-		more, known, ok := fs.group(&faults, &h.Faults[i], h.Version, events, found.num)
-		if !ok {
-			fs.refused(collector.RefusedFaults)
+		n := fs.affected.Count()
+		if n == 0 && fs.occurrences == 0 {
 			continue
 		}
-		receipt.Counted += int(more)
-		receipt.Known += known
-		changed = changed || more > 0
-	}
-	wasActive := fs.mark(found.num)
-	receipt.Repeated = wasActive && !changed && !receipt.New
-	if changed {
-		if len(faults) > maxFaults {
-			slices.SortStableFunc(faults, func(a, b faultCount) int { return cmp.Compare(a.Last, b.Last) })
-			faults = faults[len(faults)-maxFaults:]
+		if fs.count = s.Count(n); fs.count == nil {
+			continue // a fault of few has no name
 		}
-		if fs.counts == nil {
-			fs.counts = make(map[collector.Num][]faultCount)
-		}
-		fs.counts[found.num] = faults
+		all, faulty = append(all, fs), append(faulty, fs.affected)
 	}
-	return receipt, nil
+	answer := figures.Faults{Range: r, Faults: []figures.Fault{}}
+	running := f.running(active, bits.Union(faulty...))
+	for _, fs := range all {
+		answer.Faults = append(answer.Faults, f.shownFault(s, fs, running))
+	}
+	slices.SortFunc(answer.Faults, func(a, b figures.Fault) int {
+		return cmp.Or(cmp.Compare(*b.Affected, *a.Affected), cmp.Compare(a.ID, b.ID))
+	})
+	answer.Meta = f.meta(r.To, s, active.Count(), fmt.Sprintf("installations active from %s to %s", r.From, min(r.To, today)))
+	answer.Complete = answer.Complete && f.warm && max(r.From, f.since()) >= today-f.retentionDays()
+	return answer, nil
 }
 
-func (fs *fleetStage) refused(reason string) {
-	if fs.counters.Refused == nil {
-		fs.counters.Refused = make(map[string]uint64)
-	}
-	fs.counters.Refused[reason]++
+// A faultSpan is what a range says of a fault.
+type faultSpan struct {
+	*fault
+	affected    *bits.Set
+	count       figures.Count // of affected, as it is shown
+	occurrences uint64
 }
 
-// faultsOf reads what an installation reported.
-func (fs *fleetStage) faultsOf(ctx context.Context, c *Engine, num collector.Num) ([]faultCount, error) {
-	if faults, ok := fs.counts[num]; ok {
-		return slices.Clone(faults), nil
-	}
-	if num >= fs.f.next {
-		return nil, nil
-	}
-	return c.faultCounts(ctx, fs.f, num)
+// A runningVersion is the active installations that run a version: how many, and
+// those of them that have any fault.
+type runningVersion struct {
+	version string
+	active  uint64
+	faulty  *bits.Set
 }
 
-// group stages one group of a report. It tells how often it happened more than is counted already, and how many of its
-// events are; ok is false when there are too many faults.
-func (fs *fleetStage) group(faults *[]faultCount, g *report.Fault, version string, events []string, num collector.Num) (more uint64, known int, ok bool) {
-	id := faultID(g.Key())
-	record := fs.fault(id, g)
-	if record == nil {
-		return 0, 0, false
-	}
-	i := slices.IndexFunc(*faults, func(f faultCount) bool { return f.Fault == id })
-	if i < 0 {
-		*faults = append(*faults, faultCount{Fault: id})
-		i = len(*faults) - 1
-	}
-	f := &(*faults)[i]
-	f.Events = slices.Clone(f.Events)
-	switch {
-	case events != nil:
-		for _, event := range events {
-			if slices.Contains(f.Events, event) {
-				known++
-				continue
-			}
-			f.Events = append(f.Events, event)
-			more++
-		}
-		f.Events = f.Events[max(0, len(f.Events)-maxKnownEvents):]
-	case f.Since.Equal(g.Since):
-		// Counts are cumulative; a report that was overtaken by a later one has nothing new.
-		more = uint64(max(0, int64(g.Count)-int64(f.Count)))
-		if more == 0 {
-			known = 1
-		}
-		f.Count += more
-	case g.Since.Before(f.Since):
-		known = 1 // a late report of an earlier counting, which was counted in its time
-	default:
-		f.Since, f.Count, more = g.Since, uint64(g.Count), uint64(g.Count)
-	}
-	f.Total += more
-	if more == 0 {
-		return 0, known, true
-	}
-	f.Last = fs.f.today
-	record.LastSeen = fs.f.today
-	if version != "" && (record.OldestVersion == "" || report.CompareVersions(version, record.OldestVersion) < 0) {
-		record.OldestVersion = version
-	}
-	fs.faults[id] = record
-	fs.marks = append(fs.marks, faultMark{fault: id, num: num, more: more})
-	return more, known, true
-}
-
-// fault gives a copy of the fault's record, a new one if need be, or nil when there are too many.
-func (fs *fleetStage) fault(id string, g *report.Fault) *faultRecord {
-	if fs.faults == nil {
-		fs.faults = make(map[string]*faultRecord)
-	}
-	if record := fs.faults[id]; record != nil {
-		return record
-	}
-	if is := fs.f.faults.byID[id]; is != nil {
-		record := is.faultRecord
-		return &record
-	}
-	if len(fs.f.faults.byID)+len(fs.faults) >= collector.MaxFaults {
+// running splits the active installations by version, newest first. As a rule
+// few have faults, and these are then cheap to split once more by fault.
+func (f *fleet) running(active, faulty *bits.Set) []runningVersion {
+	d := f.dims.get(collector.DimVersion)
+	if d == nil {
 		return nil
 	}
-	return &faultRecord{
-		ID: id, Source: g.Source, Component: g.Component, Reason: g.Reason, Stage: g.Stage, Severity: string(g.Severity),
-		FirstSeen: fs.f.today, LastSeen: fs.f.today,
+	faulty = bits.Intersection(active, faulty)
+	var versions []runningVersion
+	for i, text := range d.texts {
+		if n := bits.CountBoth(active, d.sets[i]); text != "" && n > 0 {
+			versions = append(versions, runningVersion{text, n, bits.Intersection(faulty, d.sets[i])})
+		}
 	}
+	slices.SortFunc(versions, func(a, b runningVersion) int { return figures.CompareNewest(a.version, b.version) })
+	return versions
+}
+
+// shownFault returns a fault as it is shown.
+func (f *fleet) shownFault(s *figures.Suppressor, fs faultSpan, running []runningVersion) figures.Fault {
+	shown := figures.Fault{
+		ID: fs.ID, Source: fs.Source, Component: fs.Component, Reason: fs.Reason, Stage: fs.Stage, Severity: fs.Severity,
+		FirstSeen: fs.FirstSeen, LastSeen: fs.LastSeen, Affected: fs.count, Occurrences: s.Count(fs.occurrences),
+		Versions: []figures.FaultVersion{}, Status: cmp.Or(fs.Status, collector.FaultOpen), FixedIn: fs.FixedIn,
+	}
+	newIn := f.newIn(fs.fault)
+	if !s.Public() {
+		shown.Note, shown.NewIn = fs.Note, newIn
+	}
+	for _, v := range running {
+		n := bits.CountBoth(fs.affected, v.faulty)
+		if n == 0 {
+			continue
+		}
+		version := figures.FaultVersion{Version: v.version, Affected: s.Count(n), Active: s.Repeat(v.active)}
+		if version.Affected == nil {
+			continue // a version of few has no name
+		}
+		version.PerThousand = 1000 * figures.Share(version.Affected, version.Active)
+		shown.Versions = append(shown.Versions, version)
+		if v.version == newIn {
+			shown.NewIn = newIn
+		}
+	}
+	return shown
+}
+
+// newIn returns the version that introduced a fault: the oldest one that
+// reported it, if the fault is not older than the version, and if there were
+// older versions that could have reported it.
+func (f *fleet) newIn(fault *fault) string {
+	release, ok := f.releases[fault.OldestVersion]
+	if !ok || fault.FirstSeen < release.FirstSeen {
+		return ""
+	}
+	for version, other := range f.releases {
+		if other.FirstSeen < release.FirstSeen && report.CompareVersions(version, fault.OldestVersion) < 0 {
+			return fault.OldestVersion
+		}
+	}
+	return ""
+}
+
+// SetFault sets the maintainer's triage of a fault. FixedIn is for FaultFixed,
+// and may be empty.
+func (e *Engine) SetFault(ctx context.Context, app collector.AppNum, id string, status collector.FaultStatus, fixedIn, note string) error {
+	switch {
+	case status != collector.FaultOpen && status != collector.FaultIgnored && status != collector.FaultFixed:
+		return fmt.Errorf("status %q is not open, ignored or fixed", status)
+	case len(fixedIn) > report.MaxVersionLen || report.NormalizeVersion(fixedIn) != fixedIn:
+		return fmt.Errorf("%q is not a version", fixedIn)
+	case fixedIn != "" && status != collector.FaultFixed:
+		return fmt.Errorf("version %s needs the status fixed", fixedIn)
+	case !utf8.ValidString(note) || utf8.RuneCountInString(note) > collector.MaxNoteLen:
+		return fmt.Errorf("note exceeds %d characters", collector.MaxNoteLen)
+	}
+	return e.exec(ctx, func(ctx context.Context) error {
+		f, err := e.fleet(app)
+		if err != nil {
+			return err
+		}
+		fault := f.faults[id]
+		if fault == nil {
+			return collector.ErrFault
+		}
+		record := fault.faultRecord
+		record.Status, record.FixedIn, record.Note = status, fixedIn, note
+		if err := e.commit(ctx, &collector.Batch{Records: []collector.Record{f.record(kindFault, 0, id, record)}}); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		fault.faultRecord = record
+		f.revision++
+		return nil
+	})
 }

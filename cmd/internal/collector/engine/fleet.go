@@ -2,7 +2,8 @@ package engine
 
 import (
 	"iter"
-	"slices"
+	"maps"
+	"sort"
 	"sync"
 	"time"
 
@@ -10,155 +11,217 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 )
 
-// windowDays are the lengths of the windows in days.
+// windowDays are the lengths of the windows in days. The longest one decides
+// for how many days before today bits are in memory.
 var windowDays = collector.Windows()
 
-// longestWindow decides how many days are kept in memory.
 const longestWindow = 30
 
 // The windows of a day and of 28 days, as indices of windowDays.
 const (
-	in1  = 0
-	in28 = 2
+	window1  = 0
+	window28 = 2
 )
 
-// A fleet is what the collector knows of one app's installations, in memory. The store has all of it too; see journal.go
-// for how the two are kept the same.
+// lostAfter is the number of days without a report after which an installation
+// is lost, and returns if it reports again.
+const lostAfter = 28
+
+// maxNum is a number that is never assigned.
+const maxNum = 1<<32 - 1
+
+// A fleet is what the engine knows of one app's installations. All of it is in
+// the store too: bits and counters in records and the journal, the rest in rows
+// and records that the same commit wrote.
 type fleet struct {
-	// mu is held for writing only while a commit that is durable already is applied, and while a day is closed.
+	// mu is held for writing while a durable commit is applied, and while a new
+	// value gets a number. Only the writer writes, and reads without it.
 	mu  sync.RWMutex
 	app collector.App
-	// key and num are the app's, which do not change: they are read without mu.
+	// key and num are the app's. They never change, so mu does not guard them.
 	key string
 	num collector.AppNum
-	// revision grows with each change, for caches.
+	// revision grows with every change, for caches of answers.
 	revision uint64
 
-	// next is the number that the next new installation gets, and first the number that was next when each day with new
-	// installations began, in the order of days.
+	// next is the number of the next new installation. first has an entry for
+	// each day with new installations, in order of days.
 	next  collector.Num
 	first []firstNum
-	// today is the day that is counted now, and days its active installations and those of the longestWindow days before.
-	// A day without any has no entry.
+	// today is the day being counted. days are the active installations of that
+	// day and of the longestWindow days before; a day without any is missing.
 	today collector.Day
 	days  map[collector.Day]*bits.Set
-	past  past
-	// established are those that were seen on two different days, up to today.
+	spans spanCache
+	// established are the installations seen on two different days up to today.
 	established *bits.Set
 	// clones are those whose ID is probably used more than once.
 	clones *bits.Set
-	// dims are the current values of the installations. They are whole once the fleet is warm.
+	// dims are the current values. They are incomplete until the fleet is warm.
 	dims dimensions
 	warm bool
-	// hashes stand for the states of the installations by number; 0 is not known yet. Only the writer uses them, and
-	// touched, which are the rows that were written while the fleet was not warm.
+	// hashes are the hashes of states by number; 0 is unknown. touched are the
+	// rows written before the fleet was warm. Both are the writer's.
 	hashes  []uint64
 	touched map[collector.Num]struct{}
-	// pending are the days that were closed before the fleet was warm: their splits are still to be written.
-	pending []collector.Day
-	// open counts what happens today; see [dayTotal].
+	// splitsDue are days that ended before the fleet was warm: their splits are
+	// still to be written.
+	splitsDue []collector.Day
+	// open counts today's events.
 	open dayCounters
-	// held is how many installations have a row, as far as they are read.
+	// held is the number of installations whose row is known.
 	held uint64
-	// releases are the versions that were ever seen.
+	// releases are the versions ever seen.
 	releases map[string]releaseRecord
-	// faults are by their number; affected has the installations that reported them, by day.
-	faults faultSet
-	// memory and excluded are the keys of today's IDs that are not persisted, and of development versions.
+	faults   faultSet
+	// memory and excluded are the keys of today's in-memory IDs and of
+	// development versions.
 	memory, excluded map[collector.Key]struct{}
 	// asOf is when the last report was counted.
 	asOf time.Time
 }
 
-// A firstNum says that the installations which were new on Day have numbers from Num on.
+// A firstNum says which number was next when a day began.
 type firstNum struct {
 	Day collector.Day
 	Num collector.Num
 }
 
-// newOn gives the numbers that were given on the days from and up to to: lo up to and without hi.
-func (f *fleet) newOn(from, to collector.Day) (lo, hi uint32) {
-	return uint32(f.numAt(from)), uint32(f.numAt(to + 1))
+func newFleet(app collector.App, today collector.Day) *fleet {
+	return &fleet{
+		revision: uint64(time.Now().UnixMicro()), // grows across restarts too
+		app:      app, key: app.Key, num: app.Num, today: today,
+		days:        make(map[collector.Day]*bits.Set),
+		spans:       spanCache{reading: make(chan struct{}, 1)},
+		established: &bits.Set{}, clones: &bits.Set{},
+		dims:     newDimensions(),
+		memory:   make(map[collector.Key]struct{}),
+		excluded: make(map[collector.Key]struct{}),
+		touched:  make(map[collector.Num]struct{}),
+		releases: make(map[string]releaseRecord),
+		faults:   make(faultSet),
+	}
 }
 
-// numAt gives the number that was next when the day began.
+// newWarmFleet returns a fleet that has no rows to read.
+func newWarmFleet(app collector.App, today collector.Day) *fleet {
+	f := newFleet(app, today)
+	f.warm, f.touched = true, nil
+	return f
+}
+
+// recordKey returns a key of the app's records.
+func (f *fleet) recordKey(kind string, day collector.Day, name string) collector.RecordKey {
+	return collector.RecordKey{Kind: kind, App: f.num, Day: day, Name: name}
+}
+
+// record returns one of the app's records, with the value as JSON.
+func (f *fleet) record(kind string, day collector.Day, name string, value any) collector.Record {
+	return jsonRecord(f.recordKey(kind, day, name), value)
+}
+
+// appRecord returns the record of the app's settings.
+func appRecord(app collector.App) collector.Record {
+	return jsonRecord(collector.RecordKey{Kind: kindApp, Name: app.Key}, app)
+}
+
+// openRecord returns the record of the day being counted.
+func (f *fleet) openRecord() collector.Record {
+	return f.record(kindOpen, 0, "", openDay{Today: f.today, Next: f.next, Counters: f.open})
+}
+
+// since returns the first day whose figures exist: the day the app was added,
+// or an earlier one that was loaded.
+func (f *fleet) since() collector.Day {
+	if len(f.first) > 0 {
+		return min(f.app.Created, f.first[0].Day)
+	}
+	return f.app.Created
+}
+
+// newOn returns the numbers n, with lo <= n < hi, that were assigned on a day.
+func (f *fleet) newOn(day collector.Day) (lo, hi uint32) {
+	return uint32(f.numAt(day)), uint32(f.numAt(day + 1))
+}
+
+// numAt returns the number that was next when the day began.
 func (f *fleet) numAt(day collector.Day) collector.Num {
-	i, _ := slices.BinarySearchFunc(f.first, day, func(e firstNum, d collector.Day) int { return int(e.Day - d) })
+	i := sort.Search(len(f.first), func(i int) bool { return f.first[i].Day >= day })
+	return f.firstAt(i)
+}
+
+// firstAt returns the number of the i-th entry of f.first, or the next one.
+func (f *fleet) firstAt(i int) collector.Num {
 	if i < len(f.first) {
 		return f.first[i].Num
 	}
 	return f.next
 }
 
-// firstDay gives the day on which an installation was first seen.
+// firstDay returns the day on which an installation was first seen.
 func (f *fleet) firstDay(num collector.Num) collector.Day {
-	i, found := slices.BinarySearchFunc(f.first, num, func(e firstNum, n collector.Num) int {
-		if e.Num < n {
-			return -1
-		} else if e.Num > n {
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		i--
-	}
-	if i < 0 {
+	i := sort.Search(len(f.first), func(i int) bool { return f.first[i].Num > num })
+	if i == 0 {
 		return 0
 	}
-	return f.first[i].Day
+	return f.first[i-1].Day
 }
 
-// window gives the union of the active installations in the days that end with to, which is today or one of the
-// longestWindow days before; other days count as empty.
-func (f *fleet) window(to collector.Day, days int) *bits.Set {
-	u := &bits.Set{}
-	for d := to - collector.Day(days) + 1; d <= to; d++ {
-		u.Or(f.days[d])
+// daySet returns the set of a day to be changed, which it adds if need be.
+func daySet(sets map[collector.Day]*bits.Set, day collector.Day) *bits.Set {
+	set := sets[day]
+	if set == nil {
+		set = &bits.Set{}
+		sets[day] = set
 	}
-	return u
+	return set
 }
 
-// give gives n numbers, to installations that are active today.
-func (f *fleet) give(n int) {
+// assign assigns n numbers and marks them active today.
+func (f *fleet) assign(n int) {
 	if n == 0 {
 		return
 	}
 	if len(f.first) == 0 || f.first[len(f.first)-1].Day != f.today {
 		f.first = append(f.first, firstNum{f.today, f.next})
 	}
-	f.day().AddRange(uint32(f.next), uint32(f.next)+uint32(n))
+	daySet(f.days, f.today).AddRange(uint32(f.next), uint32(f.next)+uint32(n))
 	f.next += collector.Num(n)
 }
 
-// activate sets today's bit of installations that were seen before.
+// activate marks known installations active today, and established if they were
+// first seen earlier.
 func (f *fleet) activate(nums iter.Seq[collector.Num]) {
-	today, begin := f.day(), f.numAt(f.today)
+	today, firstNew := daySet(f.days, f.today), f.numAt(f.today)
 	for num := range nums {
 		today.Add(uint32(num))
-		if num < begin {
+		if num < firstNew {
 			f.established.Add(uint32(num))
 		}
 	}
 }
 
-// day gives today's bits, to be changed.
-func (f *fleet) day() *bits.Set {
-	set := f.days[f.today]
-	if set == nil {
-		set = &bits.Set{}
-		f.days[f.today] = set
+// setHash stores the hash of an installation's state.
+func (f *fleet) setHash(num collector.Num, s *state) {
+	if n := int(num) + 1 - len(f.hashes); n > 0 {
+		f.hashes = append(f.hashes, make([]uint64, n)...)
 	}
-	return set
+	f.hashes[num] = s.hash()
 }
 
-// remember keeps what stands for the state of an installation.
-func (f *fleet) remember(num collector.Num, st *state) {
-	if int(num) >= len(f.hashes) {
-		f.hashes = append(f.hashes, make([]uint64, int(num)+1-len(f.hashes))...)
-	}
-	f.hashes[num] = st.hash()
-	if !f.warm {
-		f.touched[num] = struct{}{}
+// startDay begins to count a day.
+func (f *fleet) startDay(day collector.Day) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revision++
+	f.today = day
+	f.open = dayCounters{}
+	f.memory, f.excluded = make(map[collector.Key]struct{}), make(map[collector.Key]struct{})
+	oldest := day - longestWindow
+	evictSet := func(d collector.Day, _ *bits.Set) bool { return d < oldest }
+	maps.DeleteFunc(f.days, evictSet)
+	for _, fault := range f.faults {
+		maps.DeleteFunc(fault.days, evictSet)
+		maps.DeleteFunc(fault.counts, func(d collector.Day, _ uint64) bool { return d < oldest })
 	}
 }

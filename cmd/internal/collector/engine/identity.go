@@ -11,10 +11,10 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// minSecret is the length of the shortest secret, in bytes.
+// minSecret is the minimum length of a secret in bytes.
 const minSecret = 32
 
-// A keyring makes the keys that stand for installations. It is safe for concurrent use.
+// A keyring derives the keys of installations. It is safe for concurrent use.
 type keyring struct {
 	secret []byte
 	macs   sync.Pool
@@ -26,8 +26,8 @@ func newKeyring(secret []byte) *keyring {
 	return k
 }
 
-// key gives the key of an installation ID within an app. The app's text is part of it, so that one ID in two apps cannot
-// be told to be the same.
+// key returns the key of an installation ID within an app. Because the app is
+// part of it, nobody can tell that one ID is used in two apps.
 func (k *keyring) key(app, id string) (key collector.Key) {
 	mac := k.macs.Get().(hash.Hash)
 	mac.Reset()
@@ -41,45 +41,50 @@ func (k *keyring) key(app, id string) (key collector.Key) {
 	return key
 }
 
-// fingerprint tells one secret from another without giving it away.
+// fingerprint identifies the secret without revealing it.
 func (k *keyring) fingerprint() string {
 	mac := hmac.New(sha256.New, k.secret)
 	mac.Write([]byte("\x00fingerprint of the secret"))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (k *keyring) fits(fingerprint string) bool {
+// matches reports whether a fingerprint is the secret's.
+func (k *keyring) matches(fingerprint string) bool {
 	return subtle.ConstantTimeCompare([]byte(fingerprint), []byte(k.fingerprint())) == 1
 }
 
-// A ref is where a key leads.
+// A ref is the installation that a key stands for.
 type ref struct {
 	app collector.AppNum
 	num collector.Num
 }
 
-// An index leads from keys to installations, as far as they are read from the store. It is safe for concurrent use.
+// An index maps keys to installations, as far as they have been read from the
+// store. It is safe for concurrent use.
 type index struct {
 	mu   sync.RWMutex
 	refs map[collector.Key]ref
-	// whole says that all identities of the store are in it. Until then what is dropped is remembered, so that the reading
-	// does not bring it back.
-	whole   bool
-	dropped map[collector.Key]struct{}
+	// complete means that all identities of the store have been read. Until
+	// then dropped holds the keys that were dropped, so that reading does not
+	// restore them.
+	complete bool
+	dropped  map[collector.Key]struct{}
 }
 
 func newIndex() *index {
 	return &index{refs: make(map[collector.Key]ref), dropped: make(map[collector.Key]struct{})}
 }
 
-// get finds a key. If it is not found, whole says whether that is final.
-func (x *index) get(key collector.Key) (r ref, found, whole bool) {
+// get returns the installation with a key. If it is not found, complete reports
+// whether that is final.
+func (x *index) get(key collector.Key) (r ref, found, complete bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r, found = x.refs[key]
-	return r, found, x.whole
+	return r, found, x.complete
 }
 
+// put adds identities that were committed.
 func (x *index) put(identities ...collector.Identity) {
 	if len(identities) == 0 {
 		return
@@ -91,41 +96,44 @@ func (x *index) put(identities ...collector.Identity) {
 	}
 }
 
-// read puts identities that were read from the store.
+// read adds identities that were read from the store.
 func (x *index) read(identities []collector.Identity) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, id := range identities {
-		if _, gone := x.dropped[id.Key]; !gone {
+		if _, dropped := x.dropped[id.Key]; !dropped {
 			x.refs[id.Key] = ref{id.App, id.Num}
 		}
 	}
 }
 
+// drop removes keys.
 func (x *index) drop(keys ...collector.Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, key := range keys {
 		delete(x.refs, key)
-		if !x.whole {
+		if !x.complete {
 			x.dropped[key] = struct{}{}
 		}
 	}
 }
 
-func (x *index) setWhole() {
+// finish declares that all identities of the store have been read.
+func (x *index) finish() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.whole, x.dropped = true, nil
+	x.complete, x.dropped = true, nil
 }
 
-// keysOf gives the keys of some numbers of an app. It looks at all keys.
-func (x *index) keysOf(app collector.AppNum, wanted func(collector.Num) bool) []collector.Identity {
+// identities returns the identities of an app with matching numbers. It scans
+// all keys.
+func (x *index) identities(app collector.AppNum, match func(collector.Num) bool) []collector.Identity {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var found []collector.Identity
 	for key, r := range x.refs {
-		if r.app == app && wanted(r.num) {
+		if r.app == app && match(r.num) {
 			found = append(found, collector.Identity{Key: key, App: app, Num: r.num})
 		}
 	}

@@ -10,41 +10,44 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// The journal is how a bit becomes durable without its bitmap being written: a commit adds one entry with what it changes
-// of the bits and the counters, and a checkpoint later writes what changed of them as records and trims the journal. At
-// the start the entries that are there are applied to the records once more. Rows of identities and installations, and
-// faults, are written by the commit itself.
+// The journal makes a bit durable without writing its bitmap. A commit appends
+// one entry with what it changes of bits and counters; a checkpoint later
+// writes what changed as records, and trims the journal. At start the remaining
+// entries are replayed on top of the records. The commit itself writes rows,
+// dimensions and faults.
 //
-// An entry is a section for each app that changes: the app, the day, how many numbers were given, the other numbers that
-// are active, those that are clones, the keys of IDs in memory and of excluded ones, what was reported of faults, and the
-// counters as JSON. Numbers are varints.
+// An entry has a section for each app that changes: the version, the app, the
+// day, how many numbers are assigned, the other numbers that are active, the
+// clones, the keys of in-memory IDs and of excluded ones, the fault marks, and
+// the counters as JSON. Numbers are varints.
 
 const journalVersion = 1
 
-var errJournal = errors.New("entry of the journal cannot be read")
+var errJournal = errors.New("malformed journal entry")
 
-func (fs *fleetStage) appendJournal(dst []byte) []byte {
+func (ft *fleetTx) appendJournal(dst []byte) []byte {
 	dst = append(dst, journalVersion)
-	dst = binary.AppendUvarint(dst, uint64(fs.f.num))
-	dst = binary.AppendVarint(dst, int64(fs.f.today))
-	dst = binary.AppendUvarint(dst, uint64(len(fs.identities)))
-	dst = appendNums(dst, slices.Sorted(maps.Keys(fs.active)))
-	dst = appendNums(dst, slices.Sorted(slices.Values(fs.clones)))
-	dst = appendKeys(dst, fs.memory)
-	dst = appendKeys(dst, fs.excluded)
-	dst = binary.AppendUvarint(dst, uint64(len(fs.marks)))
-	for _, m := range fs.marks {
+	dst = binary.AppendUvarint(dst, uint64(ft.f.num))
+	dst = binary.AppendVarint(dst, int64(ft.f.today))
+	dst = binary.AppendUvarint(dst, uint64(len(ft.identities)))
+	dst = appendNums(dst, slices.Sorted(maps.Keys(ft.active)))
+	dst = appendNums(dst, slices.Sorted(slices.Values(ft.clones)))
+	dst = appendKeys(dst, ft.memory)
+	dst = appendKeys(dst, ft.excluded)
+	dst = binary.AppendUvarint(dst, uint64(len(ft.marks)))
+	for _, m := range ft.marks {
 		dst = appendBytes(dst, []byte(m.fault))
 		dst = binary.AppendUvarint(dst, uint64(m.num))
 		dst = binary.AppendUvarint(dst, m.more)
 	}
-	counters, err := json.Marshal(&fs.counters)
+	counters, err := json.Marshal(&ft.counters)
 	if err != nil {
 		panic(err) // numbers can be encoded
 	}
 	return appendBytes(dst, counters)
 }
 
+// appendNums appends sorted numbers as differences.
 func appendNums(dst []byte, nums []collector.Num) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(nums)))
 	var last collector.Num
@@ -68,7 +71,7 @@ func appendBytes(dst, data []byte) []byte {
 	return append(dst, data...)
 }
 
-// A journalReader reads an entry. After an error all that it gives is zero.
+// A journalReader decodes an entry. After an error all its results are zero.
 type journalReader struct {
 	data []byte
 	err  error
@@ -96,8 +99,8 @@ func (r *journalReader) varint() int64 {
 	return v
 }
 
-// count reads a number of things, each of at least size bytes.
-func (r *journalReader) count(size int) int {
+// length reads the number of elements, of at least size bytes each.
+func (r *journalReader) length(size int) int {
 	n := r.uvarint()
 	if n > uint64(len(r.data)/size) {
 		r.fail()
@@ -117,7 +120,7 @@ func (r *journalReader) bytes(n int) []byte {
 }
 
 func (r *journalReader) nums() []collector.Num {
-	nums := make([]collector.Num, r.count(1))
+	nums := make([]collector.Num, r.length(1))
 	var last collector.Num
 	for i := range nums {
 		last += collector.Num(r.uvarint())
@@ -127,39 +130,41 @@ func (r *journalReader) nums() []collector.Num {
 }
 
 func (r *journalReader) keys(into map[collector.Key]struct{}) {
-	for range r.count(len(collector.Key{})) {
-		into[collector.Key(r.bytes(len(collector.Key{})))] = struct{}{}
+	const size = len(collector.Key{})
+	for range r.length(size) {
+		into[collector.Key(r.bytes(size))] = struct{}{}
 	}
 }
 
-// replay applies an entry to what the records say.
-func (c *Engine) replay(data []byte) error {
+// replay applies an entry to the fleets.
+func (e *Engine) replay(data []byte) error {
 	r := &journalReader{data: data}
 	for len(r.data) > 0 {
 		if v := r.bytes(1); v == nil || v[0] != journalVersion {
 			return errJournal
 		}
-		f := c.fleets[collector.AppNum(r.uvarint())]
+		f := e.fleets[collector.AppNum(r.uvarint())]
 		if f == nil || collector.Day(r.varint()) != f.today {
 			return errJournal
 		}
-		given := r.uvarint()
-		if given > uint64(maxNum-f.next) {
+		assigned := r.uvarint()
+		if assigned > uint64(maxNum-f.next) {
 			return errJournal
 		}
-		f.give(int(given))
+		f.assign(int(assigned))
 		f.activate(slices.Values(r.nums()))
 		for _, num := range r.nums() {
 			f.clones.Add(uint32(num))
 		}
 		r.keys(f.memory)
 		r.keys(f.excluded)
-		for range r.count(3) {
-			m := faultMark{fault: string(r.bytes(r.count(1))), num: collector.Num(r.uvarint()), more: r.uvarint()}
-			f.faults.mark(f.today, m)
+		for range r.length(3) {
+			id := string(r.bytes(r.length(1)))
+			f.faults.mark(f.today, faultMark{fault: id, num: collector.Num(r.uvarint()), more: r.uvarint()})
 		}
 		var counters dayCounters
-		if counted := r.bytes(r.count(1)); r.err != nil || json.Unmarshal(counted, &counters) != nil {
+		encoded := r.bytes(r.length(1))
+		if r.err != nil || json.Unmarshal(encoded, &counters) != nil {
 			return errJournal
 		}
 		f.open.add(&counters)

@@ -7,37 +7,41 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// The kinds of records, and what their Day and Name are. Data is JSON where nothing else is said.
+// The kinds of records, with their Day and Name. Data is JSON unless stated
+// otherwise. These names are in every store: they never change, even where the
+// code calls the thing something else by now (a fault was once an issue).
 const (
-	kindApp         = "app"       // Name: the app's key. An App, with the AppNum 0 in the record's key.
+	kindApp         = "app"       // Name: the app's key; the record's App is 0. A collector.App.
 	kindFirst       = "first"     // Day. The Num that was next when the day began; see [fleet.first].
 	kindActive      = "active"    // Day, Name: chunk. One chunk of the day's bits.
-	kindEver        = "ever"      // Name: "established/" or "clones/" and the chunk.
-	kindDims        = "dims"      // Name: the dimension. Its number and its values; see [dimensionRecord].
+	kindEver        = "ever"      // Name: "established/" or "clones/", and the chunk. Bits.
+	kindDims        = "dims"      // Name: dimension. A dimensionRecord.
 	kindTotal       = "total"     // Day. A dayTotal.
-	kindSplit       = "split"     // Day, Name: dimension. A split: the counts of each value in all windows.
-	kindRetention   = "retention" // Day: when the period begins, Name: grain. A retentionRow.
+	kindSplit       = "split"     // Day, Name: dimension. A split.
+	kindRetention   = "retention" // Day: start of the period, Name: grain. A retentionRow.
 	kindSurvival    = "survival"  // Day: Monday, Name: first version. A retentionRow by weeks.
-	kindOpen        = "open"      // An openDay: the day that is being counted.
+	kindOpen        = "open"      // An openDay: the day being counted.
 	kindRelease     = "release"   // Name: version. A releaseRecord.
 	kindFault       = "issue"     // Name: fault. A faultRecord.
 	kindFaultDay    = "issueday"  // Day, Name: fault. A faultDay.
-	kindFaultBits   = "issuebits" // Day, Name: fault and chunk with '/' between. The installations that reported it.
-	kindFaultCounts = "faults"    // Name: Num in hexadecimal. []faultCount: what an installation reported; deleted with it.
-	kindToday       = "today"     // Name: "memory" or "excluded". The keys, one after the other; deleted with the day.
-	kindSetting     = "setting"   // Name: of the setting; see Setting.
+	kindFaultBits   = "issuebits" // Day, Name: fault, '/', chunk. Bits of the installations that reported it.
+	kindFaultCounts = "faults"    // Name: Num in hexadecimal. []faultCount; deleted with the installation.
+	kindToday       = "today"     // Name: "memory" or "excluded". Concatenated keys; deleted with the day.
+	kindSetting     = "setting"   // Name: the setting's.
 )
 
-// An openDay is what is kept of the day that is being counted, as far as the journal does not have it.
+// An openDay is what is stored of the day being counted, up to the last
+// checkpoint.
 type openDay struct {
 	Today    collector.Day `json:"today"`
 	Next     collector.Num `json:"next"`
 	Counters dayCounters   `json:"counters"`
 }
 
-// A dayTotal is what is kept of a day for good. It has no identity in it. Windows are in the order of windowDays.
+// A dayTotal is what is kept of a day for good. It identifies nobody. Arrays are
+// indexed by window.
 type dayTotal struct {
-	// Gap says that the collector was not running on that day.
+	// Gap means that the collector was not running on that day.
 	Gap         bool        `json:"gap,omitzero"`
 	Active      [4]uint64   `json:"active"`
 	Established [4]uint64   `json:"established"`
@@ -49,7 +53,7 @@ type dayTotal struct {
 	Counters    dayCounters `json:"counters"`
 }
 
-// dayCounters are what is counted while it happens.
+// A dayCounters counts events as they happen.
 type dayCounters struct {
 	Forgotten      uint64            `json:"forgotten,omitzero"`
 	InMemory       uint64            `json:"in_memory,omitzero"`
@@ -66,44 +70,11 @@ type dayCounters struct {
 	Moves          map[string]uint64 `json:"moves,omitempty"` // by "from\x00to"
 }
 
-// A split is how many of a day's active installations had each value of a dimension. Windows are in the order of
-// windowDays. The values are those at the end of the day.
-type split struct {
-	Values map[string][4]uint64 `json:"values"`
-}
-
-// A retentionRow is one period: how many of each cohort were active in it.
-type retentionRow struct {
-	Gap bool `json:"gap,omitzero"`
-	// From is the first day of the oldest cohort. What follows is by cohort: one for each period from then to the row's own.
-	From collector.Day `json:"from"`
-	// Active is how many were active in the period, and Size how many were new in the cohort's own.
-	Active []uint64 `json:"active"`
-	Size   []uint64 `json:"size"`
-}
-
-// at gives the figures of the cohort that begins with a day; ok is false if the row does not have it.
-func (r *retentionRow) at(g collector.Grain, cohort collector.Day) (active, size uint64, ok bool) {
-	i := g.Periods(r.From, cohort)
-	if cohort < r.From || i >= len(r.Active) || i >= len(r.Size) {
-		return 0, 0, false
-	}
-	return r.Active[i], r.Size[i], true
-}
-
-// jsonRecord gives a record with a value in JSON.
-func jsonRecord(key collector.RecordKey, value any) collector.Record {
-	data, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // all of them can be encoded
-	}
-	return collector.Record{RecordKey: key, Data: data}
-}
-
-// maxMovesPerDay bounds the different changes of version that are kept of a day; further ones are in the sums only.
+// maxMovesPerDay bounds the distinct changes of version kept per day. Further
+// ones are only part of the sums.
 const maxMovesPerDay = 1000
 
-// add adds what happened.
+// add adds d to c. It does not keep d's maps.
 func (c *dayCounters) add(d *dayCounters) {
 	c.Forgotten += d.Forgotten
 	c.InMemory += d.InMemory
@@ -117,25 +88,95 @@ func (c *dayCounters) add(d *dayCounters) {
 	c.Upgrades += d.Upgrades
 	c.Downgrades += d.Downgrades
 	for reason, n := range d.Refused {
-		if c.Refused == nil {
-			c.Refused = make(map[string]uint64)
-		}
-		c.Refused[reason] += n
+		increase(&c.Refused, reason, n)
 	}
 	for move, n := range d.Moves {
-		if c.Moves == nil {
-			c.Moves = make(map[string]uint64)
-		}
 		if _, known := c.Moves[move]; known || len(c.Moves) < maxMovesPerDay {
-			c.Moves[move] += n
+			increase(&c.Moves, move, n)
 		}
 	}
 }
 
-// decodeRecord reads JSON that jsonRecord made.
-func decodeRecord(r collector.Record, into any) error {
-	if err := json.Unmarshal(r.Data, into); err != nil {
-		return fmt.Errorf("record %s/%d/%s/%q is broken: %w", r.Kind, r.App, r.Day, r.Name, err)
+// increase adds n to m[key], and makes the map if it is nil.
+func increase(m *map[string]uint64, key string, n uint64) {
+	if *m == nil {
+		*m = make(map[string]uint64)
 	}
-	return nil
+	(*m)[key] += n
+}
+
+// A split counts the installations with each value of a dimension, by window,
+// as of the end of a day.
+type split struct {
+	Values map[string][4]uint64 `json:"values"`
+}
+
+// A retentionRow is one period: how many of each cohort were active in it.
+type retentionRow struct {
+	Gap bool `json:"gap,omitzero"`
+	// From is the first day of the oldest cohort. The slices have an entry for
+	// each period from there to the row's own.
+	From collector.Day `json:"from"`
+	// Active counts the installations active in the period, and Size those that
+	// were new in the cohort's own.
+	Active []uint64 `json:"active"`
+	Size   []uint64 `json:"size"`
+}
+
+// at returns the figures of the cohort that begins with a day; ok is false if
+// the row does not have it.
+func (r *retentionRow) at(g collector.Grain, cohort collector.Day) (active, size uint64, ok bool) {
+	i := g.Periods(r.From, cohort)
+	if cohort < r.From || i >= len(r.Active) || i >= len(r.Size) {
+		return 0, 0, false
+	}
+	return r.Active[i], r.Size[i], true
+}
+
+// A faultRecord describes a fault.
+type faultRecord struct {
+	ID        string        `json:"id"`
+	Source    string        `json:"source"`
+	Component string        `json:"component"`
+	Reason    string        `json:"reason"`
+	Stage     string        `json:"stage,omitempty"`
+	Severity  string        `json:"severity"`
+	FirstSeen collector.Day `json:"first_seen"`
+	LastSeen  collector.Day `json:"last_seen"`
+	// OldestVersion is the oldest version that reported it.
+	OldestVersion string                `json:"oldest_version,omitempty"`
+	Status        collector.FaultStatus `json:"status,omitempty"`
+	FixedIn       string                `json:"fixed_in,omitempty"`
+	Note          string                `json:"note,omitempty"`
+}
+
+// A faultDay is what is kept of a fault's day for good.
+type faultDay struct {
+	Occurrences uint64 `json:"occurrences"`
+	// Affected counts the installations by window.
+	Affected [4]uint64 `json:"affected"`
+	// Versions splits those of the 28-day window by version.
+	Versions map[string]uint64 `json:"versions,omitempty"`
+}
+
+// jsonRecord returns a record with the value as JSON.
+func jsonRecord(key collector.RecordKey, value any) collector.Record {
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // all record types can be encoded
+	}
+	return collector.Record{RecordKey: key, Data: data}
+}
+
+// decodeRecord decodes JSON that jsonRecord wrote.
+func decodeRecord(r collector.Record, into any) error {
+	return describe(r.RecordKey, json.Unmarshal(r.Data, into))
+}
+
+// describe adds to an error, if there is one, which record it is about.
+func describe(key collector.RecordKey, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("record %s/%d/%s/%q: %w", key.Kind, key.App, key.Day, key.Name, err)
 }

@@ -2,141 +2,125 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// Retention gives the cohorts that were new in the periods which begin or lie in the range, each with all periods since:
-// at most the newest MaxDayCohorts days, or MaxWeekCohorts weeks, before the last one, which is not over.
-func (c *Engine) Retention(ctx context.Context, app collector.AppNum, g collector.Grain, r collector.Range, v figures.View) (figures.Retention, error) {
-	f, err := c.fleet(app)
+// Retention returns the cohorts that were new in the periods that begin or lie
+// in the range, each with all periods since. It goes back at most 400 days or
+// 120 weeks from the current period.
+func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collector.Grain, r collector.Range, v figures.View) (figures.Retention, error) {
+	f, err := e.fleetIn(app, r)
+	if err == nil {
+		err = g.Validate()
+	}
 	if err != nil {
-		return figures.Retention{}, err
-	}
-	if g != collector.GrainDay && g != collector.GrainWeek && g != collector.GrainMonth {
-		return figures.Retention{}, fmt.Errorf("%w: %q", collector.ErrGrain, g)
-	}
-	if err := r.Validate(); err != nil {
 		return figures.Retention{}, err
 	}
 	f.mu.RLock()
 	today := f.today
-	from, to := g.Start(max(r.From, f.began(), oldestCohort(g, g.Start(today)))), g.Start(min(r.To, today))
-	open := f.retention(g, g.Start(today), today)
+	current := g.Start(today)
+	from, to := g.Start(max(r.From, f.since(), oldestCohort(g, current))), g.Start(min(r.To, today))
+	open := f.retention(g, current, today)
 	f.mu.RUnlock()
-	rows, err := closed[retentionRow](ctx, c, f, kindRetention, string(g), collector.Range{From: from, To: today})
+	rows, err := closed[retentionRow](ctx, e, f, kindRetention, string(g), collector.Range{From: from, To: today})
 	if err != nil {
 		return figures.Retention{}, err
 	}
-	rows[g.Start(today)] = open
+	rows[current] = open
 	s := v.Suppressor()
 	answer := figures.Retention{Grain: g, Cohorts: []figures.Cohort{}}
 	var all uint64
-	for cohort := from; cohort <= to; cohort = g.Next(cohort) {
-		_, size, ok := open.at(g, cohort)
-		if own, has := rows[cohort]; has && !ok {
-			_, size, _ = own.at(g, cohort) // one of which only totals are left
+	for start := from; start <= to; start = g.Next(start) {
+		_, size, ok := open.at(g, start)
+		if own, has := rows[start]; has && !ok {
+			_, size, _ = own.at(g, start) // only its totals are left
 		}
 		all += size
-		line := figures.Cohort{From: cohort, Size: s.Count(size), Cells: []figures.Cell{}}
-		for period := cohort; period <= today; period = g.Next(period) {
-			cell := figures.Cell{Open: period == g.Start(today), Gap: true}
+		cohort := figures.Cohort{From: start, Size: s.Count(size), Cells: []figures.Cell{}}
+		for period := start; period <= today; period = g.Next(period) {
+			cell := figures.Cell{Open: period == current, Gap: true}
 			row, has := rows[period]
-			if n, _, ok := row.at(g, cohort); has && !row.Gap && (ok || size == 0) {
+			if n, _, ok := row.at(g, start); has && !row.Gap && (ok || size == 0) {
 				cell.Active, cell.Gap = s.Count(n), false
-				cell.Share = figures.Share(cell.Active, line.Size)
+				cell.Share = figures.Share(cell.Active, cohort.Size)
 			}
-			line.Cells = append(line.Cells, cell)
+			cohort.Cells = append(cohort.Cells, cell)
 		}
-		answer.Cohorts = append(answer.Cohorts, line)
+		answer.Cohorts = append(answer.Cohorts, cohort)
 	}
-	answer.Meta = c.metaOf(f, today, s, all, "installations that were new in the range")
+	answer.Meta = f.lockedMeta(today, s, all, "installations that were new in the range")
 	return answer, nil
 }
 
-// Survival gives a curve for each of the top most frequent first versions, 1 to MaxTop; 0 is 8. It is made of the weeks
-// that are over.
-func (c *Engine) Survival(ctx context.Context, app collector.AppNum, top int, v figures.View) (figures.Survival, error) {
-	f, err := c.fleet(app)
+// Survival returns a curve for each of the top most frequent first versions, 1
+// to [figures.MaxTop]; 0 means 8. It covers the weeks that are over.
+func (e *Engine) Survival(ctx context.Context, app collector.AppNum, top int, v figures.View) (figures.Survival, error) {
+	f, err := e.fleet(app)
 	if err != nil {
 		return figures.Survival{}, err
 	}
-	byVersion := make(map[string]map[collector.Day]retentionRow)
-	var last collector.Day
-	for r, err := range c.store.Records(ctx, kindSurvival, f.num, firstEver, lastEver) {
-		if err != nil {
-			return figures.Survival{}, err
-		}
-		var row retentionRow
-		if err := decodeRecord(r, &row); err != nil {
-			return figures.Survival{}, err
-		}
-		if byVersion[r.Name] == nil {
-			byVersion[r.Name] = make(map[collector.Day]retentionRow)
-		}
-		byVersion[r.Name][r.Day] = row
-		last = max(last, r.Day)
+	byVersion := make(map[string][]weekRow)
+	var lastWeek collector.Day
+	err = eachRecord(ctx, e.store, kindSurvival, f.num, allDays, func(r collector.Record) error {
+		row := weekRow{week: r.Day}
+		err := decodeRecord(r, &row.retentionRow)
+		byVersion[r.Name] = append(byVersion[r.Name], row)
+		lastWeek = r.Day
+		return err
+	})
+	if err != nil {
+		return figures.Survival{}, err
 	}
 	s := v.Suppressor()
-	answer := figures.Survival{Versions: []figures.VersionSurvival{}}
 	sizes := make(map[string]uint64)
-	var all uint64
 	for version, rows := range byVersion {
-		for _, n := range newestRow(rows).Size {
+		for _, n := range rows[len(rows)-1].Size {
 			sizes[version] += n
 		}
+		s.Count(sizes[version])
 	}
-	for version, n := range sizes {
-		if s.Count(n) == nil {
-			delete(sizes, version)
-			continue
-		}
-		sizes[version] = s.Round(n)
-	}
-	for _, version := range figures.TopValues(sizes, top) {
-		size := s.Figure(sizes[version])
-		if version == collector.Other || size == nil {
-			continue
-		}
-		all += sizes[version]
-		answer.Versions = append(answer.Versions, figures.VersionSurvival{Version: version, Size: size, Cells: survivalCells(s, byVersion[version])})
+	delete(sizes, collector.Other)
+	answer := figures.Survival{Versions: []figures.VersionSurvival{}}
+	var all uint64
+	for _, version := range s.Top(sizes, limitTop(top)) {
+		all += s.Round(sizes[version])
+		answer.Versions = append(answer.Versions, figures.VersionSurvival{
+			Version: version, Size: s.Repeat(sizes[version]), Cells: survivalCells(s, byVersion[version]),
+		})
 	}
 	slices.SortFunc(answer.Versions, func(a, b figures.VersionSurvival) int { return figures.CompareNewest(a.Version, b.Version) })
-	answer.Meta = c.metaOf(f, last+6, s, all, "installations that began with one of the versions shown")
+	answer.Meta = f.lockedMeta(lastWeek+6, s, all, "installations that began with one of the versions shown")
 	return answer, nil
 }
 
-func newestRow(rows map[collector.Day]retentionRow) (newest retentionRow) {
-	last := firstEver
-	for day, row := range rows {
-		if day >= last {
-			last, newest = day, row
-		}
-	}
-	return newest
+// A weekRow is the row of a week.
+type weekRow struct {
+	week collector.Day
+	retentionRow
 }
 
 // survivalCells adds up the cohorts of a version by their age in weeks.
-func survivalCells(s *figures.Suppressor, rows map[collector.Day]retentionRow) []figures.SurvivalCell {
-	active, of := make(map[int]uint64), make(map[int]uint64)
-	oldest := -1
-	for week, row := range rows {
-		for cohort := row.From; cohort <= week; cohort += 7 {
+func survivalCells(s *figures.Suppressor, rows []weekRow) []figures.SurvivalCell {
+	var active, of []uint64 // by age
+	for _, row := range rows {
+		for cohort := row.From; cohort <= row.week; cohort += 7 {
 			n, size, ok := row.at(collector.GrainWeek, cohort)
 			if !ok || size == 0 {
 				continue
 			}
-			age := collector.GrainWeek.Periods(cohort, week)
-			of[age] += size
+			age := collector.GrainWeek.Periods(cohort, row.week)
+			for len(active) <= age {
+				active, of = append(active, 0), append(of, 0)
+			}
 			active[age] += n
-			oldest = max(oldest, age)
+			of[age] += size
 		}
 	}
-	cells := make([]figures.SurvivalCell, 0, oldest+1)
-	for age := range oldest + 1 {
+	cells := make([]figures.SurvivalCell, 0, len(active))
+	for age := range active {
 		cell := figures.SurvivalCell{Active: s.Count(active[age]), Of: s.Count(of[age])}
 		cell.Share = figures.Share(cell.Active, cell.Of)
 		cells = append(cells, cell)

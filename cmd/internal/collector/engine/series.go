@@ -9,131 +9,113 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// meta gives what stands in every answer, of one about the days up to to.
+// meta returns the part that every answer has. To is the last day it covers.
 func (f *fleet) meta(to collector.Day, s *figures.Suppressor, denominator uint64, of string) figures.Meta {
-	m := figures.Meta{AsOf: f.asOf.UTC(), Complete: to < f.today, Denominator: s.Denominator(denominator), DenominatorOf: of, Suppressed: s.Suppressed}
-	if to < f.today {
+	m := figures.Meta{AsOf: f.asOf.UTC(), Complete: to < f.today, DenominatorOf: of, Suppressed: s.Suppressed}
+	if d := s.Repeat(denominator); d != nil {
+		m.Denominator = *d
+	}
+	switch {
+	case m.Complete:
 		m.AsOf = (to + 1).Time()
-	} else if s.Public() {
-		m.AsOf = time.Now().UTC().Truncate(time.Hour) // reports up to now are in it; when one came is not told
-	} else if f.asOf.IsZero() {
+	case s.Public():
+		// It includes reports up to now, but does not reveal when one came.
+		m.AsOf = time.Now().UTC().Truncate(time.Hour)
+	case f.asOf.IsZero():
 		m.AsOf = f.today.Time()
 	}
 	return m
 }
 
-func active28(to collector.Day) string {
-	return fmt.Sprintf("installations active in the 28 days to %s", to)
-}
-
-// Today gives the day that is counted now, and when an app was first counted.
-func (c *Engine) Today(app collector.AppNum) (today, since collector.Day, err error) {
-	f, err := c.fleet(app)
-	if err != nil {
-		return 0, 0, err
-	}
+// lockedMeta is meta for callers that do not hold f.mu.
+func (f *fleet) lockedMeta(to collector.Day, s *figures.Suppressor, denominator uint64, of string) figures.Meta {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.today, f.began(), nil
+	return f.meta(to, s, denominator, of)
 }
 
-// Reported tells whether an app has ever counted an installation, even if it is forgotten by now. IDs that are not
-// persisted, development versions, and totals that were imported are no installations.
-func (c *Engine) Reported(app collector.AppNum) (bool, error) {
-	f, err := c.fleet(app)
-	if err != nil {
-		return false, err
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return len(f.first) > 0, nil
+// activeText describes the denominator of an answer.
+func activeText(days int, to collector.Day) string {
+	return fmt.Sprintf("installations active in the %d days to %s", days, to)
 }
 
-// began gives the first day of which there are figures: that on which the app was added, or the first one loaded.
-func (f *fleet) began() collector.Day {
-	if len(f.first) > 0 {
-		return min(f.app.Created, f.first[0].Day)
-	}
-	return f.app.Created
-}
-
-// days gives the totals of the days in a range, from the first day of the app to today. The day that is counted now is in
-// it as it is at this moment, with what now gives of it, which is total or tally of the fleet; a closed day without a total is a
-// gap.
-func (c *Engine) days(ctx context.Context, f *fleet, r collector.Range, now func(collector.Day) dayTotal) ([]dayOf, error) {
-	// The day may end meanwhile: what is open is looked at first, and its total then is as good.
-	f.mu.RLock()
-	today, first := f.today, f.began()
-	var open *dayTotal
-	if r.From <= today && today <= r.To {
-		t := now(today)
-		open = &t
-	}
-	f.mu.RUnlock()
-	from, to := max(r.From, first), min(r.To, today)
-	if to < from {
-		return nil, nil
-	}
-	days := make([]dayOf, 0, to-from+1)
-	for day := from; day <= to; day++ {
-		days = append(days, dayOf{day: day, dayTotal: dayTotal{Gap: true}})
-	}
-	totals, err := c.totals(ctx, f, collector.Range{From: from, To: min(to, today-1)})
-	if err != nil {
-		return nil, err
-	}
-	for day, total := range totals {
-		days[day-from].dayTotal = total
-	}
-	if open != nil {
-		days[today-from] = dayOf{day: today, open: true, dayTotal: *open}
-	}
-	return days, nil
-}
-
-// A dayOf is the figures of one day.
-type dayOf struct {
+// A dayFigures is the figures of one day.
+type dayFigures struct {
 	day  collector.Day
 	open bool
 	dayTotal
 }
 
-// totals reads the totals of closed days.
-func (c *Engine) totals(ctx context.Context, f *fleet, r collector.Range) (map[collector.Day]dayTotal, error) {
-	return closed[dayTotal](ctx, c, f, kindTotal, "", r)
+// days returns the figures of a range, from the app's first day to today. Open
+// returns those of today. A closed day without a total is a gap.
+func (e *Engine) days(ctx context.Context, f *fleet, r collector.Range, open func(*fleet) dayTotal) ([]dayFigures, error) {
+	// If the day ends meanwhile, the figures that are read first will do.
+	f.mu.RLock()
+	today := f.today
+	r = collector.Range{From: max(r.From, f.since()), To: min(r.To, today)}
+	var current dayTotal
+	if r.From <= today && today <= r.To {
+		current = open(f)
+	}
+	f.mu.RUnlock()
+	if r.To < r.From {
+		return nil, nil
+	}
+	totals, err := closed[dayTotal](ctx, e, f, kindTotal, "", collector.Range{From: r.From, To: min(r.To, today-1)})
+	if err != nil {
+		return nil, err
+	}
+	days := make([]dayFigures, 0, r.To-r.From+1)
+	for day := r.From; day <= r.To; day++ {
+		total, ok := totals[day]
+		if !ok {
+			total.Gap = true
+		}
+		if day == today {
+			total = current
+		}
+		days = append(days, dayFigures{day: day, open: day == today, dayTotal: total})
+	}
+	return days, nil
 }
 
-// Series gives the figures day by day, from the first day of the app on.
-func (c *Engine) Series(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Series, error) {
-	f, err := c.fleet(app)
+// Series returns the figures day by day, from the app's first day on.
+func (e *Engine) Series(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Series, error) {
+	f, err := e.fleetIn(app, r)
 	if err != nil {
 		return figures.Series{}, err
 	}
-	if err := r.Validate(); err != nil {
-		return figures.Series{}, err
-	}
-	days, err := c.days(ctx, f, r, f.total)
+	days, err := e.days(ctx, f, r, (*fleet).total)
 	if err != nil {
 		return figures.Series{}, err
 	}
 	s := v.Suppressor()
 	answer := figures.Series{Range: r, Points: make([]figures.SeriesPoint, 0, len(days))}
-	var last dayOf
+	var last dayFigures
 	for _, d := range days {
 		answer.Points = append(answer.Points, seriesPoint(s, d))
 		last = d
 	}
-	if last.Active[2] > 0 && s.Figure(last.Active[2]) != nil {
+	if n := last.Active[window28]; n > 0 && s.Repeat(n) != nil {
 		answer.MedianAge = &last.MedianAge
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	answer.Meta = f.meta(r.To, s, last.Active[2], active28(min(r.To, f.today)))
+	answer.Meta = f.meta(r.To, s, last.Active[window28], activeText(28, min(r.To, f.today)))
 	return answer, nil
 }
 
-// seriesPoint gives a day as it is shown.
-func seriesPoint(s *figures.Suppressor, d dayOf) figures.SeriesPoint {
+// fleetIn returns the fleet of an app, for a question about a valid range.
+func (e *Engine) fleetIn(app collector.AppNum, r collector.Range) (*fleet, error) {
+	f, err := e.fleet(app)
+	if err == nil {
+		err = r.Validate()
+	}
+	return f, err
+}
+
+// seriesPoint returns a day as it is shown.
+func seriesPoint(s *figures.Suppressor, d dayFigures) figures.SeriesPoint {
 	if d.Gap {
 		return figures.SeriesPoint{Day: d.day, Gap: true}
 	}

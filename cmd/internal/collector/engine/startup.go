@@ -4,169 +4,158 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 )
 
-// firstEver and lastEver are days before and after all others.
-const (
-	firstEver collector.Day = math.MinInt32
-	lastEver  collector.Day = math.MaxInt32
-)
-
-// read takes in all but the rows: the apps, the bits of the last days, and the journal.
-func (c *Engine) read(ctx context.Context) error {
-	c.day = collector.DayOf(time.Now())
-	for r, err := range c.store.Records(ctx, kindApp, 0, 0, 0) {
-		if err != nil {
-			return err
-		}
+// read reads everything but the rows: apps, the bits of the last days, and the
+// journal.
+func (e *Engine) read(ctx context.Context) error {
+	e.day = collector.DayOf(time.Now())
+	err := eachRecord(ctx, e.store, kindApp, 0, noDay, func(r collector.Record) error {
 		var app collector.App
-		if err := decodeRecord(r, &app); err != nil {
+		err := decodeRecord(r, &app)
+		e.publish(newFleet(app, 0))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range e.sorted() {
+		if err := f.read(ctx, e.store); err != nil {
 			return err
 		}
-		c.adopt(newFleet(app, 0))
+		e.day = min(e.day, f.today)
 	}
-	for _, f := range c.sorted() {
-		if err := f.read(ctx, c.store); err != nil {
-			return err
-		}
-		c.day = min(c.day, f.today)
-	}
-	for entry, err := range c.store.Journal(ctx) {
+	for entry, err := range e.store.Journal(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := c.replay(entry.Data); err != nil {
+		if err := e.replay(entry.Data); err != nil {
 			return fmt.Errorf("entry %d: %w", entry.Number, err)
 		}
-		c.journaled = entry.Number
-		c.entries.Add(1)
+		e.journaled = entry.Number
+		e.entries.Add(1)
 	}
 	return nil
 }
 
 func (f *fleet) read(ctx context.Context, store collector.Store) error {
-	var open openDay
-	data, ok, err := store.Record(ctx, collector.RecordKey{Kind: kindOpen, App: f.num})
+	key := f.recordKey(kindOpen, 0, "")
+	data, ok, err := store.Record(ctx, key)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return fmt.Errorf("app %s has no day", f.key)
 	}
-	if err := decodeRecord(collector.Record{RecordKey: collector.RecordKey{Kind: kindOpen, App: f.num}, Data: data}, &open); err != nil {
+	var open openDay
+	if err := decodeRecord(collector.Record{RecordKey: key, Data: data}, &open); err != nil {
 		return err
 	}
 	f.today, f.next, f.open = open.Today, open.Next, open.Counters
-	since := f.today - longestWindow
-	each := func(kind string, from, to collector.Day, take func(collector.Record) error) {
-		if err != nil {
-			return
-		}
-		for r, failed := range store.Records(ctx, kind, f.num, from, to) {
-			if err = failed; err != nil {
-				return
+	recent := collector.Range{From: f.today - longestWindow, To: f.today}
+	for _, part := range []struct {
+		kind string
+		days collector.Range
+		use  func(collector.Record) error
+	}{
+		{kindFirst, allDays, func(r collector.Record) error {
+			first := firstNum{Day: r.Day}
+			err := decodeRecord(r, &first.Num)
+			f.first = append(f.first, first)
+			return err
+		}},
+		{kindActive, recent, func(r collector.Record) error { return decodeChunk(daySet(f.days, r.Day), r) }},
+		{kindEver, noDay, func(r collector.Record) error {
+			if strings.HasPrefix(r.Name, "clones/") {
+				return decodeChunk(f.clones, r)
 			}
-			if err = take(r); err != nil {
-				err = fmt.Errorf("record %s/%d/%s/%q: %w", r.Kind, r.App, r.Day, r.Name, err)
-				return
-			}
+			return decodeChunk(f.established, r)
+		}},
+		{kindDims, noDay, f.dims.read},
+		{kindToday, noDay, f.readKeys},
+		{kindFaultBits, recent, func(r collector.Record) error {
+			id, _, _ := strings.Cut(r.Name, "/")
+			return decodeChunk(daySet(f.faults.get(id).days, r.Day), r)
+		}},
+		{kindFaultDay, recent, func(r collector.Record) error {
+			var day faultDay
+			err := decodeRecord(r, &day)
+			f.faults.get(r.Name).counts[r.Day] = day.Occurrences
+			return err
+		}},
+	} {
+		if err := eachRecord(ctx, store, part.kind, f.num, part.days, part.use); err != nil {
+			return err
 		}
 	}
-	each(kindFirst, firstEver, lastEver, func(r collector.Record) error {
-		first := firstNum{Day: r.Day}
-		err := decodeRecord(r, &first.Num)
-		f.first = append(f.first, first)
-		return err
-	})
-	each(kindActive, since, f.today, func(r collector.Record) error {
-		if f.days[r.Day] == nil {
-			f.days[r.Day] = &bits.Set{}
-		}
-		return readChunk(f.days[r.Day], r, "")
-	})
-	each(kindEver, 0, 0, func(r collector.Record) error {
-		if strings.HasPrefix(r.Name, "clones/") {
-			return readChunk(f.clones, r, "clones/")
-		}
-		return readChunk(f.established, r, "established/")
-	})
-	each(kindDims, 0, 0, f.dims.read)
-	each(kindToday, 0, 0, func(r collector.Record) error {
-		keys := f.memory
-		if r.Name == "excluded" {
-			keys = f.excluded
-		}
-		if len(r.Data)%len(collector.Key{}) != 0 {
-			return errJournal
-		}
-		for key := range slices.Chunk(r.Data, len(collector.Key{})) {
-			keys[collector.Key(key)] = struct{}{}
-		}
-		return nil
-	})
-	each(kindRelease, 0, 0, func(r collector.Record) error {
+	return f.readNames(ctx, store)
+}
+
+// readNames reads the releases and faults that were ever seen.
+func (f *fleet) readNames(ctx context.Context, store collector.Store) error {
+	err := eachRecord(ctx, store, kindRelease, f.num, noDay, func(r collector.Record) error {
 		var release releaseRecord
 		err := decodeRecord(r, &release)
 		f.releases[r.Name] = release
 		return err
 	})
-	each(kindFault, 0, 0, func(r collector.Record) error { return decodeRecord(r, &f.faults.put(r.Name).faultRecord) })
-	each(kindFaultBits, since, f.today, func(r collector.Record) error {
-		id, _, ok := strings.Cut(r.Name, "/")
-		if !ok {
-			return errors.New("its name has no chunk")
-		}
-		is := f.faults.put(id)
-		if is.days[r.Day] == nil {
-			is.days[r.Day] = &bits.Set{}
-		}
-		return readChunk(is.days[r.Day], r, id+"/")
-	})
-	each(kindFaultDay, since, f.today, func(r collector.Record) error {
-		var day faultDay
-		err := decodeRecord(r, &day)
-		f.faults.put(r.Name).counts[r.Day] = day.Occurrences
+	if err != nil {
 		return err
+	}
+	return eachRecord(ctx, store, kindFault, f.num, noDay, func(r collector.Record) error {
+		return decodeRecord(r, &f.faults.get(r.Name).faultRecord)
 	})
-	return err
 }
 
-// warmChunk is how many rows are taken in at once.
+// readKeys reads today's keys that are no installations.
+func (f *fleet) readKeys(r collector.Record) error {
+	keys := f.memory
+	if r.Name == "excluded" {
+		keys = f.excluded
+	}
+	if len(r.Data)%len(collector.Key{}) != 0 {
+		return describe(r.RecordKey, errors.New("not a list of keys"))
+	}
+	for key := range slices.Chunk(r.Data, len(collector.Key{})) {
+		keys[collector.Key(key)] = struct{}{}
+	}
+	return nil
+}
+
+// warmChunk is how many rows are added at once.
 const warmChunk = 8192
 
-// warm reads all rows: the identities into the index, and the values of the installations into the dimensions. Reports
-// are counted meanwhile, so the writer takes the rows in, between its commits, and leaves out those that it wrote itself.
-func (c *Engine) warm() {
-	defer close(c.warmed)
+// warmUp reads all rows: identities for the index, and installations for the
+// dimensions. Reports are counted meanwhile. The writer therefore adds the rows
+// between its commits, and skips those that it has written itself.
+func (e *Engine) warmUp() {
+	defer close(e.warmed)
 	began := time.Now()
-	ctx, cancel := c.untilStop()
+	ctx, cancel := e.untilStop()
 	defer cancel()
-	err := c.warmIdentities(ctx)
+	err := e.readIdentities(ctx)
 	if err == nil {
-		err = c.warmInstallations(ctx)
+		err = e.readInstallations(ctx)
 	}
-	if err != nil {
-		if ctx.Err() == nil {
-			c.log.Error("Rows cannot be read; versions and other values are not shown", "error", err.Error())
-		}
-		return
+	switch {
+	case err == nil:
+		e.log.Debug("All rows are read", "duration", time.Since(began))
+	case ctx.Err() == nil:
+		e.log.Error("Rows cannot be read; versions and other values are not shown", "error", err.Error())
 	}
-	c.log.Debug("All rows are read", "duration", time.Since(began))
 }
 
-// untilStop gives a context for what runs beside the writer.
-func (c *Engine) untilStop() (context.Context, context.CancelFunc) {
+// untilStop returns a context that ends when the engine stops.
+func (e *Engine) untilStop() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		select {
-		case <-c.stopping:
+		case <-e.stopping:
 			cancel()
 		case <-ctx.Done():
 		}
@@ -174,50 +163,49 @@ func (c *Engine) untilStop() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-func (c *Engine) warmIdentities(ctx context.Context) error {
+func (e *Engine) readIdentities(ctx context.Context) error {
 	chunk := make([]collector.Identity, 0, warmChunk)
-	for id, err := range c.store.Identities(ctx) {
+	for id, err := range e.store.Identities(ctx) {
 		if err != nil {
 			return err
 		}
 		if chunk = append(chunk, id); len(chunk) == warmChunk {
-			c.index.read(chunk)
+			e.index.read(chunk)
 			chunk = chunk[:0]
 		}
 	}
-	c.index.read(chunk)
-	c.index.setWhole()
+	e.index.read(chunk)
+	e.index.finish()
 	return nil
 }
 
-func (c *Engine) warmInstallations(ctx context.Context) error {
+func (e *Engine) readInstallations(ctx context.Context) error {
 	chunk := make([]collector.Installation, 0, warmChunk)
-	take := func() error {
-		taken := chunk
-		chunk = make([]collector.Installation, 0, warmChunk)
-		return c.exec(ctx, func(context.Context) error { return c.takeRows(taken) })
+	add := func() error {
+		return e.exec(ctx, func(context.Context) error { return e.addRows(chunk) })
 	}
-	for row, err := range c.store.Installations(ctx) {
+	for row, err := range e.store.Installations(ctx) {
 		if err != nil {
 			return err
 		}
-		row.State = append([]byte(nil), row.State...)
+		row.State = slices.Clone(row.State)
 		if chunk = append(chunk, row); len(chunk) == warmChunk {
-			if err := take(); err != nil {
+			if err := add(); err != nil {
 				return err
 			}
+			chunk = chunk[:0]
 		}
 	}
-	if err := take(); err != nil {
+	if err := add(); err != nil {
 		return err
 	}
-	return c.exec(ctx, func(ctx context.Context) error {
-		for _, f := range c.sorted() {
+	return e.exec(ctx, func(ctx context.Context) error {
+		for _, f := range e.sorted() {
 			f.mu.Lock()
 			f.warm, f.touched = true, nil
 			f.revision++
 			f.mu.Unlock()
-			if err := c.closePending(ctx, f); err != nil {
+			if err := e.writeSplitsDue(ctx, f); err != nil {
 				return err
 			}
 		}
@@ -225,28 +213,25 @@ func (c *Engine) warmInstallations(ctx context.Context) error {
 	})
 }
 
-// takeRows takes in rows that were read. They are of few fleets, and in order.
-func (c *Engine) takeRows(rows []collector.Installation) error {
+// addRows adds rows to their fleets. They are sorted by app.
+func (e *Engine) addRows(rows []collector.Installation) error {
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && rows[n].App == rows[0].App {
 			n++
 		}
-		f, err := c.fleet(rows[0].App)
-		if err == nil && !f.warm {
-			err = f.takeRows(rows[:n])
-		} else {
-			err = nil // an app that was added since, or rows of none
-		}
-		if err != nil {
-			return err
+		// Rows of an app that was added since are known; those of none are ignored.
+		if f, err := e.fleet(rows[0].App); err == nil && !f.warm {
+			if err := f.addRows(rows[:n]); err != nil {
+				return err
+			}
 		}
 		rows = rows[n:]
 	}
 	return nil
 }
 
-func (f *fleet) takeRows(rows []collector.Installation) error {
+func (f *fleet) addRows(rows []collector.Installation) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, row := range rows {
@@ -257,11 +242,8 @@ func (f *fleet) takeRows(rows []collector.Installation) error {
 		if err != nil {
 			return fmt.Errorf("installation %d of app %s: %w", row.Num, f.key, err)
 		}
-		f.dims.set(row.Num, nil, &st)
-		if int(row.Num) >= len(f.hashes) {
-			f.hashes = append(f.hashes, make([]uint64, int(row.Num)+1-len(f.hashes))...)
-		}
-		f.hashes[row.Num] = st.hash()
+		f.dims.update(row.Num, nil, &st)
+		f.setHash(row.Num, &st)
 		f.held++
 	}
 	return nil

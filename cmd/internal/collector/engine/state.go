@@ -11,24 +11,28 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A state is the current values of an installation, as numbers: the row in the store. See [state.encode].
+// A state is what a row stores of an installation: its current values, as
+// numbers of [dimensions].
 type state struct {
-	// first is the number of the first version's value and 1, or 0 for none.
+	// first is the number of the first version's value, plus 1; 0 is none.
 	first uint64
-	// pairs are the dimension's and the value's numbers, in the order of dimensions.
+	// pairs are in the order of dimensions.
 	pairs []pair
-	// before is the hash of the state before. flips is how often the installation went back to it, in a way that one
-	// installation does not, without cloneWindow days between two times, and flipped is the day of the last one.
+	// before is the hash of the previous values. flips counts how often the
+	// installation returned to them in a way that no single installation does,
+	// with less than cloneWindow days in between; flipped is the last such day.
 	before  uint32
 	flips   uint8
 	flipped collector.Day
 }
 
+// A pair is a value of a dimension.
 type pair struct{ dim, value uint32 }
 
-var errState = errors.New("row of an installation cannot be read")
+var errState = errors.New("malformed row of an installation")
 
-// encode gives the row: first, the number of pairs, the pairs, and the rest if it is not zero.
+// encode appends the row: first, the number of pairs, the pairs, and what
+// follows if it is not zero.
 func (s *state) encode(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, s.first)
 	dst = s.appendPairs(dst)
@@ -52,11 +56,10 @@ func (s *state) appendPairs(dst []byte) []byte {
 }
 
 func decodeState(data []byte) (s state, err error) {
-	next := func() (v uint64) {
+	next := func() uint64 {
 		v, n := binary.Uvarint(data)
 		if n <= 0 {
-			err = errState
-			data = nil
+			err, data = errState, nil
 			return 0
 		}
 		data = data[n:]
@@ -75,7 +78,7 @@ func decodeState(data []byte) (s state, err error) {
 	case err != nil:
 		return state{}, err
 	case len(data) == 0:
-	case len(data) == 5: // without a flip, or of a version that did not keep its day
+	case len(data) == 5: // no flips, or written before the day was kept
 		s.flips, s.before = data[0], binary.BigEndian.Uint32(data[1:])
 	case len(data) == 9 && data[0] != 0:
 		s.flips, s.before = data[0], binary.BigEndian.Uint32(data[1:])
@@ -86,15 +89,17 @@ func decodeState(data []byte) (s state, err error) {
 	return s, nil
 }
 
-// A hasher gives the short form in which states are compared. It lasts as long as the process.
+// hashSeed makes the hashes of one process differ from another's.
 var hashSeed = maphash.MakeSeed()
 
-// hash stands for the pairs. It is not 0.
+// hash returns a hash of the pairs that is never 0, to compare states within
+// this process.
 func (s *state) hash() uint64 {
 	var buf [256]byte
 	return max(1, maphash.Bytes(hashSeed, s.appendPairs(buf[:0])))
 }
 
+// value returns the value of a dimension, if the state has one.
 func (s *state) value(dim uint32) (value uint32, ok bool) {
 	i, ok := slices.BinarySearchFunc(s.pairs, dim, func(p pair, d uint32) int { return int(p.dim) - int(d) })
 	if !ok {
@@ -103,16 +108,12 @@ func (s *state) value(dim uint32) (value uint32, ok bool) {
 	return s.pairs[i].value, true
 }
 
-// A labels is the values of a report by dimension, before they have numbers.
-type labels []label
-
-type label struct{ dim, value string }
-
-// labelsOf gives what is counted of a heartbeat. What is unknown is left out: it is not reported.
-func labelsOf(h *report.Heartbeat, country string, dst labels) labels {
-	add := func(dim, value string) {
-		if value != "" {
-			dst = append(dst, label{dim, value})
+// appendLabels appends what is counted of a heartbeat. Unknown values are
+// missing ones.
+func appendLabels(dst []label, h *report.Heartbeat, country string) []label {
+	add := func(dim, text string) {
+		if text != "" {
+			dst = append(dst, label{dim, text})
 		}
 	}
 	add(collector.DimVersion, h.Version)

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -14,392 +12,366 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A stage is the changes that one commit is going to make: nothing of it is seen before it is durable.
-type stage struct {
-	c      *Engine
+// A tx collects the changes of one commit. Nobody sees them before they are
+// durable and applied.
+type tx struct {
+	e      *Engine
 	now    time.Time
-	fleets map[collector.AppNum]*fleetStage
-	// refs are the identities that are new, and those that were read for this stage.
+	fleets map[collector.AppNum]*fleetTx
+	// refs are the identities that are new, and those read for this tx.
 	refs map[collector.Key]ref
-	rows rows
+	rows rowReader
 }
 
-// rows is where the current rows of installations are read from.
-type rows interface {
+// A rowReader reads current rows of installations.
+type rowReader interface {
 	Installation(ctx context.Context, app collector.AppNum, num collector.Num) (collector.Installation, bool, error)
 }
 
-// A fleetStage is the part of a stage that belongs to one app.
-type fleetStage struct {
+// A fleetTx is the part of a tx that belongs to one app.
+type fleetTx struct {
 	f          *fleet
-	terms      interner
-	identities []collector.Identity // whose numbers are f.next and what follows
+	identities []collector.Identity // numbered from f.next
 	active     map[collector.Num]struct{}
-	states     map[collector.Num]*stagedState
+	states     map[collector.Num]*pendingState
 	memory     map[collector.Key]struct{}
 	excluded   map[collector.Key]struct{}
 	clones     []collector.Num
 	counters   dayCounters
+	releases   map[string]releaseRecord // seen for the first time
 	faults     map[string]*faultRecord
 	marks      []faultMark
 	counts     map[collector.Num][]faultCount
 }
 
-// A stagedState is a row that changes.
-type stagedState struct {
-	old *state // nil: a new installation
+// A pendingState is a row that changes.
+type pendingState struct {
+	old *state // nil for a new installation
 	state
 }
 
-// clockSkew is how far the sender's clock may be off before it is counted as skewed.
-const clockSkew = time.Hour
+// maxClockSkew is how far a sender's clock may be off before its report counts
+// as skewed.
+const maxClockSkew = time.Hour
 
-func (c *Engine) newStage(now time.Time) *stage {
-	return &stage{c: c, now: now, fleets: make(map[collector.AppNum]*fleetStage), refs: make(map[collector.Key]ref), rows: c.store}
+func (e *Engine) begin(now time.Time) *tx {
+	return &tx{e: e, now: now, fleets: make(map[collector.AppNum]*fleetTx), refs: make(map[collector.Key]ref), rows: e.store}
 }
 
-// fleet gives the stage of an app that takes reports.
-func (s *stage) fleet(app collector.AppNum) (*fleetStage, error) {
-	if fs := s.fleets[app]; fs != nil {
-		return fs, nil
+// fleet returns the part of an app that accepts reports.
+func (t *tx) fleet(app collector.AppNum) (*fleetTx, error) {
+	if ft := t.fleets[app]; ft != nil {
+		return ft, nil
 	}
-	f, err := s.c.fleet(app)
+	f, err := t.e.accepting(app)
 	if err != nil {
 		return nil, err
 	}
-	if f.app.Gone {
-		return nil, collector.ErrGone
-	}
-	fs := newFleetStage(f)
-	s.fleets[app] = fs
-	return fs, nil
+	ft := newFleetTx(f)
+	t.fleets[app] = ft
+	return ft, nil
 }
 
-func newFleetStage(f *fleet) *fleetStage {
-	return &fleetStage{
-		f: f, terms: interner{dims: &f.dims},
-		active: make(map[collector.Num]struct{}), states: make(map[collector.Num]*stagedState),
+func newFleetTx(f *fleet) *fleetTx {
+	return &fleetTx{
+		f: f, active: make(map[collector.Num]struct{}), states: make(map[collector.Num]*pendingState),
 		memory: make(map[collector.Key]struct{}), excluded: make(map[collector.Key]struct{}),
 	}
 }
 
-// find gives the number of an installation.
-func (s *stage) find(ctx context.Context, key collector.Key) (ref, bool, error) {
-	if r, ok := s.refs[key]; ok {
+// find returns the installation with a key.
+func (t *tx) find(ctx context.Context, key collector.Key) (ref, bool, error) {
+	if r, ok := t.refs[key]; ok {
 		return r, true, nil
 	}
-	return s.c.lookup(ctx, key)
+	return t.e.lookup(ctx, key)
 }
 
-// heartbeat stages a heartbeat.
-func (s *stage) heartbeat(ctx context.Context, key collector.Key, r *collector.Received) (collector.Receipt, error) {
-	fs, err := s.fleet(r.App)
+// add adds a report.
+func (t *tx) add(ctx context.Context, j *job) (receipt collector.Receipt, err error) {
+	app, dropped, sentAt := j.envelope()
+	ft, err := t.fleet(app)
+	if err != nil {
+		return receipt, err
+	}
+	if j.heartbeat != nil {
+		receipt, err = ft.heartbeat(ctx, t, j.key, j.heartbeat)
+	} else {
+		receipt, err = ft.health(ctx, t, j.key, j.health)
+	}
 	if err != nil {
 		return collector.Receipt{}, err
 	}
-	repeated, isNew, err := fs.heartbeat(ctx, s, key, r)
-	if err != nil {
+	ft.accept(receipt)
+	ft.counters.DroppedFields += uint64(dropped.Fields)
+	ft.counters.DroppedFacts += uint64(dropped.Facts)
+	ft.counters.DroppedContext += uint64(dropped.Context)
+	if t.now.Sub(sentAt).Abs() > maxClockSkew {
+		ft.counters.Skewed++
+	}
+	return receipt, nil
+}
+
+// accept counts an accepted report.
+func (ft *fleetTx) accept(receipt collector.Receipt) {
+	ft.counters.Accepted++
+	if receipt.Repeated {
+		ft.counters.Repeated++
+	}
+}
+
+func (ft *fleetTx) heartbeat(ctx context.Context, t *tx, key collector.Key, r *collector.Received) (collector.Receipt, error) {
+	h := &r.Heartbeat
+	if ft.excludes(h.Version) {
+		return addAside(ft.excluded, ft.f.excluded, key)
+	}
+	found, ok, err := t.find(ctx, key)
+	switch {
+	case err != nil:
 		return collector.Receipt{}, err
-	}
-	fs.counters.Accepted++
-	if repeated {
-		fs.counters.Repeated++
-	}
-	fs.dropped(r.Dropped, s.now.Sub(r.Heartbeat.SentAt))
-	return collector.Receipt{Repeated: repeated, New: isNew}, nil
-}
-
-func (fs *fleetStage) dropped(d report.Dropped, skew time.Duration) {
-	fs.counters.DroppedFields += uint64(d.Fields)
-	fs.counters.DroppedFacts += uint64(d.Facts)
-	fs.counters.DroppedContext += uint64(d.Context)
-	if skew.Abs() > clockSkew {
-		fs.counters.Skewed++
-	}
-}
-
-func (fs *fleetStage) heartbeat(ctx context.Context, s *stage, key collector.Key, r *collector.Received) (repeated, isNew bool, err error) {
-	f, h := fs.f, &r.Heartbeat
-	if f.app.ExcludeDevelopment && report.IsDevelopment(h.Version) {
-		repeated, err = note(fs.excluded, f.excluded, key)
-		return repeated, false, err
-	}
-	found, ok, err := s.find(ctx, key)
-	if err != nil {
-		return false, false, err
-	}
-	if !ok && h.IDPersistence == report.InMemory {
-		repeated, err = note(fs.memory, f.memory, key)
-		return repeated, false, err
+	case !ok && h.IDPersistence == report.InMemory:
+		return addAside(ft.memory, ft.f.memory, key)
 	}
 	var buf [report.MaxFacts + 8]label
-	st := fs.terms.state(labelsOf(h, r.Country, buf[:0]))
+	st := ft.f.state(appendLabels(buf[:0], h, r.Country))
 	if !ok {
-		return false, true, fs.add(s, key, st, h.Version)
+		return collector.Receipt{New: true}, ft.addNew(t, key, st, h.Version)
 	}
-	wasActive := fs.mark(found.num)
-	changed, err := fs.change(ctx, s.rows, found.num, st)
-	return wasActive && !changed, false, err
+	wasActive := ft.markActive(found.num)
+	changed, err := ft.change(ctx, t.rows, found.num, st)
+	return collector.Receipt{Repeated: wasActive && !changed}, err
 }
 
-// note puts a key among those of today that are no installations.
-func note(staged, today map[collector.Key]struct{}, key collector.Key) (repeated bool, err error) {
-	if _, ok := today[key]; ok {
-		return true, nil
-	}
-	if _, ok := staged[key]; ok {
-		return true, nil
-	}
-	if len(today)+len(staged) >= collector.MaxInMemoryPerDay {
-		return false, collector.ErrNewLimit
-	}
-	staged[key] = struct{}{}
-	return false, nil
+// excludes reports whether the app excludes a version.
+func (ft *fleetTx) excludes(version string) bool {
+	return ft.f.app.ExcludeDevelopment && report.IsDevelopment(version)
 }
 
-// add stages a new installation.
-func (fs *fleetStage) add(s *stage, key collector.Key, st state, version string) error {
-	f := fs.f
-	given := int(f.next-f.numAt(f.today)) + len(fs.identities)
-	if given >= cmp.Or(f.app.MaxNewPerDay, collector.DefaultMaxNewPerDay) {
+// addAside adds a key to those of today that are no installations.
+func addAside(pending, today map[collector.Key]struct{}, key collector.Key) (collector.Receipt, error) {
+	_, known := today[key]
+	if _, added := pending[key]; known || added {
+		return collector.Receipt{Repeated: true}, nil
+	}
+	if len(today)+len(pending) >= collector.MaxInMemoryPerDay {
+		return collector.Receipt{}, collector.ErrNewLimit
+	}
+	pending[key] = struct{}{}
+	return collector.Receipt{}, nil
+}
+
+// addNew adds a new installation.
+func (ft *fleetTx) addNew(t *tx, key collector.Key, st state, version string) error {
+	f := ft.f
+	newToday := int(f.next-f.numAt(f.today)) + len(ft.identities)
+	num := f.next + collector.Num(len(ft.identities))
+	if newToday >= cmp.Or(f.app.MaxNewPerDay, collector.DefaultMaxNewPerDay) || num == maxNum {
 		return collector.ErrNewLimit
 	}
-	num := f.next + collector.Num(len(fs.identities))
-	if num == maxNum {
-		return collector.ErrNewLimit
+	if version != "" {
+		p, _ := f.number(label{collector.DimFirstVersion, version})
+		st.first = uint64(p.value) + 1
 	}
-	st.first = fs.terms.firstVersion(version)
-	fs.identities = append(fs.identities, collector.Identity{Key: key, App: f.num, Num: num})
-	fs.states[num] = &stagedState{state: st}
-	s.refs[key] = ref{f.num, num}
+	ft.identities = append(ft.identities, collector.Identity{Key: key, App: f.num, Num: num})
+	ft.put(num, nil, st)
+	t.refs[key] = ref{f.num, num}
 	return nil
 }
 
-// maxNum is a number that is never given.
-const maxNum = 1<<32 - 1
+// put adds a row, and its version if that was never seen.
+func (ft *fleetTx) put(num collector.Num, old *state, st state) {
+	ft.states[num] = &pendingState{old: old, state: st}
+	version := ft.f.dims.textIn(&st, collector.DimVersion)
+	if _, seen := ft.f.releases[version]; !seen && version != "" && version != collector.Other {
+		if ft.releases == nil {
+			ft.releases = make(map[string]releaseRecord)
+		}
+		ft.releases[version] = releaseRecord{FirstSeen: ft.f.today}
+	}
+}
 
-// mark stages an installation's bit for today, and tells whether it is set already.
-func (fs *fleetStage) mark(num collector.Num) (was bool) {
-	if num >= fs.f.next || fs.f.days[fs.f.today].Has(uint32(num)) {
+// markActive marks an installation active today, and reports whether it was.
+func (ft *fleetTx) markActive(num collector.Num) (was bool) {
+	if num >= ft.f.next || ft.f.days[ft.f.today].Has(uint32(num)) {
 		return true
 	}
-	if _, ok := fs.active[num]; ok {
+	if _, ok := ft.active[num]; ok {
 		return true
 	}
-	fs.active[num] = struct{}{}
+	ft.active[num] = struct{}{}
 	return false
 }
 
-// change stages the values of an installation, and tells whether they are others than before.
-func (fs *fleetStage) change(ctx context.Context, from rows, num collector.Num, st state) (bool, error) {
-	staged := fs.states[num]
-	if staged == nil && int(num) < len(fs.f.hashes) && fs.f.hashes[num] == st.hash() {
-		return false, nil
-	}
-	var old *state
-	if staged != nil {
-		old = &staged.state
-	} else {
-		row, ok, err := from.Installation(ctx, fs.f.num, num)
+// change changes the values of an installation, and reports whether they differ
+// from those before.
+func (ft *fleetTx) change(ctx context.Context, rows rowReader, num collector.Num, st state) (bool, error) {
+	pending := ft.states[num]
+	if pending == nil {
+		if int(num) < len(ft.f.hashes) && ft.f.hashes[num] == st.hash() {
+			return false, nil
+		}
+		row, ok, err := rows.Installation(ctx, ft.f.num, num)
 		if err != nil {
 			return false, err
 		}
 		if !ok {
 			return false, fmt.Errorf("installation has no row: %w", collector.ErrUnavailable)
 		}
-		read, err := decodeState(row.State)
+		stored, err := decodeState(row.State)
 		if err != nil {
 			return false, err
 		}
-		old = &read
+		pending = &pendingState{old: &stored, state: stored}
 	}
-	if slices.Equal(old.pairs, st.pairs) {
+	before := &pending.state
+	if slices.Equal(before.pairs, st.pairs) {
 		return false, nil
 	}
-	st.first = old.first
-	fs.moved(num, old, &st)
-	if staged != nil {
-		staged.state = st
-	} else {
-		fs.states[num] = &stagedState{old: old, state: st}
-	}
+	st.first = before.first
+	ft.countMove(before, &st)
+	ft.detectClone(num, before, &st)
+	ft.put(num, pending.old, st)
 	return true, nil
 }
 
-// An ID is probably used more than once after cloneFlips flips with at most cloneWindow days from one to the next: an operator
-// who tries a release and goes back to the old one makes one, and a second one rarely so soon.
+// countMove counts a change of version.
+func (ft *fleetTx) countMove(before, st *state) {
+	from, to := ft.f.dims.textIn(before, collector.DimVersion), ft.f.dims.textIn(st, collector.DimVersion)
+	if from == to || from == "" || to == "" {
+		return
+	}
+	switch c := report.CompareVersions(from, to); {
+	case c < 0:
+		ft.counters.Upgrades++
+	case c > 0:
+		ft.counters.Downgrades++
+	}
+	increase(&ft.counters.Moves, from+"\x00"+to, 1)
+}
+
+// An ID is probably used more than once after cloneFlips flips, each at most
+// cloneWindow days after the one before. An operator who tries a release and
+// goes back flips once, and rarely again so soon.
 const (
 	cloneFlips  = 3
 	cloneWindow = 28
 )
 
-// moved notes what a change of values says: another version, or the state that the installation had before.
-func (fs *fleetStage) moved(num collector.Num, old, st *state) {
-	from, to := fs.text(old, collector.DimVersion), fs.text(st, collector.DimVersion)
-	if from != to && from != "" && to != "" {
-		switch c := report.CompareVersions(from, to); {
-		case c < 0:
-			fs.counters.Upgrades++
-		case c > 0:
-			fs.counters.Downgrades++
-		}
-		if fs.counters.Moves == nil {
-			fs.counters.Moves = make(map[string]uint64)
-		}
-		fs.counters.Moves[from+"\x00"+to]++
-	}
-	st.before, st.flips, st.flipped = fs.stable(old), old.flips, old.flipped
-	if fs.stable(st) != old.before || from == to && !fs.differs(old, st, collector.DimSystem, collector.DimMachine, collector.DimDeployment) {
+// detectClone counts a flip: a return to the previous values that changes more
+// than facts.
+func (ft *fleetTx) detectClone(num collector.Num, before, st *state) {
+	dims := &ft.f.dims
+	st.before, st.flips, st.flipped = dims.hash(before), before.flips, before.flipped
+	differs := func(name string) bool { return dims.textIn(before, name) != dims.textIn(st, name) }
+	if dims.hash(st) != before.before || !slices.ContainsFunc(flipDims(), differs) {
 		return
 	}
-	if fs.f.today-st.flipped > cloneWindow {
+	if ft.f.today-st.flipped > cloneWindow {
 		st.flips = 0
 	}
-	st.flipped = fs.f.today
-	if st.flips < cloneFlips {
-		st.flips++
-	}
+	st.flipped = ft.f.today
+	st.flips = min(st.flips+1, cloneFlips)
 	if st.flips == cloneFlips {
-		fs.clones = append(fs.clones, num)
+		ft.clones = append(ft.clones, num)
 	}
 }
 
-func (fs *fleetStage) differs(a, b *state, names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return fs.text(a, name) != fs.text(b, name) })
+// flipDims returns the dimensions of which one must differ for a flip.
+func flipDims() []string {
+	return []string{collector.DimVersion, collector.DimSystem, collector.DimMachine, collector.DimDeployment}
 }
 
-// text gives a value of a state, also one that is new.
-func (fs *fleetStage) text(st *state, name string) string {
-	dim, ok := fs.terms.find(name)
-	if !ok {
-		return ""
-	}
-	v, ok := st.value(uint32(dim))
-	if !ok {
-		return ""
-	}
-	return fs.textOf(pair{uint32(dim), v})
+// changes reports whether there is anything to write besides counters.
+func (ft *fleetTx) changes() bool {
+	return len(ft.identities)+len(ft.active)+len(ft.states)+len(ft.memory)+len(ft.excluded)+
+		len(ft.marks)+len(ft.faults)+len(ft.counts) > 0
 }
 
-func (fs *fleetStage) textOf(p pair) string {
-	if text := fs.terms.values[int(p.dim)][int(p.value)]; text != "" {
-		return text
-	}
-	if int(p.dim) < len(fs.f.dims.dims) {
-		return fs.f.dims.dims[p.dim].values[p.value]
-	}
-	return ""
-}
-
-// stable stands for the values of a state, and outlives both the process and the numbers of values, which are given anew when
-// no installation has them any more. It is not 0.
-func (fs *fleetStage) stable(st *state) uint32 {
-	h := fnv.New32a()
-	for _, p := range st.pairs {
-		io.WriteString(h, fs.terms.name(int(p.dim)))
-		h.Write([]byte{0})
-		io.WriteString(h, fs.textOf(p))
-		h.Write([]byte{0})
-	}
-	return max(1, h.Sum32())
-}
-
-// changes tells whether there is anything to write.
-func (fs *fleetStage) changes() bool {
-	return len(fs.identities)+len(fs.active)+len(fs.states)+len(fs.memory)+len(fs.excluded)+len(fs.marks)+len(fs.faults)+len(fs.counts) > 0
-}
-
-// batch gives what has to be written.
-func (s *stage) batch() *collector.Batch {
+// batch returns what must be written.
+func (t *tx) batch() *collector.Batch {
 	b := &collector.Batch{}
-	for _, app := range slices.Sorted(maps.Keys(s.fleets)) {
-		fs := s.fleets[app]
-		if !fs.changes() {
-			continue
+	for _, app := range slices.Sorted(maps.Keys(t.fleets)) {
+		if ft := t.fleets[app]; ft.changes() {
+			b.Journal = ft.appendJournal(b.Journal)
+			ft.addRows(b)
 		}
-		b.Journal = fs.appendJournal(b.Journal)
-		fs.addRows(b)
 	}
 	return b
 }
 
-// addRows adds all to the batch but the journal.
-func (fs *fleetStage) addRows(b *collector.Batch) {
-	app := fs.f.num
-	b.PutIdentities = append(b.PutIdentities, fs.identities...)
-	for num, st := range fs.states {
-		b.PutInstallations = append(b.PutInstallations, collector.Installation{App: app, Num: num, State: st.encode(nil)})
+// addRows adds everything but the journal to the batch.
+func (ft *fleetTx) addRows(b *collector.Batch) {
+	f := ft.f
+	b.PutIdentities = append(b.PutIdentities, ft.identities...)
+	for num, st := range ft.states {
+		b.PutInstallations = append(b.PutInstallations, collector.Installation{App: f.num, Num: num, State: st.encode(nil)})
 	}
-	b.Records = append(b.Records, fs.terms.records(app)...)
-	for version, release := range fs.releases() {
-		b.Records = append(b.Records, jsonRecord(collector.RecordKey{Kind: kindRelease, App: app, Name: version}, release))
+	b.Records = append(b.Records, f.dims.records(f.num)...)
+	for version, release := range ft.releases {
+		b.Records = append(b.Records, f.record(kindRelease, 0, version, release))
 	}
-	for id, record := range fs.faults {
-		b.Records = append(b.Records, jsonRecord(collector.RecordKey{Kind: kindFault, App: app, Name: id}, record))
+	for id, record := range ft.faults {
+		b.Records = append(b.Records, f.record(kindFault, 0, id, record))
 	}
-	for num, faults := range fs.counts {
-		b.Records = append(b.Records, jsonRecord(faultCountsKey(app, num), faults))
-	}
-}
-
-// releases gives the versions that were never seen before.
-func (fs *fleetStage) releases() map[string]releaseRecord {
-	dim, ok := fs.terms.find(collector.DimVersion)
-	if !ok {
-		return nil
-	}
-	var seen map[string]releaseRecord
-	for _, version := range fs.terms.values[dim] {
-		if _, known := fs.f.releases[version]; known || version == collector.Other {
-			continue
-		}
-		if seen == nil {
-			seen = make(map[string]releaseRecord)
-		}
-		seen[version] = releaseRecord{FirstSeen: fs.f.today}
-	}
-	return seen
-}
-
-// apply makes the stage part of what is counted. It is durable by now.
-func (s *stage) apply() {
-	for _, fs := range s.fleets {
-		s.c.index.put(fs.identities...)
-		fs.apply(s.now)
+	for num, counts := range ft.counts {
+		b.Records = append(b.Records, jsonRecord(f.faultCountsKey(num), counts))
 	}
 }
 
-func (fs *fleetStage) apply(now time.Time) {
-	f := fs.f
+// apply makes the changes part of the fleets. They are durable by now.
+func (t *tx) apply() {
+	for _, ft := range t.fleets {
+		t.e.index.put(ft.identities...)
+		ft.apply(t.now)
+	}
+}
+
+func (ft *fleetTx) apply(now time.Time) {
+	f := ft.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revision++
 	f.asOf = now
-	f.open.add(&fs.counters)
-	if !fs.changes() {
+	f.open.add(&ft.counters)
+	if !ft.changes() {
 		return
 	}
-	maps.Copy(f.releases, fs.releases())
-	f.give(len(fs.identities))
-	f.held += uint64(len(fs.identities))
-	f.activate(maps.Keys(fs.active))
-	fs.terms.merge()
-	for num, st := range fs.states {
-		if _, touched := f.touched[num]; !f.warm && st.old != nil && !touched {
-			f.held++ // its row is left out when it is read
+	clear(f.dims.dirty)
+	maps.Copy(f.releases, ft.releases)
+	f.assign(len(ft.identities))
+	f.held += uint64(len(ft.identities))
+	f.activate(maps.Keys(ft.active))
+	for num, st := range ft.states {
+		if !f.warm {
+			if _, touched := f.touched[num]; !touched && st.old != nil {
+				f.held++ // its row will be skipped when it is read
+			}
+			f.touched[num] = struct{}{}
 		}
-		f.dims.set(num, st.old, &st.state)
-		f.remember(num, &st.state)
+		f.dims.update(num, st.old, &st.state)
+		f.setHash(num, &st.state)
 	}
-	maps.Copy(f.memory, fs.memory)
-	maps.Copy(f.excluded, fs.excluded)
-	for _, num := range fs.clones {
+	maps.Copy(f.memory, ft.memory)
+	maps.Copy(f.excluded, ft.excluded)
+	for _, num := range ft.clones {
 		f.clones.Add(uint32(num))
 	}
-	for id, record := range fs.faults {
-		f.faults.put(id).faultRecord = *record
+	for id, record := range ft.faults {
+		f.faults.get(id).faultRecord = *record
 	}
-	for _, m := range fs.marks {
+	for _, m := range ft.marks {
 		f.faults.mark(f.today, m)
+	}
+}
+
+// discard undoes what a failed tx left in the fleets: values that no
+// installation has.
+func (t *tx) discard() {
+	for _, ft := range t.fleets {
+		if f := ft.f; f.warm && len(f.dims.dirty) > 0 {
+			f.mu.Lock()
+			f.dims.reclaim()
+			f.mu.Unlock()
+		}
 	}
 }

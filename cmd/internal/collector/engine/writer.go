@@ -7,45 +7,62 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
-// One goroutine, the writer, changes everything: it takes what waits, stages it, commits it, makes it part of the fleets
-// and only then answers. While a commit is written the next reports gather, so that many share one.
+// One goroutine, the writer, changes everything. While it commits a tx, the
+// next reports queue up, so that many share a commit.
 
 const (
 	// maxBatch bounds the reports of one commit.
 	maxBatch = 1024
-	// A commit costs nearly as much for a few reports as for many. So when gatherFrom of them or more shared the last one,
-	// the writer lets more come for gatherWait before it begins the next.
+	// A commit of few reports costs nearly as much as one of many. If at least
+	// gatherFrom shared the last one, the writer waits for gatherWait before
+	// the next, so that more arrive.
 	gatherFrom = 8
 	gatherWait = 300 * time.Microsecond
-	// commitTimeout bounds one commit.
+	// commitTimeout bounds one commit, and taskTimeout anything else that the
+	// writer does.
 	commitTimeout = 15 * time.Second
-	// checkpointEvery and checkpointEntries say when what the journal holds is written as records.
+	taskTimeout   = time.Minute
+	// A checkpoint follows after checkpointEvery or checkpointEntries, whichever
+	// comes first.
 	checkpointEvery   = time.Minute
 	checkpointEntries = 20_000
 )
 
-// A job is a report that waits, or something else that the writer is to do.
+// A job is a report or a task that waits for the writer.
 type job struct {
 	key       collector.Key
 	heartbeat *collector.Received
 	health    *collector.ReceivedHealth
-	do        func(ctx context.Context) error
+	task      func(ctx context.Context) error
 	receipt   collector.Receipt
 	done      chan error // has room for one
 }
 
-// submit hands a report to the writer and waits for what becomes of it. Reports of installations that are not known yet
-// have less room, so that a flood of them leaves enough for the others.
-func (c *Engine) submit(ctx context.Context, j *job) (collector.Receipt, error) {
-	_, known, whole := c.index.get(j.key)
-	queue := c.fresh
-	if known || !whole {
-		queue = c.known
+// envelope returns what all reports have.
+func (j *job) envelope() (app collector.AppNum, dropped report.Dropped, sentAt time.Time) {
+	if j.heartbeat != nil {
+		return j.heartbeat.App, j.heartbeat.Dropped, j.heartbeat.Heartbeat.SentAt
+	}
+	return j.health.App, j.health.Dropped, j.health.Report.SentAt
+}
+
+// submit queues a report and waits until it is durable. Unknown installations
+// have a smaller queue, so that a flood of them leaves room for the others.
+func (e *Engine) submit(ctx context.Context, app collector.AppNum, id string, j *job) (collector.Receipt, error) {
+	f, err := e.accepting(app)
+	if err != nil {
+		return collector.Receipt{}, err
+	}
+	j.key, j.done = e.keys.key(f.key, id), make(chan error, 1)
+	queue := e.unknown
+	if _, known, complete := e.index.get(j.key); known || !complete {
+		queue = e.known
 	}
 	select {
-	case <-c.stopping:
+	case <-e.stopping:
 		return collector.Receipt{}, collector.ErrClosed
 	default:
 	}
@@ -54,37 +71,33 @@ func (c *Engine) submit(ctx context.Context, j *job) (collector.Receipt, error) 
 	default:
 		return collector.Receipt{}, collector.ErrBusy
 	}
+	if err := e.wait(ctx, j); err != nil {
+		return collector.Receipt{}, err
+	}
+	return j.receipt, nil
+}
+
+// exec has the writer run a task, and waits for it.
+func (e *Engine) exec(ctx context.Context, task func(ctx context.Context) error) error {
+	j := &job{task: task, done: make(chan error, 1)}
 	select {
-	case err := <-j.done:
-		return j.receipt, err
+	case e.tasks <- j:
+		return e.wait(ctx, j)
 	case <-ctx.Done():
-		return collector.Receipt{}, ctx.Err()
-	case <-c.stopped:
-		select {
-		case err := <-j.done:
-			return j.receipt, err
-		default:
-			return collector.Receipt{}, collector.ErrClosed
-		}
+		return ctx.Err()
+	case <-e.stopped:
+		return collector.ErrClosed
 	}
 }
 
-// exec has the writer do something and waits for it.
-func (c *Engine) exec(ctx context.Context, do func(ctx context.Context) error) error {
-	j := &job{do: do, done: make(chan error, 1)}
-	select {
-	case c.tasks <- j:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.stopped:
-		return collector.ErrClosed
-	}
+// wait waits until the writer has finished a job.
+func (e *Engine) wait(ctx context.Context, j *job) error {
 	select {
 	case err := <-j.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.stopped:
+	case <-e.stopped:
 		select {
 		case err := <-j.done:
 			return err
@@ -94,42 +107,43 @@ func (c *Engine) exec(ctx context.Context, do func(ctx context.Context) error) e
 	}
 }
 
-// write is the writer. It ends when stop is closed and nothing waits any more.
-func (c *Engine) write() {
-	defer close(c.stopped)
+// write is the writer. It returns when the engine stops and the queues are
+// empty.
+func (e *Engine) write() {
+	defer close(e.stopped)
 	timer := time.NewTimer(checkpointEvery)
 	defer timer.Stop()
 	batch := make([]*job, 0, maxBatch)
 	for {
 		busy := len(batch) >= gatherFrom
 		batch = batch[:0]
-		timer.Reset(c.nextLook(time.Now()))
+		timer.Reset(e.nextHousekeeping(time.Now()))
 		select {
-		case j := <-c.known:
+		case j := <-e.known:
 			batch = append(batch, j)
-		case j := <-c.fresh:
+		case j := <-e.unknown:
 			batch = append(batch, j)
-		case j := <-c.tasks:
-			c.run(j)
+		case j := <-e.tasks:
+			e.run(j)
 			continue
 		case <-timer.C:
-			c.housekeep(time.Now())
+			e.housekeep(time.Now())
 			continue
-		case <-c.stopping:
-			c.drain()
+		case <-e.stopping:
+			e.drain()
 			return
 		}
 		if busy {
 			time.Sleep(gatherWait)
 		}
-		batch = c.gather(batch)
-		c.process(batch)
+		batch = e.gather(batch)
+		e.process(batch)
 	}
 }
 
-// gather adds what waits, known installations first.
-func (c *Engine) gather(batch []*job) []*job {
-	for _, queue := range []chan *job{c.known, c.fresh} {
+// gather adds the reports that wait, known installations first.
+func (e *Engine) gather(batch []*job) []*job {
+	for _, queue := range []chan *job{e.known, e.unknown} {
 		for len(batch) < maxBatch {
 			select {
 			case j := <-queue:
@@ -143,82 +157,94 @@ func (c *Engine) gather(batch []*job) []*job {
 	return batch
 }
 
-func (c *Engine) run(j *job) {
+func (e *Engine) run(j *job) {
 	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
 	defer cancel()
-	j.done <- j.do(ctx)
+	j.done <- j.task(ctx)
 }
 
-// taskTimeout bounds what the writer does besides reports.
-const taskTimeout = time.Minute
-
-// process counts a batch of reports.
-func (c *Engine) process(batch []*job) {
+// process counts a batch of reports, and answers each.
+func (e *Engine) process(batch []*job) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	now := time.Now()
-	if err := c.turn(ctx, now); err != nil {
-		c.answer(batch, nil, err)
-		return
-	}
-	s := c.newStage(now)
-	if err := c.prefetch(ctx, s, batch); err != nil {
-		c.answer(batch, nil, err)
-		return
-	}
 	errs := make([]error, len(batch))
+	err := e.count(ctx, batch, errs)
+	if err != nil && !errors.Is(err, collector.ErrUnavailable) && !errors.Is(err, collector.ErrClosed) {
+		err = fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
+	}
 	for i, j := range batch {
-		if j.heartbeat != nil {
-			j.receipt, errs[i] = s.heartbeat(ctx, j.key, j.heartbeat)
-		} else {
-			j.receipt, errs[i] = s.health(ctx, j.key, j.health)
+		if err != nil {
+			errs[i] = err
 		}
+		j.done <- errs[i]
 	}
-	if err := c.commitStage(ctx, s); err != nil {
-		c.answer(batch, nil, err)
-		return
+}
+
+// count counts a batch of reports in one tx. An error is that of all reports;
+// errs are those of single ones.
+func (e *Engine) count(ctx context.Context, batch []*job, errs []error) error {
+	now := time.Now()
+	if err := e.rollover(ctx, now); err != nil {
+		return err
 	}
-	c.answer(batch, errs, nil)
+	t := e.begin(now)
+	if err := t.prefetch(ctx, batch); err != nil {
+		return err
+	}
+	for i, j := range batch {
+		j.receipt, errs[i] = t.add(ctx, j)
+	}
+	if err := e.commitTx(ctx, t); err != nil {
+		t.discard()
+		return err
+	}
+	t.apply()
+	return nil
 }
 
 // prefetch looks up the keys of a batch that are not in memory yet, all at once.
-func (c *Engine) prefetch(ctx context.Context, s *stage, batch []*job) error {
+func (t *tx) prefetch(ctx context.Context, batch []*job) error {
 	var missing []collector.Key
 	for _, j := range batch {
-		if _, found, whole := c.index.get(j.key); !found && !whole {
+		if _, found, complete := t.e.index.get(j.key); !found && !complete {
 			missing = append(missing, j.key)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	ids, err := c.store.Lookup(ctx, missing)
+	ids, err := t.e.store.Lookup(ctx, missing)
 	for _, id := range ids {
-		s.refs[id.Key] = ref{id.App, id.Num}
+		t.refs[id.Key] = ref{id.App, id.Num}
 	}
 	return err
 }
 
-// commitStage makes a stage durable and then part of what is counted.
-func (c *Engine) commitStage(ctx context.Context, s *stage) error {
-	if c.entries.Load() >= checkpointEntries {
-		if err := c.checkpoint(ctx); err != nil {
+// commitTx makes a tx durable.
+func (e *Engine) commitTx(ctx context.Context, t *tx) error {
+	if e.entries.Load() >= checkpointEntries {
+		if err := e.checkpoint(ctx); err != nil {
 			return err
 		}
 	}
-	if b := s.batch(); len(b.Journal) > 0 || len(b.Records) > 0 {
-		if err := c.commit(ctx, b); err != nil {
-			return err
-		}
+	b := t.batch()
+	if len(b.Journal) == 0 {
+		return nil
 	}
-	s.apply()
-	return nil
+	return e.commit(ctx, b)
 }
 
-// commit writes a batch.
-func (c *Engine) commit(ctx context.Context, b *collector.Batch) error {
-	number, err := c.store.Commit(ctx, b)
-	c.failing(err)
+// commit writes a batch. It logs when the store begins to fail and when it has
+// recovered.
+func (e *Engine) commit(ctx context.Context, b *collector.Batch) error {
+	number, err := e.store.Commit(ctx, b)
+	switch {
+	case err != nil && !e.failed:
+		e.log.Error("Store does not write; reports are refused until it does", "error", err.Error())
+	case err == nil && e.failed:
+		e.log.Info("Store writes again")
+	}
+	e.failed = err != nil
 	if err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
@@ -226,88 +252,60 @@ func (c *Engine) commit(ctx context.Context, b *collector.Batch) error {
 		return err
 	}
 	if number > 0 {
-		c.journaled = number
-		c.entries.Add(1)
+		e.journaled = number
+		e.entries.Add(1)
 	}
 	return nil
 }
 
-// failing logs when the store begins to fail and when it has recovered, and nothing in between.
-func (c *Engine) failing(err error) {
-	switch {
-	case err != nil && !c.failed:
-		c.log.Error("Store does not write; reports are refused until it does", "error", err.Error())
-	case err == nil && c.failed:
-		c.log.Info("Store writes again")
-	}
-	c.failed = err != nil
-}
-
-// answer tells those who wait. With an error all of them get it.
-func (c *Engine) answer(batch []*job, errs []error, all error) {
-	for i, j := range batch {
-		err := all
-		if err == nil {
-			err = errs[i]
-		} else if !errors.Is(err, collector.ErrUnavailable) && !errors.Is(err, collector.ErrClosed) {
-			err = fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
-		}
-		if err != nil {
-			j.receipt = collector.Receipt{}
-		}
-		j.done <- err
-	}
-}
-
-// nextLook tells when there is something to do if no report comes: when the day ends, and a checkpoint.
-func (c *Engine) nextLook(now time.Time) time.Duration {
-	wait := max(checkpointEvery-now.Sub(c.checkpointed), time.Second)
-	if midnight := (c.day + 1).Time().Sub(now); midnight > 0 {
+// nextHousekeeping returns how long there is nothing to do without a report:
+// until the next checkpoint or midnight.
+func (e *Engine) nextHousekeeping(now time.Time) time.Duration {
+	wait := max(checkpointEvery-now.Sub(e.checkpointed), time.Second)
+	if midnight := (e.day + 1).Time().Sub(now); midnight > 0 {
 		wait = min(wait, midnight)
 	}
 	return wait
 }
 
-// housekeep does what is due: a day that is over, a checkpoint.
-func (c *Engine) housekeep(now time.Time) {
+// housekeep closes a day that is over, and writes a checkpoint if one is due.
+func (e *Engine) housekeep(now time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
 	defer cancel()
-	c.mergeRefused()
-	if err := c.turn(ctx, now); err != nil {
-		c.log.Warn("Day cannot be closed yet", "error", err.Error())
+	e.mergeRefused()
+	if err := e.rollover(ctx, now); err != nil {
+		e.log.Warn("Day cannot be closed yet", "error", err.Error())
 		return
 	}
-	if now.Sub(c.checkpointed) < checkpointEvery && c.entries.Load() < checkpointEntries {
+	if now.Sub(e.checkpointed) < checkpointEvery && e.entries.Load() < checkpointEntries {
 		return
 	}
-	if c.entries.Load() == 0 && !c.unsaved.Load() {
-		c.checkpointed = now
-	} else {
-		if err := c.checkpoint(ctx); err != nil {
-			c.log.Warn("Checkpoint failed", "error", err.Error())
-		}
+	if e.entries.Load() == 0 && !e.unsaved.Load() {
+		e.checkpointed = now
+	} else if err := e.checkpoint(ctx); err != nil {
+		e.log.Warn("Checkpoint failed", "error", err.Error())
 	}
 }
 
-// drain finishes what waits and writes all that is only in memory.
-func (c *Engine) drain() {
+// drain finishes what waits, and writes everything that is only in memory.
+func (e *Engine) drain() {
 	for {
 		select {
-		case j := <-c.tasks:
-			c.run(j)
+		case j := <-e.tasks:
+			e.run(j)
 			continue
 		default:
 		}
-		batch := c.gather(nil)
+		batch := e.gather(nil)
 		if len(batch) == 0 {
 			break
 		}
-		c.process(batch)
+		e.process(batch)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	c.mergeRefused()
-	if err := c.checkpoint(ctx); err != nil {
-		c.log.Warn("Checkpoint failed; the journal has all of it", "error", err.Error())
+	e.mergeRefused()
+	if err := e.checkpoint(ctx); err != nil {
+		e.log.Warn("Checkpoint failed; the journal has everything", "error", err.Error())
 	}
 }

@@ -18,20 +18,8 @@ import (
 const commitTimeout = 10 * time.Second
 
 func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
-	app, ok := h.app(w)
-	if !ok {
-		return
-	}
-	body, ok := h.body(w, r, app)
-	if !ok {
-		return
-	}
-	id := InstallationID(body.text("installation_id"))
-	if id == "" {
-		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing installation_id")
-		return
-	}
-	if !h.allow(w, r, app, h.heartbeatLimit, id) {
+	app, body, id, ok := h.read(w, r)
+	if !ok || !h.allow(w, r, app, h.heartbeatLimit, id) {
 		return
 	}
 	received := collector.Received{App: app.Num}
@@ -49,24 +37,16 @@ func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
-	app, ok := h.app(w)
+	app, body, id, ok := h.read(w, r)
 	if !ok {
 		return
 	}
-	body, ok := h.body(w, r, app)
+	list, ok := body["issues"].([]any)
 	if !ok {
-		return
-	}
-	id := InstallationID(body.text("installation_id"))
-	list, isList := body["issues"].([]any)
-	switch {
-	case id == "":
-		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing installation_id")
-		return
-	case !isList:
 		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing issues")
 		return
-	case !h.allow(w, r, app, h.healthLimit, id):
+	}
+	if !h.allow(w, r, app, h.healthLimit, id) {
 		return
 	}
 	received, accepted := healthOf(body, list, app, id, time.Now())
@@ -92,6 +72,21 @@ type outcome struct {
 	Status    string `json:"status"`
 	Accepted  int    `json:"accepted"`
 	Duplicate bool   `json:"duplicate"`
+}
+
+// read reads a report.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (app collector.App, body object, id string, ok bool) {
+	if app, ok = h.app(w); !ok {
+		return app, nil, "", false
+	}
+	if body, ok = h.body(w, r, app); !ok {
+		return app, nil, "", false
+	}
+	if id = InstallationID(body.text("installation_id")); id == "" {
+		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing installation_id")
+		return app, nil, "", false
+	}
+	return app, body, id, true
 }
 
 var byteOrderMark = []byte("\ufeff")

@@ -12,13 +12,19 @@ import (
 	"time"
 )
 
+// The paths of reports.
+const (
+	HeartbeatPath = "/v1/heartbeat"
+	HealthPath    = "/v1/health"
+)
+
 // A Client sends reports to one collector, one at a time. It is used
 // by one goroutine.
 type Client interface {
-	// Send posts a heartbeat, or a health report, and waits for the
-	// answer, at most 30 seconds. After an error the collector may
-	// or may not have counted the report.
-	Send(health bool, body []byte) (Answer, error)
+	// Send posts a report to a path of the collector, and waits at
+	// most 30 seconds for the answer. After an error the collector
+	// may or may not have counted the report.
+	Send(path string, body []byte) (Answer, error)
 	// Close closes the connection, if one is open.
 	Close()
 }
@@ -37,11 +43,11 @@ const (
 	maxAnswerBytes = 64 << 10
 )
 
-// An httpClient is the Client that package net/http makes, with one
-// connection and without a proxy.
+// An httpClient is a Client of package net/http with one connection and
+// no proxy.
 type httpClient struct {
-	heartbeats, healthReports string // URLs
-	http                      http.Client
+	endpoint *url.URL
+	http     http.Client
 }
 
 // connect returns an httpClient for an endpoint, http or https. The
@@ -57,8 +63,7 @@ func connect(ctx context.Context, endpoint string) (Client, error) {
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
 	return &httpClient{
-		heartbeats:    u.JoinPath("v1/heartbeat").String(),
-		healthReports: u.JoinPath("v1/health").String(),
+		endpoint: u,
 		http: http.Client{
 			Timeout:       requestTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -74,12 +79,8 @@ func connect(ctx context.Context, endpoint string) (Client, error) {
 	}, nil
 }
 
-func (c *httpClient) Send(health bool, body []byte) (Answer, error) {
-	target := c.heartbeats
-	if health {
-		target = c.healthReports
-	}
-	request, err := http.NewRequest(http.MethodPost, target, bytes.NewReader(body))
+func (c *httpClient) Send(path string, body []byte) (Answer, error) {
+	request, err := http.NewRequest(http.MethodPost, c.endpoint.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, err
 	}

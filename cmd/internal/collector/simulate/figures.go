@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -99,15 +100,27 @@ func (t *Truth) MedianAge(day collector.Day) uint64 {
 // A Split is how many installations have each value.
 type Split map[string]uint64
 
+// Active yields a function for each installation active in the window
+// that ends with a day. It returns the installation's value in a
+// dimension at the end of that day, or "".
+func (t *Truth) Active(window int, day collector.Day) iter.Seq[func(dimension string) string] {
+	return func(yield func(func(string) string) bool) {
+		for _, p := range t.people {
+			active := p.between(day-collector.Day(window)+1, day)
+			if active && !yield(func(dimension string) string { return p.value(dimension, day) }) {
+				return
+			}
+		}
+	}
+}
+
 // Split splits the installations active in the window that ends with a
 // day by their values at the end of that day.
 func (t *Truth) Split(dimension string, window int, day collector.Day) Split {
 	split := make(Split)
-	for _, p := range t.people {
-		if p.between(day-collector.Day(window)+1, day) {
-			if value := p.value(dimension, day); value != "" {
-				split[value]++
-			}
+	for value := range t.Active(window, day) {
+		if v := value(dimension); v != "" {
+			split[v]++
 		}
 	}
 	return split
@@ -136,19 +149,6 @@ func (t *Truth) Dimensions() []string {
 	}
 	slices.Sort(sorted)
 	return sorted
-}
-
-// Pairs counts pairs of values of two dimensions, as Split counts values.
-func (t *Truth) Pairs(row, column string, window int, day collector.Day) map[[2]string]uint64 {
-	pairs := make(map[[2]string]uint64)
-	for _, p := range t.people {
-		if p.between(day-collector.Day(window)+1, day) {
-			if a, b := p.value(row, day), p.value(column, day); a != "" && b != "" {
-				pairs[[2]string{a, b}]++
-			}
-		}
-	}
-	return pairs
 }
 
 // A Step is a version and how many installations run it or a newer one.

@@ -105,21 +105,21 @@ func (f *Fleet) Send(ctx context.Context, s Sending) (Result, error) {
 	}()
 	return s.Run(ctx, func(int) Source {
 		var rest Visit
-		return func(buf []byte) (bool, []byte, bool) {
+		return func(buf []byte) (string, []byte, bool) {
 			if len(rest) == 0 {
 				rest = <-visits
 			}
 			if len(rest) == 0 {
-				return false, nil, false
+				return "", nil, false
 			}
 			sent := rest[0]
 			rest = rest[1:]
 			if sent.Health != nil {
 				sent.Health.SentAt = time.Now()
-				return true, sent.Health.AppendJSON(buf), true
+				return HealthPath, sent.Health.AppendJSON(buf), true
 			}
 			sent.Heartbeat.SentAt = time.Now()
-			return false, sent.Heartbeat.AppendJSON(buf), true
+			return HeartbeatPath, sent.Heartbeat.AppendJSON(buf), true
 		}
 	})
 }
@@ -143,10 +143,10 @@ func (f *Fleet) LastReports() int {
 	return n
 }
 
-// A Source returns the next report of one connection: whether it is a
-// health report, and its body, which may use buf. It returns false after
-// the last one. It is called by one goroutine.
-type Source func(buf []byte) (health bool, body []byte, ok bool)
+// A Source returns the next report of one connection: the path to post
+// it to and its body, which may use buf. It returns false after the last
+// one. It is called by one goroutine.
+type Source func(buf []byte) (path string, body []byte, ok bool)
 
 // Run sends the reports of sources, one for each connection, until all
 // are empty, the duration is over, or ctx ends.
@@ -243,21 +243,21 @@ func (w *worker) run(ctx context.Context) {
 		if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
 			return
 		}
-		health, body, ok := w.next(w.buf[:0])
+		path, body, ok := w.next(w.buf[:0])
 		if !ok {
 			return
 		}
 		w.buf = body
-		w.send(ctx, due, health, body)
+		w.send(ctx, due, path, body)
 		if w.s.Progress != nil {
 			w.s.Progress()
 		}
 	}
 }
 
-func (w *worker) send(ctx context.Context, due time.Time, health bool, body []byte) {
+func (w *worker) send(ctx context.Context, due time.Time, path string, body []byte) {
 	for attempt := 1; ; attempt++ {
-		answer, err := w.client.Send(health, body)
+		answer, err := w.client.Send(path, body)
 		if isDial(err) && over(ctx) {
 			return // the end came before the report
 		}

@@ -140,7 +140,10 @@ func TestSendTriesAgain(t *testing.T) {
 // one is a source of one report without a body.
 func one(int) simulate.Source {
 	sent := false
-	return func(buf []byte) (bool, []byte, bool) { defer func() { sent = true }(); return false, buf, !sent }
+	return func(buf []byte) (string, []byte, bool) {
+		defer func() { sent = true }()
+		return simulate.HeartbeatPath, buf, !sent
+	}
 }
 
 // The rate, the duration and the context end the sending.
@@ -149,7 +152,7 @@ func TestSendEnds(t *testing.T) {
 	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer web.Close()
 	endless := func(int) simulate.Source {
-		return func(buf []byte) (bool, []byte, bool) { return false, append(buf, "{}"...), true }
+		return func(buf []byte) (string, []byte, bool) { return simulate.HeartbeatPath, append(buf, "{}"...), true }
 	}
 	began := time.Now()
 	result, err := simulate.Sending{Endpoint: web.URL, Connections: 2, Rate: 50, Duration: 300 * time.Millisecond}.Run(t.Context(), endless)

@@ -161,7 +161,12 @@ func (c *comparer) pairs() error {
 			if err != nil {
 				return fmt.Errorf("pairs of %s and %s: %w", row, column, err)
 			}
-			want := c.truth.Pairs(row, column, 28, c.r.To)
+			want := make(map[[2]string]uint64)
+			for value := range c.truth.Active(28, c.r.To) {
+				if a, b := value(row), value(column); a != "" && b != "" {
+					want[[2]string{a, b}]++
+				}
+			}
 			for y, a := range got.Rows {
 				for x, b := range got.Columns {
 					c.figure(got.Counts[y][x], want[[2]string{a, b}], "%s %s with %s %s", row, a, column, b)

@@ -26,8 +26,8 @@ import (
 // after the other. It is not safe for concurrent use.
 type Conn struct {
 	ctx     context.Context // bounds connecting
-	address string
-	heads   [2][]byte // of requests, up to the length: heartbeats and health reports
+	base    *url.URL
+	heads   map[string][]byte // of requests, up to the length, by path
 	conn    net.Conn
 	reader  *bufio.Reader
 	request []byte
@@ -49,12 +49,7 @@ func Connect(ctx context.Context, endpoint string) (simulate.Client, error) {
 	if u.Scheme != "http" || u.Port() == "" {
 		return nil, fmt.Errorf("endpoint %q is not an http URL with a port", endpoint)
 	}
-	c := &Conn{ctx: ctx, address: u.Host}
-	for i, path := range []string{"v1/heartbeat", "v1/health"} {
-		c.heads[i] = fmt.Appendf(nil, "POST /%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rollcall-simulate\r\nContent-Type: application/json\r\nContent-Length: ",
-			strings.TrimPrefix(u.JoinPath(path).EscapedPath(), "/"), u.Host)
-	}
-	return c, nil
+	return &Conn{ctx: ctx, base: u, heads: make(map[string][]byte)}, nil
 }
 
 // Close closes the connection; the next report opens it again.
@@ -67,31 +62,31 @@ func (c *Conn) Close() {
 
 // Send implements [simulate.Client]. After an error the connection is
 // closed.
-func (c *Conn) Send(health bool, body []byte) (simulate.Answer, error) {
+func (c *Conn) Send(path string, body []byte) (simulate.Answer, error) {
 	if c.conn == nil {
 		dialer := net.Dialer{Timeout: 10 * time.Second}
-		conn, err := dialer.DialContext(c.ctx, "tcp", c.address)
+		conn, err := dialer.DialContext(c.ctx, "tcp", c.base.Host)
 		if err != nil {
 			return simulate.Answer{}, err
 		}
 		c.conn, c.reader = conn, bufio.NewReaderSize(conn, 4096)
 	}
-	answer, err := c.exchange(health, body)
+	answer, err := c.exchange(path, body)
 	if err != nil {
 		c.Close()
 	}
 	return answer, err
 }
 
-func (c *Conn) exchange(health bool, body []byte) (simulate.Answer, error) {
+func (c *Conn) exchange(path string, body []byte) (simulate.Answer, error) {
 	if err := c.conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return simulate.Answer{}, err
 	}
-	head := c.heads[0]
-	if health {
-		head = c.heads[1]
+	if c.heads[path] == nil {
+		c.heads[path] = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rollcall-simulate\r\nContent-Type: application/json\r\nContent-Length: ",
+			strings.TrimSuffix(c.base.EscapedPath(), "/")+path, c.base.Host)
 	}
-	c.request = append(c.request[:0], head...)
+	c.request = append(c.request[:0], c.heads[path]...)
 	c.request = strconv.AppendInt(c.request, int64(len(body)), 10)
 	c.request = append(c.request, "\r\n\r\n"...)
 	c.request = append(c.request, body...)

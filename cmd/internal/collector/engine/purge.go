@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
+)
+
+// retention returns the number of days without a report after which an
+// installation is purged.
+func (f *fleet) retentionDays() collector.Day {
+	return collector.Day(cmp.Or(f.app.Retention, collector.DefaultRetention))
+}
+
+// maxPurge bounds the installations that one commit purges.
+const maxPurge = 50_000
+
+// purge deletes the bits of days before the retention, and the installations
+// that have not been active since.
+func (e *Engine) purge(ctx context.Context, f *fleet) error {
+	if !f.warm {
+		return nil // another day will
+	}
+	keep := f.today - f.retentionDays()
+	expired := collector.Range{From: firstEver, To: keep - 1}
+	var records []collector.Record
+	inactive := &bits.Set{}
+	err := e.eachBits(ctx, f, kindActive, expired, func(key collector.RecordKey, set *bits.Set) {
+		inactive.Or(set)
+		records = append(records, collector.Record{RecordKey: key})
+	})
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	err = eachRecord(ctx, e.store, kindFaultBits, f.num, expired, func(r collector.Record) error {
+		records = append(records, collector.Record{RecordKey: r.RecordKey})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.subtractActive(ctx, f, inactive, keep); err != nil {
+		return err
+	}
+	purged := e.index.identities(f.num, func(num collector.Num) bool { return inactive.Has(uint32(num)) })
+	for ids := range slices.Chunk(purged, maxPurge) {
+		if err := e.drop(ctx, f, ids, nil, false); err != nil {
+			return err
+		}
+	}
+	return e.commit(ctx, &collector.Batch{Records: records})
+}
+
+// subtractActive removes the installations that were active since a day from a
+// set.
+func (e *Engine) subtractActive(ctx context.Context, f *fleet, set *bits.Set, since collector.Day) error {
+	for _, active := range f.days {
+		set.AndNot(active)
+	}
+	if set.Count() == 0 {
+		return nil
+	}
+	// The writer waits for this, and a year of a large fleet takes seconds to
+	// read. Most of it is usually cached.
+	cached := f.spans.within(collector.Range{From: since, To: f.today})
+	set.AndNot(cached.active)
+	for _, unread := range []collector.Range{{From: since, To: cached.From - 1}, {From: cached.To + 1, To: f.today}} {
+		err := e.eachBits(ctx, f, kindActive, unread, func(_ collector.RecordKey, active *bits.Set) { set.AndNot(active) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop deletes installations: their identities, rows and faults, and the given
+// records. Scrub is as in [collector.Batch].
+func (e *Engine) drop(ctx context.Context, f *fleet, ids []collector.Identity, records []collector.Record, scrub bool) error {
+	b := &collector.Batch{Records: records, Scrub: scrub}
+	nums := make([]uint32, 0, len(ids))
+	f.mu.Lock()
+	for _, id := range ids {
+		nums = append(nums, uint32(id.Num))
+		b.DropIdentities = append(b.DropIdentities, id.Key)
+		b.DropInstallations = append(b.DropInstallations, collector.Installation{App: id.App, Num: id.Num})
+		b.Records = append(b.Records, collector.Record{RecordKey: f.faultCountsKey(id.Num)})
+		f.established.Remove(uint32(id.Num))
+		f.clones.Remove(uint32(id.Num))
+		f.dims.remove(id.Num)
+	}
+	f.revision++
+	f.mu.Unlock()
+	b.Records = append(b.Records, f.everRecords()...)
+	if err := e.commit(ctx, b); err != nil {
+		// The sets are ahead of the store until the next attempt: installations
+		// that are being deleted do not count.
+		return err
+	}
+	e.index.drop(b.DropIdentities...)
+	f.mu.Lock()
+	f.held -= uint64(len(ids))
+	f.spans.remove(nums...) // they may have been read again before the commit
+	f.mu.Unlock()
+	return nil
+}
