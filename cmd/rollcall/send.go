@@ -88,7 +88,7 @@ func readReport(stdin io.Reader, name string) ([]byte, error) {
 }
 
 // print prints the result of sending. With --json, a refusal is data
-// too; the exit code always tells.
+// too; the exit code is always set.
 func (s *send) print(cmd *cobra.Command, err error) error {
 	failed, answered := errors.AsType[*rollcall.SendError](err)
 	switch {
