@@ -1,5 +1,6 @@
-// Package platform tells what kind of machine a program runs on, as coarsely as a report says it, from what the process
-// itself can see: no program is started and nothing is asked over a network.
+// Package platform detects what kind of machine a program runs on, as coarsely
+// as reports need it. It reads what the process can see, starts no program and
+// uses no network.
 package platform
 
 import (
@@ -18,7 +19,7 @@ import (
 // Info is a platform.
 type Info struct {
 	System     string // runtime.GOOS
-	Release    string // the first two numbers of the system's version, or "unknown": more would tell machines apart
+	Release    string // the first two numbers of the system's version, or "unknown"; more would identify machines
 	Machine    string // runtime.GOARCH
 	Deployment string // Bare, Container, Kubernetes, VM or Unknown
 }
@@ -32,23 +33,25 @@ const (
 	Unknown    = "unknown"
 )
 
-// maxCPUInfo is how much of /proc/cpuinfo is read: the flags of the first processor are at its beginning.
+// maxCPUInfo is how much of /proc/cpuinfo is read, in bytes. The flags of the
+// first processor are at its beginning.
 const maxCPUInfo = 16 << 10
 
-// A Detector looks at the platform until it has found out, and not again: it does not change while a program runs. The
-// zero value is ready to use, and safe for concurrent use.
+// A Detector detects the platform once. The zero value is ready to use, and safe
+// for concurrent use.
 type Detector struct {
 	flight flight.Flight
 	found  atomic.Pointer[Info]
 }
 
-// Detect tells the platform. It waits no longer than ctx; what has not been found by then is unknown.
+// Detect returns the platform. It waits no longer than ctx; what it has not
+// found by then is Unknown, and the next call tries again.
 func (d *Detector) Detect(ctx context.Context) Info {
 	if found := d.found.Load(); found != nil {
 		return *found
 	}
 	info := Info{System: runtime.GOOS, Release: Unknown, Machine: runtime.GOARCH, Deployment: Unknown}
-	found, err := flight.Do(ctx, &d.flight, "look at the platform", func(context.Context) (Info, error) {
+	found, err := flight.Do(ctx, &d.flight, "detect the platform", func(context.Context) (Info, error) {
 		return Info{Release: shortRelease(release()), Deployment: deployment(os.DirFS("/"), os.Getenv)}, nil
 	})
 	if err == nil {
@@ -58,10 +61,8 @@ func (d *Detector) Detect(ctx context.Context) Info {
 	return info
 }
 
-// maxNumber is how many digits a number of a release has at most.
-const maxNumber = 6
-
-// shortRelease keeps the first two numbers of a release, such as 6.1 of 6.1.0-13-amd64.
+// shortRelease returns the first two numbers of a release: 6.1 of
+// 6.1.0-13-amd64.
 func shortRelease(release string) string {
 	first := leadingDigits(release)
 	if first == "" {
@@ -74,16 +75,17 @@ func shortRelease(release string) string {
 	return first
 }
 
-// leadingDigits gives the number that text begins with, or "" when it is longer than numbers of releases are.
+// leadingDigits returns the number that text begins with, or "" if it is longer
+// than any number of a release.
 func leadingDigits(text string) string {
 	digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
-	if len(digits) > maxNumber {
+	if len(digits) > 6 {
 		return ""
 	}
 	return digits
 }
 
-// deployment looks for what container tools and hypervisors leave to be seen.
+// deployment looks for traces of container tools and hypervisors.
 func deployment(root fs.FS, getenv func(string) string) string {
 	exists := func(name string) bool {
 		_, err := fs.Stat(root, name)
@@ -95,14 +97,15 @@ func deployment(root fs.FS, getenv func(string) string) string {
 	case getenv("container") != "" || exists(".dockerenv") || exists("run/.containerenv"):
 		return Container
 	case runtime.GOOS != "linux":
-		return Unknown // a virtual machine cannot be told from a real one here
+		return Unknown // virtual machines are not detected here
 	case hypervisorFlag(root) || virtualProduct(root):
 		return VM
 	}
 	return Bare
 }
 
-// hypervisorFlag tells whether the processor says that it is a virtual one, as those of the x86 family do.
+// hypervisorFlag reports whether the processor has the flag of a virtual one,
+// as on x86.
 func hypervisorFlag(root fs.FS) bool {
 	file, err := root.Open("proc/cpuinfo")
 	if err != nil {
@@ -118,7 +121,7 @@ func hypervisorFlag(root fs.FS) bool {
 	return false
 }
 
-// virtualProduct tells whether the firmware names a virtual machine, where the processor does not.
+// virtualProduct reports whether the firmware names a virtual machine.
 func virtualProduct(root fs.FS) bool {
 	name, err := fs.ReadFile(root, "sys/class/dmi/id/product_name")
 	if err != nil {

@@ -27,7 +27,7 @@ func TestShortRelease(t *testing.T) {
 
 func TestDeployment(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Log("kinds that only Linux shows are not looked for here")
+		t.Log("the traces are those of Linux")
 		return
 	}
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
@@ -45,7 +45,7 @@ func TestDeployment(t *testing.T) {
 		"podman":            {fstest.MapFS{"run/.containerenv": file("")}, nil, Container},
 		"container by env":  {fstest.MapFS{}, map[string]string{"container": "lxc"}, Container},
 		"kubernetes":        {fstest.MapFS{".dockerenv": file("")}, map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, Kubernetes},
-		"nothing to see":    {fstest.MapFS{}, nil, Bare},
+		"no trace":          {fstest.MapFS{}, nil, Bare},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := deployment(test.files, func(name string) string { return test.env[name] })
@@ -57,20 +57,20 @@ func TestDeployment(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	var d Detector
-	if got := d.Detect(cancelled); got.Deployment != Unknown || got.System != runtime.GOOS {
-		t.Errorf("without time: got %+v, want the deployment unknown", got)
+	if got := d.Detect(canceled); got.Deployment != Unknown || got.System != runtime.GOOS {
+		t.Errorf("canceled: got %+v, want the deployment unknown", got)
 	}
 	got := d.Detect(t.Context())
 	if got.System != runtime.GOOS || got.Machine != runtime.GOARCH || got.Release == "" || got.Deployment == "" {
 		t.Errorf("got %+v, want every field set", got)
 	}
-	if again := d.Detect(cancelled); again != got {
-		t.Errorf("got %+v, want %+v, which was found before", again, got)
+	if again := d.Detect(canceled); again != got {
+		t.Errorf("got %+v, want %+v as before", again, got)
 	}
-	if n := testing.AllocsPerRun(100, func() { d.Detect(cancelled) }); n != 0 {
-		t.Errorf("%v allocations for what is known", n)
+	if n := testing.AllocsPerRun(100, func() { d.Detect(canceled) }); n != 0 {
+		t.Errorf("%v allocations when the platform is known", n)
 	}
 }

@@ -1,5 +1,5 @@
-// Package terminal asks a person at a terminal, for no longer than a context, and takes no character from the terminal
-// beyond the line that is the answer.
+// Package terminal reads an answer that a person types at a terminal, for no
+// longer than a context. It takes nothing from the terminal but that line.
 package terminal
 
 import (
@@ -8,17 +8,17 @@ import (
 	"os"
 )
 
-// maxLine bounds an answer.
+// maxLine is the greatest length of an answer in bytes.
 const maxLine = 256
 
-// ErrNoTerminal says that nobody can be asked.
+// ErrNoTerminal is returned by [ReadLine] if nobody can be asked.
 var ErrNoTerminal = errors.New("not a terminal")
 
-// Is tells whether the file is a terminal, at which a person may sit. The null device is none.
+// Is reports whether file is a terminal. The null device is not.
 func Is(file *os.File) bool { return file != nil && isTerminal(file) }
 
-// ReadLine reads a line that a person types, without the line end. It fails with the cause of ctx when that ends first;
-// then nothing goes on reading.
+// ReadLine returns the next line without its line end. It returns the cause of
+// ctx if that ends first; nothing continues to read then.
 func ReadLine(ctx context.Context, file *os.File) (string, error) {
 	if !Is(file) {
 		return "", ErrNoTerminal

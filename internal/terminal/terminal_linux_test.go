@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// open gives the two ends of a pseudo-terminal: that of the person and that of the program.
+// open returns the two ends of a pseudo-terminal.
 func open(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -38,12 +38,12 @@ func open(t *testing.T) (person, program *os.File) {
 func TestReadLine(t *testing.T) {
 	person, program := open(t)
 	if !terminal.Is(program) {
-		t.Fatal("a terminal is not told as one")
+		t.Fatal("a terminal is not recognized")
 	}
 	if _, err := person.WriteString("yes\nmore\n"); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"yes", "more"} { // the second line is left for whoever reads next
+	for _, want := range []string{"yes", "more"} { // the second line is left for the next reader
 		if got, err := terminal.ReadLine(t.Context(), program); got != want || err != nil {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
@@ -61,14 +61,14 @@ func TestReadLineEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := terminal.ReadLine(ctx, program); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want that time is over", err)
+		t.Errorf("got %v, want a timeout", err)
 	}
-	// What is typed afterwards was not taken by anybody.
+	// Nothing took what is typed afterwards.
 	if _, err := person.WriteString("later\n"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := terminal.ReadLine(t.Context(), program); got != "later" || err != nil {
-		t.Errorf("got %q, %v, want what was typed later", got, err)
+		t.Errorf("got %q, %v, want the later line", got, err)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestNoTerminal(t *testing.T) {
 	defer null.Close()
 	for name, file := range map[string]*os.File{"pipe": r, "null device": null, "nothing": nil} {
 		if terminal.Is(file) {
-			t.Errorf("%s: told as a terminal", name)
+			t.Errorf("%s: taken for a terminal", name)
 		}
 		if _, err := terminal.ReadLine(t.Context(), file); !errors.Is(err, terminal.ErrNoTerminal) {
 			t.Errorf("%s: got %v, want %v", name, err, terminal.ErrNoTerminal)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollEvery is how often a wait looks at its context, in milliseconds.
+// pollEvery is the time between two checks of the context, in milliseconds.
 const pollEvery = 100
 
 func isTerminal(file *os.File) bool {
@@ -19,7 +19,8 @@ func isTerminal(file *os.File) bool {
 	return err == nil
 }
 
-// readLine waits for a line without reading: a terminal that edits lines has a whole one ready or nothing.
+// readLine polls before it reads: a terminal that edits lines has a whole line
+// ready, or nothing.
 func readLine(ctx context.Context, file *os.File) (string, error) {
 	fds := []unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}
 	for {
