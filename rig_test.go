@@ -78,12 +78,7 @@ func newRig(t *testing.T, config string) *rig {
 // make returns a service that is not started.
 func (r *rig) make(change ...func(*rollcall.Config)) *rollcall.Service {
 	r.t.Helper()
-	return r.makeOn(r.fs, change...)
-}
-
-func (r *rig) makeOn(fs *faultfs.FS, change ...func(*rollcall.Config)) *rollcall.Service {
-	r.t.Helper()
-	config := rollcall.Config{ConfigPath: configPath, Logger: slog.New(r.log)}.On(fs)
+	config := rollcall.Config{ConfigPath: configPath, Logger: slog.New(r.log)}.On(r.fs)
 	for _, c := range change {
 		c(&config)
 	}
@@ -317,10 +312,6 @@ func inMemory(id installid.ID, err string) string {
 func started(persistent bool) string {
 	return fmt.Sprintf("INFO Telemetry service started enabled=false has_persistent_id=%v", persistent)
 }
-
-func adopted(id string) string { return "INFO Stored installation ID adopted id=" + id[:8] + "..." }
-
-const replacing = "WARN Stored installation ID is not valid, replacing it"
 
 // in prefixes a line with a time.
 func in(at time.Duration, line string) string { return at.String() + " " + line }
