@@ -7,6 +7,7 @@
 package installid
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -43,13 +44,11 @@ func Parse(text string) (ID, error) {
 	if _, err := hex.Decode(b[:], []byte(digits)); err != nil {
 		return ID{}, ErrInvalid
 	}
-	if b == [16]byte{} || b == allOnes {
+	if b == [16]byte{} || bytes.Count(b[:], []byte{0xff}) == len(b) {
 		return ID{}, ErrInvalid
 	}
 	return format(b), nil
 }
-
-var allOnes = [16]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}
 
 func format(b [16]byte) ID {
 	d := hex.EncodeToString(b[:])

@@ -101,7 +101,7 @@ func (s *ConfigFile) readConfig(ctx context.Context) (keeper.Record, error) {
 
 // Save publishes the anchor unless there is one, and copies its ID to the
 // config unless a valid ID is there.
-func (s *ConfigFile) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
+func (s *ConfigFile) Save(ctx context.Context, id installid.ID) (rec keeper.Record, err error) {
 	// Find out whether the config can be written before writing anything.
 	configErr := s.config.Check(ctx, s.key, id.String())
 	missing := errors.Is(configErr, fs.ErrNotExist)
@@ -109,28 +109,32 @@ func (s *ConfigFile) Save(ctx context.Context, id installid.ID) (keeper.Record, 
 		configErr = nil // it will be created
 	}
 	if configErr != nil && !s.anchorSuffices(configErr) {
-		return keeper.Record{}, configErr
+		return rec, configErr
 	}
-	rec := keeper.Record{}
 	text, anchorErr := s.anchor.Publish(ctx, id.String())
 	switch {
 	case anchorErr == nil:
 		id, _ = installid.Parse(text)
 		rec = keeper.Record{ID: id, Place: s.anchorPlace(), Incomplete: true}
 	case !configfile.Permanent(anchorErr):
-		return keeper.Record{}, fmt.Errorf("publish anchor: %w", anchorErr)
+		return rec, fmt.Errorf("publish anchor: %w", anchorErr)
 	}
-	if configErr != nil {
-		if anchorErr != nil {
-			configErr = errors.Join(configErr, fmt.Errorf("publish anchor: %w", anchorErr))
+	if configErr == nil {
+		var now jsonedit.Value
+		var wrote bool
+		if now, wrote, configErr = s.config.Set(ctx, s.key, id.String(), hasID); configErr == nil {
+			// Where no anchor is possible, the config is the only copy.
+			rec = keeper.Record{ID: idOf(now), Place: s.configPlace(), Written: wrote, Incomplete: anchorErr == nil && idOf(now) != id}
+			if missing && wrote && len(s.enabledKey) > 0 {
+				rec.Enabled = jsonedit.Value{Kind: jsonedit.Bool, Text: "false"} // as in newConfig
+			}
+			return rec, nil
 		}
-		return rec, configErr
 	}
-	rec, err := s.copyToConfig(ctx, rec, id, anchorErr)
-	if missing && rec.Written && len(s.enabledKey) > 0 {
-		rec.Enabled = jsonedit.Value{Kind: jsonedit.Bool, Text: "false"} // as in newConfig
+	if anchorErr != nil {
+		configErr = fmt.Errorf("%w (no anchor either: %w)", configErr, anchorErr)
 	}
-	return rec, err
+	return rec, configErr
 }
 
 // anchorSuffices reports whether the ID may go into the anchor although the
@@ -140,26 +144,6 @@ func (s *ConfigFile) Save(ctx context.Context, id installid.ID) (keeper.Record, 
 // anchor would hide.
 func (s *ConfigFile) anchorSuffices(err error) bool {
 	return errors.Is(err, jsonedit.ErrEmpty) || s.separateAnchor && fsys.IsReadOnly(err)
-}
-
-// copyToConfig sets the config's key to id unless a valid ID is there. rec is
-// what is durable already.
-func (s *ConfigFile) copyToConfig(ctx context.Context, rec keeper.Record, id installid.ID, anchorErr error) (keeper.Record, error) {
-	now, wrote, err := s.config.Set(ctx, s.key, id.String(), hasID)
-	if err != nil {
-		if anchorErr != nil {
-			err = fmt.Errorf("%w (no anchor either: %w)", err, anchorErr)
-		}
-		return rec, err
-	}
-	found := idOf(now)
-	return keeper.Record{
-		ID:      found,
-		Place:   s.configPlace(),
-		Written: wrote,
-		// Where no anchor is possible, the config is the only copy.
-		Incomplete: anchorErr == nil && found != id,
-	}, nil
 }
 
 // Maintain writes the anchor or the config's key if one of them is missing.

@@ -197,7 +197,7 @@ func TestSave(t *testing.T) {
 
 		{name: "empty", config: " ", err: "empty",
 			want: keeper.Record{ID: known, Place: anchorPlace, Incomplete: true}, wantConfig: " ", wantAnchor: knownID},
-		{name: "empty, no anchor possible", config: " ", err: "publish anchor: ",
+		{name: "empty, no anchor possible", config: " ", err: "(no anchor either: ",
 			set:        func(d *faultfs.FS) { d.Inject(failing(faultfs.OpOpen, anchor, syscall.EACCES)) },
 			wantConfig: " "},
 		{name: "malformed", config: "{", err: "unexpected end of file", wantConfig: "{"},

@@ -13,6 +13,7 @@ import (
 // settings object of their own. Only one of them runs at a time. One that hangs
 // costs one goroutine, and a panic is an error.
 type Funcs struct {
+	noUpkeep
 	load   func(context.Context) (string, error)
 	save   func(context.Context, string) error
 	flight flight.Flight
@@ -56,14 +57,6 @@ func (s *Funcs) Save(ctx context.Context, id installid.ID) (keeper.Record, error
 func (s *Funcs) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
 	return s.Save(ctx, id)
 }
-
-// Maintain does nothing: there is one copy.
-func (s *Funcs) Maintain(context.Context, installid.ID) (keeper.Record, error) {
-	return keeper.Record{}, nil
-}
-
-// Recover does nothing: the host's settings are the host's to repair.
-func (s *Funcs) Recover(context.Context) error { return nil }
 
 // Running returns the function in flight and when it was called.
 func (s *Funcs) Running() (op string, since time.Time) { return s.flight.Running() }

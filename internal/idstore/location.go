@@ -48,7 +48,7 @@ func (l Location) Open(disk fsys.FS) (keeper.Store, error) {
 		return l.openConfig(disk)
 	}
 	file, err := anchor.Open(disk, l.StateFile, anchor.Options{Valid: isID})
-	return &StateFile{file}, err
+	return &StateFile{file: file}, err
 }
 
 func (l Location) openConfig(disk fsys.FS) (*ConfigFile, error) {

@@ -13,7 +13,10 @@ import (
 
 // A StateFile keeps the ID in a plain file of its own, for hosts without a
 // JSON config.
-type StateFile struct{ file *anchor.Anchor }
+type StateFile struct {
+	noUpkeep
+	file *anchor.Anchor
+}
 
 var _ keeper.Store = (*StateFile)(nil)
 
@@ -57,11 +60,6 @@ func (s *StateFile) Replace(ctx context.Context, id installid.ID) (keeper.Record
 		return keeper.Record{}, err
 	}
 	return keeper.Record{ID: id, Place: s.place(), Written: true}, nil
-}
-
-// Maintain does nothing: there is one copy.
-func (s *StateFile) Maintain(context.Context, installid.ID) (keeper.Record, error) {
-	return keeper.Record{}, nil
 }
 
 // Recover makes the file durable and removes temporary files of killed
