@@ -99,7 +99,7 @@ func TestConfigKeptOpen(t *testing.T) {
 		if d := time.Since(r.log.begin); d > 300*time.Millisecond {
 			t.Errorf("Start took %v", d)
 		}
-		r.log.want(generated(k.ID()), failed("*is being changed by another program all the time", 1), started(true))
+		r.log.want(generated(k.ID()), failed("*another program keeps changing the file", 1), started(true))
 		r.wantState(k, k.ID().String(), true)
 		if got, _ := r.fs.Crash(faultfs.LoseUnsynced).ReadFile(anchorPath); string(got) != k.ID().String()+"\n" {
 			t.Errorf("got anchor %q after a power cut", got)
