@@ -17,7 +17,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// openAnchor opens the config's anchor as a process.
+// openAnchor opens the config's anchor in a process.
 func openAnchor(t *testing.T, process *faultfs.FS) *anchor.Anchor {
 	t.Helper()
 	a, err := anchor.Open(process, anchorPath, anchor.Options{Valid: isID, Config: configPath})
@@ -88,7 +88,8 @@ func TestAnchor(t *testing.T) {
 	})
 }
 
-// TestAnchorFound is about what is in the anchor's place.
+// TestAnchorFound is about what another program has put in the place of the
+// anchor.
 func TestAnchorFound(t *testing.T) {
 	put := func(text string) func(*faultfs.FS) {
 		return func(disk *faultfs.FS) { disk.WriteFile(anchorPath, []byte(text), 0o644) }
@@ -96,7 +97,7 @@ func TestAnchorFound(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		prepare   func(*faultfs.FS)
-		published string // what Publish gives; "" for an error
+		published string // what Publish returns; "" for an error
 		replaced  bool   // whether Replace works
 		permanent bool
 	}{
@@ -122,7 +123,7 @@ func TestAnchorFound(t *testing.T) {
 			disk.Chmod(anchorPath, 0)
 			disk.Chmod("/etc/app", 0o777)
 		}, "", true, true},
-		{"folder", func(disk *faultfs.FS) { disk.MkdirAll(anchorPath, 0o755) }, "", false, true},
+		{"directory", func(disk *faultfs.FS) { disk.MkdirAll(anchorPath, 0o755) }, "", false, true},
 		{"FIFO", func(disk *faultfs.FS) { disk.Mknod(anchorPath, fs.ModeNamedPipe|0o644) }, "", false, true},
 		{"socket", func(disk *faultfs.FS) { disk.Mknod(anchorPath, fs.ModeSocket|0o644) }, "", false, true},
 	} {
@@ -164,7 +165,8 @@ func TestAnchorFound(t *testing.T) {
 	}
 }
 
-// TestAnchorMode follows the config's mode, also through a symlink, and the umask.
+// TestAnchorMode checks that the mode follows the umask and the config's mode,
+// also through a symlink.
 func TestAnchorMode(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -197,7 +199,7 @@ func TestAnchorMode(t *testing.T) {
 	}
 }
 
-func TestAnchorMakesFolders(t *testing.T) {
+func TestAnchorCreatesDirectories(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		a, err := anchor.Open(disk, "/var/lib/app/id", anchor.Options{Valid: isID})
 		if err != nil {
@@ -220,7 +222,7 @@ func TestAnchorMakesFolders(t *testing.T) {
 	})
 }
 
-// TestAnchorTooLong refuses what could not be read again.
+// TestAnchorTooLong refuses a text that could not be read again.
 func TestAnchorTooLong(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		a := openAnchor(t, disk)
@@ -234,8 +236,9 @@ func TestAnchorTooLong(t *testing.T) {
 	})
 }
 
-// TestMostPublishRounds starts ten times over when others are faster each time.
-func TestMostPublishRounds(t *testing.T) {
+// TestMaxPublishRounds starts over ten times if another process is faster each
+// time.
+func TestMaxPublishRounds(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Inject(faultfs.Rule{
 			Op:    faultfs.OpLink,
@@ -259,7 +262,7 @@ func TestMostPublishRounds(t *testing.T) {
 	})
 }
 
-// TestEndedContext does nothing at all.
+// TestEndedContext checks that nothing is done after the context has ended.
 func TestEndedContext(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		a := openAnchor(t, disk)

@@ -33,7 +33,7 @@ func causes(err error) (permanent, transient bool) {
 	case *jsonedit.SyntaxError:
 		return !e.Truncated, e.Truncated
 	case syscall.Errno:
-		p := isOneOf(e, permanentErrors) || fsys.PermanentErrno(e)
+		p := isOneOf(e, permanentErrors) || fsys.IsPermanent(e)
 		return p, !p
 	}
 	if isOneOf(err, permanentErrors) {

@@ -45,7 +45,8 @@ func TestPermanent(t *testing.T) {
 		{flight.ErrTimeout, false}, {context.DeadlineExceeded, false}, {context.Canceled, false},
 		{judged(true), true}, {judged(false), false},
 
-		// Of several causes, one that passes is enough to try again for.
+		// An error with several causes is not permanent if one of them may
+		// pass.
 		{errors.Join(syscall.EACCES, syscall.EROFS), true},
 		{errors.Join(syscall.EACCES, syscall.EIO), false},
 		{errors.Join(syscall.EIO, syscall.EACCES), false},
@@ -77,7 +78,7 @@ func TestIsReadOnly(t *testing.T) {
 func TestParseKey(t *testing.T) {
 	for _, tt := range []struct {
 		dotted string
-		want   int // names; 0 for an error
+		want   int // the number of names; 0 for an error
 	}{
 		{"telemetry.installation_id", 2}, {"id", 1}, {"a.b.c.d", 4}, {"", 0}, {".", 0}, {"a.", 0}, {".a", 0}, {"a..b", 0},
 	} {

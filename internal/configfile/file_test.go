@@ -36,7 +36,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestRealDisk is the one test here of what hosts get: the file system of the operating system.
+// TestRealDisk is the one test here of what hosts have: the file system of the
+// operating system.
 func TestRealDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sub", "config.json")
 	f, err := configfile.Open(fsys.OS{}, path, configfile.Options{New: []byte(config)})
@@ -78,8 +79,9 @@ func TestRead(t *testing.T) {
 	})
 }
 
-// TestRefused is about what is found at the path and not read, or read and not changed. Nothing is written, and nothing
-// waits, but for another look at what may be a moment in someone else's write.
+// TestRefused is about files that are not read, or read and not changed.
+// Nothing is written, and nothing waits, except to read a file again that
+// another program may be writing.
 func TestRefused(t *testing.T) {
 	const looks = 75 * time.Millisecond
 	put := func(text string) func(*faultfs.FS) {
@@ -111,14 +113,14 @@ func TestRefused(t *testing.T) {
 		{"too large", put(strings.Repeat(" ", replace.MaxSize) + "{}"), "larger than", replace.ErrTooLarge, true, 0, false},
 		{"too deep", put(strings.Repeat("[", 100_000)), "nested deeper", jsonedit.ErrTooDeep, true, 0, false},
 		{
-			"folder", func(disk *faultfs.FS) { disk.Delete(configPath); disk.MkdirAll(configPath, 0o755) },
+			"directory", func(disk *faultfs.FS) { disk.Delete(configPath); disk.MkdirAll(configPath, 0o755) },
 			"not a regular file but a directory", replace.ErrNotRegular, true, 0, false,
 		},
 		{"FIFO", node(fs.ModeNamedPipe), "not a regular file but a FIFO", replace.ErrNotRegular, true, 0, false},
 		{"socket", node(fs.ModeSocket), "not a regular file but a socket", replace.ErrNotRegular, true, 0, false},
 		{"device", node(fs.ModeDevice), "not a regular file but a device", replace.ErrNotRegular, true, 0, false},
 		{
-			"folder is a file", func(disk *faultfs.FS) { disk.Delete("/etc/app"); disk.WriteFile("/etc/app", nil, 0o644) },
+			"directory is a file", func(disk *faultfs.FS) { disk.Delete("/etc/app"); disk.WriteFile("/etc/app", nil, 0o644) },
 			"not a directory", nil, true, 0, false,
 		},
 		{"mode 0444", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o444) }, "read-only: mode 0444", replace.ErrReadOnly, true, 0, true},
@@ -175,7 +177,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestTornForAMoment reads again what another program is just writing.
+// TestTornForAMoment reads a file again that another program is writing.
 func TestTornForAMoment(t *testing.T) {
 	for _, torn := range []string{"", "{\n  \"li"} {
 		for _, d := range []time.Duration{4 * time.Millisecond, 20 * time.Millisecond, 74 * time.Millisecond, 76 * time.Millisecond} {
@@ -248,8 +250,9 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// TestSetKeepsWhatKeepSays is about values of every kind that shall stay, also when they are written once more.
-func TestSetKeepsWhatKeepSays(t *testing.T) {
+// TestSetKeeps is about values of every kind that keep accepts, also if they
+// are written again.
+func TestSetKeeps(t *testing.T) {
 	for _, literal := range []string{`"x"`, `"` + strings.Repeat("x", 300) + `"`, `17`, `true`, `null`, `{"a": 1}`} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			text := `{"telemetry": {"installation_id": ` + literal + `}}`
@@ -295,7 +298,8 @@ func TestSetLiteral(t *testing.T) {
 	})
 }
 
-// TestCheckIsUsed has the change that Check works out used by the Set that follows, and only if it is the same.
+// TestCheckIsUsed checks that Set uses the change that Check has planned, and
+// only if it is the same.
 func TestCheckIsUsed(t *testing.T) {
 	for _, tt := range []struct {
 		name, between, want string
@@ -352,7 +356,7 @@ func TestWritable(t *testing.T) {
 	})
 }
 
-// TestEndedContext does nothing at all.
+// TestEndedContext checks that nothing is done after the context has ended.
 func TestEndedContext(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
@@ -373,7 +377,7 @@ func TestEndedContext(t *testing.T) {
 	})
 }
 
-// TestErrorText is what an operator reads.
+// TestErrorText is about what an operator reads.
 func TestErrorText(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -421,7 +425,8 @@ func TestNewDocument(t *testing.T) {
 	})
 }
 
-// TestAnchorSharesFlight has the anchor of a config wait for the config's operation, and an anchor on its own not.
+// TestAnchorSharesFlight checks that the anchor of a config waits for the
+// operation on the config, and that an anchor of its own does not.
 func TestAnchorSharesFlight(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Inject(faultfs.Rule{Op: faultfs.OpLstat, Hang: true, Times: 1})

@@ -15,7 +15,7 @@ const attempt = 5 * time.Second // what the keeper allows for one save
 
 var key = jsonedit.Key{"telemetry", "installation_id"}
 
-// open opens the config as a process.
+// open opens the config in a process.
 func open(t *testing.T, process *faultfs.FS) *configfile.File {
 	t.Helper()
 	f, err := configfile.Open(process, configPath, configfile.Options{})
@@ -27,7 +27,7 @@ func open(t *testing.T, process *faultfs.FS) *configfile.File {
 
 func keepID(v jsonedit.Value) bool { return v.Kind == jsonedit.String && isID(v.Text) }
 
-// set is the Set of the tests: an ID that is there stays.
+// set sets the ID unless there is one.
 func set(ctx context.Context, f *configfile.File, id string) (string, error) {
 	now, _, err := f.Set(ctx, key, id, keepID)
 	return now.Text, err

@@ -8,7 +8,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestUnsynced tells what is not to be trusted, and nothing else.
+// TestUnsynced checks that what could not be synced is unsynced, and nothing
+// else.
 func TestUnsynced(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
@@ -38,8 +39,9 @@ func TestUnsynced(t *testing.T) {
 	})
 }
 
-// TestDoubtIsAboutOneValue leaves alone what the operator has put there after a save that failed.
-func TestDoubtIsAboutOneValue(t *testing.T) {
+// TestUnsyncedIsOneValue keeps the value that the operator has written after a
+// save failed.
+func TestUnsyncedIsOneValue(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		f := open(t, disk)
 		fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO})

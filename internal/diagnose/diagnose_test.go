@@ -18,7 +18,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// Hints that come more than once.
+// Hints that occur more than once.
 const (
 	orStateDir      = ", or keep the ID in a state directory"
 	makeWritable    = "make it writable" + orStateDir
@@ -69,7 +69,7 @@ func TestDiagnose(t *testing.T) {
 		prepare   func(*faultfs.FS)
 		anchorDir string
 		uid       int
-		want      []string // lines that are there; none for those of healthy
+		want      []string // some lines of the result; nil for those of healthy
 	}{
 		{name: "healthy", prepare: func(*faultfs.FS) {}},
 		{name: "healthy, anchor elsewhere", anchorDir: "/var/lib", prepare: func(disk *faultfs.FS) {
@@ -204,7 +204,8 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// TestDiagnoseChangesNothing but files of its own, which are swept if it is killed.
+// TestDiagnoseChangesNothing checks that only temporary files are written,
+// which are swept if the diagnosis is killed.
 func TestDiagnoseChangesNothing(t *testing.T) {
 	for steps, killed := 0, true; killed; steps++ {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -228,7 +229,8 @@ func TestDiagnoseChangesNothing(t *testing.T) {
 	}
 }
 
-// TestDiagnoseHangs says so, at the end of its context, whatever hangs, and leaves nothing behind when that ends.
+// TestDiagnoseHangs lets each operation hang. The diagnosis says so when its
+// context ends, and leaves nothing behind once the operation is over.
 func TestDiagnoseHangs(t *testing.T) {
 	var steps []configdisk.Step
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {

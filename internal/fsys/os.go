@@ -6,10 +6,8 @@ import (
 	"os"
 )
 
-// OS is the file system of the operating system. Its zero value is ready to use.
-//
-// What it cannot promise everywhere is said where it is implemented, in os_linux.go, os_darwin.go, os_bsd.go,
-// os_windows.go and os_other.go. In short:
+// OS is the file system of the operating system. Its zero value is ready to
+// use. Not every promise of [FS] holds everywhere:
 //
 //	                Linux    macOS    BSD     Windows   others
 //	Exchange        yes      yes      -       -         -
@@ -18,9 +16,9 @@ import (
 //	CheckWritable   yes      yes      yes     flag      mode
 //	IsMountPoint    yes      false    false   false     false
 //	HasWriters      yes      -        -       -         -
-//	CopyAttributes  all      no ACL   no ACL  flag      mode, owner
+//	CopyAttributes  all      no ACL   no ACL  flag      mode
 //
-// where - is [errors.ErrUnsupported].
+// where - is [errors.ErrUnsupported]. The methods say more.
 type OS struct{}
 
 var _ FS = OS{}
@@ -31,7 +29,7 @@ func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
 // Readlink implements [FS].
 func (OS) Readlink(name string) (string, error) { return os.Readlink(name) }
 
-// ReadDir implements [FS]. Like all of os.ReadDir it does not wait when name is a FIFO.
+// ReadDir implements [FS]. Like os.ReadDir it does not wait if name is a FIFO.
 func (OS) ReadDir(name string) ([]string, error) {
 	entries, err := os.ReadDir(name)
 	if err != nil {
@@ -53,13 +51,14 @@ func (OS) Remove(name string) error { return os.Remove(name) }
 // Rename implements [FS].
 func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }
 
-// Link implements [FS]. A symbolic link gets the second name itself on Linux, and its target does on some others.
+// Link implements [FS]. The second name of a symbolic link leads to the link
+// itself on Linux, and to its target on some other systems.
 func (OS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
 
 // SameFile implements [FS].
 func (OS) SameFile(a, b fs.FileInfo) bool { return os.SameFile(a, b) }
 
-// file is an open file of OS. What differs between systems is in the other files of this package.
+// file is an open file of OS.
 type file struct {
 	*os.File
 }
@@ -79,7 +78,8 @@ func (f *file) errorOf(op string, err error) error {
 	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
 
-// unsupportedError is an errno that here means [errors.ErrUnsupported], though it does not always do so.
+// An unsupportedError is an errno that here means [errors.ErrUnsupported],
+// though it does not always.
 type unsupportedError struct{ errno error }
 
 func (e unsupportedError) Error() string        { return e.errno.Error() }

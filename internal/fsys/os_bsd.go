@@ -2,12 +2,12 @@
 
 package fsys
 
-import (
-	"errors"
-	"os"
-)
+import "golang.org/x/sys/unix"
 
-// Exchange implements [FS]: these systems have no such operation.
-func (OS) Exchange(a, b string) error {
-	return &os.LinkError{Op: "exchange", Old: a, New: b, Err: errors.ErrUnsupported}
+func exchange(a, b string) error { return unix.ENOTSUP } // there is no such operation
+
+func checkAccess(name string, mode uint32) error {
+	return unix.Faccessat(unix.AT_FDCWD, name, mode, unix.AT_EACCESS)
 }
+
+const errNoXattr = unix.ENOATTR

@@ -4,42 +4,39 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Exchange implements [FS]. The file system has to know it: ext4, xfs, btrfs, tmpfs and overlayfs do; NFS, FUSE servers
-// without it and some others say EINVAL, an old kernel ENOSYS.
-func (OS) Exchange(a, b string) error {
-	err := ignoringEINTR(func() error {
-		return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
-	})
-	switch err {
-	case nil:
-		return nil
-	case unix.EINVAL, unix.ENOSYS, unix.ENOTSUP:
-		err = unsupportedError{err}
-	}
-	return &os.LinkError{Op: "exchange", Old: a, New: b, Err: err}
+// exchange needs support by the file system. ext4, xfs, btrfs, tmpfs and
+// overlayfs have it; NFS, FUSE servers without it and some others return
+// EINVAL, and an old kernel ENOSYS.
+func exchange(a, b string) error {
+	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
 
-// checkAccess asks with the rights that the process acts with, which access(2) does not.
+const errNoXattr = unix.ENODATA
+
+// checkAccess uses the effective rights of the process, which access(2) does
+// not.
 //
-// unix.Faccessat cannot be used for that: on EPERM it takes the kernel for one that lacks the call, goes by the mode
-// alone, and so lets root write to an immutable file.
+// unix.Faccessat cannot be used for that: on EPERM it assumes a kernel without
+// the call, goes by the mode alone, and so lets root write to an immutable
+// file.
 func checkAccess(name string, mode uint32) error {
 	err := unix.Faccessat2(unix.AT_FDCWD, name, mode, unix.AT_EACCESS)
 	if err == unix.ENOSYS || err == unix.EPERM {
-		// A kernel before 5.8, or a container whose system call filter does not know the call and says EPERM, as the kernel
-		// does for an immutable file. The old call decides; it differs only for a process with other real than effective
-		// rights.
+		// A kernel before 5.8, or a container whose system call filter does
+		// not know the call and returns EPERM, as the kernel does for an
+		// immutable file. The old call decides; it differs only for a process
+		// whose real rights are not its effective ones.
 		err = unix.Faccessat(unix.AT_FDCWD, name, mode, 0)
 	}
 	if err != nil {
 		return err
 	}
-	// The kernel asks about the append-only attribute only when a file is opened or a name is taken away.
+	// The kernel checks the append-only attribute only when a file is opened or
+	// a name is removed.
 	var stx unix.Statx_t
 	if unix.Statx(unix.AT_FDCWD, name, 0, 0, &stx) == nil && stx.Attributes&unix.STATX_ATTR_APPEND != 0 {
 		return unix.EPERM
@@ -47,7 +44,8 @@ func checkAccess(name string, mode uint32) error {
 	return nil
 }
 
-// IsMountPoint implements [FS]. A kernel before 5.8, or a container whose system call filter stops statx, cannot tell.
+// IsMountPoint implements [FS]. A kernel before 5.8, or a container whose
+// system call filter stops statx, cannot tell.
 func (OS) IsMountPoint(name string) (bool, error) {
 	stx, err := statMount(name)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
@@ -59,16 +57,16 @@ func (OS) IsMountPoint(name string) (bool, error) {
 	return isMountRoot(stx, func() (unix.Statx_t, error) { return statMount(filepath.Dir(name)) })
 }
 
-// isMountRoot tells whether the file that stx describes is the root of a mount, or, when the kernel does not say that,
-// whether it is on another mount than its folder.
-func isMountRoot(stx unix.Statx_t, folder func() (unix.Statx_t, error)) (bool, error) {
+// isMountRoot reports whether stx is of the root of a mount. If the kernel does
+// not say, it reports whether the file is on another mount than its directory.
+func isMountRoot(stx unix.Statx_t, directory func() (unix.Statx_t, error)) (bool, error) {
 	if stx.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {
 		return stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
 	}
 	if stx.Mask&unix.STATX_MNT_ID == 0 {
 		return false, nil
 	}
-	parent, err := folder()
+	parent, err := directory()
 	if err != nil {
 		return false, err
 	}
@@ -86,15 +84,18 @@ func statMount(name string) (unix.Statx_t, error) {
 	return stx, nil
 }
 
-// HasWriters implements [File] by asking for a read lease, which the kernel grants only on a file that nobody, on any
-// process, has open or mapped for writing. It needs a file opened read-only: one opened for writing as well would count
-// itself. It also needs to own the file or to be root, and a local file system; what network and FUSE file systems do
-// elsewhere the kernel does not know.
+// HasWriters implements [File] by asking for a read lease. The kernel grants
+// that only on a file that no process has open, or mapped, for writing. The
+// file must be open read-only, since it would count itself otherwise. The
+// process must own it or be root, and the file system must be local: the
+// kernel does not know what happens elsewhere on network and FUSE file systems.
 //
-// The lease is given back at once. Who opens the file for writing just then waits these microseconds, or, if it
-// opens with O_NONBLOCK, gets EAGAIN. The kernel then also sends a signal to the process that holds the lease. By default
-// that is SIGIO, which would end a program that does not ignore it as Go does. It is made SIGURG, which every program
-// ignores unless it asks for it, and which the Go runtime sends itself all the time.
+// The lease is returned at once. A program that opens the file for writing just
+// then waits for microseconds, or gets EAGAIN if it opens with O_NONBLOCK. The
+// kernel also sends a signal to the process that holds the lease. By default
+// that is SIGIO, which would end a program that does not ignore it as Go does.
+// It is set to SIGURG, which every program ignores unless it asks for it, and
+// which the Go runtime itself sends all the time.
 func (f *file) HasWriters() (bool, error) {
 	fd := f.Fd()
 	flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
@@ -117,21 +118,4 @@ func (f *file) HasWriters() (bool, error) {
 		return false, f.errorOf("release lease", err)
 	}
 	return false, nil
-}
-
-const errNoXattr = unix.ENODATA
-
-// isAccessList tells whether an extended attribute is an access list: that of POSIX or that of NFSv4.
-func isAccessList(name string) bool { return strings.HasPrefix(name, "system.") }
-
-// keepXattr tells whether an extended attribute is something that was given to the file. Others tell how the file system
-// stores it (btrfs, lustre), or are sums over the content that the kernel keeps itself (IMA and EVM).
-func keepXattr(name string) bool {
-	switch namespace, _, _ := strings.Cut(name, "."); namespace {
-	case "user", "system", "trusted":
-		return true
-	case "security":
-		return name != "security.ima" && name != "security.evm"
-	}
-	return false
 }

@@ -19,15 +19,16 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// nobody runs the rest of the calling test in a process without rights; the caller returns when it gets true. A folder
-// that the test has prepared as root is handed on.
+// nobody runs the rest of the calling test in a process without rights, in
+// which it returns false; the caller returns if it gets true. That process gets
+// the directory that the test has prepared as root.
 func nobody(t *testing.T, prepare func(dir string)) (dir string, isParent bool) {
 	const env = "ROLLCALL_TEST_AS_NOBODY"
 	if dir := os.Getenv(env); dir != "" {
 		return dir, false
 	}
 	needRoot(t)
-	dir, err := os.MkdirTemp("", "rollcall-fsys-") // unlike that of t.TempDir it can be entered by all
+	dir, err := os.MkdirTemp("", "rollcall-fsys-") // unlike that of t.TempDir, all users can enter it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,8 @@ func nobody(t *testing.T, prepare func(dir string)) (dir string, isParent bool) 
 		t.Fatal(err)
 	}
 	prepare(dir)
-	// The folder of the test binary is closed to others; this link leads past it.
+	// Other users cannot enter the directory of the test binary; this link
+	// leads past it.
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), env+"="+dir)
@@ -65,7 +67,8 @@ func chattr(t *testing.T, attr, name string) {
 	t.Cleanup(func() { exec.Command("chattr", "-"+attr[1:], name).Run() })
 }
 
-// mustAgree checks that CheckWritable gives the errno, and that so does a real attempt to write.
+// mustAgree checks that CheckWritable returns the errno, and that a real
+// attempt to write does too.
 func mustAgree(t *testing.T, name string, want syscall.Errno) {
 	t.Helper()
 	err := fsys.OS{}.CheckWritable(name)
@@ -172,7 +175,8 @@ const (
 	defaultList = "system.posix_acl_default"
 )
 
-// acl gives the kernel's form of the list user::rw-, user:12345:r--, group::r--, mask::mask, other::---.
+// acl returns the kernel's form of the list user::rw-, user:12345:r--,
+// group::r--, mask::mask, other::---.
 func acl(mask uint16) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, 2)
 	for _, e := range []struct {
@@ -214,7 +218,8 @@ func xattrs(t *testing.T, name string) map[string]string {
 	return attrs
 }
 
-// mustKeep copies the attributes of the file src to a new one in the same folder, and compares.
+// mustKeep copies the attributes of the file src to a new one in the same
+// directory, and compares.
 func mustKeep(t *testing.T, src string) {
 	t.Helper()
 	dst := src + ".new"
@@ -246,7 +251,7 @@ func TestCopyAttributesOfExtendedAttributes(t *testing.T) {
 	writeFile(t, src, "", 0o640)
 	setxattr(t, src, "user.empty", nil)
 	setxattr(t, src, "user.long", bytes.Repeat([]byte("x"), 1000))
-	for _, c := range "abcdefghijklmnopqrst" { // so that the list of names is long, too
+	for _, c := range "abcdefghijklmnopqrst" { // so that the list of names is long too
 		setxattr(t, src, "user.a_name_that_is_long_enough_"+string(c), []byte{byte(c)})
 	}
 	mustKeep(t, src)
@@ -271,14 +276,14 @@ func TestCopyAttributesOfAccessList(t *testing.T) {
 		setxattr(t, src, accessList, acl(6))
 		mustKeep(t, src)
 	})
-	t.Run("replaces the folder's", func(t *testing.T) {
+	t.Run("replaces the directory's", func(t *testing.T) {
 		src := filepath.Join(t.TempDir(), "src")
 		writeFile(t, src, "", 0o600)
 		setxattr(t, filepath.Dir(src), defaultList, acl(4))
 		setxattr(t, src, accessList, acl(6))
 		mustKeep(t, src)
 	})
-	t.Run("none, though the folder gives one", func(t *testing.T) {
+	t.Run("none, though a new file inherits one", func(t *testing.T) {
 		src := filepath.Join(t.TempDir(), "src")
 		writeFile(t, src, "", 0o640)
 		setxattr(t, filepath.Dir(src), defaultList, acl(6))
@@ -302,7 +307,7 @@ func TestCopyAttributesAsNobody(t *testing.T) {
 	writeFile(t, src, "", 0o600)
 	setxattr(t, src, "user.name", []byte("value"))
 	setxattr(t, src, accessList, acl(4))
-	if err := os.Chmod(src, 0o444); err != nil { // takes the right to set user attributes
+	if err := os.Chmod(src, 0o444); err != nil { // removes the right to set user attributes
 		t.Fatal(err)
 	}
 	mustKeep(t, src)
@@ -363,8 +368,9 @@ func TestHasWriters(t *testing.T) {
 	check("that ended", false)
 }
 
-// TestHasWritersDisturbsNobody has a process that opens the file for writing all the time. None of its attempts may fail,
-// whether it waits or not, and no SIGIO may come of it.
+// TestHasWritersDisturbsNobody lets a process open the file for writing all the
+// time. None of its attempts may fail, whether it waits or not, and it may get
+// no SIGIO.
 func TestHasWritersDisturbsNobody(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	writeFile(t, name, "", 0o600)

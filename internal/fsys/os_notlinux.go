@@ -1,21 +1,15 @@
-//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+//go:build !linux
 
 package fsys
 
-import (
-	"errors"
+import "errors"
 
-	"golang.org/x/sys/unix"
-)
-
-func checkAccess(name string, mode uint32) error {
-	return unix.Faccessat(unix.AT_FDCWD, name, mode, unix.AT_EACCESS)
-}
-
-// IsMountPoint implements [FS]: single files cannot be mounted here, or the system does not tell.
+// IsMountPoint implements [FS]. Single files cannot be mounted here, or the
+// system cannot tell.
 func (OS) IsMountPoint(name string) (bool, error) { return false, nil }
 
-// HasWriters implements [File]: these systems do not tell.
+// HasWriters implements [File]. These systems cannot tell; Windows could only
+// by opening the file in a way that others would notice.
 func (f *file) HasWriters() (bool, error) {
 	return false, f.errorOf("lease", errors.ErrUnsupported)
 }

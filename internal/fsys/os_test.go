@@ -14,8 +14,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// skip says on standard error, where it is seen without -v, that a test could not be run. Where ROLLCALL_REQUIRE_ALL is
-// set, as in CI, that is a failure.
+// skip says on standard error, where it shows without -v, that a test could not
+// be run. If ROLLCALL_REQUIRE_ALL is set, as in CI, that is a failure.
 func skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" {
@@ -93,7 +93,7 @@ func TestFile(t *testing.T) {
 	}
 	same, err := osfs.Lstat(name)
 	if err != nil || !osfs.SameFile(info, same) {
-		t.Errorf("Lstat gives another file than Stat: %v, %v", same, err)
+		t.Errorf("Lstat and Stat disagree: %v, %v", same, err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestSyncDir(t *testing.T) {
 		return
 	}
 	if err := (fsys.OS{}).SyncDir(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("of a missing folder: got %v, want fs.ErrNotExist", err)
+		t.Errorf("of a missing directory: got %v, want fs.ErrNotExist", err)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestLockDir(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after unlock: %v", err)
 	}
-	unlock() // a second time, which must not release the lock of someone else
+	unlock() // the second call must not release the lock of another process
 	if _, err := osfs.LockDir(dir); !errors.Is(err, fsys.ErrLocked) {
 		t.Errorf("after a second unlock of the first: got %v, want ErrLocked", err)
 	}
@@ -279,7 +279,8 @@ func TestCopyAttributesOfMode(t *testing.T) {
 func TestHasWritersUnsupported(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	writeFile(t, name, "", 0o600)
-	// One that is open for writing would count itself, so nowhere can it tell.
+	// A file that is open for writing would count itself, so that no system can
+	// tell.
 	got, err := open(t, name, os.O_RDWR).HasWriters()
 	if got || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, %v, want false and errors.ErrUnsupported", got, err)
@@ -292,7 +293,8 @@ func TestHasWritersUnsupported(t *testing.T) {
 	}
 }
 
-// BenchmarkRead holds OpenFile, Stat and Read against os.ReadFile, for a config of 24 kB.
+// BenchmarkRead compares OpenFile, Stat and Read with os.ReadFile, for a config
+// of 24 kB.
 func BenchmarkRead(b *testing.B) {
 	name := filepath.Join(b.TempDir(), "config.json")
 	writeFile(b, name, string(make([]byte, 24<<10)), 0o600)

@@ -13,18 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaseWaits bounds how long OpenFile waits for another process to give up a lease: 1, 2, 4, 8 and 16 ms.
+// leaseWaits is how often OpenFile waits for another process to return a
+// lease: 1, 2, 4, 8 and 16 ms.
 const leaseWaits = 5
 
-// OpenFile implements [FS]. It opens without waiting, which for a FIFO that is opened for writing only and that nobody
-// reads is ENXIO. Reading and writing can then wait as usual, so look at Stat first.
+// OpenFile implements [FS]. It opens without waiting; for a FIFO that is opened
+// for writing only, and that nobody reads, the error is ENXIO. Reading and
+// writing can then wait as usual, so check Stat first.
 //
-// It does not use os.OpenFile, because that registers every file with the runtime's poller. Registering asks the file
-// system; where that is a file server (FUSE) which does not answer, the runtime waits inside a system call that it
-// believes to be instant, and with the next garbage collection all of the process stands still.
+// It does not use os.OpenFile, because that registers every file with the
+// runtime's poller. Registering asks the file system. If that is a file server
+// (FUSE) that does not respond, the runtime waits inside a system call that it
+// believes to be instant, and the next garbage collection stops the whole
+// process.
 //
-// Opening for writing what another process holds a lease on (Samba does it, and HasWriters for microseconds) would
-// fail at once with EAGAIN where a plain open waits; it is tried again for 31 ms.
+// Opening for writing what another process holds a lease on (Samba does, and
+// HasWriters for microseconds) would fail at once with EAGAIN where a plain
+// open waits. It is retried for 31 ms.
 func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	flag |= unix.O_CLOEXEC
 	wait := time.Millisecond
@@ -32,8 +37,8 @@ func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 		fd, err := unix.Open(name, flag|unix.O_NONBLOCK, modeBits(perm))
 		switch {
 		case err == nil:
-			// Without O_NONBLOCK, os.NewFile leaves the poller alone. F_SETFL takes no notice of the access mode and of
-			// the flags for opening.
+			// Without O_NONBLOCK, os.NewFile leaves the poller alone. F_SETFL
+			// ignores the access mode and the flags for opening.
 			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, flag); err != nil {
 				unix.Close(fd)
 				return nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -50,7 +55,7 @@ func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	}
 }
 
-// modeBits gives the permission bits of a mode as the kernel has them.
+// modeBits returns the permission bits of a mode as the kernel has them.
 func modeBits(mode fs.FileMode) uint32 {
 	bits := uint32(mode.Perm())
 	if mode&fs.ModeSetuid != 0 {
@@ -65,7 +70,20 @@ func modeBits(mode fs.FileMode) uint32 {
 	return bits
 }
 
-// openDir opens a folder, without the poller and without waiting if it is none.
+// Exchange implements [FS].
+func (OS) Exchange(a, b string) error {
+	err := ignoringEINTR(func() error { return exchange(a, b) })
+	switch err {
+	case nil:
+		return nil
+	case unix.EINVAL, unix.ENOSYS, unix.ENOTSUP:
+		err = unsupportedError{err}
+	}
+	return &os.LinkError{Op: "exchange", Old: a, New: b, Err: err}
+}
+
+// openDir opens a directory without the poller, and without waiting if name is
+// something else.
 func openDir(name string) (*os.File, error) {
 	var fd int
 	err := ignoringEINTR(func() (err error) {
@@ -78,9 +96,11 @@ func openDir(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// SyncDir implements [FS]. Some file systems have no way to sync a folder and say EINVAL or ENOTSUP; they may order
-// their changes by themselves or they may not, nothing more can be done there, and it is not an error. A folder that
-// may be searched and written but not read (mode 0300) cannot be opened, and so not be synced: EACCES.
+// SyncDir implements [FS]. Some file systems cannot sync a directory and return
+// EINVAL or ENOTSUP. They may order their changes by themselves or not; nothing
+// more can be done, and it is not an error. A directory that may be searched
+// and written but not read (mode 0300) cannot be opened, and thus not be
+// synced: EACCES.
 func (OS) SyncDir(name string) error {
 	dir, err := openDir(name)
 	if err != nil {
@@ -94,9 +114,11 @@ func (OS) SyncDir(name string) error {
 	return err
 }
 
-// LockDir implements [FS] by flock on the folder itself, so there is no lock file to make, leave behind or open. The
-// kernel releases it when the process ends. NFS on Linux turns flock into a lock that needs a file open for writing, so
-// that a folder gives EBADF there; other network file systems say ENOLCK or ENOTSUP. Those come back as they are.
+// LockDir implements [FS] by flock on the directory itself, so that there is no
+// lock file to create or to leave behind. The kernel releases it when the
+// process ends. NFS on Linux turns flock into a lock that needs a file open for
+// writing, so that the error is EBADF for a directory. Other network file
+// systems return ENOLCK or ENOTSUP.
 func (OS) LockDir(name string) (unlock func(), err error) {
 	dir, err := openDir(name)
 	if err != nil {
@@ -113,15 +135,17 @@ func (OS) LockDir(name string) (unlock func(), err error) {
 		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
 	return sync.OnceFunc(func() {
-		// Closing alone would leave the lock with a child that has been forked and has not called exec yet.
+		// Closing alone would leave the lock with a child that has been forked
+		// and has not called exec yet.
 		unix.Flock(int(dir.Fd()), unix.LOCK_UN)
 		dir.Close()
 	}), nil
 }
 
-// CheckWritable implements [FS]. Whether a write would also go through is not known: a full disk, a quota, a broken
-// disk and a security module that judges by path (AppArmor) show only then. Root may write to a file whose mode has no
-// write bit, and is told so; who wants to respect such a mode looks at it.
+// CheckWritable implements [FS]. A write can still fail: a full disk, a quota,
+// a broken disk and a security module that judges by path (AppArmor) only show
+// then. Root may write to a file whose mode has no write bit, and gets no
+// error; callers that respect such a mode check it.
 func (OS) CheckWritable(name string) error {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -145,16 +169,18 @@ func (OS) LinkCount(info fs.FileInfo) int {
 	return 1
 }
 
-// copyAttributes is quick when there is nothing to do, as with a new file of the same owner and mode: two fstat and
-// two flistxattr.
+// copyAttributes is quick if there is nothing to do, as with a new file of the
+// same owner and mode: two fstat and two flistxattr.
 //
-// The order matters. Giving a file away clears its setuid bit, so the owner comes before the mode. Setting an
-// extended attribute can need write permission by the mode, so they come before it too. An access list is the mode and
-// more: one that the folder has given to the new file would change what the mode means and is removed before, and that
-// of src is set after.
-// At last the mode is looked at once more, since the kernel drops a setgid bit without an error.
+// The order matters. Changing the owner clears the setuid bit, so that the
+// owner comes before the mode. Setting an extended attribute can require write
+// permission by the mode, so that they come before it too. An access list is
+// the mode and more: one that the new file inherited from its directory would
+// change what the mode means, and is removed first; that of src is set last.
+// Finally the mode is checked, since the kernel drops a setgid bit without an
+// error.
 //
-// Not kept on any system: times, and the flags of chattr and chflags.
+// Times are kept on no system, nor are the flags of chattr and chflags.
 func (f *file) copyAttributes(src *file) error {
 	var want, have unix.Stat_t
 	if err := unix.Fstat(int(src.Fd()), &want); err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// within fails the test when fn does not return soon. fn's goroutine is left behind then.
+// within fails the test if fn does not return soon, and then leaves its
+// goroutine behind.
 func within(t *testing.T, what string, fn func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -52,7 +53,7 @@ func TestNothingWaitsForAPeer(t *testing.T) {
 			t.Errorf("open for writing: got %v, want ENXIO", err)
 		}
 	})
-	within(t, "using a FIFO as a folder", func() {
+	within(t, "using a FIFO as a directory", func() {
 		if _, err := osfs.ReadDir(name); !errors.Is(err, syscall.ENOTDIR) {
 			t.Errorf("ReadDir: got %v, want ENOTDIR", err)
 		}

@@ -10,7 +10,8 @@ const testID = "5f1cf1f6-3b0c-4a3c-9c1f-2a7d0e6b4f10"
 
 var idKey = Key{"telemetry", "installation_id"}
 
-// editCases are configs and what must become of them when "ID" is set at telemetry.installation_id.
+// editCases are documents and what they become when telemetry.installation_id
+// is set to "ID".
 var editCases = []struct {
 	name, before, want string
 }{
@@ -295,7 +296,8 @@ func TestEditRefusesItsOwnArguments(t *testing.T) {
 	}
 }
 
-// TestEditKeepsLimits: what was just small or shallow enough is not made into what no one can read any more.
+// TestEditKeepsLimits checks that no edit makes a document too large or too
+// deep to be read.
 func TestEditKeepsLimits(t *testing.T) {
 	full := `{"a":"` + strings.Repeat("x", MaxSize-len(`{"a":""}`)) + `"}`
 	if _, err := edited([]byte(full), idKey, text(testID)); !errors.Is(err, ErrTooLarge) {
@@ -315,7 +317,8 @@ func TestEditKeepsLimits(t *testing.T) {
 	}
 }
 
-// TestVerify: wrong changes, such as a mistake in plan would make, are seen whatever they do.
+// TestVerify checks that wrong changes, as a mistake in plan would make them,
+// are noticed.
 func TestVerify(t *testing.T) {
 	const before = `{"telemetry": {"a": 1 /* c */, "installation_id": "x"}, "b": [1, 2], "c": {}}`
 	at := func(s string) int { return strings.Index(before, s) }
@@ -394,7 +397,7 @@ func verified(t *testing.T, before, after string, splices []splice, key Key) err
 	return verify(&doc, []byte(after), splices, key, text("ID"))
 }
 
-// text is the Scalar of a string, which has to be valid.
+// text returns the Scalar of a valid string.
 func text(s string) Scalar {
 	value, err := NewString(s)
 	if err != nil {

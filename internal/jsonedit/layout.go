@@ -5,28 +5,30 @@ import (
 	"strings"
 )
 
-// layout is how a new member is written, so that it looks like what stands around it.
+// A layout is how a new member is written, so that it looks like its
+// surroundings.
 type layout struct {
-	before string // between what the member follows, or its comma, and the member
-	behind string // between the member and what it is followed by
+	before string // between the member and what it follows, or its comma
+	behind string // between the member and what follows it
 
-	colon         string // the colon with the blanks around it
+	colon         string // the colon and the blanks around it
 	padding       string // inside the braces of an object on one line
-	lines         bool   // each member has a line of its own, and then:
+	lines         bool   // each member has a line of its own; only then the next three are used
 	newline       string // LF or CR LF
 	indent        string // of the member
-	unit          string // what one more level is indented by
+	unit          string // what indents one more level
 	trailingComma bool   // the last member of each object has a comma
 }
 
-// insertion returns the changes that add a member to an parent. It follows from names, which are quoted: value stands
-// at the last of them, and the others lead to it.
+// insertion returns the splices that add a member to an object. The member is
+// made of names, which are quoted: the last one has the value, and the others
+// lead to it.
 func insertion(text []byte, parent, top *object, names [][]byte, value []byte) []splice {
 	if parent.count == 0 {
 		at, l := layoutInEmpty(text, parent, top)
 		return []splice{{offset: at, insert: l.write(names, value)}}
 	}
-	at, l := layoutBehindLast(text, parent, top)
+	at, l := layoutAfterLast(text, parent, top)
 	insert := l.write(names, value)
 	if l.trailingComma {
 		return []splice{{offset: at, insert: append(insert, ',')}}
@@ -37,9 +39,10 @@ func insertion(text []byte, parent, top *object, names [][]byte, value []byte) [
 	return []splice{{offset: at, insert: append([]byte{','}, insert...)}}
 }
 
-// layoutBehindLast returns where and how a member is added behind the last one: behind the comments on the same line,
-// since they belong to that one, and before any others.
-func layoutBehindLast(text []byte, parent, top *object) (at int, l layout) {
+// layoutAfterLast returns where and how a member is added after the last one:
+// behind the comments on the same line, which belong to that one, and before
+// any others.
+func layoutAfterLast(text []byte, parent, top *object) (at int, l layout) {
 	last := parent.last
 	l = layoutOf(text, parent, top)
 	at = last.valueEnd
@@ -77,7 +80,8 @@ func layoutBehindLast(text []byte, parent, top *object) (at int, l layout) {
 	return at, l
 }
 
-// layoutInEmpty returns where and how a member is put into an empty object: behind all comments.
+// layoutInEmpty returns where and how a member is added to an empty object:
+// behind all comments.
 func layoutInEmpty(text []byte, parent, top *object) (at int, l layout) {
 	l = layoutOf(text, parent, top)
 	at = parent.open + 1
@@ -112,7 +116,8 @@ func layoutInEmpty(text []byte, parent, top *object) (at int, l layout) {
 	return at, l
 }
 
-// layoutOf finds out what does not depend on where in the object the member comes to stand.
+// layoutOf returns the parts of a layout that do not depend on where in the
+// object the member is added.
 func layoutOf(text []byte, parent, top *object) layout {
 	l := layout{colon: ": ", unit: "  "}
 	for _, m := range []*object{top, parent} {
@@ -131,7 +136,7 @@ func layoutOf(text []byte, parent, top *object) layout {
 	return l
 }
 
-// write returns the member, with what belongs before and behind it.
+// write returns the member and what goes before and behind it.
 func (l *layout) write(names [][]byte, value []byte) []byte {
 	b := []byte(l.before)
 	for i, name := range names {
@@ -153,7 +158,8 @@ func (l *layout) write(names [][]byte, value []byte) []byte {
 	return append(b, l.behind...)
 }
 
-// appendGap appends what stands between a brace and a member, level levels further in than the new member.
+// appendGap appends the white space between a brace and a member, level levels
+// further in than the new member.
 func (l *layout) appendGap(b []byte, level int) []byte {
 	if !l.lines {
 		return append(b, l.padding...)
@@ -163,7 +169,8 @@ func (l *layout) appendGap(b []byte, level int) []byte {
 	return append(b, strings.Repeat(l.unit, level)...)
 }
 
-// commaAt returns the offset of the comma that stands at i or behind white space and comments, or -1.
+// commaAt returns the offset of the comma at i, or behind white space and
+// comments there, or -1.
 func commaAt(text []byte, i int) int {
 	for {
 		switch text[i] {
@@ -179,8 +186,9 @@ func commaAt(text []byte, i int) int {
 	}
 }
 
-// lastComment returns where the last of the comments at i begins and ends, all of them or those on the line of i; or
-// -1. White space may stand between them.
+// lastComment returns where the last comment at i begins and ends; start is -1
+// if there is none. White space may be between comments. Only those on the line
+// of i count unless all is set.
 func lastComment(text []byte, i int, all bool) (start, end int) {
 	start = -1
 	for {
@@ -210,13 +218,15 @@ func lead(text []byte, i int) string {
 	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])
 }
 
-// ownLine reports whether i is the first thing on its line, and not on the first one.
+// ownLine reports whether i is the first thing on its line, and that is not the
+// first line.
 func ownLine(text []byte, i int) bool {
 	start := lineStart(text, i)
 	return start > 0 && start+len(lead(text, i)) == i
 }
 
-// newlineAt returns how the line of i ends, or the one before, or LF in a text of one line.
+// newlineAt returns how the line of i ends, or the line before it, or LF if the
+// text is one line.
 func newlineAt(text []byte, i int) string {
 	end := bytes.IndexByte(text[i:], '\n')
 	if end >= 0 {

@@ -91,7 +91,7 @@ func TestScanEmpty(t *testing.T) {
 	}
 }
 
-// syntaxCases are configs that are refused, and how.
+// syntaxCases are documents that are refused, and how.
 var syntaxCases = []struct {
 	data, want string
 	truncated  bool
@@ -178,7 +178,8 @@ func TestSyntaxError(t *testing.T) {
 	}
 }
 
-// TestTruncated cuts valid configs everywhere: what is left is never called wrong, only incomplete.
+// TestTruncated cuts valid documents everywhere: the rest is never called
+// wrong, only incomplete.
 func TestTruncated(t *testing.T) {
 	for _, tt := range editCases {
 		if len(tt.before) > 1000 {
@@ -197,8 +198,8 @@ func requirePrefixes(t *testing.T, data []byte) {
 	}
 }
 
-// TestErrorsAreDiscreet breaks a config at each byte; no error may quote it.
-func TestErrorsAreDiscreet(t *testing.T) {
+// TestErrorsQuoteNothing breaks a document at each byte. No error may quote it.
+func TestErrorsQuoteNothing(t *testing.T) {
 	config := `{"ЖЖ": "ЖЖ\n\u00e9Ж", /* ЖЖ */ "Ж": ["ЖЖЖ", {"ЖЖ": {"ЖЖ": -12.5e3}}, tЖ], } // ЖЖ` + "\n"
 	config = strings.Replace(config, "tЖ", "true", 1)
 	if _, err := Scan([]byte(config), nil); err != nil {
@@ -256,7 +257,7 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// TestHostileInput: what a config costs is bounded, whatever it is made of.
+// TestHostileInput bounds what any document can cost.
 func TestHostileInput(t *testing.T) {
 	fill := func(head, body, tail string, size int) []byte {
 		n := (size - len(head) - len(tail)) / len(body)
@@ -265,7 +266,7 @@ func TestHostileInput(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		data []byte
-		want error // nil for none; ErrNotObject included for top levels that are none
+		want error // nil for none, or for a top level that is not an object
 		max  uint64
 	}{
 		{"50 MB of brackets", fill("", "[", "", 50<<20), ErrTooLarge, 1 << 16},
@@ -307,8 +308,9 @@ func TestHostileInput(t *testing.T) {
 			if used := after.TotalAlloc - before.TotalAlloc; used > 8*MaxSize {
 				t.Errorf("edit allocated %d bytes, want at most %d", used, 8*MaxSize)
 			}
-			// Some 0.2 s are usual, and many more under the race detector on a busy machine. The bound is for what grows
-			// faster than the input.
+			// Some 0.2 s are usual, and many more under the race detector on a
+			// busy machine. The bound is for costs that grow faster than the
+			// input.
 			if took := time.Since(start); took > 2*time.Minute {
 				t.Errorf("took %v", took)
 			}
@@ -352,8 +354,9 @@ func TestScanAllocates(t *testing.T) {
 	}
 }
 
-// BenchmarkScan compares reading two keys of a config with reading its file, which it must not take more than four
-// times as long as, file included; and with decoding all of it, than which it must be four times faster.
+// BenchmarkScan compares reading two keys of a config with reading its file and
+// with decoding all of it. With the file it should take at most four times as
+// long as the one, and a quarter of the other.
 func BenchmarkScan(b *testing.B) {
 	data, keys := bigConfig(), []Key{enabledKey, idKey}
 	file := filepath.Join(b.TempDir(), "config.json")

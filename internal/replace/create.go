@@ -40,7 +40,7 @@ func create(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs
 		if !isSame(disk, temp, name) { // else a server lost its first answer and was asked twice
 			return fs.ErrExist
 		}
-	case err != nil && fsys.WithoutLinks(err):
+	case err != nil && fsys.IsWithoutLinks(err):
 		if err := renameToNew(ctx, disk, temp, name, lock); err != nil {
 			return err
 		}

@@ -11,8 +11,9 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestSyncFailsOnce has fsync fail once and then say that all is well. What failed is never trusted: a new temporary file
-// is written, and nothing that a power cut can leave is torn.
+// TestSyncFailsOnce lets fsync fail once and then claim success. A file whose
+// fsync failed is never used: a new temporary file is written, and nothing that
+// a power cut can leave is torn.
 func TestSyncFailsOnce(t *testing.T) {
 	for _, s := range scenes() {
 		if s.inPlace {
@@ -41,7 +42,8 @@ func TestSyncFailsOnce(t *testing.T) {
 	}
 }
 
-// TestSyncInPlaceFailsOnce writes the pages once more that the failed sync has lost.
+// TestSyncInPlaceFailsOnce checks that the pages are written again that the
+// failed sync has lost.
 func TestSyncInPlaceFailsOnce(t *testing.T) {
 	for _, s := range scenes() {
 		if !s.inPlace {
@@ -62,12 +64,12 @@ func TestSyncInPlaceFailsOnce(t *testing.T) {
 	}
 }
 
-// TestFolderSyncFails is about a commit whose name is not durable: it is not called so, nor is it when it is found again
-// by the next save, which writes it once more.
-func TestFolderSyncFails(t *testing.T) {
+// TestDirectorySyncFails is about a commit whose name is not durable. It is not
+// reported as saved, and the next save, which finds the value, writes it again.
+func TestDirectorySyncFails(t *testing.T) {
 	for _, s := range scenes() {
 		if s.inPlace {
-			continue // needs none
+			continue // which needs no directory sync
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,8 +92,9 @@ func TestFolderSyncFails(t *testing.T) {
 	}
 }
 
-// TestFoundIsMadeDurable is about what another process has put there a moment before, and not synced yet.
-func TestFoundIsMadeDurable(t *testing.T) {
+// TestExistingIsSynced is about a value that another process has written a
+// moment ago and not synced yet.
+func TestExistingIsSynced(t *testing.T) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,8 +120,9 @@ func TestFoundIsMadeDurable(t *testing.T) {
 	}
 }
 
-// TestFoundCannotBeSynced is no error where nothing new can be there.
-func TestFoundCannotBeSynced(t *testing.T) {
+// TestExistingCannotBeSynced is about file systems on which nothing can be
+// synced, and thus nothing can be new.
+func TestExistingCannotBeSynced(t *testing.T) {
 	for _, tt := range []struct {
 		rule faultfs.Rule
 		ok   bool

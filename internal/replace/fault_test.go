@@ -14,12 +14,12 @@ import (
 type failure struct {
 	name      string
 	rule      faultfs.Rule
-	permanent bool // whether trying again soon is in vain
+	permanent bool // whether retrying soon is pointless
 }
 
 func (f *failure) errno() error { return cmp.Or(f.rule.Err, f.rule.AfterErr) }
 
-// failures are the ways in which any operation may fail.
+// failures are the ways in which any operation can fail.
 var failures = []failure{
 	{"EIO once", faultfs.Rule{Err: syscall.EIO, Times: 1}, false},
 	{"ENOSPC once", faultfs.Rule{Err: syscall.ENOSPC, Times: 1}, false},
@@ -34,9 +34,10 @@ var failures = []failure{
 	{"EIO though carried out, from then on", faultfs.Rule{AfterErr: syscall.EIO}, false},
 }
 
-// TestFault lets every operation of a save fail, in turn and in every way. The file holds its old content or the new one,
-// no temporary file is left, the error is told to be permanent or not, what is called saved is durable, and the next
-// attempt saves.
+// TestFault lets every operation of a save fail, in turn and in every way. The
+// file holds its old content or the new one, no temporary file is left, the
+// error is permanent or not as it should be, a save that succeeds is durable,
+// and the next attempt saves.
 func TestFault(t *testing.T) {
 	eachStep(t, func(t *testing.T, s *scene, at moment) {
 		for _, f := range failures {
@@ -60,7 +61,8 @@ func TestFault(t *testing.T) {
 				s.requireOldOrNew(t, disk)
 				requireIdle(t, disk)
 
-				// What cannot be removed, or not be told from another program's file, has to stay.
+				// A temporary file stays if it cannot be removed, or cannot be
+				// told from the file of another program.
 				if at.Op == faultfs.OpRemove || at.Op == faultfs.OpLstat && f.rule.Times == 0 {
 					removeTemps(disk)
 				}

@@ -13,8 +13,9 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestHang lets every operation of a save hang, in turn. No call waits longer than its context and one operation is in
-// flight, however often it is tried. When the disk answers at last, the save that was given up does no harm, and the next
+// TestHang lets every operation of a save hang, in turn. No call waits longer
+// than its context, and one operation is in flight, however often it is tried.
+// When the disk responds at last, the abandoned save does no harm, and the next
 // one works.
 func TestHang(t *testing.T) {
 	eachStep(t, func(t *testing.T, s *scene, at moment) {
@@ -65,8 +66,8 @@ func requireWorks(t *testing.T, s *scene, disk *faultfs.FS, save saver) {
 	requireIdle(t, disk)
 }
 
-// TestHostSavesWhileHanging has the host save while an operation hangs. What was given up completes late, and undoes
-// nothing of it.
+// TestHostSavesWhileHanging lets the host save while an operation hangs. What
+// the abandoned save completes late undoes none of that.
 func TestHostSavesWhileHanging(t *testing.T) {
 	eachStep(t, func(t *testing.T, s *scene, at moment) {
 		if !s.isConfig() {
@@ -74,7 +75,7 @@ func TestHostSavesWhileHanging(t *testing.T) {
 		}
 		for _, host := range hostSaves {
 			if s.mountPoint && host.name == "by rename" {
-				continue // is not possible there
+				continue // a mount point cannot be renamed over
 			}
 			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
 				hang := hangAt(t, disk, at, save)
@@ -86,15 +87,15 @@ func TestHostSavesWhileHanging(t *testing.T) {
 				time.Sleep(time.Second)
 				requireIdle(t, disk)
 				requireNoTemps(t, disk)
-				lost := s.loses(at, host.name) && at.Step == at.commit // later than the last comparison, it goes no further
+				lost := s.loses(at, host.name) && at.Step == at.commit // an abandoned save goes no further than its last comparison
 				requireSaved(t, host.name, lost, disk, save)
 			})
 		}
 	})
 }
 
-// requireSaved checks that the host's save is in the config, unless it has to be lost, and that the ID gets there with
-// the next save.
+// requireSaved checks that the config holds the save of the host, unless that
+// must be lost, and that the next save adds the ID.
 func requireSaved(t *testing.T, host string, loses bool, disk *faultfs.FS, save saver) {
 	t.Helper()
 	got, err := parse([]byte(content(t, disk, configPath)))
@@ -105,7 +106,7 @@ func requireSaved(t *testing.T, host string, loses bool, disk *faultfs.FS, save 
 		t.Errorf("host saves %s: got ID %q", host, got.Telemetry.ID)
 	}
 	if err != nil {
-		return // written into, which has to be mended by hand
+		return // written into, which only the operator can repair
 	}
 	stored, err := save(t.Context())
 	if err != nil || stored != id {
@@ -116,9 +117,10 @@ func requireSaved(t *testing.T, host string, loses bool, disk *faultfs.FS, save 
 	}
 }
 
-// TestManyHang has many processes with one ID hang in the same operation, the first of them with the lock, while the host
-// saves. All that they complete late undoes nothing of it.
-func TestManyHang(t *testing.T) {
+// TestManyProcessesHang lets many processes with one ID hang in the same
+// operation, the first of them with the lock, while the host saves. What they
+// complete late undoes none of that.
+func TestManyProcessesHang(t *testing.T) {
 	for _, op := range faultfs.Ops() {
 		for _, host := range hostSaves {
 			bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -126,7 +128,7 @@ func TestManyHang(t *testing.T) {
 					Op: op, Hang: true,
 					If: func(e faultfs.Entry) bool { return e.Proc != "host" && !strings.Contains(e.Name, ".new") },
 				})
-				disk.Inject(faultfs.Rule{Delay: time.Millisecond}) // so that they go on side by side
+				disk.Inject(faultfs.Rule{Delay: time.Millisecond}) // so that they run side by side
 				var processes sync.WaitGroup
 				for i := range 5 {
 					f := open(t, disk.As(number(i)))
@@ -153,13 +155,17 @@ func TestManyHang(t *testing.T) {
 	}
 }
 
-// loses tells in which moments a save of the host cannot be kept, and there are no others:
+// loses reports whether a save of the host at this moment cannot be kept. The
+// only such moments are
 //
-//   - where files cannot be exchanged, when it replaces the config in the moment of the rename;
-//   - where new files cannot be linked, when it makes the config in the moment of the rename;
-//   - in place, when it writes between the last comparison and the write.
+//   - where files cannot be exchanged: the rename, if the host replaces the
+//     config;
+//   - where new files cannot be linked: the rename, if the host creates the
+//     config;
+//   - in place: between the last comparison and the write.
 //
-// In the kernel of one machine none of them gets in while the rename or the write hangs.
+// On one machine the kernel lets the host do none of this while the rename or
+// the write hangs.
 func (s *scene) loses(at moment, host string) bool {
 	switch {
 	case s.renames:
@@ -170,7 +176,8 @@ func (s *scene) loses(at moment, host string) bool {
 	return false
 }
 
-// TestLateReplaceUndoesNothing has an operator replace the anchor while an earlier replacement hangs.
+// TestLateReplaceUndoesNothing lets an operator replace the anchor while an
+// earlier replacement hangs.
 func TestLateReplaceUndoesNothing(t *testing.T) {
 	s := scenes()[len(scenes())-2]
 	if s.name != "replaced anchor" {

@@ -27,7 +27,7 @@ const attempt = 5 * time.Second // what the keeper allows for one save
 
 var key = jsonedit.Key{"telemetry", "installation_id"}
 
-// open opens the config as a process.
+// open opens the config in a process.
 func open(t *testing.T, process *faultfs.FS) *configfile.File {
 	t.Helper()
 	return openAt(t, process, configPath)
@@ -66,7 +66,7 @@ func anchorPathIn(dir string) string {
 
 func keepID(v jsonedit.Value) bool { return v.Kind == jsonedit.String && isID(v.Text) }
 
-// set is the Set of the tests: an ID that is there stands.
+// set sets the ID unless there is one.
 func set(ctx context.Context, f *configfile.File, id string) (string, error) {
 	now, _, err := f.Set(ctx, key, id, keepID)
 	return now.Text, err
@@ -79,7 +79,7 @@ func mustSet(t *testing.T, f *configfile.File, id string) {
 	}
 }
 
-// settings is what the tests look at in a config.
+// settings are what the tests read of a config.
 type settings struct {
 	Saves     int
 	Telemetry struct {
@@ -111,7 +111,8 @@ var hostSaves = []struct {
 	}},
 }
 
-// hostWrite writes without a sync, as most hosts do, with a pause after opening and after each half.
+// hostWrite writes without a sync, as most hosts do, and pauses after opening
+// and after each half.
 func hostWrite(disk *faultfs.FS, path, text string, flag int, pause time.Duration) error {
 	file, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o644)
 	if err != nil {
@@ -128,24 +129,26 @@ func hostWrite(disk *faultfs.FS, path, text string, flag int, pause time.Duratio
 	return nil
 }
 
-// A saver saves once and tells which ID is stored then.
+// A saver saves once and returns the ID that is stored then.
 type saver func(ctx context.Context) (string, error)
 
 type opener func(t *testing.T, process *faultfs.FS) saver
 
-// A scene is a way that a save can take.
+// A scene is one way that a save can take.
 type scene struct {
 	name string
-	// prepare makes the disk from one that holds config; nil does nothing.
+	// prepare changes the disk, which holds config; nil does nothing.
 	prepare func(disk *faultfs.FS)
-	// without is an operation that fails with withoutErr all the time.
+	// without is an operation that always fails, with withoutErr.
 	without    faultfs.Op
 	withoutErr error
-	// open gives the save, which tells the ID that is stored then.
+	// open returns the save.
 	open opener
-	// path is what it writes, before what is there at first ("" for nothing) and after what is there at last.
+	// path is the file that it writes, with the content before ("" if there is
+	// none) and after it.
 	path, before, after string
-	// renames tells that the commit is a rename, inPlace that it is a write in place, to a mount point or to a file.
+	// renames means that the commit is a rename, and inPlace that it is a write
+	// in place, to a mount point if mountPoint is set.
 	renames, inPlace, mountPoint bool
 }
 
@@ -167,7 +170,7 @@ func (s *scene) steps(t *testing.T) []configdisk.Step {
 	return steps
 }
 
-// run runs a test of the scene in a bubble of its own.
+// run runs a test of the scene on a disk of its own.
 func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save saver)) {
 	t.Helper()
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -175,7 +178,7 @@ func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save 
 			s.prepare(disk)
 		}
 		save := s.open(t, disk.As("p"))
-		limit := sync.OnceFunc(func() { // as the last rule, so that those of the test are met first
+		limit := sync.OnceFunc(func() { // as the last rule, so that those of the test match first
 			if s.without != "" {
 				disk.Inject(faultfs.Rule{Op: s.without, Proc: "p", Err: s.withoutErr})
 			}
@@ -187,11 +190,11 @@ func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save 
 	})
 }
 
-// A moment is a step among those of the healthy run.
+// A moment is a step of the healthy run.
 type moment struct {
 	configdisk.Step
-	then   []configdisk.Step // what comes after it
-	commit configdisk.Step   // which lets the new content be seen
+	then   []configdisk.Step // the steps after it
+	commit configdisk.Step   // the step that makes the new content visible
 }
 
 // eachStep runs a test for each operation of a healthy run of each scene.
@@ -218,10 +221,10 @@ func commitOf(steps []configdisk.Step) configdisk.Step {
 	return commit
 }
 
-// beforeCommit tells whether the commit is this step or still to come.
+// beforeCommit reports whether the commit is this step or a later one.
 func (m *moment) beforeCommit() bool { return m.Step == m.commit || slices.Contains(m.then, m.commit) }
 
-// isLast tells whether no more op comes between this step and the commit.
+// isLast reports whether op does not occur between this step and the commit.
 func (m *moment) isLast(op faultfs.Op) bool {
 	commit := slices.Index(m.then, m.commit)
 	return m.beforeCommit() && !slices.ContainsFunc(m.then[:max(commit, 0)], func(s configdisk.Step) bool { return s.Op == op })
@@ -288,7 +291,7 @@ func scenes() []*scene {
 	}
 }
 
-// look reads what a scene has written.
+// look returns what the scene has written.
 func (s *scene) look(t *testing.T, disk *faultfs.FS) string {
 	t.Helper()
 	data, err := disk.ReadFile(s.path)
@@ -298,7 +301,8 @@ func (s *scene) look(t *testing.T, disk *faultfs.FS) string {
 	return string(data)
 }
 
-// requireOldOrNew checks that the content is the old or the new one. Trying it in place can leave spaces at its end.
+// requireOldOrNew checks that the content is the old or the new one. An attempt
+// in place can leave spaces at its end.
 func (s *scene) requireOldOrNew(t *testing.T, disk *faultfs.FS) {
 	t.Helper()
 	got := s.look(t, disk)
@@ -310,13 +314,15 @@ func (s *scene) requireOldOrNew(t *testing.T, disk *faultfs.FS) {
 	}
 }
 
-// requireDurable checks that the new content is there after a power cut that loses all that is not synced.
+// requireDurable checks that the new content survives a power cut that loses
+// everything unsynced.
 func (s *scene) requireDurable(t *testing.T, disk *faultfs.FS) {
 	t.Helper()
 	s.requireNew(t, disk.Crash(faultfs.LoseUnsynced))
 }
 
-// requireDurableInAny is requireDurable for every disk that a power cut can leave.
+// requireDurableInAny is requireDurable for every disk that a power cut can
+// leave.
 func (s *scene) requireDurableInAny(t *testing.T, disk *faultfs.FS) {
 	t.Helper()
 	for state := range disk.CrashStates() {

@@ -13,8 +13,9 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestHostSavesAtEveryMoment has the host save in the very moment of each operation of a save, also when that operation
-// says afterwards that it failed. The host's save is never lost, but in the moments that loses tells.
+// TestHostSavesAtEveryMoment lets the host save at the moment of each operation
+// of a save, even if that operation then reports a failure. The save of the
+// host is never lost, except at the moments of loses.
 func TestHostSavesAtEveryMoment(t *testing.T) {
 	eachStep(t, func(t *testing.T, s *scene, at moment) {
 		if !s.isConfig() {
@@ -22,7 +23,7 @@ func TestHostSavesAtEveryMoment(t *testing.T) {
 		}
 		for _, host := range hostSaves {
 			if s.mountPoint && host.name == "by rename" {
-				continue // is not possible there
+				continue // a mount point cannot be renamed over
 			}
 			for _, afterErr := range []error{nil, syscall.EIO} {
 				s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
@@ -52,7 +53,8 @@ func TestHostSavesAtEveryMoment(t *testing.T) {
 	})
 }
 
-// TestHostHoldsFileOpen has the host open its config, cut it, and write it so late that the save meets it in every state.
+// TestHostHoldsFileOpen lets the host open its config, truncate it, and write
+// it so late that the save meets it in every state.
 func TestHostHoldsFileOpen(t *testing.T) {
 	eachStep(t, func(t *testing.T, s *scene, at moment) {
 		if !s.isConfig() || s.before == "" || s.inPlace {
@@ -60,7 +62,7 @@ func TestHostHoldsFileOpen(t *testing.T) {
 		}
 		for _, held := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 3 * time.Second} {
 			if s.renames && at.Op != faultfs.OpHasWriters && at.isLast(faultfs.OpHasWriters) && held > 200*time.Millisecond {
-				continue // longer than it is waited for
+				continue // longer than the save waits
 			}
 			s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
 				var host sync.WaitGroup
@@ -96,9 +98,9 @@ func TestHostHoldsFileOpen(t *testing.T) {
 	})
 }
 
-// TestHostSavesAllTheTime has the host save in every moment of every operation. Saving ends, and the last of the host's
-// saves is there.
-func TestHostSavesAllTheTime(t *testing.T) {
+// TestHostKeepsSaving lets the host save at every operation of a save. The save
+// ends, and the last save of the host is there.
+func TestHostKeepsSaving(t *testing.T) {
 	for _, host := range hostSaves {
 		for _, op := range []faultfs.Op{"", faultfs.OpExchange, faultfs.OpOpen, faultfs.OpHasWriters, faultfs.OpLstat} {
 			t.Run(host.name+", "+string(op), func(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 
 const page = 4096
 
-// TestInPlace is about what fits into one page of the file, which is what one write changes as a whole: the change, and
-// all behind it that it moves.
+// TestInPlace is about which changes fit into one page of the file, the part
+// that one write changes as a whole: the change itself, and everything behind
+// it that it moves.
 func TestInPlace(t *testing.T) {
 	grow := len(`, "telemetry": {"installation_id": "` + id + `"}`)
 	value := func(value string, before int) string {
@@ -41,7 +42,7 @@ func TestInPlace(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// What it becomes where it can be replaced.
+			// The result if the file can be replaced.
 			var want string
 			bubble(t, func(t *testing.T, disk *faultfs.FS) {
 				disk.WriteFile(configPath, []byte(tt.before), 0o644)
@@ -68,8 +69,8 @@ func TestInPlace(t *testing.T) {
 	}
 }
 
-// TestInPlaceSaysWhy names what kept the file from being replaced.
-func TestInPlaceSaysWhy(t *testing.T) {
+// TestInPlaceError names why the file could not be replaced.
+func TestInPlaceError(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.WriteFile(configPath, []byte(ofSize(page, 0)), 0o666)
 		_, err := set(t.Context(), open(t, asUser(disk, 7)), id)
@@ -79,9 +80,10 @@ func TestInPlaceSaysWhy(t *testing.T) {
 	})
 }
 
-// TestInPlacePrefixes stops a save in place after each write to each page. What is there parses and holds the old value
-// or the new one, and the next process finds its way.
-func TestInPlacePrefixes(t *testing.T) {
+// TestInPlaceKilled kills a save in place after each write to each page. The
+// file is valid and holds the old value or the new one, and the next process
+// succeeds.
+func TestInPlaceKilled(t *testing.T) {
 	for _, before := range []string{config, ofSize(page+1, 0), ofSize(3*page-200, page-700), withID(config, ""), "{} // comment"} {
 		for steps, killed := 0, true; killed; steps++ {
 			bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -105,7 +107,8 @@ func TestInPlacePrefixes(t *testing.T) {
 	}
 }
 
-// TestInPlaceLateSpaces lets the spaces come after the host has saved: they come behind what it saved.
+// TestInPlaceLateSpaces lets the spaces be appended after the host has saved:
+// they follow what it saved.
 func TestInPlaceLateSpaces(t *testing.T) {
 	for _, text := range []string{"{}", saved + saved[1:], saved} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {

@@ -10,8 +10,10 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// cutOff runs a save that ends after each of its steps in turn, as by SIGKILL, until it comes to its end. A step is an
-// operation that changed something or made it durable. After the last ones the save is done although it was killed.
+// cutOff runs a save that is killed after each of its steps in turn, as by
+// SIGKILL, and once to its end. A step is an operation that changed something
+// or made it durable. After the last ones the save is done although it was
+// killed.
 func cutOff(t *testing.T, s *scene, check func(t *testing.T, disk *faultfs.FS, done, killed bool)) {
 	t.Helper()
 	for steps, killed := 0, true; killed; steps++ {
@@ -42,8 +44,9 @@ func cutOff(t *testing.T, s *scene, check func(t *testing.T, disk *faultfs.FS, d
 
 var tempName = regexp.MustCompile(`^\.\.?config\.json(\.installation-id)?\.rollcall-\d+-[A-Z2-7]{8}\.tmp$`)
 
-// TestKill kills a save after each of its steps. The file holds its old content or the new one, the next process saves
-// at once, and what is left behind is known by its name and swept when it is old.
+// TestKill kills a save after each of its steps. The file holds its old content
+// or the new one, the next process saves at once, and what is left is
+// recognised by its name and swept once it is old.
 func TestKill(t *testing.T) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
@@ -85,7 +88,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// sweep sweeps as every process does that starts.
+// sweep sweeps as every process does at its start.
 func sweep(t *testing.T, disk *faultfs.FS) {
 	t.Helper()
 	for _, sweep := range []func(context.Context) error{open(t, disk).Sweep, openAnchor(t, disk).Sweep} {
@@ -95,8 +98,9 @@ func sweep(t *testing.T, disk *faultfs.FS) {
 	}
 }
 
-// TestPowerCut cuts the power after each step of a save. Every disk that this can leave holds the old content or the new
-// one, and nothing but the new one if the save had said that it was done.
+// TestPowerCut cuts the power after each step of a save. Every disk that this
+// can leave holds the old content or the new one, and the new one if the save
+// had succeeded.
 func TestPowerCut(t *testing.T) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
@@ -109,7 +113,7 @@ func TestPowerCut(t *testing.T) {
 				for state := range disk.CrashStates() {
 					states++
 					s.requireOldOrNew(t, state)
-					// The next process finds its way from there, and its own success is durable as well.
+					// The next process saves there too, and durably.
 					if stored, err := s.open(t, state)(t.Context()); stored != id || err != nil {
 						t.Errorf("the next process: got %q, %v (%s)", stored, err, state.Origin())
 					}

@@ -17,7 +17,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// count gives the number of operations that fit.
+// count returns the number of operations that match.
 func count(disk *faultfs.FS, fits func(faultfs.Entry) bool) int {
 	n := 0
 	for _, e := range disk.Log() {
@@ -32,8 +32,9 @@ func isNewTemp(e faultfs.Entry) bool {
 	return e.Op == faultfs.OpOpen && e.Mutates() && strings.Contains(e.Name, ".rollcall-")
 }
 
-// TestMostRounds makes a change ten times for a host that saves each time in between.
-func TestMostRounds(t *testing.T) {
+// TestMaxRounds starts over ten times for a host that saves each time in
+// between.
+func TestMaxRounds(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		saves := 0
 		disk.Inject(faultfs.Rule{Op: faultfs.OpOpen, Name: "*.tmp", Do: func() {
@@ -52,8 +53,9 @@ func TestMostRounds(t *testing.T) {
 	})
 }
 
-// TestMostPutBackRounds puts ten saves back that come one upon the other, and then the newest of all.
-func TestMostPutBackRounds(t *testing.T) {
+// TestMaxPutBackRounds puts back ten saves that follow one another, and then
+// the newest of all.
+func TestMaxPutBackRounds(t *testing.T) {
 	for _, saves := range []int{1, 2, 3, 9, 10, 11, 12, 13, 1000} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			n := 0
@@ -78,8 +80,8 @@ func TestMostPutBackRounds(t *testing.T) {
 	}
 }
 
-// TestWritersAreWaitedFor waits 200 ms for a program to close the config.
-func TestWritersAreWaitedFor(t *testing.T) {
+// TestWaitForWriters waits 200 ms for a program to close the config.
+func TestWaitForWriters(t *testing.T) {
 	for held, want := range map[time.Duration]time.Duration{
 		100 * time.Millisecond: 100 * time.Millisecond,
 		time.Hour:              200 * time.Millisecond,
@@ -108,7 +110,8 @@ func TestWritersAreWaitedFor(t *testing.T) {
 	}
 }
 
-// TestTempName is short enough for every file system, and hidden, whatever the config is called.
+// TestTempName checks that the name is hidden and short enough for every file
+// system, whatever the config is called.
 func TestTempName(t *testing.T) {
 	for _, name := range []string{
 		"c", strings.Repeat("n", 100), strings.Repeat("n", 101), strings.Repeat("n", 230),
@@ -134,7 +137,8 @@ func TestTempName(t *testing.T) {
 	}
 }
 
-// TestMaxSize is about configs at the limit, which are read in no more than a few pieces.
+// TestMaxSize is about configs at the limit, which are read in a few pieces at
+// most.
 func TestMaxSize(t *testing.T) {
 	for size, want := range map[int]error{replace.MaxSize: nil, replace.MaxSize + 1: replace.ErrTooLarge} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -146,7 +150,7 @@ func TestMaxSize(t *testing.T) {
 			if n := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpRead }); n > 2 || want != nil && n > 0 {
 				t.Errorf("%d bytes: read in %d pieces", size, n)
 			}
-			// One that would become too large stays as it is.
+			// A config that would become too large stays as it is.
 			if _, err := set(t.Context(), f, id); !errors.Is(err, cmp.Or(want, jsonedit.ErrTooLarge)) || !configfile.Permanent(err) {
 				t.Errorf("%d bytes: got %v, want ErrTooLarge, permanent", size, err)
 			}
@@ -154,7 +158,8 @@ func TestMaxSize(t *testing.T) {
 	}
 }
 
-// TestGrowsWhileRead is about a file that has become too large since it was looked at.
+// TestGrowsWhileRead is about a file that has become too large since its size
+// was read.
 func TestGrowsWhileRead(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Inject(faultfs.Rule{Op: faultfs.OpRead, Times: 1, Do: func() {

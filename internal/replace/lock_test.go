@@ -9,8 +9,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestLockHeldForEver goes on without the lock, after a second.
-func TestLockHeldForEver(t *testing.T) {
+// TestLockNeverReleased goes on without the lock after a second.
+func TestLockNeverReleased(t *testing.T) {
 	for _, s := range scenes() {
 		s.run(t, func(t *testing.T, disk *faultfs.FS, save saver) {
 			disk.MkdirAll("/etc/app", 0o755)
@@ -31,8 +31,8 @@ func TestLockHeldForEver(t *testing.T) {
 	}
 }
 
-// TestLockIsWaitedFor takes it as soon as it is free.
-func TestLockIsWaitedFor(t *testing.T) {
+// TestLockReleased takes the lock as soon as it is free.
+func TestLockReleased(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		unlock, err := disk.As("other").LockDir("/etc/app")
 		if err != nil {
@@ -47,8 +47,8 @@ func TestLockIsWaitedFor(t *testing.T) {
 	})
 }
 
-// TestLockOfTheDead is free.
-func TestLockOfTheDead(t *testing.T) {
+// TestLockOfKilledProcess checks that such a lock is free.
+func TestLockOfKilledProcess(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		p := disk.As("p")
 		if _, err := p.LockDir("/etc/app"); err != nil {
@@ -63,7 +63,7 @@ func TestLockOfTheDead(t *testing.T) {
 	})
 }
 
-// TestLockDoesNotWork goes on without it, at once.
+// TestLockDoesNotWork goes on without the lock at once.
 func TestLockDoesNotWork(t *testing.T) {
 	for _, err := range []error{syscall.ENOLCK, syscall.EBADF, syscall.ENOTSUP, errors.ErrUnsupported} {
 		for _, s := range scenes() {

@@ -12,13 +12,13 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestPreserved is about all of a config that is not its content.
+// TestPreserved is about everything of a config but its content.
 func TestPreserved(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		prepare func(*faultfs.FS)
 		uid     int
-		inPlace bool // whether the file has to stay the same one
+		inPlace bool // whether the file must stay the same one
 	}{
 		{"mode 0600", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o600) }, 0, false},
 		{"mode 0664", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o664) }, 0, false},
@@ -49,8 +49,8 @@ func TestPreserved(t *testing.T) {
 			disk.Chown("/etc/app", 7, 7)
 			disk.SetXattr(configPath, "security.label", "l")
 		}, 7, true},
-		{"folder not writable, as user", func(disk *faultfs.FS) { disk.Chown(configPath, 7, 7) }, 7, true},
-		{"sticky folder, as user", func(disk *faultfs.FS) {
+		{"directory not writable, as user", func(disk *faultfs.FS) { disk.Chown(configPath, 7, 7) }, 7, true},
+		{"sticky directory, as user", func(disk *faultfs.FS) {
 			disk.Chmod(configPath, 0o666)
 			disk.Chmod("/etc/app", 0o777|fs.ModeSticky)
 		}, 7, true},
@@ -79,7 +79,7 @@ func TestPreserved(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				same := keepOpen(t, disk, configPath)
+				same := sameFile(t, disk, configPath)
 				f := open(t, asUser(disk, tt.uid))
 				mustSet(t, f, id)
 				after, err := disk.Attributes(configPath)
@@ -108,8 +108,9 @@ func link(disk *faultfs.FS, from, to string) {
 	}
 }
 
-// keepOpen gives a function that tells whether the file of that name is still the one it is now.
-func keepOpen(t *testing.T, disk *faultfs.FS, name string) (same func() bool) {
+// sameFile returns a function that reports whether name is still the file that
+// it is now.
+func sameFile(t *testing.T, disk *faultfs.FS, name string) (same func() bool) {
 	t.Helper()
 	before, err := disk.Lstat(name)
 	if err != nil {
@@ -121,8 +122,8 @@ func keepOpen(t *testing.T, disk *faultfs.FS, name string) (same func() bool) {
 	}
 }
 
-// TestOwnHardLink is about the second name that a process leaves which was killed while it made the config: it does not
-// make the config one that has to be written in place.
+// TestOwnHardLink is about the second name of a config whose process was killed
+// while creating it: the config need not be written in place for that.
 func TestOwnHardLink(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Delete(configPath)
@@ -136,15 +137,16 @@ func TestOwnHardLink(t *testing.T) {
 		}
 		big := strings.Repeat(`"`+strings.Repeat("x", 8000)+`",`, 2)
 		disk.WriteFile(configPath, []byte("["+big+"0]"), 0o644)
-		disk.WriteFile(configPath, []byte(`{"big": [`+big+`0]}`), 0o644) // in place: it keeps both names
+		disk.WriteFile(configPath, []byte(`{"big": [`+big+`0]}`), 0o644) // in place, so that it keeps both names
 		mustSet(t, open(t, disk), id)
 		requireContent(t, disk, configPath, `{"big": [`+big+`0], "telemetry": {"installation_id": "`+id+`"}}`)
 		requireNoTemps(t, disk)
 	})
 }
 
-// TestNew is about a config that does not exist, with or without its folders.
-func TestNew(t *testing.T) {
+// TestCreate is about a config that does not exist, with or without its
+// directories.
+func TestCreate(t *testing.T) {
 	for _, umask := range []fs.FileMode{0, 0o022, 0o077} {
 		for _, missing := range []string{configPath, "/etc/app", "/etc"} {
 			bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -166,15 +168,15 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestNewWhereNothingCanBeMade says so at once.
-func TestNewWhereNothingCanBeMade(t *testing.T) {
+// TestCreateRefused reports at once that nothing can be created.
+func TestCreateRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		prepare func(*faultfs.FS)
 		want    error
 	}{
-		{"folder not writable", func(disk *faultfs.FS) { disk.Delete(configPath) }, syscall.EACCES},
-		{"folder cannot be made", func(disk *faultfs.FS) { disk.Delete("/etc/app") }, syscall.EACCES},
+		{"directory not writable", func(disk *faultfs.FS) { disk.Delete(configPath) }, syscall.EACCES},
+		{"directory cannot be made", func(disk *faultfs.FS) { disk.Delete("/etc/app") }, syscall.EACCES},
 		{"read-only mount", func(disk *faultfs.FS) { disk.Delete(configPath); disk.MarkReadOnly("/") }, syscall.EROFS},
 	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {

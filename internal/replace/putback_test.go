@@ -12,7 +12,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// overtaken has the host save in the moment of the commit, so that what it saved is displaced and has to be put back.
+// overtaken lets the host save at the moment of the commit, so that what it
+// saved is displaced and must be put back.
 func overtaken(t *testing.T, s *scene, run func(t *testing.T, disk *faultfs.FS, commit configdisk.Step, save saver)) {
 	t.Helper()
 	commit, host := configdisk.Step{Op: faultfs.OpExchange}, hostSaves[2]
@@ -29,9 +30,11 @@ func overtaken(t *testing.T, s *scene, run func(t *testing.T, disk *faultfs.FS, 
 	})
 }
 
-// TestPutBackFails lets every operation fail, in turn and in every way, that puts back what a save has displaced. The
-// host's save is in the config, or, when that could not be done, in the file that the error names. After a rename it has
-// to be written once more, so that it is lost on a disk that takes nothing any more; the error says so.
+// TestPutBackFails lets every operation fail, in turn and in every way, that
+// puts back what a save has displaced. The save of the host is in the config
+// or, if that was not possible, in the file that the error names. After a
+// rename it must be written again, so that it is lost on a disk that accepts
+// nothing any more; the error says so.
 func TestPutBackFails(t *testing.T) {
 	for _, s := range scenes()[:2] {
 		t.Run(s.name, func(t *testing.T) {
@@ -75,7 +78,8 @@ func TestPutBackFails(t *testing.T) {
 	}
 }
 
-// savedElsewhere tells whether the host's save is in the file that the error names.
+// savedElsewhere reports whether the save of the host is in the file that the
+// error names.
 func savedElsewhere(t *testing.T, disk *faultfs.FS, err error) bool {
 	t.Helper()
 	for _, name := range temps(disk) {
@@ -96,8 +100,9 @@ func mustSave(t *testing.T, disk *faultfs.FS, save saver) {
 	}
 }
 
-// TestPutBackHangs has an operation hang that puts back what a save has displaced, until long after it was given up, and
-// the host save again meanwhile.
+// TestPutBackHangs lets an operation hang that puts back what a save has
+// displaced, until long after the save was abandoned, and the host save again
+// in the meantime.
 func TestPutBackHangs(t *testing.T) {
 	s := scenes()[0]
 	var steps []configdisk.Step
@@ -128,9 +133,9 @@ func TestPutBackHangs(t *testing.T) {
 	}
 }
 
-// TestDeletedMeanwhile has the operator delete the config in every moment of a save. It is made anew or stays away, and
-// nothing else is left.
-func TestDeletedMeanwhile(t *testing.T) {
+// TestDeletedDuringSave lets the operator delete the config at every moment of
+// a save. It is created again or stays away, and nothing else is left.
+func TestDeletedDuringSave(t *testing.T) {
 	for _, s := range scenes() {
 		if !s.isConfig() || s.before == "" {
 			continue

@@ -17,7 +17,7 @@ import (
 
 func number(i int) string { return fmt.Sprintf("id-%02d", i) }
 
-// race runs processes at once and counts what they give.
+// race runs processes at the same time and counts their results.
 func race(t *testing.T, disk *faultfs.FS, processes int, run func(p *faultfs.FS, i int) (string, error)) map[string]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -38,8 +38,8 @@ func race(t *testing.T, disk *faultfs.FS, processes int, run func(p *faultfs.FS,
 	return got
 }
 
-// delays makes operations take a random time, so that the processes of a race meet in many ways. In virtual time it is
-// these that decide the order.
+// delays lets operations take a random time, so that the processes of a race
+// meet in many ways. In virtual time only this decides their order.
 func delays(disk *faultfs.FS, seed uint64, longest time.Duration) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	for d := longest; d > longest/100; d /= 2 {
@@ -47,7 +47,8 @@ func delays(disk *faultfs.FS, seed uint64, longest time.Duration) {
 	}
 }
 
-// TestRace starts 64 processes at once. Exactly one of their IDs is that of all of them, and of the file.
+// TestRace starts 64 processes at once. All of them, and the file, end up with
+// one of their IDs.
 func TestRace(t *testing.T) {
 	const processes, rounds = 64, 3
 	there := func(*faultfs.FS) {}
@@ -63,7 +64,7 @@ func TestRace(t *testing.T) {
 		path    string
 	}{
 		{"publish", there, publishNumber, anchorPath},
-		{"publish, folder missing", missing, publishNumber, anchorPath},
+		{"publish, directory missing", missing, publishNumber, anchorPath},
 		{"publish, damaged", damaged, publishNumber, anchorPath},
 		{"publish without links", fails(faultfs.OpLink, syscall.EPERM), publishNumber, anchorPath},
 		{"publish without locks", fails(faultfs.OpLock, syscall.ENOLCK), publishNumber, anchorPath},
@@ -111,7 +112,7 @@ func publishAndSet(t *testing.T, p *faultfs.FS, i int) (string, error) {
 	return setUntil(patient(t), f, text)
 }
 
-// setUntil is Set by one who tries again, as all do.
+// setUntil retries Set, as every caller does.
 func setUntil(ctx context.Context, f *configfile.File, text string) (string, error) {
 	for {
 		stored, err := set(ctx, f, text)
@@ -128,9 +129,10 @@ func patient(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestRaceWithHost has processes save the ID again and again while the host saves again and again. All of them have one
-// ID, and the host's last save is there in the end, also where locks do not work, and when the processes are so impatient
-// that most of their operations are given up and go on by themselves.
+// TestRaceWithHost lets processes save the ID again and again while the host
+// saves again and again. All of them have one ID, and the last save of the host
+// is there in the end, even if locks do not work, and if the processes are so
+// impatient that they abandon most of their operations.
 func TestRaceWithHost(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -154,7 +156,7 @@ func TestRaceWithHost(t *testing.T) {
 							return publishAgainAndAgain(t, p, number(i), tt.patience)
 						})
 						stop()
-						time.Sleep(2 * time.Second) // in which what was displaced is put back
+						time.Sleep(2 * time.Second) // until everything displaced has been put back
 						if now, err := parse([]byte(content(t, disk, configPath))); err != nil || now.Saves != saves {
 							t.Errorf("seed %d: got %+v, %v, want save %d", seed, now, err, saves)
 						}
@@ -169,7 +171,7 @@ func TestRaceWithHost(t *testing.T) {
 	}
 }
 
-// saveAgainAndAgain has the host save until stop is called, and counts.
+// saveAgainAndAgain lets the host save until stop is called, and counts.
 func saveAgainAndAgain(t *testing.T, disk *faultfs.FS, save func(*faultfs.FS, string, string) error, seed uint64, saves *int) (stop func()) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -195,7 +197,8 @@ func saveAgainAndAgain(t *testing.T, disk *faultfs.FS, save func(*faultfs.FS, st
 	}
 }
 
-// publishAgainAndAgain publishes an ID and sets it many times, and gives the one that it was given.
+// publishAgainAndAgain publishes an ID and sets it many times, and returns the
+// one that won.
 func publishAgainAndAgain(t *testing.T, p *faultfs.FS, text string, patience time.Duration) (string, error) {
 	t.Helper()
 	f := open(t, p)

@@ -12,12 +12,12 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestSweep removes what is ours, and old, and not in use.
+// TestSweep removes files that are ours, old and not in use.
 func TestSweep(t *testing.T) {
 	const name = "/etc/app/.config.json.rollcall-%d-ABCDEFGH.tmp"
 	for _, tt := range []struct {
 		name  string
-		file  string // %d is when it was made
+		file  string // %d is the time of creation
 		age   time.Duration
 		rule  faultfs.Rule
 		swept bool
@@ -51,8 +51,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestSweepLeavesWhatIsInUse is about a temporary file that is old because the save hangs.
-func TestSweepLeavesWhatIsInUse(t *testing.T) {
+// TestSweepKeepsFilesInUse is about a temporary file that is old because the
+// save hangs.
+func TestSweepKeepsFilesInUse(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		hang := disk.Inject(faultfs.Rule{Op: faultfs.OpExchange, Hang: true})
 		f := open(t, disk.As("p"))
@@ -74,8 +75,8 @@ func TestSweepLeavesWhatIsInUse(t *testing.T) {
 	})
 }
 
-// TestSweepBesideTarget sweeps where a symlink leads to.
-func TestSweepBesideTarget(t *testing.T) {
+// TestSweepAtSymlinkTarget sweeps where a symlink leads to.
+func TestSweepAtSymlinkTarget(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Delete(configPath)
 		disk.WriteFile("/srv/c.json", []byte(config), 0o644)
@@ -86,8 +87,8 @@ func TestSweepBesideTarget(t *testing.T) {
 	})
 }
 
-// TestSweepOfNothing is no error.
-func TestSweepOfNothing(t *testing.T) {
+// TestSweepNothing is no error.
+func TestSweepNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		sweep(t, disk)
 		disk.Delete("/etc")
@@ -95,7 +96,8 @@ func TestSweepOfNothing(t *testing.T) {
 	})
 }
 
-// TestSweepHangs stops at the next step when it is given up, and leaves the rest.
+// TestSweepHangs stops at its next step once it is abandoned, and leaves the
+// rest.
 func TestSweepHangs(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		for i := range 3 {
@@ -115,7 +117,7 @@ func TestSweepHangs(t *testing.T) {
 	})
 }
 
-// TestSweepFails tells, and goes on with the others.
+// TestSweepFails reports an error and goes on with the other files.
 func TestSweepFails(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		for i := range 3 {

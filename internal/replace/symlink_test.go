@@ -13,22 +13,23 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
-// TestSymlink changes the target, beside which it works, and leaves the link.
+// TestSymlink changes the target, in whose directory it works, and keeps the
+// link.
 func TestSymlink(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		links  map[string]string // what leads to what
+		links  map[string]string // from a link to its target
 		target string
 		exists bool
 	}{
 		{"absolute", map[string]string{configPath: "/srv/c.json"}, "/srv/c.json", true},
 		{"relative", map[string]string{configPath: "../../srv/c.json"}, "/srv/c.json", true},
-		{"same folder", map[string]string{configPath: "c.json"}, "/etc/app/c.json", true},
+		{"same directory", map[string]string{configPath: "c.json"}, "/etc/app/c.json", true},
 		{"chain", map[string]string{configPath: "a.json", "/etc/app/a.json": "/var/b.json", "/var/b.json": "../srv/c.json"}, "/srv/c.json", true},
 		{"dangling", map[string]string{configPath: "/srv/c.json"}, "/srv/c.json", false},
-		{"dangling, folders missing", map[string]string{configPath: "/srv/a/b/c.json"}, "/srv/a/b/c.json", false},
-		{"folder", map[string]string{"/etc/app": "/srv"}, "/srv/config.json", true},
-		{"relative, in a folder that is a symlink", map[string]string{"/etc/app": "/srv/a/b", "/srv/a/b/config.json": "../c.json"}, "/srv/a/c.json", true},
+		{"dangling, directories missing", map[string]string{configPath: "/srv/a/b/c.json"}, "/srv/a/b/c.json", false},
+		{"directory", map[string]string{"/etc/app": "/srv"}, "/srv/config.json", true},
+		{"relative, in a directory that is a symlink", map[string]string{"/etc/app": "/srv/a/b", "/srv/a/b/config.json": "../c.json"}, "/srv/a/c.json", true},
 		{"up through a symlink", map[string]string{configPath: "link/../c.json", "/etc/app/link": "/srv/a"}, "/srv/c.json", true},
 		{"up through a symlink, dangling", map[string]string{configPath: "link/../c.json", "/etc/app/link": "/srv/a"}, "/srv/c.json", false},
 	} {
@@ -88,7 +89,7 @@ func sameFolder(t *testing.T, disk *faultfs.FS, a, b string) bool {
 	return disk.SameFile(infoX, infoY)
 }
 
-// TestPathWithParents is about a path that the host has written with "..", behind a symlink.
+// TestPathWithParents is about a path with ".." behind a symlink.
 func TestPathWithParents(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Symlink("/srv/a", "/etc/link")
@@ -116,8 +117,8 @@ func TestSymlinkLoop(t *testing.T) {
 	})
 }
 
-// TestMostSymlinks follows as many as the kernel does.
-func TestMostSymlinks(t *testing.T) {
+// TestMaxSymlinks follows as many symlinks as the kernel.
+func TestMaxSymlinks(t *testing.T) {
 	for n, want := range map[int]error{39: nil, 40: syscall.ELOOP} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			disk.Delete(configPath)
@@ -133,8 +134,9 @@ func TestMostSymlinks(t *testing.T) {
 	}
 }
 
-// TestBecomesSymlink has the host replace its config by a symlink, or a symlink by another, in every moment of a save.
-// No symlink is lost, and the ID gets to where it leads at last.
+// TestBecomesSymlink lets the host replace its config by a symlink, or a
+// symlink by another, at every moment of a save. No symlink is lost, and the ID
+// gets to where the last one leads.
 func TestBecomesSymlink(t *testing.T) {
 	s := scenes()[0]
 	for _, at := range s.steps(t) {

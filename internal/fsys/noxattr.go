@@ -2,7 +2,7 @@
 
 package fsys
 
-// xattrDiff is empty: these systems have no extended attributes.
+// xattrDiff is empty, since these systems have no extended attributes.
 type xattrDiff struct{}
 
 func diffXattrs(src, dst *file) (xattrDiff, error) { return xattrDiff{}, nil }

@@ -5,12 +5,43 @@ package fsys
 import (
 	"bytes"
 	"maps"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// xattrDiff is what has to happen to a file's extended attributes so that they become those of another.
+// isAccessList reports whether an extended attribute is an access list, of
+// POSIX or NFSv4. On other systems than Linux an access list is no extended
+// attribute: a new file gets the inheritable entries of its directory's, and
+// those that the old file alone had are lost.
+func isAccessList(name string) bool {
+	return runtime.GOOS == "linux" && strings.HasPrefix(name, "system.")
+}
+
+// keepXattr reports whether someone has given an extended attribute to a file.
+// The others describe how the file system stores it (btrfs, lustre), are sums
+// over the content that the kernel itself keeps (IMA and EVM), or are managed
+// by the system, such as the provenance on macOS, which nobody may change.
+func keepXattr(name string) bool {
+	switch runtime.GOOS {
+	case "linux":
+		switch namespace, _, _ := strings.Cut(name, "."); namespace {
+		case "user", "system", "trusted":
+			return true
+		case "security":
+			return name != "security.ima" && name != "security.evm"
+		}
+		return false
+	case "darwin":
+		return name != "com.apple.provenance"
+	default:
+		return strings.HasPrefix(name, "user.")
+	}
+}
+
+// An xattrDiff is what turns the extended attributes of a file into those of
+// another.
 type xattrDiff struct {
 	remove []string
 	set    map[string][]byte // before the mode is set
@@ -21,7 +52,8 @@ func (d *xattrDiff) changed() bool {
 	return len(d.remove) > 0 || len(d.set) > 0 || len(d.lists) > 0
 }
 
-// diffXattrs compares the extended attributes of two open files. A file system without them has none.
+// diffXattrs compares the extended attributes of two open files. A file system
+// without them has none.
 func diffXattrs(src, dst *file) (*xattrDiff, error) {
 	want, err := listXattrs(src)
 	if err != nil {
@@ -48,7 +80,8 @@ func diffXattrs(src, dst *file) (*xattrDiff, error) {
 	return d, nil
 }
 
-// removeSuperfluous removes what the file got on its own, from its folder for example.
+// removeSuperfluous removes the attributes that the file did not get from src,
+// but from its directory for example.
 func (d *xattrDiff) removeSuperfluous(f *file) error {
 	for _, name := range d.remove {
 		err := ignoringEINTR(func() error { return unix.Fremovexattr(int(f.Fd()), name) })
@@ -74,7 +107,8 @@ func setXattrs(f *file, attrs map[string][]byte) error {
 	return nil
 }
 
-// listXattrs reads the extended attributes that are to be kept, which is nil for most files.
+// listXattrs returns the extended attributes to keep, which is nil for most
+// files.
 func listXattrs(f *file) (map[string][]byte, error) {
 	names, err := readXattr(func(buf []byte) (int, error) { return unix.Flistxattr(int(f.Fd()), buf) })
 	if err == unix.ENOTSUP || err == unix.ENOSYS {
@@ -103,7 +137,8 @@ func listXattrs(f *file) (map[string][]byte, error) {
 	return attrs, nil
 }
 
-// readXattr calls get with a buffer that is large enough. get tells the size that it needs when its buffer is empty.
+// readXattr calls get with a buffer that is large enough. For an empty buffer
+// get returns the size that it needs.
 func readXattr(get func([]byte) (int, error)) ([]byte, error) {
 	buf := make([]byte, 256)
 	for {
@@ -118,7 +153,8 @@ func readXattr(get func([]byte) (int, error)) ([]byte, error) {
 		if err != nil && err != unix.ERANGE {
 			return nil, err
 		}
-		// It did not fit, or just so, which on some systems means that it was cut.
+		// It did not fit, or only just, which on some systems means that it
+		// was cut.
 		err = ignoringEINTR(func() (err error) {
 			n, err = get(nil)
 			return err
@@ -126,6 +162,6 @@ func readXattr(get func([]byte) (int, error)) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		buf = make([]byte, max(n+1, 2*len(buf))) // it may grow before the next look
+		buf = make([]byte, max(n+1, 2*len(buf))) // it may grow before the next call
 	}
 }
