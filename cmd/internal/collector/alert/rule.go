@@ -92,7 +92,7 @@ func (r *Rule) Key() string {
 func (r *Rule) validate() error {
 	k, ok := kinds[r.Kind]
 	if !ok {
-		return errors.New("kind is not active_drop, fault_rate, adoption, silence or new_burst")
+		return fmt.Errorf("kind is not one of %v", Kinds())
 	}
 	has := func(field string) bool { return slices.Contains(k.fields, field) }
 	for _, field := range []struct {

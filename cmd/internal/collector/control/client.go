@@ -27,9 +27,6 @@ import (
 // that runs it or, if none does, to a collector in this process that runs
 // until Close. It is safe for concurrent use.
 type Client struct {
-	// Running reports whether another process runs the collector.
-	Running bool
-
 	dir   string
 	token string
 	base  string // URL
@@ -81,7 +78,7 @@ func dial(dir string) (*Client, error) {
 	// No proxy, whatever the environment says.
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext}
 	return &Client{
-		Running: true, dir: dir, token: file.Token, base: "http://" + file.Address,
+		dir: dir, token: file.Token, base: "http://" + file.Address,
 		http: &http.Client{Transport: transport}, close: transport.CloseIdleConnections,
 	}, nil
 }
@@ -89,7 +86,7 @@ func dial(dir string) (*Client, error) {
 // inProcess returns a client of a collector in this process. The two
 // communicate as two processes would, through a pipe.
 func inProcess(d *datadir.Dir) *Client {
-	s := NewServer(d, "", slog.New(slog.DiscardHandler))
+	s := NewServer(d, slog.New(slog.DiscardHandler))
 	pipe := newPipe()
 	go s.http.Serve(pipe)
 	transport := &http.Transport{DialContext: pipe.dial}
@@ -165,13 +162,8 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 func (c *Client) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	_, err := c.Status(ctx)
+	_, err := call[none](ctx, c, http.MethodGet, "/ping", nil)
 	return err
-}
-
-// Status returns the state of a running collector.
-func (c *Client) Status(ctx context.Context) (Status, error) {
-	return call[Status](ctx, c, http.MethodGet, "/status", nil)
 }
 
 // Apps returns all apps in the order of their keys.

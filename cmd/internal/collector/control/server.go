@@ -30,10 +30,9 @@ import (
 // collector listens on loopback. Every command needs a token that only those
 // who can read the data directory know.
 type Server struct {
-	dir     *datadir.Dir
-	version string
-	token   string
-	http    *http.Server
+	dir   *datadir.Dir
+	token string
+	http  *http.Server
 }
 
 // controlFile is the content of [datadir.ControlFile].
@@ -46,9 +45,8 @@ type controlFile struct {
 const maxCommandBytes = 64 << 10
 
 // NewServer returns a server for a data directory; it does not listen yet.
-// Version is the program's.
-func NewServer(dir *datadir.Dir, version string, log *slog.Logger) *Server {
-	s := &Server{dir: dir, version: version, token: rand.Text()}
+func NewServer(dir *datadir.Dir, log *slog.Logger) *Server {
+	s := &Server{dir: dir, token: rand.Text()}
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -88,7 +86,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", command(s.status))
+	mux.HandleFunc("GET /ping", command(func(*http.Request) (none, error) { return none{}, nil }))
 	mux.HandleFunc("GET /apps", command(s.apps))
 	mux.HandleFunc("POST /apps", command(s.addApp))
 	mux.HandleFunc("PUT /apps/{app}", command(s.updateApp))
@@ -174,13 +172,6 @@ func (s *Server) app(r *http.Request) (collector.App, error) {
 	}
 	return app, nil
 }
-
-// Status describes a running collector.
-type Status struct {
-	Version string `json:"version"`
-}
-
-func (s *Server) status(*http.Request) (Status, error) { return Status{s.version}, nil }
 
 func (s *Server) apps(*http.Request) ([]collector.App, error) { return s.dir.Collector.Apps(), nil }
 

@@ -2,7 +2,6 @@ package control
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,23 +12,20 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// An archive of totals is JSON lines: a header, the records, and a footer that
+// An archiveLine is a line of an archive of totals, which is JSON lines. The first
+// line has the header's fields, and the last line has Records, their number, which
 // proves that the archive is complete.
-type archiveHeader struct {
-	Archive string `json:"archive"` // archiveName
-	Version int    `json:"version"`
-	App     string `json:"app"`
-}
+type archiveLine struct {
+	Archive string `json:"archive,omitempty"` // archiveName
+	Version int    `json:"version,omitempty"`
+	App     string `json:"app,omitempty"`
 
-type archiveRecord struct {
-	Kind string          `json:"kind"`
+	Kind string          `json:"kind,omitempty"`
 	Day  *collector.Day  `json:"day,omitempty"`
 	Name string          `json:"name,omitempty"`
-	Data json.RawMessage `json:"data"`
-}
+	Data json.RawMessage `json:"data,omitempty"`
 
-type archiveFooter struct {
-	Records *int `json:"records"`
+	Records *int `json:"records,omitempty"`
 }
 
 const (
@@ -49,20 +45,20 @@ func (s *Server) exportTotals(w http.ResponseWriter, r *http.Request) {
 	out := bufio.NewWriter(w)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	_ = lines.Encode(archiveHeader{archiveName, archiveVersion, app.Key})
+	_ = lines.Encode(archiveLine{Archive: archiveName, Version: archiveVersion, App: app.Key})
 	count := 0
 	for record, err := range s.dir.Collector.ExportTotals(r.Context(), app.Num) {
 		if err != nil {
 			panic(http.ErrAbortHandler) // the client notices the broken connection
 		}
-		line := archiveRecord{Kind: record.Kind, Name: record.Name, Data: record.Data}
+		line := archiveLine{Kind: record.Kind, Name: record.Name, Data: record.Data}
 		if record.Day != 0 {
 			line.Day = &record.Day
 		}
 		_ = lines.Encode(line)
 		count++
 	}
-	_ = lines.Encode(archiveFooter{&count})
+	_ = lines.Encode(archiveLine{Records: &count})
 	_ = out.Flush()
 }
 
@@ -87,61 +83,55 @@ func (s *Server) importTotals(r *http.Request) (Imported, error) {
 func readArchive(in io.Reader) iter.Seq2[collector.Record, error] {
 	return func(yield func(collector.Record, error) bool) {
 		number, count, ended := 0, 0, false
-		bad := func(line int, format string, args ...any) {
+		bad := func(format string, args ...any) {
 			text := fmt.Sprintf(format, args...)
-			yield(collector.Record{}, fmt.Errorf("%w: line %d: %s", collector.ErrArchive, line, text))
+			yield(collector.Record{}, fmt.Errorf("%w: line %d: %s", collector.ErrArchive, number, text))
 		}
 		lines := bufio.NewScanner(in)
 		lines.Buffer(nil, maxArchiveLine)
 		for lines.Scan() {
 			number++
-			line := lines.Bytes()
+			var line archiveLine
+			err := json.Unmarshal(lines.Bytes(), &line)
 			switch {
-			case ended:
-				bad(number, "data after the end")
+			case number == 1 && (err != nil || line.Archive != archiveName):
+				bad("not an export of totals as JSON lines")
+				return
+			case number == 1 && line.Version != archiveVersion:
+				bad("written by a newer version of this program")
 				return
 			case number == 1:
-				var header archiveHeader
-				if json.Unmarshal(line, &header) != nil || header.Archive != archiveName {
-					bad(number, "not an export of totals as JSON lines")
-					return
-				}
-				if header.Version != archiveVersion {
-					bad(number, "written by a newer version of this program")
-					return
-				}
 				continue
-			}
-			var footer archiveFooter
-			if json.Unmarshal(line, &footer) == nil && footer.Records != nil {
-				if *footer.Records != count {
-					bad(number, "%d records are missing", *footer.Records-count)
-					return
-				}
+			case ended:
+				bad("data after the end")
+				return
+			case err != nil || line.Kind == "" && line.Records == nil:
+				bad("not a record")
+				return
+			case line.Records != nil && *line.Records != count:
+				bad("%d records are missing", *line.Records-count)
+				return
+			case line.Records != nil:
 				ended = true
 				continue
 			}
-			var record archiveRecord
-			if err := json.Unmarshal(line, &record); err != nil || record.Kind == "" {
-				bad(number, "not a record")
-				return
-			}
 			count++
-			key := collector.RecordKey{Kind: record.Kind, Name: record.Name}
-			if record.Day != nil {
-				key.Day = *record.Day
+			key := collector.RecordKey{Kind: line.Kind, Name: line.Name}
+			if line.Day != nil {
+				key.Day = *line.Day
 			}
-			if !yield(collector.Record{RecordKey: key, Data: bytes.Clone(record.Data)}, nil) {
+			if !yield(collector.Record{RecordKey: key, Data: line.Data}, nil) {
 				return
 			}
 		}
+		number++
 		switch err := lines.Err(); {
 		case errors.Is(err, bufio.ErrTooLong):
-			bad(number+1, "longer than %d bytes", maxArchiveLine)
+			bad("longer than %d bytes", maxArchiveLine)
 		case err != nil:
 			yield(collector.Record{}, fmt.Errorf("read archive: %w", err))
 		case !ended:
-			bad(number+1, "the archive is incomplete")
+			bad("the archive is incomplete")
 		}
 	}
 }

@@ -142,7 +142,7 @@ func Open(ctx context.Context, opts Options) (_ *Daemon, err error) {
 	d.server = newServer(handler)
 	d.server.TLSConfig = d.tls.config
 	d.plain = newServer(d.tls.plain)
-	d.control = control.NewServer(d.dir, opts.Version, d.log)
+	d.control = control.NewServer(d.dir, d.log)
 	if err := d.control.Listen(); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func (d *Daemon) newHandler(country func(netip.Addr) string) (http.Handler, erro
 	}
 	wire, err := legacy.New(legacy.Options{
 		Collector: d.Collector(),
-		Country:   countryOf(country),
+		Country:   country,
 		MayRead: func(r *http.Request, app string) bool {
 			grant, ok := d.Tokens().Grant(r)
 			return ok && grant.May(app, access.Read)
@@ -64,19 +64,4 @@ func (d *Daemon) newHandler(country func(netip.Addr) string) (http.Handler, erro
 		return nil, err
 	}
 	return s.Handler(), nil
-}
-
-// countryOf returns a function from a request to the country of its sender, the
-// RemoteAddr that [server.Server] sets.
-func countryOf(country func(netip.Addr) string) func(*http.Request) string {
-	if country == nil {
-		return nil
-	}
-	return func(r *http.Request) string {
-		addr, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil {
-			return ""
-		}
-		return country(addr.Addr())
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -47,8 +48,8 @@ const (
 // Options configure a [Handler]. Collector is required.
 type Options struct {
 	Collector *engine.Engine
-	// Country returns the country of the sender; nil records no countries.
-	Country func(*http.Request) string
+	// Country returns the country of an address; nil records no countries.
+	Country func(netip.Addr) string
 	// MayRead reports whether a request may read the figures of an app that is
 	// not public; nil is never.
 	MayRead func(r *http.Request, app string) bool

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -24,8 +25,8 @@ func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	received := collector.Received{App: app.Num}
 	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id, time.Now())
-	if h.opts.Country != nil {
-		received.Country = h.opts.Country(r)
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && h.opts.Country != nil {
+		received.Country = h.opts.Country(from.Addr())
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
 	defer cancel()

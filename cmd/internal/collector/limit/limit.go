@@ -72,9 +72,6 @@ type slot struct {
 	full int64
 }
 
-// SlotBytes is the size of a slot.
-const SlotBytes = 16
-
 // New returns a table with at least that many slots. Interval must be positive
 // and burst at least 1.
 func New(slots int, interval time.Duration, burst int) *Table {
@@ -86,9 +83,6 @@ func New(slots int, interval time.Duration, burst int) *Table {
 		shards:   make([]shard, shards),
 	}
 }
-
-// Slots returns the number of keys that the table can hold.
-func (t *Table) Slots() int { return len(t.shards) * setsOfShard * ways }
 
 // Take takes one event of the key. If none is left it takes nothing, and returns
 // the wait until the next.

@@ -93,7 +93,7 @@ func TestClient(t *testing.T) {
 // case of fewer active keys than slots.
 func TestMemoryIsBounded(t *testing.T) {
 	table := limit.New(1<<14, time.Hour, 2)
-	if bytes, want := table.Slots()*limit.SlotBytes, 1<<18; bytes < want || bytes > 2*want {
+	if bytes, want := table.Slots()*16, 1<<18; bytes < want || bytes > 2*want {
 		t.Errorf("a table of %d slots takes %d bytes, want %d at least and at most twice that", table.Slots(), bytes, want)
 	}
 	var before, after runtime.MemStats
