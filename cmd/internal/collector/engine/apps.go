@@ -49,17 +49,17 @@ func (e *Engine) AddApp(ctx context.Context, app collector.App) (collector.App, 
 // putApp stores an app, with further records. If it is the legacy one, no other
 // app is.
 func (e *Engine) putApp(ctx context.Context, app collector.App, records ...collector.Record) error {
-	b := &collector.Batch{Records: append(records, appRecord(app))}
+	records = append(records, appRecord(app))
 	var others []*fleet
 	for _, f := range e.sorted() {
 		if app.Legacy && f.app.Legacy && f.num != app.Num {
 			other := f.app
 			other.Legacy = false
-			b.Records = append(b.Records, appRecord(other))
+			records = append(records, appRecord(other))
 			others = append(others, f)
 		}
 	}
-	if err := e.commit(ctx, b); err != nil {
+	if err := e.putRecords(ctx, records...); err != nil {
 		return err
 	}
 	for _, f := range others {
@@ -154,6 +154,6 @@ func (e *Engine) PutSetting(ctx context.Context, app collector.AppNum, name stri
 		return fmt.Errorf("setting %s has %d bytes, at most %d are allowed", name, len(data), collector.MaxSettingBytes)
 	}
 	return e.exec(ctx, func(ctx context.Context) error {
-		return e.commit(ctx, &collector.Batch{Records: []collector.Record{{RecordKey: settingKey(app, name), Data: data}}})
+		return e.putRecords(ctx, collector.Record{RecordKey: settingKey(app, name), Data: data})
 	})
 }

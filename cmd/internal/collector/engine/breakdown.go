@@ -15,20 +15,16 @@ import (
 // Dimensions returns the sorted names of the dimensions that any installation
 // has a value of.
 func (e *Engine) Dimensions(_ context.Context, app collector.AppNum) ([]string, error) {
-	f, err := e.fleet(app)
-	if err != nil {
-		return nil, err
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
 	names := []string{}
-	for _, d := range f.dims.list {
-		if len(d.byText) > 0 {
-			names = append(names, d.name)
+	err := e.inspect(app, func(f *fleet) {
+		for _, d := range f.dims.list {
+			if len(d.byText) > 0 {
+				names = append(names, d.name)
+			}
 		}
-	}
+	})
 	slices.Sort(names)
-	return names, nil
+	return names, err
 }
 
 // A daySplit is the split of one dimension in one window that ends with a day.

@@ -53,8 +53,9 @@ type Engine struct {
 	byKey  map[string]*fleet
 
 	known, unknown, tasks chan *job
-	stop                  sync.Once
-	stopping, stopped     chan struct{}
+	stopping              context.Context // ends when Close is called
+	stop                  context.CancelFunc
+	stopped               chan struct{} // closed when the writer has ended
 	warmed                chan struct{} // closed when all rows are read
 	preloads              chan struct{} // has an element if a preload is requested
 	preloaded             chan struct{} // closed when nothing is preloaded any more
@@ -88,10 +89,11 @@ func Open(ctx context.Context, store collector.Store, opts Options) (*Engine, er
 		store: store, keys: newKeyring(opts.Secret), index: newIndex(), log: opts.Logger,
 		fleets: make(map[collector.AppNum]*fleet), byKey: make(map[string]*fleet),
 		known: make(chan *job, queue), unknown: make(chan *job, max(1, queue/4)), tasks: make(chan *job),
-		stopping: make(chan struct{}), stopped: make(chan struct{}),
-		warmed: make(chan struct{}), preloads: make(chan struct{}, 1), preloaded: make(chan struct{}),
+		stopped: make(chan struct{}), warmed: make(chan struct{}),
+		preloads: make(chan struct{}, 1), preloaded: make(chan struct{}),
 		checkpointed: time.Now(),
 	}
+	e.stopping, e.stop = context.WithCancel(context.Background())
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -137,7 +139,7 @@ func (e *Engine) checkSecret(ctx context.Context) error {
 // that is only in memory. It does not close the store. It returns early if ctx
 // ends; even then nothing acknowledged is lost.
 func (e *Engine) Close(ctx context.Context) error {
-	e.stop.Do(func() { close(e.stopping) })
+	e.stop()
 	for _, ended := range []chan struct{}{e.stopped, e.preloaded} { // warmUp ends before preloading does
 		select {
 		case <-ended:
@@ -170,6 +172,18 @@ func (e *Engine) fleet(app collector.AppNum) (*fleet, error) {
 		return f, nil
 	}
 	return nil, collector.ErrUnknownApp
+}
+
+// inspect calls look with the fleet of an app while it does not change.
+func (e *Engine) inspect(app collector.AppNum, look func(*fleet)) error {
+	f, err := e.fleet(app)
+	if err != nil {
+		return err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	look(f)
+	return nil
 }
 
 // accepting returns the fleet of an app that accepts reports.
@@ -224,7 +238,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return e.commit(ctx, &collector.Batch{Records: []collector.Record{{RecordKey: settingKey(0, ".ready"), Data: now}}})
+		return e.putRecords(ctx, collector.Record{RecordKey: settingKey(0, ".ready"), Data: now})
 	})
 }
 
@@ -236,38 +250,23 @@ func (e *Engine) Store() collector.Store { return e.store }
 
 // Today returns the day being counted, and the first day of the app's figures.
 func (e *Engine) Today(app collector.AppNum) (today, since collector.Day, err error) {
-	f, err := e.fleet(app)
-	if err != nil {
-		return 0, 0, err
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.today, f.since(), nil
+	err = e.inspect(app, func(f *fleet) { today, since = f.today, f.since() })
+	return today, since, err
 }
 
 // Reported reports whether an app has ever counted an installation, even one
 // that has been deleted. In-memory IDs, development versions and imported totals
 // are no installations.
-func (e *Engine) Reported(app collector.AppNum) (bool, error) {
-	f, err := e.fleet(app)
-	if err != nil {
-		return false, err
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return len(f.first) > 0, nil
+func (e *Engine) Reported(app collector.AppNum) (reported bool, err error) {
+	err = e.inspect(app, func(f *fleet) { reported = len(f.first) > 0 })
+	return reported, err
 }
 
 // Revision grows whenever an answer about the app may change. It is 0 for an
 // unknown app.
-func (e *Engine) Revision(app collector.AppNum) uint64 {
-	f, err := e.fleet(app)
-	if err != nil {
-		return 0
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.revision
+func (e *Engine) Revision(app collector.AppNum) (revision uint64) {
+	e.inspect(app, func(f *fleet) { revision = f.revision })
+	return revision
 }
 
 // Tag identifies the current answers to v: it changes when they may have

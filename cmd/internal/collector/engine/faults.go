@@ -175,7 +175,7 @@ func (e *Engine) SetFault(ctx context.Context, app collector.AppNum, id string, 
 		}
 		record := fault.faultRecord
 		record.Status, record.FixedIn, record.Note = status, fixedIn, note
-		if err := e.commit(ctx, &collector.Batch{Records: []collector.Record{f.record(kindFault, 0, id, record)}}); err != nil {
+		if err := e.putRecords(ctx, f.record(kindFault, 0, id, record)); err != nil {
 			return err
 		}
 		f.mu.Lock()

@@ -79,9 +79,9 @@ func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum, records
 	span.From = created
 	var batch, names []collector.Record
 	flush := func() error {
-		b := &collector.Batch{Records: batch}
+		records := batch
 		batch = nil
-		return e.exec(ctx, func(ctx context.Context) error { return e.commit(ctx, b) })
+		return e.exec(ctx, func(ctx context.Context) error { return e.putRecords(ctx, records...) })
 	}
 	for r, err := range records {
 		if err == nil {
@@ -164,7 +164,7 @@ func (e *Engine) finishImport(ctx context.Context, f *fleet, from collector.Day,
 	return e.exec(ctx, func(ctx context.Context) error {
 		app := f.app
 		app.Created = from
-		if err := e.commit(ctx, &collector.Batch{Records: append(names, appRecord(app))}); err != nil {
+		if err := e.putRecords(ctx, append(names, appRecord(app))...); err != nil {
 			return err
 		}
 		imported := newFleet(app, f.today)

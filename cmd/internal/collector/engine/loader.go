@@ -83,7 +83,7 @@ func (l *Loader) closeDays(ctx context.Context, day collector.Day) error {
 	for gap := false; l.f.today < day; gap = true {
 		err := l.e.exec(ctx, func(ctx context.Context) error {
 			// There is no journal: the bits of the day are written now.
-			if err := l.e.commit(ctx, &collector.Batch{Records: l.f.dirtyRecords()}); err != nil {
+			if err := l.e.putRecords(ctx, l.f.dirtyRecords()...); err != nil {
 				return err
 			}
 			l.f.clean()

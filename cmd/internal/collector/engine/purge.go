@@ -51,7 +51,7 @@ func (e *Engine) purge(ctx context.Context, f *fleet) error {
 			return err
 		}
 	}
-	return e.commit(ctx, &collector.Batch{Records: records})
+	return e.putRecords(ctx, records...)
 }
 
 // subtractActive removes the installations that were active since a day from a

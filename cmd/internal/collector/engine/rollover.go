@@ -41,7 +41,7 @@ func (e *Engine) rollover(ctx context.Context, now time.Time) error {
 // closeDay closes the day that a fleet counts. A gap is a day on which the
 // collector was not running.
 func (e *Engine) closeDay(ctx context.Context, f *fleet, gap bool) error {
-	if err := e.commit(ctx, &collector.Batch{Records: f.closing(gap)}); err != nil {
+	if err := e.putRecords(ctx, f.closing(gap)...); err != nil {
 		return err
 	}
 	if !f.warm {
@@ -107,14 +107,14 @@ func (f *fleet) periodRecords(day collector.Day, gap bool) []collector.Record {
 // Reports since then have changed some values; no other figure is later than
 // midnight.
 func (e *Engine) writeSplitsDue(ctx context.Context, f *fleet) error {
-	b := &collector.Batch{}
+	var records []collector.Record
 	for _, day := range f.splitsDue {
 		if day >= f.today-longestWindow {
-			b.Records = append(b.Records, f.splitRecords(day)...)
+			records = append(records, f.splitRecords(day)...)
 		}
 	}
-	if len(b.Records) > 0 {
-		if err := e.commit(ctx, b); err != nil {
+	if len(records) > 0 {
+		if err := e.putRecords(ctx, records...); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (e *Engine) reclaim(ctx context.Context, f *fleet) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if err := e.commit(ctx, &collector.Batch{Records: records}); err != nil {
+	if err := e.putRecords(ctx, records...); err != nil {
 		return err
 	}
 	clear(f.dims.dirty)

@@ -262,14 +262,12 @@ func (e *Engine) requestPreload() {
 // until the engine stops.
 func (e *Engine) keepPreloaded() {
 	defer close(e.preloaded)
-	ctx, cancel := e.untilStop()
-	defer cancel()
 	<-e.warmed
-	for ctx.Err() == nil {
-		e.preload(ctx)
+	for e.stopping.Err() == nil {
+		e.preload(e.stopping)
 		select {
 		case <-e.preloads:
-		case <-ctx.Done():
+		case <-e.stopping.Done():
 		}
 	}
 }

@@ -136,31 +136,16 @@ const warmChunk = 8192
 func (e *Engine) warmUp() {
 	defer close(e.warmed)
 	began := time.Now()
-	ctx, cancel := e.untilStop()
-	defer cancel()
-	err := e.readIdentities(ctx)
+	err := e.readIdentities(e.stopping)
 	if err == nil {
-		err = e.readInstallations(ctx)
+		err = e.readInstallations(e.stopping)
 	}
 	switch {
 	case err == nil:
 		e.log.Debug("All rows are read", "duration", time.Since(began))
-	case ctx.Err() == nil:
+	case e.stopping.Err() == nil:
 		e.log.Error("Rows cannot be read; versions and other values are not shown", "error", err.Error())
 	}
-}
-
-// untilStop returns a context that ends when the engine stops.
-func (e *Engine) untilStop() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		select {
-		case <-e.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }
 
 func (e *Engine) readIdentities(ctx context.Context) error {

@@ -150,7 +150,7 @@ func (e *Engine) SetRelease(ctx context.Context, app collector.AppNum, version s
 			return fmt.Errorf("version %q was never seen", version)
 		}
 		release.Released = day
-		if err := e.commit(ctx, &collector.Batch{Records: []collector.Record{f.record(kindRelease, 0, version, release)}}); err != nil {
+		if err := e.putRecords(ctx, f.record(kindRelease, 0, version, release)); err != nil {
 			return err
 		}
 		f.mu.Lock()

@@ -61,10 +61,8 @@ func (e *Engine) submit(ctx context.Context, app collector.AppNum, id string, j 
 	if _, known, complete := e.index.get(j.key); known || !complete {
 		queue = e.known
 	}
-	select {
-	case <-e.stopping:
+	if e.stopping.Err() != nil {
 		return collector.Receipt{}, collector.ErrClosed
-	default:
 	}
 	select {
 	case queue <- j:
@@ -129,7 +127,7 @@ func (e *Engine) write() {
 		case <-timer.C:
 			e.housekeep(time.Now())
 			continue
-		case <-e.stopping:
+		case <-e.stopping.Done():
 			e.drain()
 			return
 		}
@@ -256,6 +254,11 @@ func (e *Engine) commit(ctx context.Context, b *collector.Batch) error {
 		e.entries.Add(1)
 	}
 	return nil
+}
+
+// putRecords writes records.
+func (e *Engine) putRecords(ctx context.Context, records ...collector.Record) error {
+	return e.commit(ctx, &collector.Batch{Records: records})
 }
 
 // nextHousekeeping returns how long there is nothing to do without a report:
