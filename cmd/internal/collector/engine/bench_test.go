@@ -10,19 +10,19 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
 
-// BenchmarkHeartbeat counts heartbeats on a store that costs nothing: known installations, each once a day, and nothing
-// new about them.
+// BenchmarkHeartbeat counts heartbeats on a store that costs nothing: those of
+// known installations that report nothing new.
 func BenchmarkHeartbeat(b *testing.B) {
-	c, err := engine.Open(b.Context(), storetest.NewMemory(), engine.Options{Secret: testSecret, Queue: 1 << 16})
+	e, err := engine.Open(b.Context(), storetest.NewMemory(), engine.Options{Secret: testSecret, Queue: 1 << 16})
 	if err != nil {
 		b.Fatal(err)
 	}
-	app, err := c.AddApp(b.Context(), collector.App{Key: "app", MaxNewPerDay: 1 << 30})
+	app, err := e.AddApp(b.Context(), collector.App{Key: "app", MaxNewPerDay: 1 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}
 	const fleet = 200_000
-	l, err := c.Load(b.Context(), app.Num)
+	l, err := e.Load(b.Context(), app.Num)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := c.Heartbeat(b.Context(), r.heartbeat(int(next.Add(1))%fleet, "1.0")); err != nil {
+			if _, err := e.Heartbeat(b.Context(), r.heartbeat(int(next.Add(1))%fleet, "1.0")); err != nil {
 				b.Error(err)
 				return
 			}

@@ -20,13 +20,13 @@ func TestRepeated(t *testing.T) {
 			t.Errorf("first: got %+v", got)
 		}
 		commits := r.store.Commits()
-		for range 10 { // S3
+		for range 10 { // S3 in docs/failures.md
 			if got := r.send(r.heartbeat(1, "1.0")); got != (collector.Receipt{Repeated: true}) {
 				t.Errorf("repeat: got %+v", got)
 			}
 		}
 		if n := r.store.Commits() - commits; n != 0 {
-			t.Errorf("ten repeats made %d commits", n)
+			t.Errorf("ten repeats: got %d commits, want none", n)
 		}
 		if got := r.send(r.heartbeat(1, "1.1")); got != (collector.Receipt{}) {
 			t.Errorf("another version: got %+v", got)
@@ -38,7 +38,7 @@ func TestRepeated(t *testing.T) {
 	})
 }
 
-// What is acknowledged is there after a crash at any moment, and counted once.
+// What was acknowledged survives a crash at any moment, and counts once.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -53,7 +53,7 @@ func TestCrash(t *testing.T) {
 			}
 			r.sends(day*10, day*10+30, fmt.Sprintf("1.%d", day))
 			r.wants("active after repeats", r.point(today()).Active.Day, 30)
-			time.Sleep(time.Duration(day) * time.Minute) // over some checkpoints
+			time.Sleep(time.Duration(day) * time.Minute) // some checkpoints
 			r.crash()
 			r.wants("active after a checkpoint", r.point(today()).Active.Day, 30)
 			r.wants("28 days", r.point(today()).Active.Days28, uint64(30+10*day))
@@ -63,30 +63,31 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// S2: nothing is acknowledged that is not durable, and it recovers by itself.
+// S2 in docs/failures.md: nothing is acknowledged before it is durable, and the
+// engine recovers by itself.
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.sends(0, 3, "1.0")
 		r.store.Fail(collector.ErrUnavailable)
 		for range 2 {
-			if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(7, "1.0")); !errors.Is(err, collector.ErrUnavailable) {
+			if _, err := r.e.Heartbeat(t.Context(), r.heartbeat(7, "1.0")); !errors.Is(err, collector.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 		}
-		if err := r.c.Ready(t.Context()); err == nil {
-			t.Error("ready although nothing is written")
+		if err := r.e.Ready(t.Context()); err == nil {
+			t.Error("ready although the store fails")
 		}
 		r.wants("active", r.point(today()).Active.Day, 3)
-		r.nextDay() // a day cannot be closed
-		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(7, "1.0")); !errors.Is(err, collector.ErrUnavailable) {
+		r.nextDay() // the day cannot be closed
+		if _, err := r.e.Heartbeat(t.Context(), r.heartbeat(7, "1.0")); !errors.Is(err, collector.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 		r.store.Fail(nil)
 		if got := r.send(r.heartbeat(7, "1.0")); !got.New {
 			t.Errorf("got %+v, want a new one", got)
 		}
-		if err := r.c.Ready(t.Context()); err != nil {
+		if err := r.e.Ready(t.Context()); err != nil {
 			t.Error(err)
 		}
 		r.wants("active the day before", r.point(today()-1).Active.Day, 3)
@@ -94,14 +95,15 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
-// A store that hangs costs the callers no more than they wait, and what it had taken is counted once.
+// If the store hangs, callers wait no longer than they want, and what they sent
+// counts once.
 func TestStoreHangs(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		release := r.store.Hang()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := r.c.Heartbeat(ctx, r.heartbeat(1, "1.0")); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := r.e.Heartbeat(ctx, r.heartbeat(1, "1.0")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		release()
@@ -128,7 +130,7 @@ func TestInMemory(t *testing.T) {
 		r.nextDay()
 		r.wants("in memory, closed", r.point(today()-1).InMemory, 1)
 		r.wants("in memory, tomorrow", r.point(today()).InMemory, 0)
-		// An ID that is known stays an installation.
+		// A known ID remains an installation.
 		r.send(r.heartbeat(2, "1.0"))
 		h = r.heartbeat(2, "1.0")
 		h.Heartbeat.IDPersistence = report.InMemory
@@ -138,13 +140,13 @@ func TestInMemory(t *testing.T) {
 	})
 }
 
-// Whether anything was ever counted outlives restarts and deletions.
+// Whether anything was ever counted survives restarts and deletions.
 func TestReported(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		wants := func(what string, want bool) {
 			t.Helper()
-			if got, err := r.c.Reported(r.app.Num); err != nil || got != want {
+			if got, err := r.e.Reported(r.app.Num); err != nil || got != want {
 				t.Errorf("%s: got %v, %v, want %v", what, got, err, want)
 			}
 		}
@@ -154,15 +156,15 @@ func TestReported(t *testing.T) {
 		wants("in memory", false)
 		r.sends(2, 3, "1.0")
 		wants("counted", true)
-		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
+		if _, err := r.e.Forget(t.Context(), id(2)); err != nil {
 			t.Fatal(err)
 		}
 		wants("forgotten", true)
 		r.nextDay()
 		r.crash()
 		wants("after a crash", true)
-		if _, err := r.c.Reported(r.app.Num + 1); err == nil {
-			t.Error("no error for an app that does not exist")
+		if _, err := r.e.Reported(r.app.Num + 1); err == nil {
+			t.Error("unknown app: got nil, want an error")
 		}
 	})
 }
@@ -172,7 +174,7 @@ func TestDevelopmentExcluded(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		app := r.app
 		app.ExcludeDevelopment = true
-		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+		if err := r.e.UpdateApp(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
 		r.sends(0, 2, "1.0-dev")
@@ -188,14 +190,14 @@ func TestNewLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		app := r.app
 		app.MaxNewPerDay = 3
-		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+		if err := r.e.UpdateApp(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
 		r.sends(0, 3, "1.0")
-		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(3, "1.0")); !errors.Is(err, collector.ErrNewLimit) {
+		if _, err := r.e.Heartbeat(t.Context(), r.heartbeat(3, "1.0")); !errors.Is(err, collector.ErrNewLimit) {
 			t.Errorf("got %v, want ErrNewLimit", err)
 		}
-		r.send(r.heartbeat(0, "1.1")) // known ones are not refused
+		r.send(r.heartbeat(0, "1.1")) // known installations are never refused
 		r.nextDay()
 		r.send(r.heartbeat(3, "1.0"))
 	})
@@ -206,29 +208,29 @@ func TestRefusedApps(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		h := r.heartbeat(1, "1.0")
 		h.App = 99
-		if _, err := r.c.Heartbeat(t.Context(), h); !errors.Is(err, collector.ErrUnknownApp) {
+		if _, err := r.e.Heartbeat(t.Context(), h); !errors.Is(err, collector.ErrUnknownApp) {
 			t.Errorf("got %v, want ErrUnknownApp", err)
 		}
 		app := r.app
 		app.Gone = true
-		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+		if err := r.e.UpdateApp(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(1, "1.0")); !errors.Is(err, collector.ErrGone) {
+		if _, err := r.e.Heartbeat(t.Context(), r.heartbeat(1, "1.0")); !errors.Is(err, collector.ErrGone) {
 			t.Errorf("got %v, want ErrGone", err)
 		}
-		if _, err := r.c.AddApp(t.Context(), collector.App{Key: "app"}); !errors.Is(err, collector.ErrAppExists) {
+		if _, err := r.e.AddApp(t.Context(), collector.App{Key: "app"}); !errors.Is(err, collector.ErrAppExists) {
 			t.Errorf("got %v, want ErrAppExists", err)
 		}
-		for n := 2; n <= collector.MaxApps; n++ {
+		for n := 2; n <= 100; n++ {
 			r.addApp(collector.App{Key: fmt.Sprintf("app-%d", n)})
 		}
-		if _, err := r.c.AddApp(t.Context(), collector.App{Key: "one-more"}); !errors.Is(err, collector.ErrTooManyApps) {
+		if _, err := r.e.AddApp(t.Context(), collector.App{Key: "one-more"}); !errors.Is(err, collector.ErrTooManyApps) {
 			t.Errorf("got %v, want ErrTooManyApps", err)
 		}
 		r.crash()
-		if n := len(r.c.Apps()); n != collector.MaxApps {
-			t.Errorf("%d apps after a crash, want %d", n, collector.MaxApps)
+		if n := len(r.e.Apps()); n != 100 {
+			t.Errorf("after a crash: got %d apps, want 100", n)
 		}
 	})
 }
@@ -241,12 +243,12 @@ func TestSecret(t *testing.T) {
 			t.Errorf("got %v, want ErrSecret", err)
 		}
 		if _, err := engine.Open(t.Context(), r.store.Clone(), engine.Options{Secret: testSecret[:31]}); err == nil {
-			t.Error("took a secret of 31 bytes")
+			t.Error("a secret of 31 bytes: got nil, want an error")
 		}
 	})
 }
 
-// Days on which the collector did not run are gaps, and nothing is lost over them.
+// Days on which the collector did not run are gaps, and nothing is lost.
 func TestGap(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -260,7 +262,7 @@ func TestGap(t *testing.T) {
 		r.sends(0, 2, "1.0")
 		for day, want := range map[collector.Day]bool{first: false, first + 1: true, first + 2: true, first + 3: false} {
 			if got := r.point(day).Gap; got != want {
-				t.Errorf("%s: gap is %v, want %v", day, got, want)
+				t.Errorf("%s: got gap: %v, want %v", day, got, want)
 			}
 		}
 		r.wants("28 days", r.point(today()).Active.Days28, 5)
@@ -268,33 +270,33 @@ func TestGap(t *testing.T) {
 	})
 }
 
-// The clock going back changes nothing.
+// Values beyond the limit, 250, count as other.
 func TestManyValues(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
-		for n := range collector.MaxValues + 10 {
+		for n := range 260 {
 			h := r.heartbeat(n, "1.0")
 			h.Heartbeat.Facts = report.Facts{{Name: "f", Value: fmt.Sprintf("v%d", n)}}
 			r.send(h)
 		}
-		b, err := r.c.Breakdown(t.Context(), r.app.Num, collector.FactDimension+"f", 28, today(), figures.View{})
+		b, err := r.e.Breakdown(t.Context(), r.app.Num, collector.FactDimension+"f", 28, today(), figures.View{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(b.Values); n != collector.MaxValues+1 {
-			t.Errorf("%d values, want %d", n, collector.MaxValues+1)
+		if n := len(b.Values); n != 251 {
+			t.Errorf("got %d values, want 250 and other", n)
 		}
 		for _, v := range b.Values {
 			if v.Value == collector.Other {
 				r.wants("other", v.Count, 10)
 			}
 		}
-		q, err := r.c.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
+		q, err := r.e.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(q.Truncated) != 1 || q.Truncated[0] != collector.FactDimension+"f" {
-			t.Errorf("truncated: %q", q.Truncated)
+			t.Errorf("got truncated: %q, want the fact", q.Truncated)
 		}
 	})
 }
@@ -308,21 +310,21 @@ func TestClones(t *testing.T) {
 			h := r.heartbeat(0, "1.0")
 			h.Heartbeat.Platform.System = []string{"windows", "linux"}[n%2]
 			r.send(h)
-			r.send(r.heartbeat(1, fmt.Sprintf("1.%d", n+1))) // upgrades are none
+			r.send(r.heartbeat(1, fmt.Sprintf("1.%d", n+1))) // upgrades are no flips
 		}
-		for range 4 { // nor is an operator who tries a release each month, and goes back
+		for range 4 { // nor does an operator who tries a release each month make a clone
 			r.send(r.heartbeat(2, "2.0"))
 			r.send(r.heartbeat(2, "1.0"))
 			for range 30 {
 				r.nextDay()
 			}
 		}
-		q, err := r.c.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
+		q, err := r.e.Quality(t.Context(), r.app.Num, collector.Range{From: today(), To: today()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.wants("clones", q.Clones, 1)
-		v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: first, To: first}, figures.View{})
+		v, err := r.e.Versions(t.Context(), r.app.Num, collector.Range{From: first, To: first}, figures.View{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,35 +333,35 @@ func TestClones(t *testing.T) {
 	})
 }
 
-// Installations without a sign for the retention are purged; totals stay.
+// Installations that are inactive for the retention are purged; totals remain.
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		app := r.app
-		app.Retention = collector.MinRetention
-		if err := r.c.UpdateApp(t.Context(), app); err != nil {
+		app.Retention = 60
+		if err := r.e.UpdateApp(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
 		first := today()
 		r.sends(0, 10, "1.0")
-		for range collector.MinRetention {
+		for range 60 {
 			r.nextDay()
 			r.sends(0, 4, "1.0")
 		}
-		if held, _ := r.c.Describe(t.Context(), id(9)); len(held) != 1 {
-			t.Errorf("gone before its time: %+v", held)
+		if held, _ := r.e.Describe(t.Context(), id(9)); len(held) != 1 {
+			t.Errorf("purged too early: got %+v, want one", held)
 		}
 		r.nextDay()
 		r.sends(0, 4, "1.0")
-		if held, _ := r.c.Describe(t.Context(), id(9)); len(held) != 0 {
-			t.Errorf("not purged: %+v", held)
+		if held, _ := r.e.Describe(t.Context(), id(9)); len(held) != 0 {
+			t.Errorf("not purged: got %+v, want none", held)
 		}
-		if held, _ := r.c.Describe(t.Context(), id(0)); len(held) != 1 || len(held[0].Days) != collector.MinRetention+1 {
+		if held, _ := r.e.Describe(t.Context(), id(0)); len(held) != 1 || len(held[0].Days) != 61 {
 			t.Errorf("got %+v", held)
 		}
 		r.crash()
-		if held, _ := r.c.Describe(t.Context(), id(9)); len(held) != 0 {
-			t.Errorf("back after a crash: %+v", held)
+		if held, _ := r.e.Describe(t.Context(), id(9)); len(held) != 0 {
+			t.Errorf("after a crash: got %+v, want none", held)
 		}
 		r.wants("active on the first day", r.point(first).Active.Day, 10)
 		if got := r.send(r.heartbeat(9, "1.0")); !got.New {
@@ -376,18 +378,18 @@ func TestForget(t *testing.T) {
 			r.nextDay()
 		}
 		r.sends(0, 6, "1.0")
-		held, err := r.c.Describe(t.Context(), id(3))
+		held, err := r.e.Describe(t.Context(), id(3))
 		if err != nil || len(held) != 1 || len(held[0].Days) != 41 || !held[0].Established || held[0].Values[collector.DimVersion] != "1.0" {
 			t.Fatalf("got %+v, %v", held, err)
 		}
 		for i, want := range []int{1, 0, 0} {
-			got, err := r.c.Forget(t.Context(), id(3))
+			got, err := r.e.Forget(t.Context(), id(3))
 			if err != nil || got.Deleted != want {
 				t.Errorf("call %d: got %+v, %v", i, got, err)
 			}
 		}
 		for range 2 {
-			if held, err := r.c.Describe(t.Context(), id(3)); err != nil || len(held) != 0 {
+			if held, err := r.e.Describe(t.Context(), id(3)); err != nil || len(held) != 0 {
 				t.Errorf("got %+v, %v", held, err)
 			}
 			r.wants("active", r.point(today()).Active.Day, 5)
@@ -402,15 +404,15 @@ func TestForget(t *testing.T) {
 		h := r.heartbeat(50, "1.0")
 		h.Heartbeat.IDPersistence = report.InMemory
 		r.send(h)
-		if got, err := r.c.Forget(t.Context(), id(50)); err != nil || got.Deleted != 1 {
+		if got, err := r.e.Forget(t.Context(), id(50)); err != nil || got.Deleted != 1 {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		r.wants("in memory", r.point(today()).InMemory, 1)
 	})
 }
 
-// What is kept in memory of days gone by knows of deletions, and of days that end.
-func TestForgetKept(t *testing.T) {
+// Cached spans follow deletions, and days that end.
+func TestForgetUpdatesSpans(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		first := today()
@@ -423,7 +425,7 @@ func TestForgetKept(t *testing.T) {
 		}
 		wants := func(what string, since collector.Day, want, faulty uint64) {
 			t.Helper()
-			faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, figures.View{})
+			faults, err := r.e.Faults(t.Context(), r.app.Num, collector.Range{From: since, To: today()}, figures.View{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -431,8 +433,8 @@ func TestForgetKept(t *testing.T) {
 				t.Errorf("%s: active since %s: got %d, want %d", what, since, faults.Denominator, want)
 			}
 			var affected uint64
-			for _, is := range faults.Faults {
-				affected += *is.Affected
+			for _, fault := range faults.Faults {
+				affected += *fault.Affected
 			}
 			if affected != faulty {
 				t.Errorf("%s: with a fault since %s: got %d, want %d", what, since, affected, faulty)
@@ -442,12 +444,12 @@ func TestForgetKept(t *testing.T) {
 			wants("before", first, 6, 2)
 			wants("before", first+1, 1, 1)
 		}
-		if _, err := r.c.Forget(t.Context(), id(2)); err != nil {
+		if _, err := r.e.Forget(t.Context(), id(2)); err != nil {
 			t.Fatal(err)
 		}
 		wants("after", first, 5, 1)
 		r.wants("28 days", r.point(today()).Active.Days28, 1)
-		if _, err := r.c.Forget(t.Context(), id(5)); err != nil {
+		if _, err := r.e.Forget(t.Context(), id(5)); err != nil {
 			t.Fatal(err)
 		}
 		wants("after another", first, 4, 0)
@@ -464,7 +466,7 @@ func TestClose(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.sends(0, 5, "1.0")
 		r.close()
-		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(9, "1.0")); !errors.Is(err, collector.ErrClosed) {
+		if _, err := r.e.Heartbeat(t.Context(), r.heartbeat(9, "1.0")); !errors.Is(err, collector.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)
 		}
 		r.open()

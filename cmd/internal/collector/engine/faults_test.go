@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// health gives a health report of installation n with one group.
+// health returns a health report of installation n with one fault.
 func (r *rig) health(n, count int, since time.Time, reason string) collector.ReceivedHealth {
 	return collector.ReceivedHealth{App: r.app.Num, Report: report.HealthReport{
 		Schema: 1, App: r.app.Key, InstallationID: id(n), IDPersistence: report.Persisted, SentAt: time.Now(), Version: "1.0",
@@ -22,29 +22,30 @@ func (r *rig) health(n, count int, since time.Time, reason string) collector.Rec
 
 func (r *rig) reports(received collector.ReceivedHealth) collector.Receipt {
 	r.t.Helper()
-	receipt, err := r.c.Health(r.t.Context(), received)
+	receipt, err := r.e.Health(r.t.Context(), received)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return receipt
 }
 
-// occurrences gives how often what installation n reported happened, over all its faults.
+// occurrences returns how often all faults of installation n occurred.
 func (r *rig) occurrences(n int) (sum uint64) {
 	r.t.Helper()
-	held, err := r.c.Describe(r.t.Context(), id(n))
+	held, err := r.e.Describe(r.t.Context(), id(n))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for _, h := range held {
-		for _, is := range h.Faults {
-			sum += is.Count
+		for _, fault := range h.Faults {
+			sum += fault.Count
 		}
 	}
 	return sum
 }
 
-// Counts are cumulative, so it makes no difference how often a report arrives, or in which order.
+// Counts are cumulative: how often reports arrive, and in which order, does not
+// matter.
 func TestHealthCumulative(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -58,30 +59,30 @@ func TestHealthCumulative(t *testing.T) {
 			}
 		}
 		r.reports(r.health(1, 10, began, "disk-full"))
-		r.reports(r.health(1, 5, began, "disk-full")) // overtaken
+		r.reports(r.health(1, 5, began, "disk-full")) // overtaken by the one above
 		if n := r.occurrences(1); n != 10 {
-			t.Errorf("%d occurrences, want 10", n)
+			t.Errorf("got %d occurrences, want 10", n)
 		}
 		r.crash()
 		r.reports(r.health(1, 10, began, "disk-full"))
 		later := began.Add(time.Hour)
-		r.reports(r.health(1, 2, later, "disk-full")) // counting began anew
+		r.reports(r.health(1, 2, later, "disk-full")) // the sender began to count again
 		r.reports(r.health(1, 12, began, "disk-full"))
 		if n := r.occurrences(1); n != 12 {
-			t.Errorf("%d occurrences, want 12", n)
+			t.Errorf("got %d occurrences, want 12", n)
 		}
 		r.wants("active", r.point(today()).Active.Day, 1)
-		if got, err := r.c.Forget(t.Context(), id(1)); err != nil || got.Deleted != 1 {
+		if got, err := r.e.Forget(t.Context(), id(1)); err != nil || got.Deleted != 1 {
 			t.Fatal(got, err)
 		}
 		r.crash()
 		if n := r.occurrences(1); n != 0 {
-			t.Errorf("%d occurrences are still held", n)
+			t.Errorf("deleted: got %d occurrences, want none", n)
 		}
 	})
 }
 
-// An event that is known is not counted again.
+// Known events are not counted again.
 func TestHealthEvents(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -101,15 +102,16 @@ func TestHealthEvents(t *testing.T) {
 	})
 }
 
+// An app has at most 1,000 faults.
 func TestTooManyFaults(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		counted := 0
-		for n := range collector.MaxFaults + 10 {
+		for n := range 1010 {
 			counted += r.reports(r.health(n/50, 1, time.Now(), fmt.Sprintf("reason-%d", n))).Counted
 		}
-		if counted != collector.MaxFaults {
-			t.Errorf("%d faults were counted, want %d", counted, collector.MaxFaults)
+		if counted != 1000 {
+			t.Errorf("got %d faults, want 1,000", counted)
 		}
 	})
 }

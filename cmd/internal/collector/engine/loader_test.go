@@ -8,7 +8,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// What is loaded is what would have been counted.
+// Loading has the same result as counting.
 func TestLoadIsCounting(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -25,13 +25,13 @@ func TestLoadIsCounting(t *testing.T) {
 			}
 			r.nextDay()
 		}
-		l, err := r.c.Load(t.Context(), loaded.Num)
+		l, err := r.e.Load(t.Context(), loaded.Num)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.app = loaded
-		if _, err := r.c.Heartbeat(t.Context(), r.heartbeat(1, "1.0")); err == nil {
-			t.Error("the app takes reports while it is loaded")
+		if _, err := r.e.Heartbeat(t.Context(), r.heartbeat(1, "1.0")); err == nil {
+			t.Error("heartbeat while loading: got nil, want an error")
 		}
 		for day := range days {
 			if err := l.Day(t.Context(), first+collector.Day(day)); err != nil {
@@ -46,10 +46,10 @@ func TestLoadIsCounting(t *testing.T) {
 			}
 		}
 		if err := l.Day(t.Context(), first); err == nil {
-			t.Error("went back in time")
+			t.Error("an earlier day: got nil, want an error")
 		}
 		if err := l.Day(t.Context(), today()+1); err == nil {
-			t.Error("went into the future")
+			t.Error("a future day: got nil, want an error")
 		}
 		if err := l.Close(t.Context()); err != nil {
 			t.Fatal(err)
@@ -65,21 +65,21 @@ func TestLoadIsCounting(t *testing.T) {
 			}
 			r.crash()
 		}
-		if _, err := r.c.Load(t.Context(), loaded.Num); err == nil {
-			t.Error("loaded twice")
+		if _, err := r.e.Load(t.Context(), loaded.Num); err == nil {
+			t.Error("loading again: got nil, want an error")
 		}
 		if got := r.send(r.heartbeat(0, "1.2")); got.New {
-			t.Error("a loaded installation is new")
+			t.Error("a loaded installation counts as new")
 		}
 	})
 }
 
-// The quick way gives the same as the whole one.
-func TestLoadQuick(t *testing.T) {
+// New, Active and Change count like heartbeats.
+func TestLoadByNumber(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(20 * 24 * time.Hour)
-		l, err := r.c.Load(t.Context(), r.app.Num)
+		l, err := r.e.Load(t.Context(), r.app.Num)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The random fleets are long, so there are few of them, and not much time is spent to make one that fails smaller.
+// Random fleets take long, so a run has few of them, and shrinks failures only
+// briefly.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := map[string]bool{}

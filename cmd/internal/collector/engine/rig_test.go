@@ -18,11 +18,12 @@ import (
 
 var testSecret = bytes.Repeat([]byte("s"), 32)
 
-// A rig is a collector on a store in memory, in a bubble whose clock begins at noon.
+// A rig is an engine on a store in memory, in a bubble whose clock starts at
+// noon.
 type rig struct {
 	t     *testing.T
 	store *storetest.Memory
-	c     *engine.Engine
+	e     *engine.Engine
 	app   collector.App
 }
 
@@ -41,22 +42,22 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 
 func (r *rig) open() {
 	r.t.Helper()
-	c, err := engine.Open(r.t.Context(), r.store, engine.Options{Secret: testSecret})
+	e, err := engine.Open(r.t.Context(), r.store, engine.Options{Secret: testSecret})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	<-c.Warm()
-	r.c = c
+	<-e.Warm()
+	r.e = e
 }
 
 func (r *rig) close() {
 	r.t.Helper()
-	if err := r.c.Close(context.Background()); err != nil {
+	if err := r.e.Close(context.Background()); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// crash goes on with what was durable at this moment.
+// crash restarts the engine with what is durable.
 func (r *rig) crash() {
 	r.t.Helper()
 	store := r.store.Clone()
@@ -67,17 +68,17 @@ func (r *rig) crash() {
 
 func (r *rig) addApp(app collector.App) collector.App {
 	r.t.Helper()
-	added, err := r.c.AddApp(r.t.Context(), app)
+	added, err := r.e.AddApp(r.t.Context(), app)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return added
 }
 
-// id gives the installation ID number n.
+// id returns the n-th installation ID.
 func id(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", n, n) }
 
-// heartbeat gives a heartbeat of installation n.
+// heartbeat returns a heartbeat of installation n.
 func (r *rig) heartbeat(n int, version string) collector.Received {
 	return collector.Received{App: r.app.Num, Heartbeat: report.Heartbeat{
 		Schema: 1, App: r.app.Key, InstallationID: id(n), IDPersistence: report.Persisted, SentAt: time.Now(), Version: version,
@@ -87,14 +88,14 @@ func (r *rig) heartbeat(n int, version string) collector.Received {
 
 func (r *rig) send(received collector.Received) collector.Receipt {
 	r.t.Helper()
-	receipt, err := r.c.Heartbeat(r.t.Context(), received)
+	receipt, err := r.e.Heartbeat(r.t.Context(), received)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return receipt
 }
 
-// sends has the installations from lo up to and without hi report.
+// sends sends heartbeats of the installations n with lo <= n < hi.
 func (r *rig) sends(lo, hi int, version string) {
 	r.t.Helper()
 	for n := lo; n < hi; n++ {
@@ -107,20 +108,20 @@ func (r *rig) nextDay() { time.Sleep(24 * time.Hour) }
 
 func today() collector.Day { return collector.DayOf(time.Now()) }
 
-// point gives the figures of a day.
+// point returns the figures of a day.
 func (r *rig) point(day collector.Day) figures.SeriesPoint {
 	r.t.Helper()
-	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
+	s, err := r.e.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	if len(s.Points) != 1 {
-		r.t.Fatalf("%d points for one day", len(s.Points))
+		r.t.Fatalf("got %d points for one day", len(s.Points))
 	}
 	return s.Points[0]
 }
 
-// wants compares figures.
+// wants compares a figure with its expected value.
 func (r *rig) wants(what string, got figures.Count, want uint64) {
 	r.t.Helper()
 	if got == nil {
@@ -130,5 +131,5 @@ func (r *rig) wants(what string, got figures.Count, want uint64) {
 	}
 }
 
-// newRandom gives numbers that are the same for the same seed.
+// newRandom returns a generator whose numbers depend on the seed alone.
 func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }

@@ -15,12 +15,12 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// A crowd is installations that are the same but for their ID.
+// A crowd is a number of installations that differ only in their ID.
 type crowd struct {
 	size            int
 	since, until    int // of the days that are loaded
 	version, system string
-	upgrade         string // the version since the day upOn, if it is not empty
+	upgrade         string // the version from day upOn on, unless empty
 	upOn            int
 	fault           string
 }
@@ -42,7 +42,7 @@ func drawCrowds(t *rapid.T) []crowd {
 		}
 		return c
 	}), 1, 5).Draw(t, "crowds")
-	for i := range crowds { // a crowd is told from the others by its versions
+	for i := range crowds { // no two crowds share a version
 		crowds[i].version += fmt.Sprintf(".%d1", i)
 		if crowds[i].upgrade != "" {
 			crowds[i].upgrade += fmt.Sprintf(".%d2", i)
@@ -51,7 +51,7 @@ func drawCrowds(t *rapid.T) []crowd {
 	return crowds
 }
 
-// loadCrowds makes an app of the crowds: crowdDays up to today.
+// loadCrowds adds an app with the crowds, for crowdDays up to today.
 func (r *rig) loadCrowds(t rapid.TB, key string, crowds []crowd) collector.App {
 	app := r.addApp(collector.App{Key: key})
 	must := func(err error) {
@@ -59,7 +59,7 @@ func (r *rig) loadCrowds(t rapid.TB, key string, crowds []crowd) collector.App {
 			t.Fatal(err)
 		}
 	}
-	l, err := r.c.Load(r.t.Context(), app.Num)
+	l, err := r.e.Load(r.t.Context(), app.Num)
 	must(err)
 	first := today() - crowdDays + 1
 	for day := range crowdDays {
@@ -90,7 +90,7 @@ func (r *rig) loadCrowds(t rapid.TB, key string, crowds []crowd) collector.App {
 	return app
 }
 
-// answers asks for all that the public can see, over many ranges and days.
+// answers asks for everything the public can see, over many ranges and days.
 func (r *rig) answers(t rapid.TB, app collector.App, v figures.View) []any {
 	var all []any
 	ctx := r.t.Context()
@@ -105,39 +105,39 @@ func (r *rig) answers(t rapid.TB, app collector.App, v figures.View) []any {
 	for _, ago := range []collector.Day{0, 1, 7} {
 		for _, dimension := range []string{collector.DimVersion, collector.DimFirstVersion, collector.DimSystem} {
 			for _, window := range []int{1, 7, 28, 30} {
-				answer, err := r.c.Breakdown(ctx, app.Num, dimension, window, to-ago, v)
+				answer, err := r.e.Breakdown(ctx, app.Num, dimension, window, to-ago, v)
 				add(answer, err)
 			}
 		}
-		floor, err := r.c.Floor(ctx, app.Num, to-ago, v)
+		floor, err := r.e.Floor(ctx, app.Num, to-ago, v)
 		add(floor, err)
 		for from := to - ago; from >= first; from -= 11 {
 			span := collector.Range{From: from, To: to - ago}
-			series, err := r.c.Series(ctx, app.Num, span, v)
+			series, err := r.e.Series(ctx, app.Num, span, v)
 			series.MedianAge = nil // not a count
 			add(series, err)
-			moves, err := r.c.Versions(ctx, app.Num, span, v)
+			moves, err := r.e.Versions(ctx, app.Num, span, v)
 			add(moves, err)
-			faults, err := r.c.Faults(ctx, app.Num, span, v)
+			faults, err := r.e.Faults(ctx, app.Num, span, v)
 			add(faults, err)
 		}
 	}
 	for _, top := range []int{1, 2, 20} {
-		trend, err := r.c.Trend(ctx, app.Num, collector.DimVersion, 28, collector.Range{From: first, To: to}, top, v)
+		trend, err := r.e.Trend(ctx, app.Num, collector.DimVersion, 28, collector.Range{From: first, To: to}, top, v)
 		add(trend, err)
-		survival, err := r.c.Survival(ctx, app.Num, top, v)
+		survival, err := r.e.Survival(ctx, app.Num, top, v)
 		add(survival, err)
 	}
 	for _, grain := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
-		retention, err := r.c.Retention(ctx, app.Num, grain, collector.Range{From: first, To: to}, v)
+		retention, err := r.e.Retention(ctx, app.Num, grain, collector.Range{From: first, To: to}, v)
 		add(retention, err)
 	}
-	pairs, err := r.c.CoOccurrence(ctx, app.Num, collector.DimSystem, collector.DimVersion, 28, v)
+	pairs, err := r.e.CoOccurrence(ctx, app.Num, collector.DimSystem, collector.DimVersion, 28, v)
 	add(pairs, err)
 	return all
 }
 
-// allCounts gives all counts of answers, hidden ones as 0, in their order.
+// allCounts returns all counts of answers in order, hidden ones as 0.
 func allCounts(v reflect.Value) (all []uint64) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -174,7 +174,7 @@ func sameTexts(t rapid.TB, texts [2]string) {
 	for at < min(len(texts[0]), len(texts[1])) && texts[0][at] == texts[1][at] {
 		at++
 	}
-	t.Errorf("what the public sees differs: %.80s and %.80s", texts[0][max(0, at-40):], texts[1][max(0, at-40):])
+	t.Errorf("the public sees a difference: %.80s and %.80s", texts[0][max(0, at-40):], texts[1][max(0, at-40):])
 }
 
 func texts(t rapid.TB, answers []any) string {
@@ -185,7 +185,7 @@ func texts(t rapid.TB, answers []any) string {
 	return string(data)
 }
 
-// inPast runs a test in a bubble in which crowdDays can be loaded.
+// inPast runs a test in a bubble that has room for crowdDays before today.
 func inPast(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -194,8 +194,8 @@ func inPast(t *testing.T, test func(t *testing.T, r *rig)) {
 	})
 }
 
-// All that the public is told together: no count but multiples of k, so that no two of them differ by a small group, and
-// no name that only a small group has.
+// The public sees only multiples of k, so that no two counts differ by a small
+// group, and no name that only a small group has.
 func TestPublicCounts(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -205,7 +205,7 @@ func TestPublicCounts(t *testing.T) {
 			answers := r.answers(rt, app, figures.View{Public: true, K: k})
 			for _, n := range allCounts(reflect.ValueOf(answers)) {
 				if n%uint64(k) != 0 {
-					rt.Fatalf("the public sees %d, which is no multiple of %d", n, k)
+					rt.Fatalf("the public sees %d, not a multiple of %d", n, k)
 				}
 			}
 			text := texts(rt, answers)
@@ -217,15 +217,15 @@ func TestPublicCounts(t *testing.T) {
 			}
 			for name, size := range sizes {
 				if name != "" && size < k && strings.Contains(text, `"`+name+`"`) {
-					rt.Errorf("the public sees %q, which %d installations have, fewer than %d", name, size, k)
+					rt.Errorf("the public sees %q, the name of %d installations, fewer than %d", name, size, k)
 				}
 			}
 		})
 	})
 }
 
-// A few installations more are not to be seen in anything that the public is told, unless some count passes a multiple of
-// k; nor is when one of them reports.
+// The public cannot see a few additional installations, unless a count reaches
+// the next multiple of k. Nor can it see when one of them reports.
 func TestPublicTwins(t *testing.T) {
 	t.Parallel()
 	compared := 0
@@ -264,17 +264,17 @@ func TestPublicTwins(t *testing.T) {
 			sameTexts(rt, public)
 		})
 	})
-	if compared == 0 && !testing.Short() { // which makes a fifth of the fleets
+	if compared == 0 && !testing.Short() { // short tests have a fifth of the fleets
 		t.Error("nothing was compared")
 	}
 }
 
-// The order of groups tells nothing of what is rounded away.
+// The order of groups reveals nothing that is rounded away.
 func TestPublicOrder(t *testing.T) {
 	t.Parallel()
 	inPast(t, func(t *testing.T, r *rig) {
 		var public [2]string
-		for i, sizes := range [][]int{{11, 12, 14}, {12, 11, 14}} { // also the sums are rounded to the same
+		for i, sizes := range [][]int{{11, 12, 14}, {12, 11, 14}} { // with equal rounded sums
 			var crowds []crowd
 			for n, size := range sizes {
 				crowds = append(crowds, crowd{
@@ -289,7 +289,8 @@ func TestPublicOrder(t *testing.T) {
 	})
 }
 
-// Sums over ranges of the asker's choice tell which of two remainders is larger, so the public has only those of windows.
+// Sums over arbitrary ranges would reveal which of two remainders is larger, so
+// the public gets only those of windows.
 func TestPublicRanges(t *testing.T) {
 	t.Parallel()
 	inPast(t, func(t *testing.T, r *rig) {
@@ -307,11 +308,11 @@ func TestPublicRanges(t *testing.T) {
 			want := collector.Range{From: today() + tt.wantFrom, To: today() + tt.wantTo}
 			for name, ask := range map[string]func(v figures.View) (collector.Range, error){
 				"versions": func(v figures.View) (collector.Range, error) {
-					answer, err := r.c.Versions(t.Context(), r.app.Num, asked, v)
+					answer, err := r.e.Versions(t.Context(), r.app.Num, asked, v)
 					return answer.Range, err
 				},
 				"faults": func(v figures.View) (collector.Range, error) {
-					answer, err := r.c.Faults(t.Context(), r.app.Num, asked, v)
+					answer, err := r.e.Faults(t.Context(), r.app.Num, asked, v)
 					return answer.Range, err
 				},
 			} {
@@ -323,7 +324,7 @@ func TestPublicRanges(t *testing.T) {
 				}
 			}
 		}
-		v, err := r.c.Versions(t.Context(), r.app.Num, collector.Range{From: today() - 29, To: today()}, public)
+		v, err := r.e.Versions(t.Context(), r.app.Num, collector.Range{From: today() - 29, To: today()}, public)
 		if err != nil {
 			t.Fatal(err)
 		}

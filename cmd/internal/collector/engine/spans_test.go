@@ -8,12 +8,13 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// What is kept of days that are not in memory any more has neither what is forgotten nor what is purged.
-func TestOlderDays(t *testing.T) {
+// Cached spans of days that have left the memory contain nothing that is
+// forgotten or purged.
+func TestOlderSpans(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.app.Retention = 90
-		if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
+		if err := r.e.UpdateApp(t.Context(), r.app); err != nil {
 			t.Fatal(err)
 		}
 		first := today()
@@ -30,8 +31,8 @@ func TestOlderDays(t *testing.T) {
 		}
 		wants := func(what string, from collector.Day, affected, active uint64) {
 			t.Helper()
-			synctest.Wait() // until the ranges of the dashboard are read
-			faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: from, To: today()}, figures.View{})
+			synctest.Wait() // for the preloaded spans
+			faults, err := r.e.Faults(t.Context(), r.app.Num, collector.Range{From: from, To: today()}, figures.View{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +49,7 @@ func TestOlderDays(t *testing.T) {
 			wants("400 days", year, 3, 5)
 			wants("90 days", quarter, 3, 5)
 		}
-		if _, err := r.c.Forget(t.Context(), id(1)); err != nil {
+		if _, err := r.e.Forget(t.Context(), id(1)); err != nil {
 			t.Fatal(err)
 		}
 		wants("own range, one forgotten", first, 2, 4)
@@ -62,8 +63,8 @@ func TestOlderDays(t *testing.T) {
 		}
 		wants("400 days, what was reported purged", today()-399, 0, 3)
 		wants("own range, what was reported purged", first, 0, 3)
-		for n, held := range []int{0, 0, 1, 1, 1} { // 2 was away for all but one day that is kept
-			got, err := r.c.Describe(r.t.Context(), id(n))
+		for n, held := range []int{0, 0, 1, 1, 1} { // 2 was active on one of the days that are kept
+			got, err := r.e.Describe(r.t.Context(), id(n))
 			if err != nil || len(got) != held {
 				t.Errorf("installation %d: got %+v, %v", n, got, err)
 			}
@@ -71,7 +72,8 @@ func TestOlderDays(t *testing.T) {
 	})
 }
 
-// The settings of an app can be changed while its days are read from the store; the race detector looks on.
+// The settings of an app may change while its days are read; see the race
+// detector.
 func TestSettingsChangeDuringAnswers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -86,21 +88,21 @@ func TestSettingsChangeDuringAnswers(t *testing.T) {
 			for n := range 20 {
 				app := r.app
 				app.Retention = 400 + n
-				if err := r.c.UpdateApp(t.Context(), app); err != nil {
+				if err := r.e.UpdateApp(t.Context(), app); err != nil {
 					t.Error(err)
 				}
 			}
 		}()
 		for n := range collector.Day(20) {
-			// Each is another range, of which nothing is kept.
+			// Each range is a new one, so nothing is cached.
 			asked := collector.Range{From: first, To: first + n}
-			if _, err := r.c.Faults(t.Context(), r.app.Num, asked, figures.View{}); err != nil {
+			if _, err := r.e.Faults(t.Context(), r.app.Num, asked, figures.View{}); err != nil {
 				t.Error(err)
 			}
-			if _, err := r.c.Retention(t.Context(), r.app.Num, collector.GrainWeek, asked, figures.View{}); err != nil {
+			if _, err := r.e.Retention(t.Context(), r.app.Num, collector.GrainWeek, asked, figures.View{}); err != nil {
 				t.Error(err)
 			}
-			if _, err := r.c.Trend(t.Context(), r.app.Num, collector.DimVersion, 28, asked, 3, figures.View{}); err != nil {
+			if _, err := r.e.Trend(t.Context(), r.app.Num, collector.DimVersion, 28, asked, 3, figures.View{}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // the brute force
+	_ "modernc.org/sqlite" // the reference
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -16,7 +16,8 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// The brute force: every heartbeat is a row, and every figure a query over all of them.
+// The reference is brute force: every heartbeat is a row, and every figure is a
+// query over all rows.
 const truthSchema = `
 CREATE TABLE beat (day INTEGER, id INTEGER, version TEXT, system TEXT, fact TEXT, at INTEGER);
 CREATE TABLE fault (day INTEGER, id INTEGER, reason TEXT, count INTEGER);
@@ -83,12 +84,13 @@ func (tr *truth) wants(what string, got figures.Count, query string, args ...any
 	}
 }
 
-// state is the value that an installation had of a column at the end of a day.
+// state selects the value that an installation had in a column at the end of a
+// day.
 func state(column string) string {
 	return fmt.Sprintf(`(SELECT b.%[1]s FROM beat b WHERE b.id = w.id AND b.day <= ?1 ORDER BY b.at DESC LIMIT 1)`, column)
 }
 
-// checkDay holds all figures of a day to the truth.
+// checkDay compares all figures of a day with the reference.
 func (tr *truth) checkDay(r *rig, day collector.Day) {
 	p := r.point(day)
 	for name, tt := range map[string]struct {
@@ -113,7 +115,7 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 		collector.DimVersion: "version", collector.DimSystem: "system", collector.FactDimension + "f": "fact",
 	} {
 		for _, window := range []int{1, 7, 28, 30} {
-			b, err := r.c.Breakdown(r.t.Context(), r.app.Num, dimension, window, day, figures.View{})
+			b, err := r.e.Breakdown(r.t.Context(), r.app.Num, dimension, window, day, figures.View{})
 			if err != nil {
 				tr.t.Fatal(err)
 			}
@@ -122,7 +124,7 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 			tr.same(fmt.Sprintf("%s: %s in %d days", day, dimension, window), b.Values, want)
 		}
 	}
-	floor, err := r.c.Floor(r.t.Context(), r.app.Num, day, figures.View{})
+	floor, err := r.e.Floor(r.t.Context(), r.app.Num, day, figures.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -139,14 +141,14 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 				WHERE `+state("version")+` = ?2`, day, v)
 		}
 		if *step.Kept != kept {
-			tr.t.Errorf("%s: floor %s keeps %d, want %d", day, step.Version, *step.Kept, kept)
+			tr.t.Errorf("%s: floor %s: got %d kept, want %d", day, step.Version, *step.Kept, kept)
 		}
 	}
 }
 
-// median holds the median age to the truth: the lower one of two.
+// median compares the median age, the lower of two, with the reference.
 func (tr *truth) median(r *rig, day collector.Day) {
-	s, err := r.c.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
+	s, err := r.e.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -154,22 +156,22 @@ func (tr *truth) median(r *rig, day collector.Day) {
 	n := tr.number(`SELECT count(*) `+active, day)
 	if n == 0 {
 		if s.MedianAge != nil {
-			tr.t.Errorf("%s: median age of none: got %d", day, *s.MedianAge)
+			tr.t.Errorf("%s: median age without installations: got %d", day, *s.MedianAge)
 		}
 		return
 	}
 	tr.wants(day.String()+": median age", s.MedianAge, `SELECT ?1 - f.day `+active+` ORDER BY 1 LIMIT 1 OFFSET ?2`, day, (n-1)/2)
 }
 
-// checkTrend holds days of a trend to the truth.
+// checkTrend compares days of a trend with the reference.
 func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
 	const top = 2
-	trend, err := r.c.Trend(r.t.Context(), r.app.Num, collector.DimVersion, 7, collector.Range{From: from, To: to}, top, figures.View{})
+	trend, err := r.e.Trend(r.t.Context(), r.app.Num, collector.DimVersion, 7, collector.Range{From: from, To: to}, top, figures.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
 	if len(trend.Points) != int(to-from)+1 {
-		tr.t.Errorf("%d points of a trend from %s to %s", len(trend.Points), from, to)
+		tr.t.Errorf("got %d points of a trend from %s to %s", len(trend.Points), from, to)
 	}
 	for _, p := range trend.Points[max(0, len(trend.Points)-9):] {
 		want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
@@ -179,7 +181,7 @@ func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
 			rest += n
 		}
 		if *p.Active != rest {
-			tr.t.Errorf("%s: trend of %d, want %d", p.Day, *p.Active, rest)
+			tr.t.Errorf("%s: got trend of %d, want %d", p.Day, *p.Active, rest)
 		}
 		for i, value := range trend.Values {
 			n := want[value]
@@ -194,9 +196,9 @@ func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
 	}
 }
 
-// checkPairs holds the pairs of today to the truth.
+// checkPairs compares the pairs of today with the reference.
 func (tr *truth) checkPairs(r *rig, day collector.Day) {
-	pairs, err := r.c.CoOccurrence(r.t.Context(), r.app.Num, collector.DimSystem, collector.DimVersion, 28, figures.View{})
+	pairs, err := r.e.CoOccurrence(r.t.Context(), r.app.Num, collector.DimSystem, collector.DimVersion, 28, figures.View{})
 	if errors.Is(err, collector.ErrDimension) && tr.number(`SELECT count(*) FROM beat`) == 0 {
 		return
 	}
@@ -214,20 +216,21 @@ func (tr *truth) checkPairs(r *rig, day collector.Day) {
 		}
 	}
 	if len(want) > 0 {
-		tr.t.Errorf("pairs without a cell: %v", want)
+		tr.t.Errorf("pairs are missing: %v", want)
 	}
 }
 
-// checkSurvival holds the curves to the truth: by weeks that are over.
+// checkSurvival compares the curves with the reference, for the weeks that are
+// over.
 func (tr *truth) checkSurvival(r *rig, to collector.Day) {
-	survival, err := r.c.Survival(r.t.Context(), r.app.Num, figures.MaxTop, figures.View{})
+	survival, err := r.e.Survival(r.t.Context(), r.app.Num, figures.MaxTop, figures.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
 	const firstVersion = `(SELECT b.version FROM beat b WHERE b.id = f.id ORDER BY b.at LIMIT 1)`
 	const monday = `(%s - (%[1]s + 3) %% 7)`
 	cohort, week := fmt.Sprintf(monday, "f.day"), fmt.Sprintf(monday, "d.day")
-	end := to.Week() // the first day that is in no week of a curve
+	end := to.Week() // the first day that no curve covers
 	seen := map[string]bool{}
 	for _, v := range survival.Versions {
 		seen[v.Version] = true
@@ -241,15 +244,16 @@ func (tr *truth) checkSurvival(r *rig, to collector.Day) {
 	}
 	for version := range tr.counts(`SELECT `+firstVersion+`, count(*) FROM first f WHERE f.day < ? GROUP BY 1`, end) {
 		if !seen[version] {
-			tr.t.Errorf("no curve of %s", version)
+			tr.t.Errorf("the curve of %s is missing", version)
 		}
 	}
 }
 
-// checkQuality holds the counts of reports, and the clones, to the truth. Reports that repeat what is known are not written
-// down one by one, so a crash takes those of its day along.
+// checkQuality compares the counts of reports, and the clones, with the
+// reference. Repeated reports are not in the journal, so a crash loses those of
+// its day.
 func (tr *truth) checkQuality(r *rig, from, to collector.Day, clones uint64, crashed map[collector.Day]bool) {
-	quality, err := r.c.Quality(r.t.Context(), r.app.Num, collector.Range{From: from, To: to})
+	quality, err := r.e.Quality(r.t.Context(), r.app.Num, collector.Range{From: from, To: to})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -265,7 +269,7 @@ func (tr *truth) checkQuality(r *rig, from, to collector.Day, clones uint64, cra
 	}
 }
 
-// double is what tells whether an ID is used more than once.
+// A double detects that an ID is used more than once.
 type double struct {
 	before, now string
 	flips       int
@@ -273,8 +277,8 @@ type double struct {
 	probable    bool
 }
 
-// become notes a state, and tells whether it is another one. Three times back to the state before, with at most 28 days from
-// one to the next, make a clone.
+// become reports whether a state is new. Returning three times to the previous
+// state, each time within 28 days, makes a clone.
 func (d *double) become(state string, day collector.Day) (changed bool) {
 	if state == d.now {
 		return false
@@ -291,7 +295,8 @@ func (d *double) become(state string, day collector.Day) (changed bool) {
 	return true
 }
 
-// aside sends what is no installation: an ID in memory, or a development version, also of a known installation.
+// aside sends a report that is not of an installation: of an in-memory ID, or of
+// a development version, which a known installation may run.
 func (tr *truth) aside(r *rig, n int, what string) {
 	h := r.heartbeat(n, "1.0")
 	if what == "memory" {
@@ -304,9 +309,9 @@ func (tr *truth) aside(r *rig, n int, what string) {
 	tr.exec(`INSERT INTO aside VALUES (?, ?, ?)`, today(), n, what)
 }
 
-// checkVersions holds moves and adoption to the truth.
+// checkVersions compares moves and adoption with the reference.
 func (tr *truth) checkVersions(r *rig, first, to collector.Day, moves map[[2]string]uint64) {
-	answer, err := r.c.Versions(r.t.Context(), r.app.Num, collector.Range{From: first, To: to}, figures.View{})
+	answer, err := r.e.Versions(r.t.Context(), r.app.Num, collector.Range{From: first, To: to}, figures.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -319,23 +324,23 @@ func (tr *truth) checkVersions(r *rig, first, to collector.Day, moves map[[2]str
 		}
 	}
 	if *answer.Upgrades != up || *answer.Downgrades != down {
-		tr.t.Errorf("%d upgrades and %d downgrades, want %d and %d", *answer.Upgrades, *answer.Downgrades, up, down)
+		tr.t.Errorf("got %d upgrades and %d downgrades, want %d and %d", *answer.Upgrades, *answer.Downgrades, up, down)
 	}
 	if len(answer.Moves) != len(moves) {
-		tr.t.Errorf("%d moves, want %d", len(answer.Moves), len(moves))
+		tr.t.Errorf("got %d moves, want %d", len(answer.Moves), len(moves))
 	}
 	for _, m := range answer.Moves {
 		if want := moves[[2]string{m.From, m.To}]; *m.Count != want || m.Up != (report.CompareVersions(m.From, m.To) < 0) {
-			tr.t.Errorf("%d moves from %s to %s (up: %v), want %d", *m.Count, m.From, m.To, m.Up, want)
+			tr.t.Errorf("got %d moves from %s to %s (up: %v), want %d", *m.Count, m.From, m.To, m.Up, want)
 		}
 	}
 	for _, release := range answer.Releases {
 		if want := collector.Day(tr.number(`SELECT min(day) FROM beat WHERE version = ?`, release.Version)); release.Released != want {
-			tr.t.Errorf("%s was first seen on %s, want %s", release.Version, release.Released, want)
+			tr.t.Errorf("%s: got first seen on %s, want %s", release.Version, release.Released, want)
 		}
 		for _, p := range release.Adoption {
 			if p.Days%5 > 0 {
-				continue // all of them would take long
+				continue // checking all takes too long
 			}
 			day := release.Released + collector.Day(p.Days)
 			counts := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
@@ -347,7 +352,7 @@ func (tr *truth) checkVersions(r *rig, first, to collector.Day, moves map[[2]str
 				}
 			}
 			if *p.Active != n || *p.Of != of {
-				tr.t.Errorf("%s on %s: %d of %d, want %d of %d", release.Version, day, *p.Active, *p.Of, n, of)
+				tr.t.Errorf("%s on %s: got %d of %d, want %d of %d", release.Version, day, *p.Active, *p.Of, n, of)
 			}
 		}
 	}
@@ -368,15 +373,15 @@ func (tr *truth) same(what string, got []figures.Value, want map[string]uint64) 
 	}
 }
 
-// checkRetention holds the triangles to the truth.
+// checkRetention compares the triangles with the reference.
 func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
 	for _, grain := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
-		answer, err := r.c.Retention(r.t.Context(), r.app.Num, grain, collector.Range{From: from, To: to}, figures.View{})
+		answer, err := r.e.Retention(r.t.Context(), r.app.Num, grain, collector.Range{From: from, To: to}, figures.View{})
 		if err != nil {
 			tr.t.Fatal(err)
 		}
 		if len(answer.Cohorts) == 0 {
-			tr.t.Errorf("%s: no cohorts", grain)
+			tr.t.Errorf("%s: got no cohorts", grain)
 		}
 		start := func(d collector.Day) collector.Day {
 			switch grain {
@@ -404,7 +409,7 @@ func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
 					JOIN first f USING (id) WHERE f.day >= ? AND f.day < ? AND d.day >= ? AND d.day < ?`,
 					cohort.From, end, period, next(period))
 				if open := start(to) == period; cell.Open != open {
-					tr.t.Errorf("%s of %s at %d: open is %v", grain, cohort.From, age, cell.Open)
+					tr.t.Errorf("%s of %s at %d: got open: %v", grain, cohort.From, age, cell.Open)
 				}
 				period = next(period)
 			}
@@ -413,31 +418,32 @@ func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
 }
 
 func (tr *truth) checkFaults(r *rig, from, to collector.Day) {
-	answer, err := r.c.Faults(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, figures.View{})
+	answer, err := r.e.Faults(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, figures.View{})
 	if err != nil {
 		tr.t.Fatal(err)
 	}
 	want := tr.counts(`SELECT reason, count(DISTINCT id) FROM fault WHERE day BETWEEN ? AND ? GROUP BY reason`, from, to)
 	if len(answer.Faults) != len(want) {
-		tr.t.Errorf("%s to %s: %d faults, want %d", from, to, len(answer.Faults), len(want))
+		tr.t.Errorf("%s to %s: got %d faults, want %d", from, to, len(answer.Faults), len(want))
 	}
-	for _, is := range answer.Faults {
-		if *is.Affected != want[is.Reason] {
-			tr.t.Errorf("%s to %s: %s affects %d, want %d", from, to, is.Reason, *is.Affected, want[is.Reason])
+	for _, fault := range answer.Faults {
+		if *fault.Affected != want[fault.Reason] {
+			tr.t.Errorf("%s to %s: %s: got %d affected, want %d", from, to, fault.Reason, *fault.Affected, want[fault.Reason])
 		}
-		for _, v := range is.Versions {
+		for _, v := range fault.Versions {
 			const inRange = `FROM (SELECT DISTINCT id FROM days WHERE day BETWEEN ?2 AND ?1) w WHERE `
 			tr.wants(v.Version+" in the range", v.Active, `SELECT count(*) `+inRange+state("version")+` = ?3`, to, from, v.Version)
-			tr.wants(is.Reason+" in "+v.Version, v.Affected, `SELECT count(*) `+inRange+state("version")+` = ?3
-				AND EXISTS (SELECT 1 FROM fault f WHERE f.id = w.id AND f.reason = ?4 AND f.day BETWEEN ?2 AND ?1)`, to, from, v.Version, is.Reason)
+			tr.wants(fault.Reason+" in "+v.Version, v.Affected, `SELECT count(*) `+inRange+state("version")+` = ?3
+				AND EXISTS (SELECT 1 FROM fault f WHERE f.id = w.id AND f.reason = ?4 AND f.day BETWEEN ?2 AND ?1)`, to, from, v.Version, fault.Reason)
 		}
-		tr.wants("occurrences of "+is.Reason, is.Occurrences, `SELECT sum(count) FROM fault WHERE reason = ? AND day BETWEEN ? AND ?`, is.Reason, from, to)
+		tr.wants("occurrences of "+fault.Reason, fault.Occurrences, `SELECT sum(count) FROM fault WHERE reason = ? AND day BETWEEN ? AND ?`, fault.Reason, from, to)
 	}
 }
 
 var versions = []string{"1.0", "1.1", "1.10", "2.0-rc.1", "2.0"}
 
-// TestTruth counts random fleets, with crashes at any time, and holds every figure to the brute force.
+// TestTruth counts random fleets, with crashes at any time, and compares every
+// figure with the reference.
 func TestTruth(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -445,7 +451,7 @@ func TestTruth(t *testing.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		inBubble(t, func(t *testing.T, r *rig) {
 			r.app.ExcludeDevelopment = true
-			if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
+			if err := r.e.UpdateApp(t.Context(), r.app); err != nil {
 				t.Fatal(err)
 			}
 			tr := newTruth(rt)
@@ -463,17 +469,17 @@ func TestTruth(t *testing.T) {
 			for range length {
 				for n := range size {
 					if random.IntN(60) == 0 {
-						away[n] = today() + collector.Day(random.IntN(45)) // a window or more
+						away[n] = today() + collector.Day(random.IntN(45)) // for up to a window or more
 					}
 					if today() < away[n] || random.IntN(100) < 8+n*4 {
-						continue // the later ones are off more often
+						continue // late ones report more rarely
 					}
 					if n > 0 && at < 20 && random.IntN(3) > 0 {
-						continue // and begins later
+						continue // and start later
 					}
 					for range 1 + random.IntN(2) {
 						h := r.heartbeat(n, versions[random.IntN(len(versions))])
-						if n%4 == 3 && current[n].App != 0 { // two systems take turns
+						if n%4 == 3 && current[n].App != 0 { // two hosts with one ID take turns
 							h.Heartbeat = current[n].Heartbeat
 							h.Heartbeat.Platform.System = []string{"linux", "windows"}[random.IntN(2)]
 						} else if old := current[n]; old.App != 0 && random.IntN(4) > 0 {
@@ -520,7 +526,7 @@ func TestTruth(t *testing.T) {
 			days := slices.Collect(func(yield func(collector.Day) bool) {
 				for day := first; day <= today(); day++ {
 					if day < today()-2 && random.IntN(8) > 0 {
-						continue // all of them would take long
+						continue // checking all takes too long
 					}
 					if !yield(day) {
 						return

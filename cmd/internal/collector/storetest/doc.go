@@ -1,3 +1,3 @@
-// Package storetest holds every [collector.Store] to its promises with one suite, [Run], and has a store in memory,
-// [NewMemory], for tests of what stands on a store.
+// Package storetest has one suite, [Run], that holds every [collector.Store] to
+// its promises, and a store in memory, [NewMemory], for tests of its users.
 package storetest

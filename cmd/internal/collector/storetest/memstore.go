@@ -14,25 +14,25 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// A Memory is a [collector.Store] that holds everything in memory, for tests. It can be told to fail and to hang. Make it
-// with [NewMemory]. It is safe for concurrent use.
+// A Memory is a [collector.Store] in memory that can be told to fail and to hang.
+// [NewMemory] makes one. It is safe for concurrent use.
 type Memory struct {
 	mu            sync.Mutex
 	identities    map[collector.Key]collector.Identity
 	installations map[place][]byte
 	records       map[collector.RecordKey][]byte
 	journal       []collector.JournalEntry
-	last          int64         // number of the newest journal entry ever
-	commits       int           // that succeeded
-	fail          error         // what commits return, if not nil
-	failReads     error         // what everything else returns, if not nil
-	held          chan struct{} // commits wait until it is closed, if not nil
+	last          int64         // number of the latest journal entry ever
+	commits       int           // successful ones
+	fail          error         // the error of commits
+	failReads     error         // the error of everything else
+	held          chan struct{} // if not nil, commits wait until it is closed
 	closed        bool
 }
 
 var _ collector.Store = (*Memory)(nil)
 
-// place is where an installation is, in the order of Installations.
+// A place identifies an installation. Installations are sorted by place.
 type place struct {
 	app collector.AppNum
 	num collector.Num
@@ -42,7 +42,7 @@ func (p place) compare(other place) int {
 	return cmp.Or(cmp.Compare(p.app, other.app), cmp.Compare(p.num, other.num))
 }
 
-// NewMemory makes an empty store.
+// NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
 		identities:    make(map[collector.Key]collector.Identity),
@@ -51,22 +51,24 @@ func NewMemory() *Memory {
 	}
 }
 
-// Fail makes all further commits fail with the error, and write nothing, until it is called with nil.
+// Fail makes commits fail with an error, and write nothing, until it is called
+// with nil.
 func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fail = err
 }
 
-// FailReads makes all other methods but Close fail with the error, until it is called with nil.
+// FailReads makes all other methods but Close fail with an error, until it is
+// called with nil.
 func (m *Memory) FailReads(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failReads = err
 }
 
-// Hang makes all further commits wait until release is called, or their context ends; in that case they write nothing.
-// Calling release again does nothing.
+// Hang makes commits wait until release is called. A commit whose context ends
+// first writes nothing. Release may be called more than once.
 func (m *Memory) Hang() (release func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,20 +84,20 @@ func (m *Memory) Hang() (release func()) {
 	})
 }
 
-// Commits gives the number of commits that succeeded.
+// Commits returns the number of successful commits.
 func (m *Memory) Commits() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.commits
 }
 
-// Clone makes a store with what is committed by now: what a process would find after the one that uses m was killed. It
-// neither fails nor hangs.
+// Clone returns a store with everything that is committed: what a process finds
+// after the one that uses m was killed. It neither fails nor hangs.
 func (m *Memory) Clone() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &Memory{
-		// The values are never written to again: Commit replaces them.
+		// Commit replaces values and never modifies them.
 		identities:    maps.Clone(m.identities),
 		installations: maps.Clone(m.installations),
 		records:       maps.Clone(m.records),
@@ -174,8 +176,9 @@ func (m *Memory) Commit(ctx context.Context, b *collector.Batch) (int64, error) 
 
 var errClosed = errors.New("store is closed")
 
-// reading takes the lock for a method that reads; the caller gives it back if there is no error.
-func (m *Memory) reading(ctx context.Context) error {
+// lockForReading locks m, unless reads fail. Without an error, the caller must
+// unlock.
+func (m *Memory) lockForReading(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -192,7 +195,7 @@ func (m *Memory) reading(ctx context.Context) error {
 
 // Lookup implements [collector.Store].
 func (m *Memory) Lookup(ctx context.Context, keys []collector.Key) ([]collector.Identity, error) {
-	if err := m.reading(ctx); err != nil {
+	if err := m.lockForReading(ctx); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -207,7 +210,7 @@ func (m *Memory) Lookup(ctx context.Context, keys []collector.Key) ([]collector.
 
 // Installation implements [collector.Store].
 func (m *Memory) Installation(ctx context.Context, app collector.AppNum, num collector.Num) (collector.Installation, bool, error) {
-	if err := m.reading(ctx); err != nil {
+	if err := m.lockForReading(ctx); err != nil {
 		return collector.Installation{}, false, err
 	}
 	defer m.mu.Unlock()
@@ -218,11 +221,11 @@ func (m *Memory) Installation(ctx context.Context, app collector.AppNum, num col
 	return collector.Installation{App: app, Num: num, State: slices.Clone(state)}, true, nil
 }
 
-// all yields what list gives under the lock, outside of it.
+// all calls list with the lock held, and yields its rows without it.
 func all[T any](ctx context.Context, m *Memory, list func() []T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
-		if err := m.reading(ctx); err != nil {
+		if err := m.lockForReading(ctx); err != nil {
 			yield(zero, err)
 			return
 		}
@@ -269,7 +272,7 @@ func (m *Memory) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, 
 
 // Record implements [collector.Store].
 func (m *Memory) Record(ctx context.Context, key collector.RecordKey) ([]byte, bool, error) {
-	if err := m.reading(ctx); err != nil {
+	if err := m.lockForReading(ctx); err != nil {
 		return nil, false, err
 	}
 	defer m.mu.Unlock()
@@ -296,9 +299,9 @@ func (m *Memory) Records(ctx context.Context, kind string, app collector.AppNum,
 	})
 }
 
-// Backup implements [collector.Store]. What it writes can be read by people only.
+// Backup implements [collector.Store]. Only people can read what it writes.
 func (m *Memory) Backup(ctx context.Context, file string) error {
-	if err := m.reading(ctx); err != nil {
+	if err := m.lockForReading(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
@@ -310,9 +313,10 @@ func (m *Memory) Backup(ctx context.Context, file string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Check implements [collector.Store]: each identity has an installation, and the reverse.
+// Check implements [collector.Store]: each identity has one installation, and
+// each installation has one identity.
 func (m *Memory) Check(ctx context.Context) error {
-	if err := m.reading(ctx); err != nil {
+	if err := m.lockForReading(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
@@ -336,7 +340,7 @@ func (m *Memory) Check(ctx context.Context) error {
 
 // Size implements [collector.Store]: the bytes of keys and values.
 func (m *Memory) Size(ctx context.Context) (int64, error) {
-	if err := m.reading(ctx); err != nil {
+	if err := m.lockForReading(ctx); err != nil {
 		return 0, err
 	}
 	defer m.mu.Unlock()

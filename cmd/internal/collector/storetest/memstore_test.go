@@ -43,7 +43,7 @@ func TestMemoryFails(t *testing.T) {
 	}
 	m.FailReads(nil)
 	if got := entries(t, m); len(got) != 1 || got[0] != "b" {
-		t.Errorf("got %q, want b only", got)
+		t.Errorf("got %q, want b alone", got)
 	}
 	if got := m.Commits(); got != 1 {
 		t.Errorf("got %d commits, want 1", got)
@@ -71,7 +71,7 @@ func TestMemoryHangs(t *testing.T) {
 		}()
 		synctest.Wait()
 		if got := entries(t, m); len(got) != 0 {
-			t.Errorf("while it hangs: got %q, want nothing", got)
+			t.Errorf("hanging: got %q, want nothing", got)
 		}
 		release()
 		release()
@@ -79,7 +79,7 @@ func TestMemoryHangs(t *testing.T) {
 			t.Errorf("got %v, want nil", err)
 		}
 		if got := entries(t, m); len(got) != 1 || got[0] != "late" {
-			t.Errorf("got %q, want late only", got)
+			t.Errorf("got %q, want late alone", got)
 		}
 	})
 }
@@ -92,7 +92,7 @@ func TestMemoryClone(t *testing.T) {
 	m.Fail(errors.New("broken"))
 	c := m.Clone()
 	if _, err := c.Commit(t.Context(), entry("clone")); err != nil {
-		t.Errorf("a clone fails: %v", err)
+		t.Errorf("Commit of a clone: got %v, want nil", err)
 	}
 	m.Fail(nil)
 	if _, err := m.Commit(t.Context(), entry("first")); err != nil {

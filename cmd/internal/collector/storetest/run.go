@@ -17,8 +17,9 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// Run holds a kind of store to the promises of [collector.Store], those aside that need a broken disk or a process that is
-// killed. Open gives a new, empty store, and closes it at the end of the test.
+// Run holds a kind of store to the promises of [collector.Store], except for those
+// that take a broken disk or a killed process. Open returns a new, empty store,
+// and closes it at the end of the test.
 func Run(t *testing.T, open func(t *testing.T) collector.Store) {
 	for _, c := range []struct {
 		name string
@@ -29,11 +30,11 @@ func Run(t *testing.T, open func(t *testing.T) collector.Store) {
 		{"Installations", testInstallations},
 		{"Journal", testJournal},
 		{"Records", testRecords},
-		{"EmptyValueIsNotNone", testEmptyValue},
+		{"EmptyValueIsNotMissing", testEmptyValue},
 		{"Order", testOrder},
-		{"LastOneWins", testLastWins},
+		{"LastWins", testLastWins},
 		{"AllOrNothing", testAllOrNothing},
-		{"BatchStaysTheCallers", testOwnership},
+		{"BatchIsNotKept", testOwnership},
 		{"Large", testLarge},
 		{"Many", testMany},
 		{"StopReading", testStopReading},
@@ -98,7 +99,7 @@ func wantInstallations(t *testing.T, s collector.Store, want ...collector.Instal
 		if err != nil {
 			t.Fatal(err)
 		}
-		row.State = slices.Clone(row.State) // it is valid until the next one
+		row.State = slices.Clone(row.State) // valid until the next row
 		got = append(got, row)
 	}
 	wantRows(t, got, want)
@@ -109,7 +110,7 @@ func wantRecords(t *testing.T, rows iter.Seq2[collector.Record, error], want ...
 	wantRows(t, gather(t, rows), want)
 }
 
-// wantRows names the first row that is not as it should be.
+// wantRows reports the first row that differs.
 func wantRows[T any](t *testing.T, got, want []T) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -147,7 +148,7 @@ func testEmpty(t *testing.T, s collector.Store) {
 	if number := commit(t, s, &collector.Batch{}); number != 0 {
 		t.Errorf("empty batch: got journal number %d, want 0", number)
 	}
-	// What is not there can be deleted.
+	// Deleting missing rows is no error.
 	commit(t, s, &collector.Batch{
 		TrimJournal:       7,
 		DropIdentities:    []collector.Key{key(1)},
@@ -165,7 +166,7 @@ func testIdentities(t *testing.T, s collector.Store) {
 	for i := range n {
 		all = append(all, identity(collector.AppNum(1+i%3), i))
 	}
-	all = append(all, collector.Identity{Key: collector.Key{}, App: 1<<16 - 1, Num: 1<<32 - 1}) // the least and the greatest
+	all = append(all, collector.Identity{Key: collector.Key{}, App: 1<<16 - 1, Num: 1<<32 - 1}) // the extremes
 	all = append(all, collector.Identity{Key: key(-1), App: 1, Num: 0})
 	all[n+1].Key[0] = 0xff
 	commit(t, s, &collector.Batch{PutIdentities: all})
@@ -220,7 +221,7 @@ func testInstallations(t *testing.T, s collector.Store) {
 	})
 	wantInstallations(t, s, b, c, binary, d)
 	if _, ok, err := s.Installation(t.Context(), 1, 0); ok || err != nil {
-		t.Errorf("Installation that was dropped: got %v and %v, want none", ok, err)
+		t.Errorf("dropped installation: got %v and %v, want none", ok, err)
 	}
 }
 
@@ -230,7 +231,7 @@ func testJournal(t *testing.T, s collector.Store) {
 		numbers = append(numbers, commit(t, s, &collector.Batch{Journal: fmt.Appendf(nil, "entry %d", i)}))
 	}
 	if numbers[0] <= 0 || !slices.IsSorted(numbers) || len(slices.Compact(slices.Clone(numbers))) != len(numbers) {
-		t.Fatalf("numbers do not grow from a positive one: %v", numbers)
+		t.Fatalf("numbers are not positive and growing: %v", numbers)
 	}
 	check := func(want []int64) {
 		t.Helper()
@@ -247,7 +248,7 @@ func testJournal(t *testing.T, s collector.Store) {
 	check(numbers)
 	commit(t, s, &collector.Batch{TrimJournal: numbers[99]})
 	check(numbers[100:])
-	// First what is old goes, then the new entry comes; and numbers are not given again.
+	// A batch trims before it appends, and numbers are never reused.
 	last := commit(t, s, &collector.Batch{TrimJournal: numbers[299], Journal: []byte("entry 300")})
 	numbers = append(numbers, last)
 	if last <= numbers[299] {
@@ -297,10 +298,10 @@ func testRecords(t *testing.T, s collector.Store) {
 	commit(t, s, &collector.Batch{Records: []collector.Record{all[3], {RecordKey: all[4].RecordKey}}})
 	wantRecords(t, s.Records(ctx, "bits", 1, 7, 7), all[2], all[3], all[5], all[6])
 	if data, ok, err := s.Record(ctx, all[4].RecordKey); ok || err != nil {
-		t.Errorf("Record that was deleted: got %q, %v and %v, want none", data, ok, err)
+		t.Errorf("deleted record: got %q, %v and %v, want none", data, ok, err)
 	}
 
-	// Data is the caller's: what is done to it does not come back.
+	// The caller owns the data: the store does not see changes to it.
 	data, _, _ := s.Record(ctx, all[3].RecordKey)
 	clear(data)
 	for _, row := range gather(t, s.Records(ctx, "bits", 1, 7, 7)) {
@@ -317,7 +318,7 @@ func testEmptyValue(t *testing.T, s collector.Store) {
 	}
 	for _, got := range gather(t, s.Records(t.Context(), "k", 1, 2, 2)) {
 		if got.Data == nil {
-			t.Error("Records: got nil, want an empty value: put back, nil would delete it")
+			t.Error("Records: got nil, want an empty value, because putting nil deletes")
 		}
 	}
 	if number := commit(t, s, &collector.Batch{Journal: []byte{}}); number != 0 {
@@ -328,15 +329,15 @@ func testEmptyValue(t *testing.T, s collector.Store) {
 		PutInstallations: []collector.Installation{{App: 1, Num: 1}},
 	})
 	if err == nil || errors.Is(err, collector.ErrUnavailable) {
-		t.Errorf("installation without a state: got %v, want an error that stays", err)
+		t.Errorf("installation without a state: got %v, want a permanent error", err)
 	}
 	if n := len(gather(t, s.Identities(t.Context()))); n != 0 {
-		t.Errorf("after a batch that was refused: got %d identities, want 0", n)
+		t.Errorf("after a refused batch: got %d identities, want 0", n)
 	}
 }
 
 func testOrder(t *testing.T, s collector.Store) {
-	// What is put and dropped in one batch is gone, since the fields are applied in their order.
+	// Fields are applied in order: what a batch puts and drops is gone.
 	commit(t, s, &collector.Batch{
 		PutIdentities:     []collector.Identity{identity(1, 1), identity(1, 2)},
 		PutInstallations:  []collector.Installation{installation(1, 1, "s"), installation(1, 2, "s")},
@@ -345,13 +346,13 @@ func testOrder(t *testing.T, s collector.Store) {
 	})
 	wantInstallations(t, s, installation(1, 2, "s"))
 	if got := gather(t, s.Identities(t.Context())); len(got) != 1 || got[0] != identity(1, 2) {
-		t.Errorf("got %v, want the one that was not dropped", got)
+		t.Errorf("got %v, want only the one that was not dropped", got)
 	}
 }
 
 func testLastWins(t *testing.T, s collector.Store) {
 	first, second := identity(1, 2), identity(1, 2)
-	second.Num = 1 // and so before it in any order but that of the batch
+	second.Num = 1 // first in any order but that of the batch
 	key := record("k", 0, 0, "", "").RecordKey
 	commit(t, s, &collector.Batch{
 		PutIdentities:    []collector.Identity{first, identity(1, 0), second},
@@ -377,7 +378,7 @@ func testAllOrNothing(t *testing.T, s collector.Store) {
 		Records:          []collector.Record{record("k", 0, 0, "", "d")},
 	})
 	if !errors.Is(err, context.Canceled) || number != 0 {
-		t.Errorf("commit under an ended context: got %d and %v, want 0 and context.Canceled", number, err)
+		t.Errorf("commit with an ended context: got %d and %v, want 0 and context.Canceled", number, err)
 	}
 	testEmpty(t, s)
 }
@@ -391,7 +392,7 @@ func testOwnership(t *testing.T, s collector.Store) {
 	}
 	commit(t, s, b)
 	if b.PutIdentities[0] != identity(1, 3) || b.PutInstallations[0].Num != 3 {
-		t.Error("the batch was changed")
+		t.Error("Commit changed the batch")
 	}
 	clear(b.Journal)
 	clear(b.PutInstallations[0].State)
@@ -399,7 +400,7 @@ func testOwnership(t *testing.T, s collector.Store) {
 	wantInstallations(t, s, installation(1, 1, "one"), installation(1, 3, "three"))
 	wantRecords(t, s.Records(t.Context(), "k", 0, 0, 0), record("k", 0, 0, "", "data"))
 	if got := gather(t, s.Journal(t.Context())); len(got) != 1 || string(got[0].Data) != "journal" {
-		t.Errorf("got %d entries of the journal, want the one as it was", len(got))
+		t.Errorf("got %d journal entries, want the one as it was written", len(got))
 	}
 }
 
@@ -417,14 +418,14 @@ func testLarge(t *testing.T, s collector.Store) {
 			t.Errorf("installation of %d bytes: got %d bytes, %v and %v", size, len(got.State), ok, err)
 		}
 		if got := gather(t, s.Journal(t.Context())); len(got) != 1 || !bytes.Equal(got[0].Data, data) {
-			t.Errorf("entry of %d bytes: it is not as it was", size)
+			t.Errorf("entry of %d bytes: it has changed", size)
 		}
 		commit(t, s, &collector.Batch{TrimJournal: number})
 	}
 }
 
 func testMany(t *testing.T, s collector.Store) {
-	const n = 7001 // more than a store may read at once
+	const n = 7001 // more than a store reads at once
 	b := &collector.Batch{}
 	for i := range n {
 		b.PutIdentities = append(b.PutIdentities, identity(1, i))
@@ -451,7 +452,7 @@ func testStopReading(t *testing.T, s collector.Store) {
 		b.Records = append(b.Records, record("k", 0, collector.Day(i), "", "d"))
 	}
 	commit(t, s, b)
-	for range 20 { // more often than a store has connections
+	for range 20 { // more than a store has connections
 		for range s.Identities(t.Context()) {
 			break
 		}
@@ -507,7 +508,7 @@ func testConcurrent(t *testing.T, s collector.Store) {
 					return
 				default:
 				}
-				// An identity is never seen without its installation when that is asked for later.
+				// Whoever sees an identity sees its installation afterwards.
 				ids, err := s.Lookup(t.Context(), []collector.Key{identity(1, 1).Key, identity(1, 40).Key})
 				if err != nil {
 					t.Errorf("Lookup: %v", err)
@@ -577,7 +578,7 @@ func testContext(t *testing.T, s collector.Store) {
 	want := func(method string, err error) {
 		t.Helper()
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s under an ended context: got %v, want context.Canceled", method, err)
+			t.Errorf("%s with an ended context: got %v, want context.Canceled", method, err)
 		}
 	}
 	_, err := s.Lookup(ctx, []collector.Key{identity(1, 1).Key})
@@ -594,11 +595,11 @@ func testContext(t *testing.T, s collector.Store) {
 	file := filepath.Join(t.TempDir(), "backup")
 	want("Backup", s.Backup(ctx, file))
 	if entries, err := os.ReadDir(filepath.Dir(file)); err != nil || len(entries) != 0 {
-		t.Errorf("after a backup that was stopped: got %v and %v, want an empty folder", entries, err)
+		t.Errorf("after an interrupted backup: got %v and %v, want an empty directory", entries, err)
 	}
 }
 
-// failure gives the error with which the rows end.
+// failure returns the error that the rows end with.
 func failure[T any](rows iter.Seq2[T, error]) (failed error) {
 	for _, err := range rows {
 		failed = err
@@ -619,16 +620,16 @@ func testBackup(t *testing.T, s collector.Store) {
 	}
 	before, _ := os.ReadFile(file)
 	if err := s.Backup(t.Context(), file); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("to a file that is there: got %v, want fs.ErrExist", err)
+		t.Errorf("existing file: got %v, want fs.ErrExist", err)
 	}
 	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
-		t.Error("the file that was there has changed")
+		t.Error("the existing file has changed")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("got %v and %v, want one file", entries, err)
 	}
 	if err := s.Backup(t.Context(), filepath.Join(dir, "missing", "backup")); err == nil {
-		t.Error("to a folder that is not there: got nil, want an error")
+		t.Error("missing directory: got nil, want an error")
 	}
 }
 
@@ -644,7 +645,7 @@ func testCheck(t *testing.T, s collector.Store) {
 		t.Helper()
 		commit(t, s, &b)
 		if err := s.Check(t.Context()); err == nil || errors.Is(err, collector.ErrUnavailable) {
-			t.Errorf("%s: got %v, want an error that says so", what, err)
+			t.Errorf("%s: got %v, want a permanent error", what, err)
 		}
 	}
 	bad("installation without identity", collector.Batch{DropIdentities: []collector.Key{identity(1, 1).Key}})
@@ -660,7 +661,7 @@ func testCheck(t *testing.T, s collector.Store) {
 	})
 	commit(t, s, &collector.Batch{DropIdentities: []collector.Key{second.Key}})
 	if err := s.Check(t.Context()); err != nil {
-		t.Errorf("when it is right again: got %v, want nil", err)
+		t.Errorf("after the repair: got %v, want nil", err)
 	}
 }
 
@@ -671,7 +672,7 @@ func testSize(t *testing.T, s collector.Store) {
 	}
 	commit(t, s, &collector.Batch{Records: []collector.Record{record("k", 0, 0, "", string(make([]byte, 1<<20)))}})
 	after, err := s.Size(t.Context())
-	if err != nil || after < 1<<20 { // the growth may be less: a log can go meanwhile
+	if err != nil || after < 1<<20 { // it may grow by less, because a log can vanish meanwhile
 		t.Errorf("after a record of 1 MiB: got %d and %v, want at least %d", after, err, 1<<20)
 	}
 }
