@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/internal/anchor"
@@ -228,12 +229,114 @@ func TestAnchorTooLong(t *testing.T) {
 		a := openAnchor(t, disk)
 		fits := "id-" + strings.Repeat("x", 1023-len("id-"))
 		mustPublish(t, a, fits, fits)
-		_, err := a.Publish(t.Context(), fits+"x")
-		if err == nil || a.Replace(t.Context(), fits+"x") == nil {
-			t.Errorf("got %v, want an error", err)
+		_, publishErr := a.Publish(t.Context(), fits+"x")
+		for _, err := range []error{publishErr, a.Replace(t.Context(), fits+"x")} {
+			if err == nil || !strings.HasSuffix(err.Error(), "longer than 1023 bytes") {
+				t.Errorf("got %v, want that it is longer than 1023 bytes", err)
+			}
 		}
 		requireContent(t, disk, anchorPath, fits+"\n")
 	})
+}
+
+// TestUnsynced checks that what could not be synced is unsynced until it is,
+// and nothing else.
+func TestUnsynced(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		a := openAnchor(t, disk)
+		require := func(when string, want bool) {
+			t.Helper()
+			if got := a.Unsynced(id); got != want {
+				t.Errorf("%s: got %v, want %v", when, got, want)
+			}
+			if a.Unsynced(otherID) || a.Unsynced("") {
+				t.Errorf("%s: others are unsynced", when)
+			}
+		}
+		require("at first", false)
+		fault := disk.Inject(faultfs.Rule{Op: faultfs.OpSyncDir, Name: "app", Err: syscall.EIO})
+		if _, err := a.Publish(t.Context(), id); err == nil {
+			t.Error("no error")
+		}
+		require("after a sync that failed", true)
+		fault.Remove()
+		disk.ResetLog()
+		mustPublish(t, a, id, id)
+		require("after the next one", false)
+		if n := count(disk, faultfs.OpSync, anchorPath); n != 0 {
+			t.Errorf("synced the anchor itself %d times, want a new file", n)
+		}
+		if n := count(disk, faultfs.OpSync, ""); n != 1 {
+			t.Errorf("synced %d files, want a new one", n)
+		}
+	})
+}
+
+// TestUnsyncedLost checks that an anchor is not unsynced because another
+// process published it first.
+func TestUnsyncedLost(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.Inject(faultfs.Rule{Op: faultfs.OpLink, Times: 1, Do: func() {
+			disk.WriteFile(anchorPath, []byte(id+"\n"), 0o644)
+		}})
+		a := openAnchor(t, disk)
+		mustPublish(t, a, id, id)
+		if n := count(disk, faultfs.OpSync, ""); n != 1 {
+			t.Errorf("synced %d files, want the one that came too late", n)
+		}
+	})
+}
+
+// TestRepairLost checks that a damaged anchor is not replaced if another process
+// has repaired it in the meantime.
+func TestRepairLost(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.WriteFile(anchorPath, []byte("torn"), 0o644)
+		disk.Inject(faultfs.Rule{Op: faultfs.OpLock, Times: 1, Do: func() {
+			disk.WriteFile(anchorPath, []byte(otherID+"\n"), 0o644)
+		}})
+		mustPublish(t, openAnchor(t, disk), id, otherID)
+		requireContent(t, disk, anchorPath, otherID+"\n")
+	})
+}
+
+// TestParentSynced checks that the directory of a new anchor is made durable
+// unless an existing config shows that it is.
+func TestParentSynced(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config string
+		want   int // how often /etc is synced
+	}{
+		{"config in the same directory", configPath, 0},
+		{"config elsewhere", "/srv/config.json", 1},
+		{"no such config", "/etc/app/other.json", 1},
+		{"no config", "", 1},
+	} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			disk.WriteFile("/srv/config.json", nil, 0o600)
+			a, err := anchor.Open(disk, anchorPath, anchor.Options{Valid: isID, Config: tt.config})
+			if err != nil {
+				t.Fatal(err)
+			}
+			disk.ResetLog()
+			mustPublish(t, a, id, id)
+			if n := count(disk, faultfs.OpSyncDir, "/etc"); n != tt.want {
+				t.Errorf("%s: synced /etc %d times, want %d", tt.name, n, tt.want)
+			}
+		})
+	}
+}
+
+// count returns the number of operations on a file, "" for any.
+func count(disk *faultfs.FS, op faultfs.Op, name string) int {
+	n := 0
+	for _, e := range disk.Log() {
+		if e.Op == op && (name == "" || e.Name == name) {
+			n++
+		}
+	}
+	return n
 }
 
 // TestMaxPublishRounds starts over ten times if another process is faster each
