@@ -296,7 +296,7 @@ func (c Config) Diagnose(ctx context.Context) ([]Finding, error) {
 	found, err := look(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return []Finding{{"disk", LevelProblem, err.Error(), "the file system does not respond; check its mount, and its server if it has one"}}, nil
+		found = []diagnose.Finding{diagnose.NotResponding(err)}
 	case err != nil:
 		return nil, fmt.Errorf("diagnose: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/replace"
+	"github.com/rollcall-dev/rollcall/internal/test/configdisk"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -71,11 +72,7 @@ func TestRead(t *testing.T) {
 		if err != nil || len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 			t.Errorf("got %v, %v, want %v", got, err, want)
 		}
-		for _, e := range disk.Log() {
-			if e.Mutates() {
-				t.Errorf("reading did %v", e)
-			}
-		}
+		configdisk.RequireReadOnly(t, disk)
 	})
 }
 
@@ -164,11 +161,7 @@ func TestRefused(t *testing.T) {
 						t.Errorf("%s: took %v, want %v", op.name, took, tt.takes)
 					}
 				}
-				for _, e := range disk.Log() {
-					if e.Mutates() {
-						t.Errorf("wrote: %v", e)
-					}
-				}
+				configdisk.RequireReadOnly(t, disk)
 				if after := disk.Files(); strings.Join(after, " ") != strings.Join(before, " ") {
 					t.Errorf("files: got %q, want %q", after, before)
 				}

@@ -16,6 +16,24 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
+// A Finding is the result of one check.
+type Finding struct {
+	Check  string // what was checked, in a few words
+	Level  Level
+	Detail string // what was found
+	Hint   string // what to do about it; empty if nothing need be done
+}
+
+// A Level is how serious a [Finding] is.
+type Level int
+
+// The levels.
+const (
+	OK      Level = iota // as it should be
+	Warning              // works, with less than is promised otherwise
+	Problem              // does not work
+)
+
 // Config checks everything that saving key in the config at path depends on:
 // the config, its directory and mount, the directory of the anchor, and what
 // these support, which is tried on temporary files. It changes neither the
@@ -42,7 +60,8 @@ func run(ctx context.Context, disk fsys.FS, check func(context.Context, *diagnos
 	return findings
 }
 
-// NotResponding returns the finding that a diagnosis timed out with err.
+// NotResponding returns the only finding of a diagnosis that timed out with
+// err.
 func NotResponding(err error) Finding {
 	return Finding{"disk", Problem, err.Error(), "the file system does not respond; check its mount, and its server if it has one"}
 }

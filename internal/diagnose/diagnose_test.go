@@ -40,7 +40,7 @@ func lines(findings []diagnose.Finding) string {
 	var b strings.Builder
 	b.WriteString("\n")
 	for _, f := range findings {
-		b.WriteString(f.Level.String() + ": " + f.Check + ": " + f.Detail)
+		b.WriteString([]string{"ok", "warning", "problem"}[f.Level] + ": " + f.Check + ": " + f.Detail)
 		if f.Hint != "" {
 			b.WriteString(" [" + f.Hint + "]")
 		}

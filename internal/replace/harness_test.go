@@ -1,12 +1,10 @@
 package replace_test
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,10 +56,6 @@ func anchorIn(f *configfile.File, dir string) *anchor.Anchor {
 		panic(err)
 	}
 	return a
-}
-
-func anchorPathIn(dir string) string {
-	return path.Join(cmp.Or(dir, "/etc/app"), ".config.json.installation-id")
 }
 
 func keepID(v jsonedit.Value) bool { return v.Kind == jsonedit.String && isID(v.Text) }
