@@ -3,7 +3,6 @@
 package sender
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -48,15 +47,6 @@ type proxyError int
 
 func (e proxyError) Error() string { return "the proxy answered " + statusText(int(e)) }
 
-// checkProxy judges a proxy's answer to CONNECT. It repeats only the status:
-// the proxy was told a password.
-func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
-	if resp.StatusCode != http.StatusOK {
-		return proxyError(resp.StatusCode)
-	}
-	return nil
-}
-
 // A redirectError says why a redirect is not followed.
 type redirectError string
 
@@ -65,18 +55,26 @@ func (e redirectError) Error() string { return "the collector redirects " + stri
 // maxRedirects bounds the redirects that are followed.
 const maxRedirects = 3
 
-// checkRedirect follows redirects on the same host, but none to plain HTTP,
-// and none that would turn the report into a GET.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	first, last := via[0], via[len(via)-1]
+func isRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// checkRedirect allows redirects on the same host, but none to plain HTTP, and
+// none that would turn the report into a GET.
+func checkRedirect(followed, status int, from, to *url.URL) error {
 	switch {
-	case len(via) > maxRedirects:
+	case followed >= maxRedirects:
 		return redirectError("too many times")
-	case req.Method != first.Method:
+	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
 		return redirectError("with a status that loses the report; it should answer 307 or 308")
-	case !strings.EqualFold(req.URL.Hostname(), first.URL.Hostname()):
+	case !strings.EqualFold(to.Hostname(), from.Hostname()):
 		return redirectError("to another host, which is not followed")
-	case req.URL.Scheme != "https" && req.URL.Scheme != last.URL.Scheme:
+	case to.Scheme != "https" && to.Scheme != from.Scheme:
 		return redirectError("from https to another scheme, which is not followed")
 	}
 	return nil

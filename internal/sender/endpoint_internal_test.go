@@ -24,6 +24,7 @@ func TestCheckEndpoint(t *testing.T) {
 	for endpoint, ok := range map[string]bool{
 		"https://collector.example": true, "https://collector.example:8443/telemetry/": true, "HTTPS://collector.example": true,
 		"http://127.0.0.1:8080": true, "http://localhost": true, "http://LOCALHOST:1": true, "http://[::1]:8080": true,
+		"https://xn--bcher-kva.example": true, "https://b\u00fccher.example": false,
 		"http://127.9.9.9": true, "http://[::ffff:127.0.0.1]": true,
 		"": false, "collector.example": false, "http://collector.example": false, "http://localhost.example": false, "http://10.0.0.1": false,
 		"ftp://collector.example": false, "ftp://localhost": false, "https://": false, "https://:443": false, "https:///path": false,
@@ -51,7 +52,9 @@ func TestCertificates(t *testing.T) {
 		return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
 	}
 	valid := func(from, to int) func(*x509.Certificate) { // in days
-		return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = midnight.AddDate(0, 0, from), midnight.AddDate(0, 0, to) }
+		return func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = midnight.AddDate(0, 0, from), midnight.AddDate(0, 0, to)
+		}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -90,7 +93,7 @@ func TestCertificates(t *testing.T) {
 				t.Fatalf("got %d requests", collector.count())
 			}
 			req := collector.requests[0]
-			if req.Proto != "HTTP/2.0" || req.TLS.Version != tls.VersionTLS13 || collector.bodies[0] != "heartbeat" {
+			if req.Proto != "HTTP/1.1" || req.TLS.Version != tls.VersionTLS13 || collector.bodies[0] != "heartbeat" {
 				t.Errorf("got %s, TLS version %x, body %q", req.Proto, req.TLS.Version, collector.bodies[0])
 			}
 			for key, want := range map[string]string{"User-Agent": "test", "Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": ""} {
@@ -178,7 +181,7 @@ func TestProxy(t *testing.T) {
 			t.Errorf("got %d requests, %d through the proxy to %v", collector.count(), proxy.through.Load(), proxy.target.Load())
 		}
 		for _, req := range collector.requests {
-			if req.Proto != "HTTP/2.0" || req.Header.Get("Proxy-Authorization") != "" {
+			if req.Proto != "HTTP/1.1" || req.Header.Get("Proxy-Authorization") != "" {
 				t.Errorf("got %s, %v", req.Proto, req.Header)
 			}
 		}

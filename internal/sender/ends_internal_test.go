@@ -41,11 +41,12 @@ func TestEndsAtOnce(t *testing.T) {
 			c.Proxy, h.endpoint = h.endpoint, "https://"+testHost
 			return h
 		},
-		"HTTP/1": func(m *memoryNet, _ *Config, _ *network) held { return silence(m, "http") },
-		"HTTP/2": func(m *memoryNet, c *Config, _ *network) held {
+		"HTTP": func(m *memoryNet, _ *Config, _ *network) held { return silence(m, "http") },
+		"HTTP over TLS": func(m *memoryNet, c *Config, _ *network) held {
 			c.CAFile = ca.file
 			var reached atomic.Bool
 			server := m.serve(&cert, func(_ http.ResponseWriter, req *http.Request) {
+				io.Copy(io.Discard, req.Body)
 				reached.Store(true)
 				<-req.Context().Done()
 			})

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"syscall"
 )
 
@@ -56,7 +55,7 @@ func reason(err error) string {
 	dns, isDNS := as[*net.DNSError](err)
 	errno, isErrno := as[syscall.Errno](err)
 	alert, isAlert := as[tls.AlertError](err)
-	_, isRecord := as[tls.RecordHeaderError](err)
+	record, isRecord := as[tls.RecordHeaderError](err)
 	_, isCertificate := as[*tls.CertificateVerificationError](err)
 	switch {
 	case isDNS && dns.IsNotFound:
@@ -69,7 +68,7 @@ func reason(err error) string {
 		return errno.Error()
 	case isAlert:
 		return alert.Error()
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case isRecord && string(record.RecordHeader[:]) == "HTTP/":
 		return "it speaks plain HTTP"
 	case isRecord:
 		return "it does not speak TLS"

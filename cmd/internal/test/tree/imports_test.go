@@ -26,10 +26,10 @@ var layers = []string{
 	"examples/host", "metrics", "page", "rollcalltest",
 	".",
 	"internal/isolate", "internal/idstore", "internal/keeper", "installid",
-	"internal/consent", "internal/diagnose",
+	"internal/consent", "internal/diagnose", "internal/sender", "internal/schedule",
 	"internal/configfile", "internal/anchor", "internal/replace", "internal/jsonedit",
 	"internal/test/configdisk", "internal/test/faultfs", "internal/test/randomjson",
-	"internal/sender", "internal/schedule", "report", "internal/guard", "internal/loopback",
+	"report", "internal/guard", "internal/loopback",
 	"internal/platform", "internal/terminal", "internal/fsys", "internal/flight",
 }
 
