@@ -13,6 +13,7 @@
 package legacy
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -69,9 +70,7 @@ func New(opts Options) (*Handler, error) {
 	if opts.Collector == nil {
 		return nil, errors.New("legacy: Collector is required")
 	}
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	h := &Handler{
 		opts:           opts,
 		heartbeatLimit: limit.New(limitKeys, time.Minute/HeartbeatsPerMinute, HeartbeatsPerMinute),

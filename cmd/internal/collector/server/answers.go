@@ -15,6 +15,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
 )
 
@@ -65,15 +66,13 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	header := w.Header()
-	header.Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+format+`"`)
+	kind, write := "text/csv; charset=utf-8", (*table.Table).CSV
 	if format == "jsonl" {
-		header.Set("Content-Type", "application/x-ndjson")
-		respond.Body(w, r, result.table().JSONLines())
-		return
+		kind, write = "application/x-ndjson", (*table.Table).JSONLines
 	}
-	header.Set("Content-Type", "text/csv; charset=utf-8")
-	respond.Body(w, r, result.table().CSV())
+	w.Header().Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+format+`"`)
+	w.Header().Set("Content-Type", kind)
+	respond.Body(w, r, write(result.table()))
 }
 
 // query returns the query of a request, with what its sender may see of the app.
@@ -112,8 +111,8 @@ func (s *Server) mayRead(r *http.Request, app string) bool {
 // unchanged reports whether the client already has the answer; then it has been
 // told so.
 func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, q *query) bool {
-	num, v := q.app.Num, q.view
-	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%t-%d", s.opts.Version, num, s.engine.Tag(num, v), v.Public, v.K))
+	tag := s.engine.Tag(q.app.Num, q.view)
+	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%t-%d", s.opts.Version, q.app.Num, tag, q.view.Public, q.view.K))
 }
 
 // ask asks the collector. It refuses the request if that fails.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"html/template"
@@ -39,17 +38,15 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	var label, value string
 	switch r.PathValue("badge") {
 	case "active.svg":
-		label = "active installations"
 		var series figures.Series
-		if series, err = s.engine.Series(ctx, app.Num, collector.Range{From: today, To: today}, view); err == nil && len(series.Points) == 1 {
+		series, err = s.engine.Series(ctx, app.Num, collector.Range{From: today, To: today}, view)
+		if label = "active installations"; err == nil && len(series.Points) == 1 {
 			value = shown(series.Points[0].Established.Days28, app.K)
 		}
 	case "version.svg":
-		label = "most used version"
 		var versions figures.Breakdown
-		if versions, err = s.engine.Breakdown(ctx, app.Num, collector.DimVersion, 28, today, view); err == nil {
-			value = mostUsed(versions)
-		}
+		versions, err = s.engine.Breakdown(ctx, app.Num, collector.DimVersion, 28, today, view)
+		label, value = "most used version", mostUsed(versions)
 	default:
 		refuse(w, http.StatusNotFound, reasonNotFound, "the badges are active.svg and version.svg")
 		return
@@ -58,16 +55,16 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 		s.refuseQuery(w, err)
 		return
 	}
-	var body bytes.Buffer
-	if err := drawBadge(&body, label, value); err != nil {
-		s.refuseUnavailable(w, err)
-		return
-	}
+	width := func(text string) int { return 12 + 7*utf8.RuneCountInString(text) }
+	left, right := width(label), width(value)
 	header := w.Header()
 	header.Set("Content-Type", "image/svg+xml")
 	header.Set("Cache-Control", "public, max-age=3600")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.Write(body.Bytes())
+	badgeTemplate.Execute(w, map[string]any{
+		"Label": label, "Value": value, "Width": left + right, "Left": left, "Inner": right - 3,
+		"LabelAt": left / 2, "ValueAt": left + right/2,
+	})
 }
 
 // shown returns a count as text. A hidden count is smaller than k.
@@ -86,13 +83,4 @@ func mostUsed(b figures.Breakdown) string {
 		}
 	}
 	return value
-}
-
-func drawBadge(body *bytes.Buffer, label, value string) error {
-	width := func(text string) int { return 12 + 7*utf8.RuneCountInString(text) }
-	left, right := width(label), width(value)
-	return badgeTemplate.Execute(body, map[string]any{
-		"Label": label, "Value": value, "Width": left + right, "Left": left, "Inner": right - 3,
-		"LabelAt": left / 2, "ValueAt": left + right/2,
-	})
 }

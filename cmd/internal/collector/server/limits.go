@@ -39,40 +39,31 @@ const (
 	DefaultLimitKeys       = 1_000_000
 )
 
-func (l Limits) check() error {
-	for _, field := range []struct {
-		name  string
-		value int
-	}{
-		{"PerPrefix", l.PerPrefix}, {"NewPerPrefix", l.NewPerPrefix}, {"KnownPerPrefix", l.KnownPerPrefix},
-		{"PerInstallation", l.PerInstallation}, {"Keys", l.Keys},
-	} {
-		if field.value < -1 || field.value > 1<<30 {
-			return fmt.Errorf("server: Limits.%s is %d, not -1 to %d", field.name, field.value, 1<<30)
-		}
-	}
-	return nil
-}
-
 // A limiter enforces the limits. A nil table is no limit.
 type limiter struct {
 	prefixes, newcomers, known, installations *limit.Table
 }
 
-func newLimiter(l Limits) *limiter {
+func newLimiter(l Limits) (limiter limiter, err error) {
+	check := func(name string, n int) {
+		if n < -1 || n > 1<<30 {
+			err = cmp.Or(err, fmt.Errorf("server: Limits.%s is %d, not -1 to %d", name, n, 1<<30))
+		}
+	}
 	keys := cmp.Or(max(l.Keys, 0), DefaultLimitKeys)
-	table := func(n, fallback int, per time.Duration) *limit.Table {
-		if n = cmp.Or(n, fallback); n < 0 {
+	table := func(name string, n, fallback int, per time.Duration) *limit.Table {
+		check(name, n)
+		if n = cmp.Or(n, fallback); n < 0 || err != nil {
 			return nil
 		}
 		return limit.New(keys/4, per/time.Duration(n), n)
 	}
-	return &limiter{
-		prefixes:      table(l.PerPrefix, DefaultPerPrefix, time.Minute),
-		newcomers:     table(l.NewPerPrefix, DefaultNewPerPrefix, time.Hour),
-		known:         table(l.KnownPerPrefix, DefaultKnownPerPrefix, time.Minute),
-		installations: table(l.PerInstallation, DefaultPerInstallation, time.Hour),
-	}
+	check("Keys", l.Keys)
+	limiter.prefixes = table("PerPrefix", l.PerPrefix, DefaultPerPrefix, time.Minute)
+	limiter.newcomers = table("NewPerPrefix", l.NewPerPrefix, DefaultNewPerPrefix, time.Hour)
+	limiter.known = table("KnownPerPrefix", l.KnownPerPrefix, DefaultKnownPerPrefix, time.Minute)
+	limiter.installations = table("PerInstallation", l.PerInstallation, DefaultPerInstallation, time.Hour)
+	return limiter, err
 }
 
 func take(t *limit.Table, key limit.Key) (wait time.Duration, ok bool) {
@@ -89,18 +80,14 @@ func (l *limiter) take(prefix limit.Key, id string, known bool) (wait time.Durat
 		if wait, ok := take(l.installations, limit.Of(id)); !ok {
 			return wait, collector.RefusedRate
 		}
-		if _, ok := take(l.prefixes, prefix); ok {
-			return 0, ""
-		}
-		if wait, ok := take(l.known, prefix); !ok {
-			return wait, collector.RefusedRate
-		}
-		return 0, ""
-	}
-	if wait, ok := take(l.newcomers, prefix); !ok {
+	} else if wait, ok := take(l.newcomers, prefix); !ok {
 		return wait, collector.RefusedNew
 	}
-	if wait, ok := take(l.prefixes, prefix); !ok {
+	wait, ok := take(l.prefixes, prefix)
+	if !ok && known {
+		wait, ok = take(l.known, prefix)
+	}
+	if !ok {
 		return wait, collector.RefusedRate
 	}
 	return 0, ""

@@ -20,14 +20,8 @@ import (
 const commitTimeout = 10 * time.Second
 
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
-	body, release, ok := s.body(w, r, report.MaxHeartbeatBytes)
+	h, dropped, ok := receive(s, w, r, report.MaxHeartbeatBytes, report.ParseHeartbeat)
 	if !ok {
-		return
-	}
-	h, dropped, err := report.ParseHeartbeat(body)
-	release()
-	if err != nil {
-		s.refuseInvalid(w, err)
 		return
 	}
 	from := clientAddr(r, s.opts.TrustedProxies)
@@ -46,14 +40,8 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	body, release, ok := s.body(w, r, report.MaxHealthBytes)
+	h, dropped, ok := receive(s, w, r, report.MaxHealthBytes, report.ParseHealth)
 	if !ok {
-		return
-	}
-	h, dropped, err := report.ParseHealth(body)
-	release()
-	if err != nil {
-		s.refuseInvalid(w, err)
 		return
 	}
 	app, ok := s.admit(w, r, clientAddr(r, s.opts.TrustedProxies), h.App, h.InstallationID)
@@ -69,42 +57,59 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 // buffers hold the bodies of reports.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// body reads the body of a report, at most one byte more than its limit. Call
-// release when nothing refers to the body any more.
-func (s *Server) body(w http.ResponseWriter, r *http.Request, limit int) (body []byte, release func(), ok bool) {
+// receive reads and parses the body of a report: at most one byte more than its
+// limit. If that fails, it refuses the report and returns false.
+func receive[T any](
+	s *Server, w http.ResponseWriter, r *http.Request, limit int, parse func([]byte) (T, report.Dropped, error),
+) (parsed T, dropped report.Dropped, ok bool) {
+	if !s.accepts(w, r) {
+		return parsed, dropped, false
+	}
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	var data []byte
+	var err error
+	if r.ContentLength <= int64(limit) {
+		data, err = readAll(r.Body, (*buffer)[:0], limit+1)
+		*buffer = data[:0]
+	}
+	switch {
+	case err != nil:
+		s.refuseReport(w, 0, http.StatusBadRequest, "body", "the body is incomplete")
+		return parsed, dropped, false
+	case max(r.ContentLength, int64(len(data))) > int64(limit):
+		w.Header().Set("Connection", "close") // the rest of the body is not read
+		s.refuseReport(w, 0, http.StatusRequestEntityTooLarge, string(report.CodeTooLarge),
+			"the body is larger than "+strconv.Itoa(limit)+" bytes")
+		return parsed, dropped, false
+	}
+	if parsed, dropped, err = parse(data); err != nil {
+		code := "invalid"
+		if invalid, ok := errors.AsType[*report.InvalidError](err); ok {
+			code = string(invalid.Reason)
+		}
+		s.refuseReport(w, 0, http.StatusBadRequest, code, err.Error())
+	}
+	return parsed, dropped, err == nil
+}
+
+// accepts checks the headers of a report.
+func (s *Server) accepts(w http.ResponseWriter, r *http.Request) bool {
 	if !s.sameSite(w, r) {
 		s.countRefusal(0, reasonOrigin)
-		return nil, nil, false
+		return false
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		s.refuseReport(w, 0, http.StatusUnsupportedMediaType, "content_encoding", "the body must not be compressed")
-		return nil, nil, false
+		return false
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" && kind != "application/json" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
 			s.refuseReport(w, 0, http.StatusUnsupportedMediaType, "content_type", "the body must be application/json")
-			return nil, nil, false
+			return false
 		}
 	}
-	if r.ContentLength > int64(limit) {
-		s.refuseTooLarge(w, limit)
-		return nil, nil, false
-	}
-	buffer := buffers.Get().(*[]byte)
-	release = func() { buffers.Put(buffer) }
-	data, err := readAll(r.Body, (*buffer)[:0], limit+1)
-	*buffer = data[:0]
-	switch {
-	case err != nil:
-		release()
-		s.refuseReport(w, 0, http.StatusBadRequest, "body", "the body is incomplete")
-		return nil, nil, false
-	case len(data) > limit:
-		release()
-		s.refuseTooLarge(w, limit)
-		return nil, nil, false
-	}
-	return data, release, true
+	return true
 }
 
 // readAll reads into the buffer until it has limit bytes.
@@ -129,17 +134,18 @@ func readAll(from io.Reader, buffer []byte, limit int) ([]byte, error) {
 // have a share of their own, which no number of unknown ones can take away.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, from netip.Addr, key, id string) (collector.App, bool) {
 	app, ok := s.engine.App(key)
-	if !ok {
-		s.finish(w, 0, "", collector.Receipt{}, collector.ErrUnknownApp)
-		return app, false
-	}
-	if app.Gone {
-		s.finish(w, app.Num, "", collector.Receipt{}, collector.ErrGone)
-		return app, false
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
 	defer cancel()
-	known, err := s.engine.Known(ctx, app.Num, id)
+	var known bool
+	var err error
+	switch {
+	case !ok:
+		err = collector.ErrUnknownApp
+	case app.Gone:
+		err = collector.ErrGone
+	default:
+		known, err = s.engine.Known(ctx, app.Num, id)
+	}
 	if err != nil {
 		s.finish(w, app.Num, "", collector.Receipt{}, err)
 		return app, false
@@ -198,23 +204,7 @@ func (s *Server) refuseReport(w http.ResponseWriter, app collector.AppNum, statu
 	refuse(w, status, reason, text)
 }
 
-// refuseInvalid refuses a report that violates the contract.
-func (s *Server) refuseInvalid(w http.ResponseWriter, err error) {
-	code := "invalid"
-	if invalid, ok := errors.AsType[*report.InvalidError](err); ok {
-		code = string(invalid.Reason)
-	}
-	s.refuseReport(w, 0, http.StatusBadRequest, code, err.Error())
-}
-
-// refuseTooLarge closes the connection, because it does not read the rest of the
-// body.
-func (s *Server) refuseTooLarge(w http.ResponseWriter, limit int) {
-	w.Header().Set("Connection", "close")
-	s.refuseReport(w, 0, http.StatusRequestEntityTooLarge, string(report.CodeTooLarge), "the body is larger than "+strconv.Itoa(limit)+" bytes")
-}
-
 func (s *Server) countRefusal(app collector.AppNum, reason string) {
-	s.metrics.countRefused(reason)
+	s.metrics.refused.WithLabelValues(reason).Inc()
 	s.engine.Refuse(app, reason)
 }

@@ -6,6 +6,7 @@ package server
 
 import (
 	"cmp"
+	_ "embed"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
+	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
 )
 
 // Options configure a [Server]. Collector and Access are required.
@@ -37,8 +39,8 @@ type Options struct {
 	Country func(netip.Addr) string
 	// Limits bound what one sender may send.
 	Limits Limits
-	// Metrics receives the server's metrics, and is served at /metrics; nil is
-	// no metrics.
+	// Metrics receives the server's metrics, and is served at /metrics; nil
+	// serves none.
 	Metrics *prometheus.Registry
 	// OpenMetrics serves /metrics without a token.
 	OpenMetrics bool
@@ -64,9 +66,9 @@ type Server struct {
 	opts    Options
 	engine  *engine.Engine
 	log     *slog.Logger
-	limits  *limiter
+	limits  limiter
 	origins *http.CrossOriginProtection
-	metrics *metrics
+	metrics metrics
 	ready   readiness
 	mux     *http.ServeMux
 	// requests limits all requests except reports, and lookups those about an
@@ -79,17 +81,17 @@ func New(opts Options) (*Server, error) {
 	if opts.Collector == nil || opts.Access == nil {
 		return nil, errors.New("server: Collector and Access are required")
 	}
-	if err := opts.Limits.check(); err != nil {
+	limits, err := newLimiter(opts.Limits)
+	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		opts: opts, engine: opts.Collector, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
-		limits: newLimiter(opts.Limits), origins: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+		limits: limits, origins: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 		requests: limit.New(limitedKeys, requestInterval, requestBurst),
 		lookups:  limit.New(limitedKeys, lookupInterval, lookupBurst),
 	}
-	var err error
-	if s.metrics, err = newMetrics(opts.Metrics); err != nil {
+	if s.metrics, err = newMetrics(cmp.Or(opts.Metrics, prometheus.NewRegistry())); err != nil {
 		return nil, err
 	}
 	s.handleAll()
@@ -152,4 +154,15 @@ func (s *Server) handleAll() {
 	if s.opts.Dashboard != nil {
 		handle("/", s.opts.Dashboard)
 	}
+}
+
+// description describes the interface. TestOpenAPI derives it from the handlers.
+//
+//go:embed openapi.json
+var description []byte
+
+func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) {
+	w.Header()["Content-Type"] = jsonType
+	w.Header().Set("Cache-Control", "no-cache")
+	respond.Body(w, r, description)
 }

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,45 +16,34 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// metrics are the server's metrics. A nil pointer counts nothing.
+// metrics are the server's metrics.
 type metrics struct {
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	accepted *prometheus.CounterVec
-	refused  *prometheus.CounterVec
+	requests, accepted, refused *prometheus.CounterVec
+	duration                    *prometheus.HistogramVec
 }
 
-func newMetrics(registry *prometheus.Registry) (*metrics, error) {
-	if registry == nil {
-		return nil, nil
+func newMetrics(registry *prometheus.Registry) (metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_collector_" + name, Help: help}, labels)
 	}
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_collector_requests_total", Help: "Requests by path and status.",
-		}, []string{"path", "status"}),
+	m := metrics{
+		requests: counter("requests_total", "Requests by path and status.", "path", "status"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rollcall_collector_request_seconds", Help: "Duration of requests by path.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}, []string{"path"}),
-		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_collector_reports_total", Help: "Accepted reports by kind and outcome.",
-		}, []string{"kind", "outcome"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_collector_refused_total", Help: "Refused reports by reason.",
-		}, []string{"reason"}),
+		accepted: counter("reports_total", "Accepted reports by kind and outcome.", "kind", "outcome"),
+		refused:  counter("refused_total", "Refused reports by reason.", "reason"),
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.accepted, m.refused} {
 		if err := registry.Register(c); err != nil {
-			return nil, err
+			return m, err
 		}
 	}
 	return m, nil
 }
 
-func (m *metrics) countAccepted(kind string, receipt collector.Receipt) {
-	if m == nil {
-		return
-	}
+func (m metrics) countAccepted(kind string, receipt collector.Receipt) {
 	outcome := "changed"
 	switch {
 	case receipt.New:
@@ -60,12 +52,6 @@ func (m *metrics) countAccepted(kind string, receipt collector.Receipt) {
 		outcome = "repeated"
 	}
 	m.accepted.WithLabelValues(kind, outcome).Inc()
-}
-
-func (m *metrics) countRefused(reason string) {
-	if m != nil {
-		m.refused.WithLabelValues(reason).Inc()
-	}
 }
 
 // A statusWriter records the status of an answer.
@@ -93,12 +79,6 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // instrument counts the requests to a path, and handles panics.
 func (s *Server) instrument(path string, next http.HandlerFunc) http.Handler {
-	if s.metrics == nil {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer s.recoverPanic(w, path)
-			next(w, r)
-		})
-	}
 	duration := s.metrics.duration.WithLabelValues(path)
 	ok := s.metrics.requests.WithLabelValues(path, "200")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -142,4 +122,37 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
+
+// healthz reports that the server answers.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
+
+// A readiness caches whether the store commits, so that frequent probes do not
+// cause frequent commits.
+type readiness struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+const (
+	readyFor     = 2 * time.Second
+	readyTimeout = 5 * time.Second
+)
+
+// readyz reports whether the store commits.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	s.ready.mu.Lock()
+	defer s.ready.mu.Unlock()
+	if time.Since(s.ready.at) > readyFor {
+		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+		s.ready.err = s.engine.Ready(ctx)
+		cancel()
+		s.ready.at = time.Now()
+	}
+	if s.ready.err != nil {
+		http.Error(w, "the store does not commit", http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ready\n")
 }
