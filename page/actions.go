@@ -52,36 +52,26 @@ func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, t toggle) 
 		if granted && overrules(t.decided(p.service.Status()).Source) {
 			return t.overruled, nil
 		}
-		if err := t.set(ctx, granted); err != nil {
-			return t.notSaved, err
-		}
+		done := t.denied
 		if granted {
-			return t.granted, nil
+			done = t.granted
 		}
-		return t.denied, nil
+		return ended(t.set(ctx, granted), done, t.notSaved)
 	})
 }
 
 // send sends a heartbeat now.
 func (p *operatorPage) send(w http.ResponseWriter, r *http.Request) {
-	if !p.readForm(w, r) {
-		return
+	if p.readForm(w, r) {
+		p.act(w, r, sendTimeout, func(ctx context.Context) (code, error) { return ended(p.service.SendNow(ctx), sent, notSent) })
 	}
-	p.act(w, r, sendTimeout, func(ctx context.Context) (code, error) {
-		if err := p.service.SendNow(ctx); err != nil {
-			return notSent, err
-		}
-		return sent, nil
-	})
 }
 
 // reset makes a new ID, which the operator has confirmed.
 func (p *operatorPage) reset(w http.ResponseWriter, r *http.Request) {
 	p.actOnID(w, r, configTimeout, func(ctx context.Context) (code, error) {
-		if _, err := p.service.Reset(ctx); err != nil {
-			return notReset, err
-		}
-		return reset, nil
+		_, err := p.service.Reset(ctx)
+		return ended(err, reset, notReset)
 	})
 }
 
@@ -89,11 +79,15 @@ func (p *operatorPage) reset(w http.ResponseWriter, r *http.Request) {
 // confirmed.
 func (p *operatorPage) forget(w http.ResponseWriter, r *http.Request) {
 	p.actOnID(w, r, sendTimeout, func(ctx context.Context) (code, error) {
-		if err := p.service.Forget(ctx); err != nil {
-			return notForgotten, err
-		}
-		return forgotten, nil
+		return ended(p.service.Forget(ctx), forgotten, notForgotten)
 	})
+}
+
+func ended(err error, done, failed code) (code, error) {
+	if err != nil {
+		return failed, err
+	}
+	return done, nil
 }
 
 // actOnID does something to the ID for which the operator confirmed it. A form
@@ -141,14 +135,52 @@ func (p *operatorPage) readForm(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	switch {
+	case errors.As(err, &tooLarge):
 		http.Error(w, "The form is too large.", http.StatusRequestEntityTooLarge)
-		return false
-	}
-	if err != nil {
+	case err != nil:
 		http.Error(w, "The form is malformed.", http.StatusBadRequest)
-		return false
+	default:
+		_ = deadlines.SetReadDeadline(time.Time{}) // the server sets the next one
 	}
-	_ = deadlines.SetReadDeadline(time.Time{}) // the server sets the next one
-	return true
+	return err == nil
+}
+
+// A step is an action that the operator has to confirm.
+type step struct {
+	Path     string // where the form goes
+	Question string
+	Button   string // what confirms it
+	// Asks says that the step sends a request to the collector.
+	Asks bool
+}
+
+var (
+	resetting  = step{Path: "reset", Question: "Make a new installation ID?", Button: "Make a new ID"}
+	forgetting = step{Path: "forget", Question: "Forget this installation?", Button: "Forget this installation", Asks: true}
+)
+
+// confirmation is the data of the page that asks.
+type confirmation struct {
+	view
+	step
+	// Short is the beginning of the ID, which the form repeats; empty without an ID.
+	Short string
+	// Can says that the step is possible.
+	Can bool
+}
+
+// serveConfirm asks before a step that cannot be undone.
+func (p *operatorPage) serveConfirm(s step) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		c := confirmation{view: view{Title: s.Question, Host: plain(p.opts.Title)}, step: s}
+		if p.service != nil {
+			st := p.service.Status()
+			c.Running = true
+			c.Short = st.ID.Short()
+			c.Sending.Endpoint = plain(st.Reporting.Endpoint)
+			c.Can = c.Short != "" && (!s.Asks || c.Sending.Endpoint != "")
+		}
+		p.render(w, http.StatusOK, "confirm.html", c)
+	}
 }

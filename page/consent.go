@@ -14,8 +14,8 @@ type consentView struct {
 	// Elsewhere says that the host keeps the decision, and only the host can
 	// change it.
 	Elsewhere bool
-	CanGrant  bool
-	CanDeny   bool
+
+	CanGrant, CanDeny bool
 	// Added are the fields that the consent does not cover, because they were
 	// added later.
 	Added []string
@@ -41,7 +41,9 @@ func newConsentView(d rollcall.Decision) consentView {
 		c.CanDeny = d.Setting == rollcall.Granted
 	default:
 		c.CanGrant = !c.Granted
-		c.CanDeny = !(c.Denied && isPlainNo(d.Source))
+		// Another denial would change nothing if one is saved as such.
+		saved := d.Source.Kind == rollcall.SourceConfig || d.Source.Kind == rollcall.SourceConsentFile
+		c.CanDeny = !c.Denied || !saved || d.Source.Problem != ""
 	}
 	return c
 }
@@ -49,12 +51,6 @@ func newConsentView(d rollcall.Decision) consentView {
 // overrules reports whether a source takes precedence over the config.
 func overrules(s rollcall.Source) bool {
 	return s.Kind == rollcall.SourcePolicy || s.Kind == rollcall.SourceEnvironment
-}
-
-// isPlainNo reports whether a denial is saved as such, so that another one
-// would change nothing.
-func isPlainNo(s rollcall.Source) bool {
-	return (s.Kind == rollcall.SourceConfig || s.Kind == rollcall.SourceConsentFile) && s.Problem == ""
 }
 
 // cause says how a source decides, as a continuation of "turned off".

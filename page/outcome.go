@@ -65,7 +65,7 @@ func (p *operatorPage) notice(r *http.Request) *notice {
 	if asked == "" || asked != string(last.code) || time.Since(last.at) > outcomeAge {
 		return nil
 	}
-	n := last.code.notice()
+	n := notices[last.code]
 	n.Detail = last.detail
 	return &n
 }
@@ -80,38 +80,25 @@ type notice struct {
 	Short, Text, Detail string
 }
 
-func (c code) notice() notice {
-	switch c {
-	case telemetryGranted:
-		return good("Turned on", "Telemetry is on. Your decision is saved.")
-	case telemetryDenied:
-		return good("Turned off", "Telemetry is off. Your decision is saved.")
-	case healthGranted:
-		return good("Turned on", "Health reports are on. Your decision is saved.")
-	case healthDenied:
-		return good("Turned off", "Health reports are off. Your decision is saved.")
-	case sent:
-		return good("Sent", "The collector accepted the heartbeat.")
-	case reset:
-		return good("New ID", "This installation has a new ID.")
-	case forgotten:
-		return good("Forgotten", "The collector deleted this installation. Telemetry is off, and a new installation ID, "+
-			"which was never sent, replaces the old one.")
-	case telemetryNotSaved, healthNotSaved:
-		return bad("Not saved", "Your decision could not be saved. The state below still applies.")
-	case telemetryOverruled, healthOverruled:
-		return bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config.")
-	case notSent:
-		return bad("Not sent", "The heartbeat was not accepted.")
-	case notReset:
-		return bad("Not changed", "The new installation ID could not be saved. The old one stays in use.")
-	case notForgotten:
-		return bad("Not forgotten", "This installation was not forgotten, or not completely.")
-	case idChanged:
-		return bad("Not changed", "Nothing was changed. The installation ID is no longer the one you confirmed this for.")
-	default:
-		return bad("Not running", "Nothing was changed. Telemetry is not running.")
-	}
+// notices are what the page says about each outcome.
+var notices = map[code]notice{
+	telemetryGranted: good("Turned on", "Telemetry is on. Your decision is saved."),
+	telemetryDenied:  good("Turned off", "Telemetry is off. Your decision is saved."),
+	healthGranted:    good("Turned on", "Health reports are on. Your decision is saved."),
+	healthDenied:     good("Turned off", "Health reports are off. Your decision is saved."),
+	sent:             good("Sent", "The collector accepted the heartbeat."),
+	reset:            good("New ID", "This installation has a new ID."),
+	forgotten: good("Forgotten", "The collector deleted this installation. Telemetry is off, and a new installation ID, "+
+		"which was never sent, replaces the old one."),
+	telemetryNotSaved:  bad("Not saved", "Your decision could not be saved. The state below still applies."),
+	healthNotSaved:     bad("Not saved", "Your decision could not be saved. The state below still applies."),
+	telemetryOverruled: bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config."),
+	healthOverruled:    bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config."),
+	notSent:            bad("Not sent", "The heartbeat was not accepted."),
+	notReset:           bad("Not changed", "The new installation ID could not be saved. The old one stays in use."),
+	notForgotten:       bad("Not forgotten", "This installation was not forgotten, or not completely."),
+	idChanged:          bad("Not changed", "Nothing was changed. The installation ID is no longer the one you confirmed this for."),
+	notRunning:         bad("Not running", "Nothing was changed. Telemetry is not running."),
 }
 
 func good(short, text string) notice {

@@ -24,6 +24,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"html/template"
 	"net/http"
@@ -109,18 +110,6 @@ type operatorPage struct {
 // allowed.
 type resource struct{ get, post http.HandlerFunc }
 
-// allow lists the allowed methods.
-func (r resource) allow() string {
-	switch {
-	case r.post == nil:
-		return "GET, HEAD"
-	case r.get == nil:
-		return "POST"
-	default:
-		return "GET, HEAD, POST"
-	}
-}
-
 func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
 	if !p.hosts.Allow(r.Host) {
@@ -138,24 +127,28 @@ func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok || !exists:
 		http.Error(w, "Page not found.", http.StatusNotFound)
-	case p.isForeign(r):
+	case guard.CrossSite(r) || p.crossOrigin.Check(r) != nil:
 		p.refuseForeign(w, r)
 	case found.get != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		found.get(w, r)
 	case found.post != nil && r.Method == http.MethodPost:
 		found.post(w, r)
 	default:
-		w.Header().Set("Allow", found.allow())
-		http.Error(w, "Method not allowed. Use "+found.allow()+".", http.StatusMethodNotAllowed)
+		allowed := "GET, HEAD, POST"
+		if found.post == nil {
+			allowed = "GET, HEAD"
+		} else if found.get == nil {
+			allowed = "POST"
+		}
+		w.Header().Set("Allow", allowed)
+		http.Error(w, "Method not allowed. Use "+allowed+".", http.StatusMethodNotAllowed)
 	}
 }
 
 //go:embed assets templates
 var files embed.FS
 
-func parseTemplates() (*template.Template, error) {
-	return template.New("").ParseFS(files, "templates/*.html")
-}
+func parseTemplates() (*template.Template, error) { return template.ParseFS(files, "templates/*.html") }
 
 func serveAsset(name, contentType string) http.HandlerFunc {
 	content, err := files.ReadFile("assets/" + name)
@@ -178,4 +171,65 @@ func (p *operatorPage) render(w http.ResponseWriter, code int, name string, data
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	w.Write(body.Bytes())
+}
+
+// policy lets the page use its own style sheet, script, icon and forms, and
+// nothing else.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'"
+
+// setHeaders sets the headers of every response.
+func setHeaders(header http.Header) {
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", policy)
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	// With no-referrer, browsers send "Origin: null" with a form (Fetch, section
+	// 3.2). Over plain HTTP to another machine they also omit Sec-Fetch-Site, so
+	// the form would be refused. Other sites get no referrer either way.
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+}
+
+// refuseForeign refuses a request that another origin caused. If an operator
+// followed a link, the answer has a link to the page.
+func (p *operatorPage) refuseForeign(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		http.Error(w, "Requests from other web sites are refused.", http.StatusForbidden)
+		return
+	}
+	p.render(w, http.StatusForbidden, "foreign.html", view{Title: "Opened from another site", Host: plain(p.opts.Title)})
+}
+
+// servePage answers with the page. It asks for the preview first, which reads
+// the operator's decisions anew.
+func (p *operatorPage) servePage(w http.ResponseWriter, r *http.Request) {
+	var g glance
+	var status *rollcall.Status
+	if p.service != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), previewTimeout)
+		defer cancel()
+		g.preview, g.previewError = p.service.Preview(ctx)
+		g.decisions = p.service.Decisions(ctx)
+		st := p.service.Status()
+		status = &st
+	}
+	p.render(w, http.StatusOK, "page.html", newView(p.opts.Title, p.notice(r), status, g, time.Now()))
+}
+
+// A glance is what the page reads from the disk.
+type glance struct {
+	preview      rollcall.Preview
+	previewError error
+	decisions    rollcall.Decisions
+}
+
+// isAdded reports whether a field was added after the operator agreed.
+func (g glance) isAdded(f rollcall.ExplainedField) bool {
+	d := g.decisions
+	covered := d.Schema
+	if strings.HasPrefix(f.Name, "facts.") {
+		covered = d.Facts
+	}
+	return d.Telemetry.State == rollcall.Granted && f.Since > covered
 }

@@ -156,9 +156,9 @@ var states = []struct {
 	{name: "preview failed", change: func(s *state) {
 		s.glance.preview, s.glance.previewError = rollcall.Preview{}, errors.New("preview: not JSON")
 	}, want: []string{"There is no preview.", "preview: not JSON"}, without: []string{"does not respond"}},
-	{name: "success", change: func(s *state) { n := telemetryGranted.notice(); s.notice = &n },
+	{name: "success", change: func(s *state) { n := notices[telemetryGranted]; s.notice = &n },
 		want: []string{`role="status"`, "Telemetry is on. Your decision is saved.", "<title>✓ Turned on – Telemetry – Example</title>"}},
-	{name: "failure", change: func(s *state) { n := notSent.notice(); n.Detail = "no answer"; s.notice = &n },
+	{name: "failure", change: func(s *state) { n := notices[notSent]; n.Detail = "no answer"; s.notice = &n },
 		want: []string{`role="status"`, "The heartbeat was not accepted.", `<p class="detail">no answer</p>`, "<title>! Not sent – Telemetry – Example</title>"}},
 }
 

@@ -1,9 +1,14 @@
 package page
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // A view is the data of the templates. Every text in it that comes from outside
@@ -46,15 +51,14 @@ type sendingView struct {
 }
 
 type storageView struct {
-	Attempts       int
-	Error          string
-	ErrorTime      *moment
-	Stuck          string // the operation that hangs
-	StuckSince     *moment
-	NextTry        *moment
-	OK             bool
-	Unresponsive   bool
-	TroubleReading bool
+	Attempts   int
+	Error      string
+	ErrorTime  *moment
+	Stuck      string // the operation that hangs
+	StuckSince *moment
+	NextTry    *moment
+
+	OK, Unresponsive, TroubleReading bool
 }
 
 // newView returns the view of a status, which is nil without a service.
@@ -108,17 +112,11 @@ func summarize(v view) summary {
 
 func newSendingView(st rollcall.ReportingStatus, now time.Time) sendingView {
 	return sendingView{
-		Endpoint:   plain(st.Endpoint),
-		Success:    momentOf(st.LastSuccess, now),
-		Attempt:    momentOf(st.LastAttempt, now),
+		Endpoint: plain(st.Endpoint), Error: plain(st.LastError), Withheld: plain(st.Withheld),
+		Success: momentOf(st.LastSuccess, now), Attempt: momentOf(st.LastAttempt, now), Due: momentOf(st.NextDue, now),
 		Failed:     st.LastError != "",
 		Unfinished: st.LastError == "" && st.LastAttempt.After(st.LastSuccess),
-		Error:      plain(st.LastError),
-		Due:        momentOf(st.NextDue, now),
-		Gone:       st.Gone,
-		Kept:       st.Kept,
-		CanSend:    st.Withheld == "" && st.Endpoint != "",
-		Withheld:   plain(st.Withheld),
+		Gone:       st.Gone, Kept: st.Kept, CanSend: st.Withheld == "" && st.Endpoint != "",
 	}
 }
 
@@ -128,10 +126,7 @@ const hangsAfter = 2 * time.Second
 
 func newStorageView(st rollcall.Status, now time.Time) storageView {
 	v := storageView{
-		Attempts:       st.Attempts,
-		Error:          plain(st.LastError),
-		NextTry:        momentOf(st.NextTry, now),
-		TroubleReading: st.Unread,
+		Attempts: st.Attempts, Error: plain(st.LastError), NextTry: momentOf(st.NextTry, now), TroubleReading: st.Unread,
 	}
 	if st.LastError != "" {
 		v.ErrorTime = momentOf(st.LastErrorTime, now)
@@ -141,4 +136,55 @@ func newStorageView(st rollcall.Status, now time.Time) storageView {
 	}
 	v.OK = v.Error == "" && v.Stuck == "" && !v.TroubleReading
 	return v
+}
+
+type previewView struct {
+	Error     string // why there is no preview
+	TimedOut  bool
+	WithoutID bool
+	Heartbeat reportView
+	Fields    []fieldView
+	Health    *reportView // nil without faults
+	// HealthFields are the fields that a health report can contain.
+	HealthFields []report.Field
+}
+
+// A reportView is a report as it would be sent, indented and exact.
+type reportView struct {
+	Pretty, Exact string
+	Size          int
+}
+
+type fieldView struct {
+	Name, Value, Reason string
+	// Added says that the field was added after the operator agreed.
+	Added bool
+}
+
+func newPreviewView(g glance) previewView {
+	v := previewView{HealthFields: report.HealthFields(), WithoutID: g.preview.WithoutID}
+	if g.previewError != nil {
+		v.Error = plain(g.previewError.Error())
+		v.TimedOut = errors.Is(g.previewError, context.DeadlineExceeded)
+		return v
+	}
+	v.Heartbeat = newReportView(g.preview.Heartbeat)
+	if g.preview.Health != nil {
+		health := newReportView(g.preview.Health)
+		v.Health = &health
+	}
+	for _, f := range g.preview.Fields {
+		v.Fields = append(v.Fields, fieldView{
+			Name: visible(f.Name), Value: visible(f.Value), Reason: visible(f.Reason), Added: g.isAdded(f),
+		})
+	}
+	return v
+}
+
+func newReportView(body []byte) reportView {
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, body, "", "  "); err != nil {
+		pretty.Write(body) // shown as it is
+	}
+	return reportView{Pretty: pretty.String(), Exact: string(body), Size: len(body)}
 }

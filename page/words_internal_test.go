@@ -86,7 +86,7 @@ func TestEscaping(t *testing.T) {
 	s.glance.preview.Fields = []rollcall.ExplainedField{{Field: report.Field{Name: hostile, Reason: hostile}, Value: hostile}, {
 		Field: report.Field{Name: hostile, Since: 2},
 	}}
-	n := notSent.notice()
+	n := notices[notSent]
 	n.Detail = plain(hostile)
 
 	templates := template.Must(parseTemplates())
