@@ -7,6 +7,7 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -70,10 +71,7 @@ type Watcher struct {
 
 // New returns a watcher, which does nothing before Run. A nil logger discards.
 func New(c Collector, log *slog.Logger) *Watcher {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &Watcher{c: c, log: log, send: newSender()}
+	return &Watcher{c: c, log: cmp.Or(log, slog.New(slog.DiscardHandler)), send: sender{client: newClient()}}
 }
 
 // Config returns the configuration of an app, with Kept in place of secrets.
@@ -84,11 +82,25 @@ func (w *Watcher) Config(ctx context.Context, app collector.AppNum) (Config, err
 
 func (w *Watcher) config(ctx context.Context, app collector.AppNum) (Config, error) {
 	config := Config{Rules: []Rule{}, Webhooks: []Webhook{}}
-	data, ok, err := w.c.Setting(ctx, app, settingConfig)
+	err := w.read(ctx, app, settingConfig, &config)
+	return config, err
+}
+
+// read reads a setting. It leaves value alone if there is none.
+func (w *Watcher) read(ctx context.Context, app collector.AppNum, name string, value any) error {
+	data, ok, err := w.c.Setting(ctx, app, name)
 	if err != nil || !ok {
-		return config, err
+		return err
 	}
-	return config, json.Unmarshal(data, &config)
+	return json.Unmarshal(data, value)
+}
+
+func (w *Watcher) put(ctx context.Context, app collector.AppNum, name string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return w.c.PutSetting(ctx, app, name, data)
 }
 
 // Change calls change with the configuration of an app, which has Kept in place
@@ -113,11 +125,7 @@ func (w *Watcher) Change(ctx context.Context, app collector.AppNum, change func(
 	if err := config.restoreSecrets(stored); err != nil {
 		return err
 	}
-	data, err := json.Marshal(config)
-	if err != nil {
-		return err
-	}
-	return w.c.PutSetting(ctx, app, settingConfig, data)
+	return w.put(ctx, app, settingConfig, config)
 }
 
 // Test sends one message to each target of an app, without retries. The error
@@ -153,8 +161,29 @@ func (w *Watcher) Status(ctx context.Context, app collector.AppNum) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	return s.lines(), nil
+	var lines []string
+	for _, f := range slices.SortedFunc(maps.Values(s.Firing), func(a, b firing) int {
+		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Text, b.Text))
+	}) {
+		lines = append(lines, "Since "+moment(f.Since)+": "+f.Text)
+	}
+	if s.Last != nil {
+		lines = append(lines, "Last alert ("+moment(s.Last.At)+"): "+strings.ReplaceAll(s.Last.Text, "\n", "; "))
+	}
+	for _, key := range sortedKeys(s.Failures) {
+		lines = append(lines, s.Failures[key])
+	}
+	pending := 0
+	for _, queue := range s.Outbox {
+		pending += len(queue)
+	}
+	if pending > 0 {
+		lines = append(lines, fmt.Sprintf("Deliveries to retry: %d", pending))
+	}
+	return lines, nil
 }
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Run evaluates the rules until ctx ends, and then returns soon: it interrupts
 // a delivery, which the next Run repeats.
@@ -208,7 +237,7 @@ func (w *Watcher) check(ctx context.Context, app collector.App, started time.Tim
 		var changed bool
 		changed, failures = w.evaluate(ctx, app, config, &s, started)
 		if changed {
-			if err := w.putState(ctx, app.Num, s); err != nil {
+			if err := w.put(ctx, app.Num, settingState, s); err != nil {
 				return err
 			}
 		}
@@ -217,7 +246,7 @@ func (w *Watcher) check(ctx context.Context, app collector.App, started time.Tim
 		// Even if ctx has ended, so that the next Run does not deliver again.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 		defer cancel()
-		return errors.Join(failures, w.putState(ctx, app.Num, s))
+		return errors.Join(failures, w.put(ctx, app.Num, settingState, s))
 	}
 	return failures
 }
@@ -263,7 +292,7 @@ func (w *Watcher) evaluate(
 	return changed, err
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 // idOf returns an ID derived from the texts.
 func idOf(texts ...string) string {

@@ -90,16 +90,14 @@ type sender struct {
 	roots  *x509.CertPool // for the certificates of mail servers; nil is the system's
 }
 
-func newSender() sender { return sender{client: newClient()} }
-
 // targets returns the targets of a configuration.
 func (s sender) targets(c Config) (targets []target) {
 	for i, hook := range c.Webhooks {
-		deliver := func(ctx context.Context, m Message) error { return hook.post(ctx, s.client, m) }
+		deliver := func(ctx context.Context, m Message) error { return oneLine(hook.post(ctx, s.client, m)) }
 		targets = append(targets, target{"webhook " + idOf(hook.URL), fmt.Sprintf("webhook %d", i+1), deliver})
 	}
 	if c.Email != nil {
-		deliver := func(ctx context.Context, m Message) error { return c.Email.send(ctx, s.roots, m) }
+		deliver := func(ctx context.Context, m Message) error { return oneLine(c.Email.send(ctx, s.roots, m)) }
 		targets = append(targets, target{"e-mail", "email", deliver})
 	}
 	return targets

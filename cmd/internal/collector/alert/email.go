@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/mail"
 	"net/smtp"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +25,6 @@ var errNoTLS = errors.New("the server does not offer TLS")
 func (e *Email) send(ctx context.Context, roots *x509.CertPool, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
 	defer cancel()
-	if err := e.deliver(ctx, roots, m); err != nil {
-		return oneLine(err)
-	}
-	return nil
-}
-
-func (e *Email) deliver(ctx context.Context, roots *x509.CertPool, m Message) error {
 	host, port, err := net.SplitHostPort(e.Server)
 	if err != nil {
 		return err
@@ -124,12 +118,9 @@ func mailOf(from *mail.Address, to []string, m Message) []byte {
 	}
 	b.WriteString("\r\n")
 	body := fmt.Appendf(nil, "%s\n\n%s of %s, %s\n", m.Text, subject(m), m.App, m.At.Format(time.RFC3339))
-	text := base64.StdEncoding.EncodeToString(body)
-	for len(text) > maxLine {
-		b.WriteString(text[:maxLine] + "\r\n")
-		text = text[maxLine:]
+	for line := range slices.Chunk(base64.StdEncoding.AppendEncode(nil, body), maxLine) {
+		b.Write(append(line, "\r\n"...))
 	}
-	b.WriteString(text + "\r\n")
 	return b.Bytes()
 }
 

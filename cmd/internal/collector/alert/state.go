@@ -1,11 +1,8 @@
 package alert
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,11 +70,7 @@ const (
 
 func (w *Watcher) state(ctx context.Context, app collector.AppNum) (state, error) {
 	s := state{Firing: make(map[string]firing)}
-	data, ok, err := w.c.Setting(ctx, app, settingState)
-	if err != nil || !ok {
-		return s, err
-	}
-	err = json.Unmarshal(data, &s)
+	err := w.read(ctx, app, settingState, &s)
 	for key, f := range s.Firing {
 		if rest, ok := strings.CutPrefix(key, oldFaultRate+" "); ok {
 			delete(s.Firing, key)
@@ -85,14 +78,6 @@ func (w *Watcher) state(ctx context.Context, app collector.AppNum) (state, error
 		}
 	}
 	return s, err
-}
-
-func (w *Watcher) putState(ctx context.Context, app collector.AppNum, s state) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return w.c.PutSetting(ctx, app, settingState, data)
 }
 
 // firing returns what fires under keys with the prefix, by the rest of the key.
@@ -126,29 +111,3 @@ func (s *state) enqueue(targets []target, m Message, lines []string) {
 		s.Outbox[t.key] = queue[max(0, len(queue)-MaxOutbox):]
 	}
 }
-
-// lines describes the state.
-func (s *state) lines() []string {
-	var lines []string
-	for _, f := range slices.SortedFunc(maps.Values(s.Firing), func(a, b firing) int {
-		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Text, b.Text))
-	}) {
-		lines = append(lines, "Since "+moment(f.Since)+": "+f.Text)
-	}
-	if s.Last != nil {
-		lines = append(lines, "Last alert ("+moment(s.Last.At)+"): "+strings.ReplaceAll(s.Last.Text, "\n", "; "))
-	}
-	for _, key := range sortedKeys(s.Failures) {
-		lines = append(lines, s.Failures[key])
-	}
-	pending := 0
-	for _, queue := range s.Outbox {
-		pending += len(queue)
-	}
-	if pending > 0 {
-		lines = append(lines, fmt.Sprintf("Deliveries to retry: %d", pending))
-	}
-	return lines
-}
-
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

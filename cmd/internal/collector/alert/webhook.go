@@ -80,7 +80,7 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err // without the URL, whose path may be a secret
 		}
-		return oneLine(err)
+		return err
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
@@ -93,6 +93,9 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 // oneLine returns an error, which may contain text of another server, as one
 // short line.
 func oneLine(err error) error {
+	if err == nil {
+		return nil
+	}
 	text := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
