@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -366,4 +367,117 @@ func TestNobodyWaitsForTheCopy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestJitter: the pauses between checks differ, by up to a tenth, so that
+// replicas do not check in step.
+func TestJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		last := time.Now()
+		var pauses []time.Duration
+		s := &script{load: func(context.Context, installid.ID) (keeper.Record, error) {
+			pauses = append(pauses, time.Since(last))
+			last = time.Now()
+			return keeper.Record{ID: known}, nil
+		}}
+		startScript(t, s, nil)
+		time.Sleep(150 * time.Hour)
+		synctest.Wait()
+		pauses = pauses[1:] // without the start
+		shortest, longest := slices.Min(pauses), slices.Max(pauses)
+		if shortest < time.Hour || shortest > 61*time.Minute || longest < 65*time.Minute || longest > 66*time.Minute {
+			t.Errorf("%d pauses of %v to %v, want 1h0m to 1h6m", len(pauses), shortest, longest)
+		}
+	})
+}
+
+// TestRecover: a store that cannot make its ID durable is asked again before
+// the next check. The ID does not count as persisted meanwhile.
+func TestRecover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		s := &script{load: returns(keeper.Record{ID: known}, nil), recover: func(context.Context) error {
+			if broken {
+				return errors.New("broken")
+			}
+			return nil
+		}}
+		w := &witness{}
+		k := startScript(t, s, func(o *keeper.Options) { o.Observer = w })
+		synctest.Wait()
+		if st := k.Status(); st.Persisted || st.Reason != "broken" || st.LastError != "broken" || st.LastErrorTime.IsZero() {
+			t.Errorf("got %+v", st)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if loads, _, recoveries := s.counts(); loads != 1 || recoveries != 4 { // at 0, 1, 3 and 7 minutes
+			t.Errorf("%d loads, %d recoveries", loads, recoveries)
+		}
+		broken = false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if loads, _, recoveries := s.counts(); loads != 2 || recoveries != 5 {
+			t.Errorf("%d loads, %d recoveries", loads, recoveries)
+		}
+		if st := k.Status(); !st.Persisted || st.Reason != "" || st.LastError != "" {
+			t.Errorf("got %+v", st)
+		}
+		w.want(t, "persisted: true", "attempt 1: found in 0s", "persisted: false", "persisted: true", "attempt 2: found in 0s")
+		time.Sleep(24 * time.Hour)
+		if _, _, recoveries := s.counts(); recoveries != 5 {
+			t.Errorf("%d recoveries", recoveries)
+		}
+	})
+}
+
+// TestRecoverPermanently: where nothing can ever be synced, the stored ID
+// counts as persisted.
+func TestRecoverPermanently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{load: returns(keeper.Record{ID: known}, nil), recover: func(context.Context) error { return replace.ErrReadOnly }}
+		k := startScript(t, s, nil)
+		time.Sleep(10 * time.Hour)
+		if st := k.Status(); !st.Persisted || st.Reason != "" {
+			t.Errorf("got %+v", st)
+		}
+		if _, _, recoveries := s.counts(); recoveries != 1 {
+			t.Errorf("%d recoveries", recoveries)
+		}
+	})
+}
+
+// TestMaintain: after a check, the keeper adopts and reports what Maintain
+// returns.
+func TestMaintain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec, err := keeper.Record{}, error(nil)
+		s := &script{load: returns(keeper.Record{ID: known, Place: "here"}, nil), maintain: func(_ context.Context, id installid.ID) (keeper.Record, error) {
+			if id != known {
+				t.Errorf("got ID %v", id)
+			}
+			return rec, err
+		}}
+		w := &witness{}
+		k := startScript(t, s, func(o *keeper.Options) { o.Observer = w })
+		check := func() {
+			time.Sleep(time.Until(k.Status().NextTry))
+			synctest.Wait()
+		}
+		synctest.Wait()
+		check() // nothing to do
+		rec = keeper.Record{ID: known, Place: "there", Written: true}
+		check()
+		if st := k.Status(); st.Place != "there" || st.Incomplete {
+			t.Errorf("got %+v", st)
+		}
+		rec, err = keeper.Record{ID: known, Place: "there", Incomplete: true}, errors.New("broken")
+		check()
+		if st := k.Status(); !st.Persisted || !st.Incomplete || st.Reason != "broken" || st.LastError != "broken" {
+			t.Errorf("got %+v", st)
+		}
+		if next := time.Until(k.Status().NextTry); next > 2*time.Minute {
+			t.Errorf("checks again in %v", next)
+		}
+		w.want(t, "persisted: true", "attempt 1: found in 0s", "attempt 2: found in 0s", "attempt 3: saved in 0s", "attempt 4: failed in 0s")
+	})
 }
