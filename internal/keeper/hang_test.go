@@ -151,7 +151,7 @@ func TestLazyStopped(t *testing.T) {
 		r.stop(k)
 		r.log.want()
 		r.wantSettled(k, time.Nanosecond)
-		if st := k.Status(); st.Persisted || !st.Provisional {
+		if st := k.Status(); st.Persisted || !st.Provisional || st.Attempts != 0 || st.LastError != "" {
 			t.Errorf("got %+v", st)
 		}
 	})

@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -480,4 +481,91 @@ func TestMaintain(t *testing.T) {
 		}
 		w.want(t, "persisted: true", "attempt 1: found in 0s", "attempt 2: found in 0s", "attempt 3: saved in 0s", "attempt 4: failed in 0s")
 	})
+}
+
+// TestInvalidIsLoggedOnce: the warning about an invalid value is repeated only
+// after a read has found the value gone.
+func TestInvalidIsLoggedOnce(t *testing.T) {
+	invalid := returns(keeper.Record{Invalid: true}, keeper.ErrNotFound)
+	for name, tt := range map[string]struct {
+		between method
+		want    int
+	}{
+		"stays":      {invalid, 1},
+		"unreadable": {returns(keeper.Record{}, errors.New("broken")), 1},
+		"gone":       {returns(keeper.Record{}, keeper.ErrNotFound), 2},
+		"valid":      {returns(keeper.Record{ID: known}, nil), 2},
+		"in the config only": {
+			returns(keeper.Record{ID: known, Invalid: true, Incomplete: true}, nil), 1},
+		"unreadable, yet invalid": {returns(keeper.Record{Invalid: true}, errors.New("broken")), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{load: invalid, save: returns(keeper.Record{}, replace.ErrReadOnly)}
+				log := &logbook{t: t, begin: time.Now()}
+				k := startScript(t, s, func(o *keeper.Options) { o.Logger = slog.New(log) })
+				synctest.Wait()
+				for _, load := range []method{tt.between, invalid} {
+					s.load = load
+					time.Sleep(time.Until(k.Status().NextTry))
+					synctest.Wait()
+				}
+				n := 0
+				for _, line := range log.lines {
+					if line.text == replacing {
+						n++
+					}
+				}
+				if n != tt.want {
+					t.Errorf("logged %d times, want %d", n, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestEmptyForAWhile: a config that is empty counts as absent only at the last
+// attempt.
+func TestEmptyForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{load: returns(keeper.Record{}, jsonedit.ErrEmpty), save: stores}
+		begin := time.Now()
+		k := startScript(t, s, nil)
+		if loads, saves, _ := s.counts(); loads != 3 || saves != 1 || time.Since(begin) != 3*time.Second {
+			t.Errorf("%d loads, %d saves in %v", loads, saves, time.Since(begin))
+		}
+		if st := k.Status(); !st.Persisted || st.Attempts != 3 {
+			t.Errorf("got %+v", st)
+		}
+	})
+}
+
+// TestRetryAfter: what makes the next check come soon.
+func TestRetryAfter(t *testing.T) {
+	broken := errors.New("broken")
+	for name, tt := range map[string]struct {
+		script *script
+		soon   bool
+	}{
+		"all is well":   {&script{load: returns(keeper.Record{ID: known}, nil)}, false},
+		"not persisted": {&script{save: returns(keeper.Record{}, broken)}, true},
+		"incomplete":    {&script{load: returns(keeper.Record{ID: known, Incomplete: true}, nil)}, true},
+		"last error": {&script{load: returns(keeper.Record{ID: known}, nil),
+			maintain: returns(keeper.Record{ID: known}, broken)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := startScript(t, tt.script, nil)
+				synctest.Wait()
+				if name == "last error" {
+					time.Sleep(time.Until(k.Status().NextTry))
+					synctest.Wait()
+				}
+				next := time.Until(k.Status().NextTry)
+				if soon := next >= time.Minute && next <= 66*time.Second; soon != tt.soon {
+					t.Errorf("checks again in %v", next)
+				}
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package keeper_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -139,6 +140,60 @@ func TestStopLeavesNothing(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestStopGrace: Stop waits a moment for an operation that may still end, and
+// not at all for one that hangs.
+func TestStopGrace(t *testing.T) {
+	for running, want := range map[time.Duration]time.Duration{
+		0:                      100 * time.Millisecond,
+		900 * time.Millisecond: 100 * time.Millisecond,
+		time.Second:            0,
+		time.Hour:              0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, hostConfig)
+			r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
+			k := r.start(lazily)
+			synctest.Wait()
+			time.Sleep(running)
+			begin := time.Now()
+			if err := k.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(begin); d != want {
+				t.Errorf("Stop took %v after %v, want %v", d, running, want)
+			}
+		})
+	}
+}
+
+// TestStopWaitsNoLongerThanItsContext stops a keeper whose store does not
+// return.
+func TestStopWaitsNoLongerThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		opts := limits
+		opts.Lazy = true
+		k := keeper.New(&script{load: func(context.Context, installid.ID) (keeper.Record, error) {
+			<-release
+			return keeper.Record{}, keeper.ErrNotFound
+		}}, opts)
+		if err := k.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := k.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("got %v after %v", err, time.Since(begin))
+		}
+		close(release)
+		if err := k.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A witness is an observer that records its calls. It panics in each if panics

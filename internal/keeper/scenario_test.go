@@ -172,6 +172,9 @@ func TestRestart(t *testing.T) {
 				k := r.start()
 				r.log.wantTimed(in(0, started(true)))
 				r.wantState(k, knownID, true)
+				if st := k.Status(); st.Unread || st.Provisional || !st.Settled || st.Reason != "" || st.LastError != "" {
+					t.Errorf("got %+v", st)
+				}
 				synctest.Wait() // for the background
 				r.wantNoMutation()
 				r.wantFile(configPath, withID(knownID))

@@ -64,8 +64,8 @@ func (k *Keeper) finish(ctx context.Context, attempt int) {
 
 // attempts retries until success, a permanent error, or only the copy in the
 // config fails, as it does while the host has its config open for writing.
-// Nobody has to wait for the copy: next is the attempt to resume with, or 0 if
-// there are no more. It sets absent once a read has found no ID.
+// Nobody has to wait for the copy: next is the attempt to resume with, or 0. It
+// sets absent once a read has found no ID.
 func (k *Keeper) attempts(ctx context.Context, attempt int, absent *bool) (next int, err error) {
 	for ; attempt <= k.opts.Attempts; attempt++ {
 		if attempt > 1 && !sleep(ctx, k.opts.Backoff<<(attempt-2)) {
@@ -75,7 +75,7 @@ func (k *Keeper) attempts(ctx context.Context, attempt int, absent *bool) (next 
 		if err == nil || ctx.Err() != nil || isPermanent(err) {
 			return 0, err
 		}
-		if attempt < k.opts.Attempts && k.Status().Persisted && !isTimeout(ctx, err) {
+		if k.Status().Persisted && !isTimeout(ctx, err) {
 			return attempt + 1, err
 		}
 	}
