@@ -54,12 +54,12 @@ func hasID(v jsonedit.Value) bool { return !idOf(v).IsZero() }
 // Load reads the config, and the anchor if the config has no valid ID.
 func (s *ConfigFile) Load(ctx context.Context) (keeper.Record, error) {
 	rec, configErr := s.readConfig(ctx)
-	if configErr == nil && !rec.ID.IsZero() {
+	if !rec.ID.IsZero() {
 		return rec, nil
 	}
 	text, err := s.anchor.Read(ctx)
 	switch {
-	case err == nil && isID(text):
+	case isID(text):
 		rec.ID, _ = installid.Parse(text)
 		rec.Place, rec.Incomplete, rec.Unread = s.anchorPlace(), true, configErr != nil
 		rec.Unsynced = s.anchor.Unsynced(text)
@@ -76,7 +76,7 @@ func (s *ConfigFile) Load(ctx context.Context) (keeper.Record, error) {
 }
 
 // readConfig reads the config only. One that does not exist has no values,
-// which is not an error.
+// which is not an error. After an error the record has no ID.
 func (s *ConfigFile) readConfig(ctx context.Context) (keeper.Record, error) {
 	keys := []jsonedit.Key{s.key}
 	if len(s.enabledKey) > 0 {
@@ -156,8 +156,8 @@ func (s *ConfigFile) Maintain(ctx context.Context, id installid.ID) (keeper.Reco
 	if rec.ID.IsZero() {
 		return s.Save(ctx, id)
 	}
-	text, err := s.anchor.Read(ctx)
-	if anchored, _ := installid.Parse(text); err == nil && anchored == rec.ID || !s.mayFollow(ctx) {
+	text, _ := s.anchor.Read(ctx)
+	if anchored, _ := installid.Parse(text); anchored == rec.ID || !s.mayFollow(ctx) {
 		return rec, nil
 	}
 	return s.replaceAnchor(ctx, rec)
@@ -193,15 +193,15 @@ func (s *ConfigFile) replaceAnchor(ctx context.Context, rec keeper.Record) (keep
 func (s *ConfigFile) Recover(ctx context.Context) error {
 	// A reset replaces the anchor last. Reading it first means that a reset
 	// between the two reads is not undone.
-	text, anchorErr := s.anchor.Read(ctx)
-	rec, configErr := s.readConfig(ctx)
+	text, _ := s.anchor.Read(ctx)
+	rec, _ := s.readConfig(ctx)
 	var err error
-	if configErr == nil && !rec.ID.IsZero() {
+	if !rec.ID.IsZero() {
 		err = s.config.Sync(ctx)
 	}
 	switch anchored, _ := installid.Parse(text); {
-	case anchorErr != nil || anchored.IsZero():
-	case configErr == nil && !rec.ID.IsZero() && anchored != rec.ID:
+	case anchored.IsZero():
+	case !rec.ID.IsZero() && anchored != rec.ID:
 		if s.mayFollow(ctx) {
 			s.anchor.Replace(ctx, rec.ID.String()) // if it fails, Maintain does it
 		}

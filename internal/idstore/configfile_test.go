@@ -330,7 +330,13 @@ func TestMaintain(t *testing.T) {
 				if tt.set != nil {
 					tt.set(d)
 				}
+				d.ResetLog()
 				rec, err := open(t, d, location).Maintain(t.Context(), known)
+				for _, e := range d.Log() {
+					if e.Mutates() && tt.wantConfig == tt.config && tt.wantAnchor == tt.anchor && tt.err == "" {
+						t.Errorf("changed something: %v", e)
+					}
+				}
 				wantRecord(t, rec, tt.want)
 				if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 					t.Errorf("got error %v, want %q", err, tt.err)
