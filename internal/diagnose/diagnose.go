@@ -102,7 +102,7 @@ func (d *diagnosis) config(ctx context.Context, path string, key jsonedit.Key, a
 // target checks the config itself and reports whether it could be changed in
 // place.
 func (d *diagnosis) target(ctx context.Context, name string, key jsonedit.Key) (inPlace bool) {
-	file := replace.New(d.fs, name, replace.Options{Torn: jsonedit.IsTorn})
+	file := replace.New(d.fs, name, replace.Options{Torn: jsonedit.IsTorn, CutShort: jsonedit.IsCutShort})
 	err := file.Read(ctx, func(s *replace.Snapshot) error {
 		probe, err := jsonedit.NewString("00000000-0000-4000-8000-000000000000")
 		if err != nil {

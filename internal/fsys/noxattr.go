@@ -7,7 +7,6 @@ type xattrDiff struct{}
 
 func diffXattrs(src, dst *file) (xattrDiff, error) { return xattrDiff{}, nil }
 
-func (xattrDiff) changed() bool                 { return false }
-func (xattrDiff) removeSuperfluous(*file) error { return nil }
-func (xattrDiff) setAll(*file) error            { return nil }
-func (xattrDiff) setAccessLists(*file) error    { return nil }
+func (xattrDiff) changed() bool                { return false }
+func (xattrDiff) apply(*file) error            { return nil }
+func (xattrDiff) applyAccessLists(*file) error { return nil }

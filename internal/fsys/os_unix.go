@@ -13,10 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaseWaits is how often OpenFile waits for another process to return a
-// lease: 1, 2, 4, 8 and 16 ms.
-const leaseWaits = 5
-
 // OpenFile implements [FS]. It opens without waiting; for a FIFO that is opened
 // for writing only, and that nobody reads, the error is ENXIO. Reading and
 // writing can then wait as usual, so check Stat first.
@@ -29,11 +25,10 @@ const leaseWaits = 5
 //
 // Opening for writing what another process holds a lease on (Samba does, and
 // HasWriters for microseconds) would fail at once with EAGAIN where a plain
-// open waits. It is retried for 31 ms.
+// open waits. It is retried after 1, 2, 4, 8 and 16 ms.
 func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	flag |= unix.O_CLOEXEC
-	wait := time.Millisecond
-	for tries := 0; ; {
+	for wait := time.Millisecond; ; {
 		fd, err := unix.Open(name, flag|unix.O_NONBLOCK, modeBits(perm))
 		switch {
 		case err == nil:
@@ -45,10 +40,9 @@ func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 			}
 			return &file{os.NewFile(uintptr(fd), name)}, nil
 		case err == unix.EINTR:
-		case err == unix.EAGAIN && tries < leaseWaits:
+		case err == unix.EAGAIN && wait <= 16*time.Millisecond:
 			time.Sleep(wait)
 			wait *= 2
-			tries++
 		default:
 			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
@@ -194,40 +188,37 @@ func (f *file) copyAttributes(src *file) error {
 	if err != nil {
 		return err
 	}
-
-	chown := want.Uid != have.Uid || want.Gid != have.Gid
+	uid, gid := -1, -1 // unchanged
+	if want.Uid != have.Uid {
+		uid = int(want.Uid)
+	}
+	if want.Gid != have.Gid {
+		gid = int(want.Gid)
+	}
+	chown := uid >= 0 || gid >= 0
 	if chown {
-		uid, gid := -1, -1
-		if want.Uid != have.Uid {
-			uid = int(want.Uid)
-		}
-		if want.Gid != have.Gid {
-			gid = int(want.Gid)
-		}
 		if err := ignoringEINTR(func() error { return unix.Fchown(fd, uid, gid) }); err != nil {
 			return f.errorOf("chown", err)
 		}
 	}
-	if err := attrs.removeSuperfluous(f); err != nil {
-		return err
-	}
-	if err := attrs.setAll(f); err != nil {
+	if err := attrs.apply(f); err != nil {
 		return err
 	}
 	const mask = 0o7777
-	if chown || attrs.changed() || want.Mode&mask != have.Mode&mask {
-		if err := ignoringEINTR(func() error { return unix.Fchmod(fd, uint32(want.Mode&mask)) }); err != nil {
-			return f.errorOf("chmod", err)
-		}
-		if err := attrs.setAccessLists(f); err != nil {
-			return err
-		}
-		if err := unix.Fstat(fd, &have); err != nil {
-			return f.errorOf("stat", err)
-		}
-		if want.Mode&mask != have.Mode&mask {
-			return f.errorOf("chmod", unix.EPERM)
-		}
+	if !chown && !attrs.changed() && want.Mode&mask == have.Mode&mask {
+		return nil
+	}
+	if err := ignoringEINTR(func() error { return unix.Fchmod(fd, uint32(want.Mode&mask)) }); err != nil {
+		return f.errorOf("chmod", err)
+	}
+	if err := attrs.applyAccessLists(f); err != nil {
+		return err
+	}
+	if err := unix.Fstat(fd, &have); err != nil {
+		return f.errorOf("stat", err)
+	}
+	if want.Mode&mask != have.Mode&mask {
+		return f.errorOf("chmod", unix.EPERM)
 	}
 	return nil
 }

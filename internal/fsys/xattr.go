@@ -80,22 +80,19 @@ func diffXattrs(src, dst *file) (*xattrDiff, error) {
 	return d, nil
 }
 
-// removeSuperfluous removes the attributes that the file did not get from src,
-// but from its directory for example.
-func (d *xattrDiff) removeSuperfluous(f *file) error {
+// apply removes the attributes that f did not get from src, but from its
+// directory for example, and sets all others except the access lists.
+func (d *xattrDiff) apply(f *file) error {
 	for _, name := range d.remove {
 		err := ignoringEINTR(func() error { return unix.Fremovexattr(int(f.Fd()), name) })
 		if err != nil && err != errNoXattr {
 			return f.errorOf("remove attribute "+name+" of", err)
 		}
 	}
-	return nil
+	return setXattrs(f, d.set)
 }
 
-// setAll sets all but the access lists.
-func (d *xattrDiff) setAll(f *file) error { return setXattrs(f, d.set) }
-
-func (d *xattrDiff) setAccessLists(f *file) error { return setXattrs(f, d.lists) }
+func (d *xattrDiff) applyAccessLists(f *file) error { return setXattrs(f, d.lists) }
 
 func setXattrs(f *file, attrs map[string][]byte) error {
 	for name, value := range attrs {

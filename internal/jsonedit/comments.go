@@ -24,7 +24,7 @@ func blankComments(text []byte) (strict []byte, d *defect) {
 		}
 	}
 	last := byte(0) // the last byte that was neither white space nor comment
-	comma := -1     // where the last comma is, if it follows a value
+	var comma int   // where the last comma is; -1 if it does not follow a value
 	for i := 0; i < len(text); {
 		c := text[i]
 		next := i + 1

@@ -74,7 +74,7 @@ func (d *document) plan(key Key, value Scalar) ([]splice, error) {
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("key %q: invalid UTF-8", key.String())
 		}
-		names = append(names, appendQuoted(nil, name))
+		names = append(names, quoted(name))
 	}
 	return insertion(d.text, &p.parent, &d.top, names, value.raw), nil
 }

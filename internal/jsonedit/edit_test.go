@@ -243,7 +243,7 @@ func TestEditOtherKeys(t *testing.T) {
 		{"one name", `{"a":1}`, Key{"b"}, "v", `{"a":1,"b":"v"}`},
 		{"three names", "{\n \"a\": {}\n}", Key{"a", "b", "c"}, "v", "{\n \"a\": {\n  \"b\": {\n   \"c\": \"v\"\n  }\n }\n}"},
 		{"name with a dot", `{"a.b":0}`, Key{"a.b"}, "v", `{"a.b":"v"}`},
-		{"name and value to be escaped", `{}`, Key{"a\"\\"}, "\n\x00\u2028é\"", `{"a\"\\": "\n\u0000` + "\u2028" + `é\""}`},
+		{"name and value to be escaped", `{}`, Key{"a\"\\"}, "\n\x00\u2028é\"", `{"a\"\\": "\u000a\u0000` + "\u2028" + `é\""}`},
 		{"same name again inside", `{"a":{"a":{"x":1}}}`, Key{"a", "a", "a"}, "v", `{"a":{"a":{"x":1,"a":"v"}}}`},
 		{"empty value", `{"a":1}`, Key{"a"}, "", `{"a":""}`},
 	} {

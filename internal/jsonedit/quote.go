@@ -4,34 +4,22 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// appendQuoted appends text as a string literal to b. Only what must be
-// escaped is.
-func appendQuoted(b []byte, text string) []byte {
-	b = append(b, '"')
+// quoted returns text as a string literal. Only what must be escaped is.
+func quoted(text string) []byte {
+	b := []byte{'"'}
 	for i := range len(text) {
-		switch c := text[i]; c {
-		case '"', '\\':
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
-		case '\b':
-			b = append(b, `\b`...)
-		case '\f':
-			b = append(b, `\f`...)
-		case '\n':
-			b = append(b, `\n`...)
-		case '\r':
-			b = append(b, `\r`...)
-		case '\t':
-			b = append(b, `\t`...)
+		case c < ' ':
+			b = fmt.Appendf(b, `\u%04x`, c)
 		default:
-			if c < ' ' {
-				b = fmt.Appendf(b, `\u%04x`, c)
-			} else {
-				b = append(b, c)
-			}
+			b = append(b, c)
 		}
 	}
 	return append(b, '"')
@@ -63,31 +51,23 @@ func unquote(raw []byte, limit int) []byte {
 // surrogate becomes U+FFFD, as in encoding/json.
 func appendUnescaped(text, escape []byte) (_, rest []byte) {
 	c, rest := escape[0], escape[1:]
-	switch c {
-	case 'b':
-		c = '\b'
-	case 'f':
-		c = '\f'
-	case 'n':
-		c = '\n'
-	case 'r':
-		c = '\r'
-	case 't':
-		c = '\t'
-	case 'u':
-		r, rest := codeUnit(rest), rest[4:]
-		if utf16.IsSurrogate(r) {
-			r2 := rune(-1)
-			if bytes.HasPrefix(rest, []byte(`\u`)) {
-				r2 = codeUnit(rest[2:])
-			}
-			if r = utf16.DecodeRune(r, r2); r != utf8.RuneError {
-				rest = rest[6:]
-			}
+	if c != 'u' {
+		if i := strings.IndexByte("bfnrt", c); i >= 0 {
+			c = "\b\f\n\r\t"[i]
 		}
-		return utf8.AppendRune(text, r), rest
+		return append(text, c), rest
 	}
-	return append(text, c), rest
+	r, rest := codeUnit(rest), rest[4:]
+	if utf16.IsSurrogate(r) {
+		second := rune(-1)
+		if bytes.HasPrefix(rest, []byte(`\u`)) {
+			second = codeUnit(rest[2:])
+		}
+		if r = utf16.DecodeRune(r, second); r != utf8.RuneError {
+			rest = rest[6:]
+		}
+	}
+	return utf8.AppendRune(text, r), rest
 }
 
 // codeUnit returns the UTF-16 code unit with which hex begins.

@@ -393,11 +393,3 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 }
-
-func TestKindString(t *testing.T) {
-	for kind, want := range map[Kind]string{Absent: "absent", Number: "number", Object: "object", 99: "kind 99", -1: "kind -1"} {
-		if got := kind.String(); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}

@@ -3,7 +3,6 @@ package jsonedit
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"unicode/utf8"
 )
 
@@ -20,15 +19,6 @@ const (
 	Array
 	Object
 )
-
-// String returns the kind in lower case, for messages.
-func (k Kind) String() string {
-	names := [...]string{"absent", "null", "boolean", "number", "string", "array", "object"}
-	if k < 0 || int(k) >= len(names) {
-		return fmt.Sprintf("kind %d", int(k))
-	}
-	return names[k]
-}
 
 // kindOf returns the kind of the valid value that begins with c.
 func kindOf(c byte) Kind {
@@ -94,7 +84,7 @@ func NewString(text string) (Scalar, error) {
 	if !utf8.ValidString(text) {
 		return Scalar{}, errors.New("value: invalid UTF-8")
 	}
-	return Scalar{appendQuoted(nil, text), text}, nil
+	return Scalar{quoted(text), text}, nil
 }
 
 // NewLiteral returns the scalar that JSON writes as literal: true, false, null

@@ -14,9 +14,9 @@ const (
 	maxRounds = 10
 )
 
-// rereadPauses are the pauses before a file is read again that may be in the
-// middle of another program's write.
-var rereadPauses = []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond}
+// pauses are the pauses before a file is read again, or put back again, that may
+// be in the middle of another program's write.
+var pauses = [...]time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond}
 
 // A File is a file that other programs change too. At most one of its methods
 // may run at a time.
@@ -30,7 +30,7 @@ type File struct {
 	lostPages bool
 }
 
-// Options say what a [File] knows of its content. Both functions may be nil.
+// Options say what a [File] knows of its content.
 type Options struct {
 	// Torn reports whether a callback returned err because another program
 	// had not finished writing. The file is then read again, a few times.
@@ -44,12 +44,6 @@ type Options struct {
 
 // New returns the file at path, an absolute path. It does not touch the disk.
 func New(disk fsys.FS, path string, opts Options) *File {
-	if opts.Torn == nil {
-		opts.Torn = func(error) bool { return false }
-	}
-	if opts.CutShort == nil {
-		opts.CutShort = func([]byte) bool { return false }
-	}
 	return &File{fs: disk, path: path, opts: opts}
 }
 
@@ -60,24 +54,30 @@ func (f *File) Read(ctx context.Context, use func(*Snapshot) error) error {
 }
 
 func (f *File) read(ctx context.Context, name string, use func(*Snapshot) error) error {
-	for again := 0; ; again++ {
-		err := readOnce(ctx, f.fs, name, use)
-		if err == nil || !f.opts.Torn(err) || again == len(rereadPauses) {
+	return retry(ctx, f.opts.Torn, func() error {
+		s, err := Read(ctx, f.fs, name)
+		if err != nil {
 			return err
 		}
-		if sleep(ctx, rereadPauses[again]); ctx.Err() != nil {
-			return err
-		}
-	}
+		defer s.Close()
+		return use(s)
+	})
 }
 
-func readOnce(ctx context.Context, disk fsys.FS, name string, use func(*Snapshot) error) error {
-	s, err := Read(ctx, disk, name)
-	if err != nil {
-		return err
+// retry calls fn again, after pauses of 5, 20 and 50 ms, while it fails with an
+// error that is transient.
+func retry(ctx context.Context, transient func(error) bool, fn func() error) error {
+	err := fn()
+	for _, pause := range pauses {
+		if err == nil || !transient(err) {
+			break
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			break
+		}
+		err = fn()
 	}
-	defer s.Close()
-	return use(s)
+	return err
 }
 
 // Update reads the file and replaces its content with what edit returns for

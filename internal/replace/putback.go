@@ -92,14 +92,16 @@ var errBeingWritten = errors.New("is open for writing")
 // of the system are retried a few times. The info is returned with an error
 // too, as far as it is known.
 func (w *swap) contentOf(name string) (info fs.FileInfo, data []byte, err error) {
-	for again := 0; ; again++ {
+	err = retry(context.Background(), isTransient, func() (err error) {
 		info, data, err = w.contentOnce(name)
-		var errno syscall.Errno
-		if !errors.As(err, &errno) || errors.Is(err, fs.ErrNotExist) || again == len(rereadPauses) {
-			return info, data, err
-		}
-		time.Sleep(rereadPauses[again])
-	}
+		return err
+	})
+	return info, data, err
+}
+
+func isTransient(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && !errors.Is(err, fs.ErrNotExist)
 }
 
 func (w *swap) contentOnce(name string) (info fs.FileInfo, data []byte, err error) {
@@ -213,12 +215,12 @@ func (w *swap) writtenTo(displaced fsys.File) ([]byte, error) {
 			return nil, nil
 		case err == nil && len(data) <= MaxSize && !w.cutShort(data):
 			return data, nil
-		case again == len(rereadPauses) && readErr != nil:
+		case again == len(pauses) && readErr != nil:
 			return nil, fmt.Errorf("%w: %w", errUnreadable, readErr)
-		case again == len(rereadPauses) || len(data) > MaxSize:
+		case again == len(pauses) || len(data) > MaxSize:
 			return nil, nil
 		}
-		time.Sleep(rereadPauses[again])
+		time.Sleep(pauses[again])
 	}
 }
 
@@ -226,16 +228,12 @@ func (w *swap) writtenTo(displaced fsys.File) ([]byte, error) {
 // is there. It is the only copy of what another program saved, so that this is
 // retried.
 func (w *swap) restore(content []byte) error {
-	for again := 0; ; again++ {
-		err := w.restoreOnce(content)
-		if err == nil {
-			return ErrChanged
-		}
-		if again == len(rereadPauses) {
-			return fmt.Errorf("put back what another program saved: %w", err)
-		}
-		time.Sleep(rereadPauses[again])
+	always := func(error) bool { return true }
+	err := retry(context.Background(), always, func() error { return w.restoreOnce(content) })
+	if err != nil {
+		return fmt.Errorf("put back what another program saved: %w", err)
 	}
+	return ErrChanged
 }
 
 func (w *swap) restoreOnce(content []byte) error {
