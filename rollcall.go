@@ -127,10 +127,16 @@ func New(config Config) (*Service, error) {
 	return s, nil
 }
 
+// The errors of [Service.Start].
+var (
+	ErrStarted = keeper.ErrStarted // the service was started before
+	ErrStopped = keeper.ErrStopped // the service was stopped before
+)
+
 // Start finds or creates the ID and begins the background work. It waits no
 // longer than ctx and Limits.StartTimeout, and not at all with Config.Lazy.
 // Failing to save the ID is not an error; see [Service.Status]. Start fails
-// only if the service was started or stopped before.
+// only with [ErrStarted] or [ErrStopped].
 func (s *Service) Start(ctx context.Context) error {
 	if s == nil {
 		return nil

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
-	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 )
 
@@ -95,7 +94,7 @@ func TestBeforeStart(t *testing.T) {
 			t.Errorf("got %+v", st)
 		}
 		r.stop(service)
-		if err := service.Start(t.Context()); !errors.Is(err, keeper.ErrStopped) {
+		if err := service.Start(t.Context()); !errors.Is(err, rollcall.ErrStopped) {
 			t.Errorf("Start after Stop: got error %v", err)
 		}
 		if ops := r.fs.Log(); len(ops) > 0 || !service.ID().IsZero() {
@@ -176,7 +175,7 @@ func TestRun(t *testing.T) {
 		go func() { ran <- service.Run(ctx) }()
 		time.Sleep(time.Hour)
 		r.wantPersisted(service, service.ID().String())
-		if err := service.Run(ctx); !errors.Is(err, keeper.ErrStarted) {
+		if err := service.Run(ctx); !errors.Is(err, rollcall.ErrStarted) {
 			t.Errorf("second Run: got error %v", err)
 		}
 		begin := time.Now()

@@ -77,8 +77,8 @@ func TestRetrySchedule(t *testing.T) {
 	})
 }
 
-// TestHourlyLook is an idle k.
-func TestHourlyLook(t *testing.T) {
+// TestHourlyCheck runs an idle keeper.
+func TestHourlyCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
