@@ -130,7 +130,7 @@ func skipComment(text []byte, i int) (end int, d *defect) {
 		}
 		for _, lineEnd := range []string{"\r", "\u2028", "\u2029"} {
 			if bytes.Contains(text[i:end], []byte(lineEnd)) {
-				return i, &defect{offset: i, msg: "line comment holds a line end that not every reader knows"}
+				return i, &defect{offset: i, msg: "line comment contains a line break that not every reader recognizes"}
 			}
 		}
 		return end, nil

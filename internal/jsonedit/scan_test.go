@@ -134,8 +134,8 @@ var syntaxCases = []struct {
 	{"{\"telemetry\":{},\n\"telemetr\\u0079\":{}}", `line 2, column 1: duplicate member "telemetry"`, false},
 	{`{"telemetry":{"installation_id":1,"installation_id":1}}`, `line 1, column 35: duplicate member "installation_id"`, false},
 
-	{"{} // a\r\"b\"\n", `line 1, column 4: line comment holds a line end that not every reader knows`, false},
-	{"{} // a\u2028\n", `line 1, column 4: line comment holds a line end that not every reader knows`, false},
+	{"{} // a\r\"b\"\n", `line 1, column 4: line comment contains a line break that not every reader recognizes`, false},
+	{"{} // a\u2028\n", `line 1, column 4: line comment contains a line break that not every reader recognizes`, false},
 
 	{"{", `line 1, column 2: unexpected end of file`, true},
 	{"{\n  \"a\": 1,\n", `line 3, column 1: unexpected end of file`, true},

@@ -45,7 +45,7 @@ func create(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs
 			return err
 		}
 	case err != nil:
-		return fmt.Errorf("publish: %w", err)
+		return fmt.Errorf("create: %w", err)
 	}
 	return SyncDir(ctx, disk, name)
 }
@@ -63,7 +63,7 @@ func renameToNew(ctx context.Context, disk fsys.FS, temp, name string, lock func
 		err = disk.Rename(temp, name)
 	}
 	if err != nil {
-		return fmt.Errorf("publish: %w", err)
+		return fmt.Errorf("create: %w", err)
 	}
 	return nil
 }

@@ -9,10 +9,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-const (
-	// maxRounds is how often an update starts over because the file changed.
-	maxRounds = 10
-)
+// maxRounds is how often an update starts over because the file changed.
+const maxRounds = 10
 
 // pauses are the pauses before a file is read again, or put back again, that may
 // be in the middle of another program's write.
@@ -30,7 +28,7 @@ type File struct {
 	lostPages bool
 }
 
-// Options say what a [File] knows of its content.
+// Options say what a [File] knows of its content. Both functions are required.
 type Options struct {
 	// Torn reports whether a callback returned err because another program
 	// had not finished writing. The file is then read again, a few times.
@@ -114,7 +112,7 @@ func (f *File) Update(ctx context.Context, edit func(*Snapshot) ([]byte, error))
 				return err
 			}
 			if data == nil {
-				return s.sync(ctx, target)
+				return s.sync(ctx)
 			}
 			return f.commit(ctx, s, data)
 		})
@@ -128,7 +126,7 @@ func (f *File) Update(ctx context.Context, edit func(*Snapshot) ([]byte, error))
 	return ErrChanging
 }
 
-// create makes the file.
+// create creates the file.
 func (f *File) create(ctx context.Context, target string, edit func(*Snapshot) ([]byte, error)) error {
 	data, err := edit(nil)
 	if err != nil {

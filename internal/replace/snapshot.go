@@ -110,12 +110,11 @@ func checkWritable(disk fsys.FS, name string, info fs.FileInfo) error {
 
 // sync makes durable what the file holds, which another process may have
 // written a moment ago. Where syncing is not allowed, such as on a file system
-// that is mounted read-only, nothing new can be there. target is the file's
-// own name.
-func (s *Snapshot) sync(ctx context.Context, target string) error {
+// that is mounted read-only, nothing new can be there.
+func (s *Snapshot) sync(ctx context.Context) error {
 	err := s.file.Sync()
 	if err == nil {
-		err = SyncDir(ctx, s.fs, target)
+		err = SyncDir(ctx, s.fs, s.name)
 	}
 	if err != nil && !fsys.IsReadOnly(err) {
 		return fmt.Errorf("sync existing content: %w", err)
@@ -133,5 +132,5 @@ func Sync(ctx context.Context, disk fsys.FS, name string) error {
 		return err
 	}
 	defer s.Close()
-	return s.sync(ctx, name)
+	return s.sync(ctx)
 }
