@@ -1,6 +1,6 @@
 module github.com/rollcall-dev/rollcall
 
-go 1.26
+go 1.25
 
 require (
 	github.com/prometheus/client_golang v1.20.5

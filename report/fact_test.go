@@ -100,13 +100,14 @@ func TestEncode(t *testing.T) {
 	enum := report.EnumFact("a", why, "none", "oidc")
 	bucket := report.BucketFact("a", why, 1, 10, 100)
 	const out = "" // left out
+	truth := true
 	for _, c := range []struct {
 		fact  report.Fact
 		value any
 		want  string
 	}{
 		{boolean, true, "true"}, {boolean, false, "false"}, {boolean, yesNo(true), "true"},
-		{boolean, "true", out}, {boolean, 1, out}, {boolean, nil, out}, {boolean, new(true), out},
+		{boolean, "true", out}, {boolean, 1, out}, {boolean, nil, out}, {boolean, &truth, out},
 		{boolean, []bool{true}, out}, {boolean, func() bool { return true }, out},
 
 		{enum, "oidc", "oidc"}, {enum, mode("none"), "none"},

@@ -138,7 +138,7 @@ func TestHeartbeatByEncodingJSON(t *testing.T) {
 }
 
 func reason(err error) report.Code {
-	if invalid, ok := errors.AsType[*report.InvalidError](err); ok {
+	if invalid := (*report.InvalidError)(nil); errors.As(err, &invalid) {
 		return invalid.Reason
 	}
 	return ""
@@ -161,7 +161,8 @@ func (c refusal) on(t *testing.T, good string) []byte {
 
 func (c refusal) check(t *testing.T, err error) {
 	t.Helper()
-	invalid, ok := errors.AsType[*report.InvalidError](err)
+	var invalid *report.InvalidError
+	ok := errors.As(err, &invalid)
 	if !ok || invalid.Field != c.field || invalid.Reason != c.reason {
 		t.Errorf("%s for %s: got %#v, want %s: %s", clip(c.new), c.old, err, c.field, c.reason)
 	}
@@ -321,7 +322,8 @@ func TestValidate(t *testing.T) {
 		h := testHeartbeat()
 		c.change(&h)
 		_, err := h.Marshal()
-		invalid, ok := errors.AsType[*report.InvalidError](err)
+		var invalid *report.InvalidError
+		ok := errors.As(err, &invalid)
 		if !ok || invalid.Field != c.field || invalid.Reason != c.reason {
 			t.Errorf("%s: got %v, want %s: %s", name, err, c.field, c.reason)
 		}

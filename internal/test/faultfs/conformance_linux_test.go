@@ -136,7 +136,8 @@ func errorName(err error) string {
 	if _, ok := err.(*os.LinkError); ok {
 		kind = "LinkError"
 	}
-	errno, ok := errors.AsType[syscall.Errno](err)
+	var errno syscall.Errno
+	ok := errors.As(err, &errno)
 	switch {
 	case errors.Is(err, fsys.ErrLocked):
 		return kind + " locked"
