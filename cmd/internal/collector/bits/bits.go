@@ -71,13 +71,10 @@ func (s *Set) Add(n uint32) bool {
 func (s *Set) AddRange(lo, hi uint32) {
 	for lo < hi {
 		i, low := split(lo)
-		end := min(uint64(i+1)<<ChunkBits, uint64(hi))
-		s.writable(i).AddRange(uint64(low), uint64(low)+end-uint64(lo))
+		n := min(1<<ChunkBits-low, hi-lo)
+		s.writable(i).AddRange(uint64(low), uint64(low+n))
 		s.markDirty(i)
-		if end > 1<<32-1 {
-			return
-		}
-		lo = uint32(end)
+		lo += n
 	}
 }
 
