@@ -35,8 +35,16 @@ type script struct {
 	concurrent               bool
 }
 
-func (s *script) call(ctx context.Context, count *int, m method, id installid.ID) (keeper.Record, error) {
+// set sets a method while the keeper runs.
+func (s *script) set(m *method, to method) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	*m = to
+}
+
+func (s *script) call(ctx context.Context, count *int, of *method, id installid.ID) (keeper.Record, error) {
+	s.mu.Lock()
+	m := *of
 	*count++
 	s.running++
 	s.concurrent = s.concurrent || s.running > 1
@@ -53,31 +61,33 @@ func (s *script) call(ctx context.Context, count *int, m method, id installid.ID
 }
 
 func (s *script) Load(ctx context.Context) (keeper.Record, error) {
-	return s.call(ctx, &s.loads, s.load, installid.ID{})
+	return s.call(ctx, &s.loads, &s.load, installid.ID{})
 }
 
 func (s *script) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
-	return s.call(ctx, &s.saves, s.save, id)
+	return s.call(ctx, &s.saves, &s.save, id)
 }
 
 func (s *script) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
-	return s.call(ctx, new(int), s.replace, id)
+	return s.call(ctx, new(int), &s.replace, id)
 }
 
 func (s *script) Maintain(ctx context.Context, id installid.ID) (keeper.Record, error) {
-	if s.maintain == nil {
-		return keeper.Record{}, nil
+	rec, err := s.call(ctx, new(int), &s.maintain, id)
+	if err == keeper.ErrNotFound {
+		err = nil
 	}
-	return s.call(ctx, new(int), s.maintain, id)
+	return rec, err
 }
 
 func (s *script) Recover(ctx context.Context) error {
-	_, err := s.call(ctx, &s.recoveries, func(ctx context.Context, _ installid.ID) (keeper.Record, error) {
+	var m method = func(ctx context.Context, _ installid.ID) (keeper.Record, error) {
 		if s.recover == nil {
 			return keeper.Record{}, nil
 		}
 		return keeper.Record{}, s.recover(ctx)
-	}, installid.ID{})
+	}
+	_, err := s.call(ctx, &s.recoveries, &m, installid.ID{})
 	return err
 }
 
@@ -396,9 +406,9 @@ func TestJitter(t *testing.T) {
 // the next check. The ID does not count as persisted meanwhile.
 func TestRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
+		var repaired atomic.Bool
 		s := &script{load: returns(keeper.Record{ID: known}, nil), recover: func(context.Context) error {
-			if broken {
+			if !repaired.Load() {
 				return errors.New("broken")
 			}
 			return nil
@@ -414,7 +424,7 @@ func TestRecover(t *testing.T) {
 		if loads, _, recoveries := s.counts(); loads != 1 || recoveries != 4 { // at 0, 1, 3 and 7 minutes
 			t.Errorf("%d loads, %d recoveries", loads, recoveries)
 		}
-		broken = false
+		repaired.Store(true)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if loads, _, recoveries := s.counts(); loads != 2 || recoveries != 5 {
@@ -451,12 +461,11 @@ func TestRecoverPermanently(t *testing.T) {
 // returns.
 func TestMaintain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rec, err := keeper.Record{}, error(nil)
 		s := &script{load: returns(keeper.Record{ID: known, Place: "here"}, nil), maintain: func(_ context.Context, id installid.ID) (keeper.Record, error) {
 			if id != known {
 				t.Errorf("got ID %v", id)
 			}
-			return rec, err
+			return keeper.Record{}, nil
 		}}
 		w := &witness{}
 		k := startScript(t, s, func(o *keeper.Options) { o.Observer = w })
@@ -466,12 +475,12 @@ func TestMaintain(t *testing.T) {
 		}
 		synctest.Wait()
 		check() // nothing to do
-		rec = keeper.Record{ID: known, Place: "there", Written: true}
+		s.set(&s.maintain, returns(keeper.Record{ID: known, Place: "there", Written: true}, nil))
 		check()
 		if st := k.Status(); st.Place != "there" || st.Incomplete {
 			t.Errorf("got %+v", st)
 		}
-		rec, err = keeper.Record{ID: known, Place: "there", Incomplete: true}, errors.New("broken")
+		s.set(&s.maintain, returns(keeper.Record{ID: known, Place: "there", Incomplete: true}, errors.New("broken")))
 		check()
 		if st := k.Status(); !st.Persisted || !st.Incomplete || st.Reason != "broken" || st.LastError != "broken" {
 			t.Errorf("got %+v", st)
@@ -506,7 +515,7 @@ func TestInvalidIsLoggedOnce(t *testing.T) {
 				k := startScript(t, s, func(o *keeper.Options) { o.Logger = slog.New(log) })
 				synctest.Wait()
 				for _, load := range []method{tt.between, invalid} {
-					s.load = load
+					s.set(&s.load, load)
 					time.Sleep(time.Until(k.Status().NextTry))
 					synctest.Wait()
 				}
