@@ -1,6 +1,10 @@
 package jsonedit
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/rollcall-dev/rollcall/internal/jsonscan"
+)
 
 // A parser goes through a document once. It looks into the objects on the way
 // to the keys and skips everything else.
@@ -26,11 +30,11 @@ func parseStrict(text, strict []byte, keys []Key) (document, error) {
 
 func (p *parser) document() int {
 	text := p.doc.strict
-	i := skipSpace(text, 0)
-	if byteAt(text, i) == '{' {
+	i := jsonscan.SkipSpace(text, 0)
+	if jsonscan.ByteAt(text, i) == '{' {
 		i = p.object(i, 0, -1, &p.doc.top)
 	} else {
-		i = skipValue(text, i)
+		i = jsonscan.SkipValue(text, i)
 		if len(p.keys) > 0 {
 			p.notObject = fmt.Errorf("top level: %w", ErrNotObject)
 		}
@@ -38,8 +42,8 @@ func (p *parser) document() int {
 	if i < 0 {
 		return i
 	}
-	if i = skipSpace(text, i); i < len(text) {
-		return failure(i, wantEnd)
+	if i = jsonscan.SkipSpace(text, i); i < len(text) {
+		return jsonscan.Failure(i, jsonscan.WantEnd)
 	}
 	return i
 }
@@ -48,18 +52,18 @@ func (p *parser) document() int {
 func (p *parser) object(i, depth, holder int, o *object) int {
 	text := p.doc.strict
 	*o = object{holder: holder, open: i, previousEnd: i + 1}
-	i = skipSpace(text, i+1)
-	for more := byteAt(text, i) != '}'; more; {
+	i = jsonscan.SkipSpace(text, i+1)
+	for more := jsonscan.ByteAt(text, i) != '}'; more; {
 		if i = p.member(i, depth, o); i < 0 {
 			return i
 		}
-		i = skipSpace(text, i)
-		if more = byteAt(text, i) == ','; more {
-			i = skipSpace(text, i+1)
+		i = jsonscan.SkipSpace(text, i)
+		if more = jsonscan.ByteAt(text, i) == ','; more {
+			i = jsonscan.SkipSpace(text, i+1)
 		}
 	}
-	if byteAt(text, i) != '}' {
-		return failure(i, wantCommaOrBrace)
+	if jsonscan.ByteAt(text, i) != '}' {
+		return jsonscan.Failure(i, jsonscan.WantCommaOrBrace)
 	}
 	o.close = i
 	p.leaveObject(depth, o)
@@ -72,7 +76,7 @@ func (p *parser) member(i, depth int, o *object) int {
 		o.previousEnd = o.last.valueEnd
 	}
 	o.last.name = i
-	if i = skipName(text, i); i < 0 {
+	if i = jsonscan.SkipName(text, i); i < 0 {
 		return i
 	}
 	o.last.nameEnd = i
@@ -81,18 +85,18 @@ func (p *parser) member(i, depth int, o *object) int {
 	}
 	matched, further, duplicate := p.match(text[o.last.name:i], depth)
 	if duplicate {
-		return failure(o.last.name, duplicateName)
+		return jsonscan.Failure(o.last.name, jsonscan.DuplicateName)
 	}
-	if i = skipColon(text, i); i < 0 {
+	if i = jsonscan.SkipColon(text, i); i < 0 {
 		return i
 	}
 	o.last.value = i
-	isObject := byteAt(text, i) == '{'
+	isObject := jsonscan.ByteAt(text, i) == '{'
 	if further && isObject {
 		var inner object
 		i = p.object(i, depth+1, o.last.name, &inner)
 	} else {
-		i = skipValue(text, i)
+		i = jsonscan.SkipValue(text, i)
 	}
 	if i < 0 {
 		return i

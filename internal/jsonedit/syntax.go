@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/rollcall-dev/rollcall/internal/jsonscan"
 )
 
 // The limits of a document. Beyond them it is refused before it costs more
@@ -85,7 +87,7 @@ func truncatedAt(text []byte, offset int, msg string) *SyntaxError {
 
 // syntaxError puts a failure into words.
 func (p *parser) syntaxError(failure int) *SyntaxError {
-	offset, why := decodeFailure(failure)
+	offset, why := jsonscan.DecodeFailure(failure)
 	text := p.doc.strict
 	if offset >= len(text) {
 		return truncatedAt(p.doc.text, len(text), "unexpected end of file")
@@ -93,27 +95,27 @@ func (p *parser) syntaxError(failure int) *SyntaxError {
 	r, _ := utf8.DecodeRune(text[offset:])
 	msg := fmt.Sprintf("invalid character %q ", r)
 	switch why {
-	case wantValue:
+	case jsonscan.WantValue:
 		msg += "at start of value"
-	case wantName:
+	case jsonscan.WantName:
 		msg += "at start of name"
-	case wantColon:
+	case jsonscan.WantColon:
 		msg += "after object name (expecting ':')"
-	case wantCommaOrBrace:
+	case jsonscan.WantCommaOrBrace:
 		msg += "after object value (expecting ',' or '}')"
-	case wantCommaOrBracket:
+	case jsonscan.WantCommaOrBracket:
 		msg += "after array element (expecting ',' or ']')"
-	case wantDigit:
+	case jsonscan.WantDigit:
 		msg += "in number (expecting digit)"
-	case wantLiteral:
+	case jsonscan.WantLiteral:
 		msg += "in literal " + wantedLiteral(text[:offset])
-	case wantPlain:
+	case jsonscan.WantPlain:
 		msg += "in string (expecting non-control character)"
-	case wantEnd:
+	case jsonscan.WantEnd:
 		msg += "after top-level value"
-	case badEscape:
+	case jsonscan.BadEscape:
 		msg = "invalid escape sequence in string"
-	case duplicateName:
+	case jsonscan.DuplicateName:
 		msg = fmt.Sprintf("duplicate member %q", p.duplicate)
 	}
 	return syntaxErrorAt(p.doc.text, offset, msg)

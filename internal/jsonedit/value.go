@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"unicode/utf8"
+
+	"github.com/rollcall-dev/rollcall/internal/jsonscan"
 )
 
 // A Kind is the type of a value.
@@ -64,7 +66,7 @@ func valueOf(raw []byte) Value {
 	case Bool, Number:
 		text = raw
 	case String:
-		text = unquote(raw, maxText)
+		text = jsonscan.Unquote(raw, maxText)
 	}
 	if v.Long = len(text) > maxText; !v.Long {
 		v.Text = string(text)
@@ -91,9 +93,9 @@ func NewString(text string) (Scalar, error) {
 // or a number.
 func NewLiteral(literal string) (Scalar, error) {
 	raw := []byte(literal)
-	switch kindOf(byteAt(raw, 0)) {
+	switch kindOf(jsonscan.ByteAt(raw, 0)) {
 	case Bool, Null, Number:
-		if skipValue(raw, 0) == len(raw) {
+		if jsonscan.SkipValue(raw, 0) == len(raw) {
 			return Scalar{raw: raw}, nil
 		}
 	}

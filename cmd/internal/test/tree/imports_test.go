@@ -29,7 +29,7 @@ var layers = []string{
 	"internal/consent", "internal/diagnose", "internal/sender", "internal/schedule",
 	"internal/configfile", "internal/anchor", "internal/replace", "internal/jsonedit",
 	"internal/test/configdisk", "internal/test/faultfs", "internal/test/randomjson",
-	"report", "internal/guard", "internal/loopback",
+	"report", "internal/jsonscan", "internal/guard", "internal/loopback",
 	"internal/platform", "internal/terminal", "internal/fsys", "internal/flight",
 }
 

@@ -1,61 +1,70 @@
-package jsonedit
+// Package jsonscan finds its way through strict JSON (RFC 8259). It allocates
+// nothing, except for strings with escapes.
+//
+// A skip function takes a text and the offset of what it skips, and returns
+// the offset behind that. A negative result is a failure: where the text is
+// not JSON, and why. The functions have no position of their own, so that the
+// offset stays in a register. They accept any UTF-8, valid or not, and limit
+// nothing: callers check the encoding, the size and the depth.
+package jsonscan
 
 import (
 	"encoding/binary"
 	"math/bits"
 )
 
-// A skip function takes a text without NUL bytes and the offset of what it
-// skips, and returns the offset behind that. A negative result is a failure:
-// where the text is not strict JSON, and why. The functions have no position
-// of their own, so that the offset stays in a register.
-
-// A reason says what a text lacks, or has too much, at the offset of a
+// A Reason says what a text lacks, or has too much, at the offset of a
 // failure.
-type reason int
+type Reason int
 
 const (
-	wantValue reason = iota
-	wantName
-	wantColon
-	wantCommaOrBrace
-	wantCommaOrBracket
-	wantDigit
-	wantLiteral
-	wantPlain // a character of a string that need not be escaped
-	wantEnd   // of the text
-	badEscape
-	duplicateName
+	WantValue Reason = iota
+	WantName
+	WantColon
+	WantCommaOrBrace
+	WantCommaOrBracket
+	WantDigit
+	WantLiteral
+	WantPlain // a character of a string that need not be escaped
+	WantEnd   // of the text
+	BadEscape
+	DuplicateName
 )
 
 const reasonBits = 4
 
-// failure encodes that text is wrong at offset i, which is at most MaxSize.
-func failure(i int, why reason) int { return ^(i<<reasonBits | int(why)) }
+// Failure encodes that a text is wrong at offset i, for the reason why.
+func Failure(i int, why Reason) int { return ^(i<<reasonBits | int(why)) }
 
-// decodeFailure is the reverse of failure.
-func decodeFailure(failure int) (offset int, why reason) {
-	return ^failure >> reasonBits, reason(^failure & (1<<reasonBits - 1))
+// DecodeFailure is the reverse of Failure.
+func DecodeFailure(failure int) (offset int, why Reason) {
+	return ^failure >> reasonBits, Reason(^failure & (1<<reasonBits - 1))
 }
 
-// byteAt returns the byte at i, and 0 behind the end of text.
-func byteAt(text []byte, i int) byte {
+// ByteAt returns the byte at i, and 0 behind the end of text.
+func ByteAt(text []byte, i int) byte {
 	if uint(i) < uint(len(text)) {
 		return text[i]
 	}
 	return 0
 }
 
-// skipValue recurses into arrays and objects, so that the caller must limit
-// the depth of text.
-func skipValue(text []byte, i int) int {
-	switch byteAt(text, i) {
+// Valid reports whether text is one JSON value.
+func Valid(text []byte) bool {
+	i := SkipValue(text, SkipSpace(text, 0))
+	return i >= 0 && SkipSpace(text, i) == len(text)
+}
+
+// SkipValue skips any value. It recurses into arrays and objects, so the
+// caller must limit the depth of text.
+func SkipValue(text []byte, i int) int {
+	switch ByteAt(text, i) {
 	case '{':
 		return skipObject(text, i)
 	case '[':
 		return skipArray(text, i)
 	case '"':
-		return skipString(text, i)
+		return SkipString(text, i)
 	case 't':
 		return skipLiteral(text, i, "true")
 	case 'f':
@@ -65,100 +74,100 @@ func skipValue(text []byte, i int) int {
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		return skipNumber(text, i)
 	default:
-		return failure(i, wantValue)
+		return Failure(i, WantValue)
 	}
 }
 
 func skipObject(text []byte, i int) int {
-	i = skipSpace(text, i+1)
-	if byteAt(text, i) == '}' {
+	i = SkipSpace(text, i+1)
+	if ByteAt(text, i) == '}' {
 		return i + 1
 	}
 	for {
-		if i = skipName(text, i); i < 0 {
+		if i = SkipName(text, i); i < 0 {
 			return i
 		}
-		if i = skipColon(text, i); i < 0 {
+		if i = SkipColon(text, i); i < 0 {
 			return i
 		}
-		if i = skipValue(text, i); i < 0 {
+		if i = SkipValue(text, i); i < 0 {
 			return i
 		}
-		i = skipSpace(text, i)
-		switch byteAt(text, i) {
+		i = SkipSpace(text, i)
+		switch ByteAt(text, i) {
 		case ',':
-			i = skipSpace(text, i+1)
+			i = SkipSpace(text, i+1)
 		case '}':
 			return i + 1
 		default:
-			return failure(i, wantCommaOrBrace)
+			return Failure(i, WantCommaOrBrace)
 		}
 	}
 }
 
 func skipArray(text []byte, i int) int {
-	i = skipSpace(text, i+1)
-	if byteAt(text, i) == ']' {
+	i = SkipSpace(text, i+1)
+	if ByteAt(text, i) == ']' {
 		return i + 1
 	}
 	for {
-		if i = skipValue(text, i); i < 0 {
+		if i = SkipValue(text, i); i < 0 {
 			return i
 		}
-		i = skipSpace(text, i)
-		switch byteAt(text, i) {
+		i = SkipSpace(text, i)
+		switch ByteAt(text, i) {
 		case ',':
-			i = skipSpace(text, i+1)
+			i = SkipSpace(text, i+1)
 		case ']':
 			return i + 1
 		default:
-			return failure(i, wantCommaOrBracket)
+			return Failure(i, WantCommaOrBracket)
 		}
 	}
 }
 
-// skipName skips the name of a member.
-func skipName(text []byte, i int) int {
-	if byteAt(text, i) != '"' {
-		return failure(i, wantName)
+// SkipName skips the name of a member.
+func SkipName(text []byte, i int) int {
+	if ByteAt(text, i) != '"' {
+		return Failure(i, WantName)
 	}
-	return skipString(text, i)
+	return SkipString(text, i)
 }
 
-// skipColon skips the colon behind a name and the white space around it.
-func skipColon(text []byte, i int) int {
-	if i = skipSpace(text, i); byteAt(text, i) != ':' {
-		return failure(i, wantColon)
+// SkipColon skips the colon behind a name and the white space around it.
+func SkipColon(text []byte, i int) int {
+	if i = SkipSpace(text, i); ByteAt(text, i) != ':' {
+		return Failure(i, WantColon)
 	}
-	return skipSpace(text, i+1)
+	return SkipSpace(text, i+1)
 }
 
 func skipLiteral(text []byte, i int, literal string) int {
 	for k := range len(literal) {
-		if byteAt(text, i+k) != literal[k] {
-			return failure(i+k, wantLiteral)
+		if ByteAt(text, i+k) != literal[k] {
+			return Failure(i+k, WantLiteral)
 		}
 	}
 	return i + len(literal) // a letter there ends no value: whoever looks for the next token finds it
 }
 
 func skipNumber(text []byte, i int) int {
-	if byteAt(text, i) == '-' {
+	if ByteAt(text, i) == '-' {
 		i++
 	}
-	if byteAt(text, i) == '0' {
+	if ByteAt(text, i) == '0' {
 		i++
 	} else if i = skipDigits(text, i); i < 0 {
 		return i
 	}
-	if byteAt(text, i) == '.' {
+	if ByteAt(text, i) == '.' {
 		if i = skipDigits(text, i+1); i < 0 {
 			return i
 		}
 	}
-	if c := byteAt(text, i); c == 'e' || c == 'E' {
+	if c := ByteAt(text, i); c == 'e' || c == 'E' {
 		i++
-		if c := byteAt(text, i); c == '+' || c == '-' {
+		if c := ByteAt(text, i); c == '+' || c == '-' {
 			i++
 		}
 		return skipDigits(text, i)
@@ -173,15 +182,16 @@ func skipDigits(text []byte, i int) int {
 		i++
 	}
 	if i == begin {
-		return failure(i, wantDigit)
+		return Failure(i, WantDigit)
 	}
 	return i
 }
 
-func skipString(text []byte, i int) int {
+// SkipString skips a string, with the quote at i.
+func SkipString(text []byte, i int) int {
 	for i++; ; {
 		i = skipPlain(text, i)
-		switch byteAt(text, i) {
+		switch ByteAt(text, i) {
 		case '"':
 			return i + 1
 		case '\\':
@@ -189,7 +199,7 @@ func skipString(text []byte, i int) int {
 				return i
 			}
 		default:
-			return failure(i, wantPlain)
+			return Failure(i, WantPlain)
 		}
 	}
 }
@@ -197,7 +207,7 @@ func skipString(text []byte, i int) int {
 // skipEscape skips an escape sequence.
 func skipEscape(text []byte, i int) int {
 	digits := 0
-	switch byteAt(text, i+1) {
+	switch ByteAt(text, i+1) {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 	case 'u':
 		digits = 4
@@ -206,7 +216,7 @@ func skipEscape(text []byte, i int) int {
 	}
 	end := i + 2 + digits
 	for k := i + 2; k < end; k++ {
-		if c := byteAt(text, k); (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+		if c := ByteAt(text, k); (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
 			return badEscapeAt(text, i, k)
 		}
 	}
@@ -217,9 +227,9 @@ func skipEscape(text []byte, i int) int {
 // at k. The end of the text is no mistake in it.
 func badEscapeAt(text []byte, i, k int) int {
 	if k >= len(text) {
-		return failure(k, wantPlain)
+		return Failure(k, WantPlain)
 	}
-	return failure(i, badEscape)
+	return Failure(i, BadEscape)
 }
 
 // Most of a config is white space and strings without escapes. These are
@@ -229,14 +239,15 @@ const ones = 0x0101010101010101
 
 func eightAt(text []byte, i int) uint64 { return binary.LittleEndian.Uint64(text[i:]) }
 
-func skipSpace(text []byte, i int) int {
+// SkipSpace skips white space, if there is any.
+func SkipSpace(text []byte, i int) int {
 	if i < len(text) && text[i] > ' ' {
 		return i
 	}
 	return skipSpaces(text, i)
 }
 
-// skipSpaces is the rest of skipSpace, which without it is inlined.
+// skipSpaces is the rest of SkipSpace, which without it is inlined.
 func skipSpaces(text []byte, i int) int {
 	for i < len(text) {
 		switch text[i] {
