@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// text is a field of characters.
+// text is the codec of a field of characters.
 type text[T any] struct {
 	at   func(*T) *string
 	rule *rule
@@ -46,11 +46,11 @@ func (c text[T]) parse(r *reader, t *T) *InvalidError {
 	return nil
 }
 
-// number is a field of a whole number.
+// number is the codec of a whole number.
 type number[T any] struct {
 	at       func(*T) *int
 	min, max int
-	outside  Code // the reason when it is out of these bounds
+	outside  Code // the reason if it is out of these bounds
 }
 
 func (c number[T]) describe() (string, string) {
@@ -88,7 +88,7 @@ func (c number[T]) bad() *InvalidError {
 	return &InvalidError{Reason: c.outside, bound: bound}
 }
 
-// moment is a field of a time.
+// moment is the codec of a time.
 type moment[T any] struct {
 	at func(*T) *time.Time
 }
@@ -129,14 +129,15 @@ func (c moment[T]) parse(r *reader, t *T) *InvalidError {
 	if err != nil {
 		return &InvalidError{Reason: CodeWrongType, bound: timeBound}
 	}
-	if parsed.IsZero() { // the first second of year 1, which would pass for none
+	if parsed.IsZero() { // the first second of year 1, which stands for none
 		return outOfBounds(timeBound)
 	}
 	*c.at(t) = parsed
 	return nil
 }
 
-// object is a field with fields of its own, which are fields of T too. It is empty when all of them are.
+// object is the codec of a field that has fields, which are also fields of T.
+// It is empty if all of them are.
 type object[T any] specs[T]
 
 func (c object[T]) describe() (string, string) { return "", "" }

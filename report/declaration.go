@@ -6,43 +6,38 @@ import (
 	"slices"
 )
 
-// A Declaration is a set of valid facts. It cannot be changed and is safe for concurrent use; nil and the zero value have
-// no facts. Make it with [Declare].
+// A Declaration is a set of valid facts. It never changes and is safe for
+// concurrent use. Nil and the zero value have no facts.
 type Declaration struct {
-	facts []declared // in the order of their names
+	facts []Fact // in the order of their names
 }
 
-type declared struct {
-	Fact
-	values []string
-}
-
-// Declare checks the facts and takes them into a declaration. There can be up to [MaxFacts], each with a name of its own.
-// An error names the fact that is wrong: it is a mistake of the host's developer.
+// Declare checks up to [MaxFacts] facts and returns a declaration of them.
+// The error names the fact that is wrong; it is a mistake of the host's
+// developer.
 func Declare(facts ...Fact) (*Declaration, error) {
 	if len(facts) > MaxFacts {
 		return nil, fmt.Errorf("declare facts: %d facts, more than %d", len(facts), MaxFacts)
 	}
-	d := &Declaration{facts: make([]declared, 0, len(facts))}
+	d := &Declaration{facts: make([]Fact, 0, len(facts))}
 	for _, f := range facts {
 		if err := f.check(); err != nil {
 			return nil, fmt.Errorf("declare fact %q: %w", f.Name, err)
 		}
 		f.Since = max(f.Since, 1)
-		f.Kind = f.Kind.clone()
-		at, twice := slices.BinarySearchFunc(d.facts, f.Name, func(d declared, name string) int { return cmp.Compare(d.Name, name) })
+		at, twice := slices.BinarySearchFunc(d.facts, f.Name, func(f Fact, name string) int { return cmp.Compare(f.Name, name) })
 		if twice {
 			return nil, fmt.Errorf("declare fact %q: it is declared twice", f.Name)
 		}
-		d.facts = slices.Insert(d.facts, at, declared{f, f.Kind.Choices()})
+		d.facts = slices.Insert(d.facts, at, f)
 	}
 	return d, nil
 }
 
-// Encode gives the facts as they are sent. A value is a bool for a [Boolean], a string for an [Enumeration], and a number
-// of any type for a [Bucketed] fact, types of the host's own that are made of these included. Values of other types,
-// values that were not declared, and those of facts that were not declared are left out, and so are facts without a
-// value. It allocates the facts and nothing else.
+// Encode returns the facts as they are sent. The value of a [BoolFact] is a
+// bool, that of an [EnumFact] a string, and that of a [BucketFact] a number of
+// any type, or of a type that is made of one of these. A fact without such a
+// value is left out, and so is a value that was not declared.
 func (d *Declaration) Encode(values map[string]any) Facts {
 	if d == nil || len(d.facts) == 0 || len(values) == 0 {
 		return nil
@@ -54,14 +49,15 @@ func (d *Declaration) Encode(values map[string]any) Facts {
 		if !ok {
 			continue
 		}
-		if at := f.Kind.index(value); at >= 0 {
+		if at := f.index(value); at >= 0 {
 			facts = append(facts, FactValue{f.Name, f.values[at]})
 		}
 	}
 	return facts
 }
 
-// Version is the highest [Fact.Since], and 0 without facts: what the operator agrees to when telemetry is granted.
+// Version returns the highest [Fact.Since], and 0 without facts. An operator
+// who grants telemetry agrees to this version.
 func (d *Declaration) Version() int {
 	version := 0
 	for _, f := range d.all() {
@@ -70,7 +66,8 @@ func (d *Declaration) Version() int {
 	return version
 }
 
-// Until gives the declaration without the facts that came after the version: those that the operator was not asked about.
+// Until returns the declaration without the facts that were added after the
+// version, which the operator was not asked about.
 func (d *Declaration) Until(version int) *Declaration {
 	until := &Declaration{}
 	for _, f := range d.all() {
@@ -81,29 +78,17 @@ func (d *Declaration) Until(version int) *Declaration {
 	return until
 }
 
-// Fields lists the facts in the form of [Fields], in the order of their names.
+// Fields lists the facts as [Fields] does, in the order of their names.
 func (d *Declaration) Fields() []Field {
 	var fields []Field
 	for _, f := range d.all() {
-		fields = append(fields, Field{
-			Name: "facts." + f.Name, Type: f.Kind.Type(), Since: f.Since, Bound: f.Kind.Bound(), Reason: f.Reason,
-			Optional: true,
-		})
+		kind, bound := f.describe()
+		fields = append(fields, Field{"facts." + f.Name, kind, f.Since, bound, f.Reason, true})
 	}
 	return fields
 }
 
-// Facts gives the facts in the order of their names. The caller owns them.
-func (d *Declaration) Facts() []Fact {
-	var facts []Fact
-	for _, f := range d.all() {
-		f.Kind = f.Kind.clone()
-		facts = append(facts, f.Fact)
-	}
-	return facts
-}
-
-func (d *Declaration) all() []declared {
+func (d *Declaration) all() []Fact {
 	if d == nil {
 		return nil
 	}

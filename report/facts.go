@@ -6,16 +6,18 @@ import (
 	"strings"
 )
 
-// Facts are the facts of a heartbeat, in the order of their names, each name once.
+// Facts are the facts of a heartbeat, in the order of their names, each name
+// once.
 type Facts []FactValue
 
-// A FactValue is a fact and its value. It is the text true or false, which is sent as a JSON boolean, the value of an
-// [Enumeration], or the name of a bucket such as 1-9 or >=100.
+// A FactValue is a fact and its value: "true" or "false", which are sent as
+// JSON booleans, a value of an [EnumFact], or a range of a [BucketFact] such
+// as "1-9" or ">=100".
 type FactValue struct {
 	Name, Value string
 }
 
-// Get gives the value of the fact, and whether there is one.
+// Get returns the value of a fact, and whether there is one.
 func (f Facts) Get(name string) (string, bool) {
 	i, ok := slices.BinarySearchFunc(f, name, func(v FactValue, name string) int { return cmp.Compare(v.Name, name) })
 	if !ok {
@@ -24,7 +26,7 @@ func (f Facts) Get(name string) (string, bool) {
 	return f[i].Value, true
 }
 
-// MarshalJSON gives the facts as they stand in a heartbeat, an object.
+// MarshalJSON returns the facts as a heartbeat has them, an object.
 func (f Facts) MarshalJSON() ([]byte, error) { return f.appendJSON(nil), nil }
 
 func (f Facts) appendJSON(dst []byte) []byte {
@@ -44,8 +46,8 @@ func (f Facts) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// factsCodec is the field of the facts. Their names are the host's, so that what is wrong with one of them is not an
-// error of the report: it is dropped and counted.
+// factsCodec is the codec of the facts. Their names are the host's, so a
+// malformed fact is no error of the report: it is dropped and counted.
 type factsCodec struct{}
 
 const factsBound = "at most 64 facts, each true, false, or a text of at most 32 characters that the program declared"
@@ -106,7 +108,7 @@ func (factsCodec) parse(r *reader, h *Heartbeat) *InvalidError {
 	return nil
 }
 
-// factValue reads a value, and tells whether it can be one of a fact.
+// factValue reads a value, and reports whether a fact can have it.
 func (r *reader) factValue() (string, bool) {
 	if value, ok := r.boolean(); ok {
 		if value {
@@ -116,7 +118,7 @@ func (r *reader) factValue() (string, bool) {
 	}
 	text, ok := r.text()
 	if !ok {
-		r.skip()
+		r.next()
 		return "", false
 	}
 	if len(text) > MaxFactValueLen {
@@ -130,9 +132,9 @@ const textFalse, textTrue = "false", "true"
 
 func isBoolean(value string) bool { return value == textFalse || value == textTrue }
 
-// isFactText tells whether the value of a fact that is sent as a text has the right form: that of an enumeration's value,
-// which the middle buckets have too, or that of the lowest and highest bucket. The collector does not know which values
-// were declared.
+// isFactText reports whether a text has the form of a fact's value: that of
+// an [EnumFact], which ranges such as 1-9 have too, or that of the lowest or
+// the highest range. The collector does not know the declared values.
 func isFactText(value string) bool {
 	if number, ok := strings.CutPrefix(value, ">="); ok {
 		return isBound(number)
@@ -143,8 +145,9 @@ func isFactText(value string) bool {
 	return isCode(value, MaxFactValueLen) && !isBoolean(value)
 }
 
-// isBound tells whether text is 0 to MaxBound in its shortest form.
+// isBound reports whether text is a number from 0 to maxBound in its shortest
+// form.
 func isBound(text string) bool {
-	const digits = 15 // of MaxBound
+	const digits = 15 // of maxBound
 	return lengthIn(text, digits) && all(text, isDigit) && (text[0] != '0' || text == "0")
 }

@@ -2,21 +2,25 @@ package report
 
 import "time"
 
-// A Field says of one field of a report what it is and why it is sent. Documents, pages and previews for operators are
-// made from it.
+// A Field describes a field of a report. Documents, pages and previews for
+// operators are made of such lists.
 type Field struct {
-	// Name is the path of keys from the report to the field, with dots between them, and [] after the key of a list. In
-	// the fields of a [Declaration] it is facts. and the name of the fact.
+	// Name is the path of keys to the field, with dots between them, and []
+	// after the key of a list. In the fields of a [Declaration] it is "facts."
+	// and the name of the fact.
 	Name string
-	// Type is "text", "number", "time", "boolean", "list", or "map", for an object whose keys are not fixed.
+	// Type is "text", "number", "time", "boolean", "list", or "map", which is an
+	// object whose keys are not fixed.
 	Type string
-	// Since is the version of the schema that brought the field, or that of the host's declaration for a fact.
+	// Since is the version of the schema that added the field; for a fact, that
+	// of the host's declaration.
 	Since int
-	// Bound says in words which values there can be.
+	// Bound says in words which values are valid.
 	Bound string
-	// Reason says in words for operators why it is sent.
+	// Reason tells operators why the field is sent.
 	Reason string
-	// Optional says that a report can be without it. An empty text stands for none.
+	// Optional means that a report can do without the field. An empty text
+	// counts as none.
 	Optional bool
 }
 
@@ -30,22 +34,23 @@ const (
 	typeMap    = "map"
 )
 
-// Fields lists the fields of a [Heartbeat] in the order in which they are sent. The facts are one field here; a
-// declaration lists them one by one ([Declaration.Fields]). The caller owns the slice.
+// Fields lists the fields of a [Heartbeat] in the order that they are sent in.
+// The facts are one field here; [Declaration.Fields] lists them one by one.
+// The caller owns the slice.
 func Fields() []Field { return heartbeatSpecs.list(nil, "") }
 
-// HealthFields lists the fields of a [HealthReport] in the same way.
+// HealthFields lists the fields of a [HealthReport] as [Fields] does.
 func HealthFields() []Field {
 	return faultSpecs.list(healthSpecs.list(nil, ""), "faults[].")
 }
 
-// The fields that both kinds of report begin with say the same of themselves.
+// The reasons of the fields that reports of both kinds begin with.
 const (
-	whySchema      = "Says how to read the report, and that nothing is in it which came after the operator agreed."
-	whyApp         = "Says which program is counted, since a collector can serve several."
+	whySchema      = "Says how to read the report, and that it contains no fields added since the operator agreed."
+	whyApp         = "Says which program is counted: a collector can serve several."
 	whyID          = "Counts the installation once. It is random and says nothing about the machine, its user or its network."
 	whyPersistence = "Keeps an installation that loses its disk from being counted as a new one each time."
-	whySentAt      = "Tells reports apart that were exported to files. It is not trusted: days are those of the collector."
+	whySentAt      = "Tells apart reports that were exported to files. It is not trusted: the collector uses its own clock."
 	whyVersion     = "Shows which versions are in use, so that old ones are not dropped while many still need them."
 )
 
@@ -65,27 +70,27 @@ var heartbeatSpecs = specs[Heartbeat]{
 	{key: "platform", since: 1, optional: true, codec: object[Heartbeat]{
 		{key: "system", since: 1, optional: true, codec: text[Heartbeat]{
 			at: func(h *Heartbeat) *string { return &h.Platform.System }, rule: &platformRule},
-			reason: "Shows which operating systems have to be supported and tested."},
+			reason: "Shows which operating systems to support and test."},
 		{key: "release", since: 1, optional: true, codec: text[Heartbeat]{
 			at: func(h *Heartbeat) *string { return &h.Platform.Release }, rule: &platformRule},
-			reason: "Shows how old the operating systems are that have to be supported."},
+			reason: "Shows how old the operating systems in use are."},
 		{key: "machine", since: 1, optional: true, codec: text[Heartbeat]{
 			at: func(h *Heartbeat) *string { return &h.Platform.Machine }, rule: &platformRule},
-			reason: "Shows for which processors builds are needed."},
+			reason: "Shows which processors need a build."},
 	}},
 	{key: "deployment", since: 1, optional: true, codec: text[Heartbeat]{
 		at: func(h *Heartbeat) *string { return (*string)(&h.Deployment) }, rule: &deploymentRule},
-		reason: "Shows which ways of installing the program are in use and worth the work."},
+		reason: "Shows which ways of installing the program are in use, and worth maintaining."},
 	{key: "client", since: 1, optional: true, codec: object[Heartbeat]{
 		{key: "name", since: 1, optional: true, codec: text[Heartbeat]{
 			at: func(h *Heartbeat) *string { return &h.Client.Name }, rule: &codeRule},
-			reason: "Says which library or agent made the report, so that its mistakes can be told from the program's."},
+			reason: "Says which library or agent made the report, so that its bugs are not taken for the program's."},
 		{key: "version", since: 1, optional: true, codec: text[Heartbeat]{
 			at: func(h *Heartbeat) *string { return &h.Client.Version }, rule: &versionRule},
-			reason: "Says which version of it, for the same purpose."},
+			reason: "Says which version of the library or agent it was."},
 	}},
 	{key: "facts", since: 1, optional: true, codec: factsCodec{},
-		reason: "What the program declared about how it is set up; each fact is declared with a reason of its own."},
+		reason: "Says what the program declared about its setup. Each fact is declared with a reason of its own."},
 }
 
 var healthSpecs = specs[HealthReport]{
@@ -101,39 +106,39 @@ var healthSpecs = specs[HealthReport]{
 		at: func(h *HealthReport) *time.Time { return &h.SentAt }}},
 	{key: "version", since: 1, optional: true, codec: text[HealthReport]{
 		at: func(h *HealthReport) *string { return &h.Version }, rule: &versionRule},
-		reason: "Shows which versions have the faults, and which have them no more."},
+		reason: "Shows which versions have the faults, and which no longer do."},
 	{key: "faults", since: 1, codec: faultsCodec{},
 		reason: "Equal faults are counted together, so that a report stays small however much goes wrong."},
 }
 
 var faultSpecs = specs[Fault]{
 	{key: "source", since: 1, codec: text[Fault]{
-		at: func(g *Fault) *string { return &g.Source }, rule: &codeRule},
+		at: func(f *Fault) *string { return &f.Source }, rule: &codeRule},
 		reason: "Says who noticed the fault, such as a log or a check."},
 	{key: "component", since: 1, codec: text[Fault]{
-		at: func(g *Fault) *string { return &g.Component }, rule: &codeRule},
+		at: func(f *Fault) *string { return &f.Component }, rule: &codeRule},
 		reason: "Says which part of the program is at fault."},
 	{key: "reason", since: 1, codec: text[Fault]{
-		at: func(g *Fault) *string { return &g.Reason }, rule: &codeRule},
+		at: func(f *Fault) *string { return &f.Reason }, rule: &codeRule},
 		reason: "Says what is wrong, in a code of the program, never in the words of an error."},
 	{key: "stage", since: 1, optional: true, codec: text[Fault]{
-		at: func(g *Fault) *string { return &g.Stage }, rule: &codeRule},
-		reason: "Says at which step of its work the program was."},
+		at: func(f *Fault) *string { return &f.Stage }, rule: &codeRule},
+		reason: "Says which step of its work the program was at."},
 	{key: "severity", since: 1, codec: text[Fault]{
-		at: func(g *Fault) *string { return (*string)(&g.Severity) }, rule: &severityRule},
-		reason: "Puts what keeps a program from working before what is merely odd."},
+		at: func(f *Fault) *string { return (*string)(&f.Severity) }, rule: &severityRule},
+		reason: "Ranks what keeps a program from working above what is merely odd."},
 	{key: "count", since: 1, codec: number[Fault]{
-		at: func(g *Fault) *int { return &g.Count }, min: 1, max: MaxFaultCount, outside: CodeOutOfBounds},
-		reason: "Says how often it happened since the counting began, so that a report sent twice changes nothing."},
+		at: func(f *Fault) *int { return &f.Count }, min: 1, max: MaxFaultCount, outside: CodeOutOfBounds},
+		reason: "Says how often it happened since counting began, so that a report sent twice changes nothing."},
 	{key: "since", since: 1, codec: moment[Fault]{
-		at: func(g *Fault) *time.Time { return &g.Since }},
-		reason: "Says when the counting began, usually the start of the program."},
+		at: func(f *Fault) *time.Time { return &f.Since }},
+		reason: "Says when counting began, usually when the program started."},
 	{key: "first", since: 1, codec: moment[Fault]{
-		at: func(g *Fault) *time.Time { return &g.First }},
-		reason: "Says when it happened first, to see whether an upgrade brought it."},
+		at: func(f *Fault) *time.Time { return &f.First }},
+		reason: "Says when it first happened, to see whether an upgrade caused it."},
 	{key: "last", since: 1, codec: moment[Fault]{
-		at: func(g *Fault) *time.Time { return &g.Last }},
-		reason: "Says when it happened last, to see whether it is over."},
+		at: func(f *Fault) *time.Time { return &f.Last }},
+		reason: "Says when it last happened, to see whether it is over."},
 	{key: "context", since: 1, optional: true, codec: contextCodec{},
-		reason: "Narrows the fault down by codes under keys that the program declared."},
+		reason: "Narrows down the fault by codes under keys that the program declared."},
 }

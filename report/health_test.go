@@ -64,13 +64,13 @@ func TestHealthGolden(t *testing.T) {
 
 func TestHealthRefused(t *testing.T) {
 	long := strings.Repeat("a", report.MaxCodeLen)
-	group := func(reason string) string {
+	fault := func(reason string) string {
 		return fmt.Sprintf(`{"source":"a","component":"b","reason":%q,"severity":"info","count":1,`+
 			`"since":"2026-01-30T08:00:00Z","first":"2026-01-30T08:00:00Z","last":"2026-01-30T08:00:00Z"},`, reason)
 	}
 	var many strings.Builder // MaxFaults with the two that are there, less one
 	for i := range report.MaxFaults - 2 {
-		many.WriteString(group(fmt.Sprint(i)))
+		many.WriteString(fault(fmt.Sprint(i)))
 	}
 	good := golden(t, "health.json")
 	start := strings.Index(good, `"faults":`)
@@ -87,8 +87,8 @@ func TestHealthRefused(t *testing.T) {
 		{good[start:], `"faults":{}}`, "faults", report.CodeWrongType},
 		{good[start:], `"faults":[1]}`, "faults", report.CodeWrongType},
 		{good[start:], `"faults":[{}]}`, "faults[].source", report.CodeMissing},
-		{`"faults":[`, `"faults":[` + many.String() + group("x"), "faults", report.CodeOutOfBounds},
-		{`"faults":[`, `"faults":[` + group("x") + group("x"), "faults", report.CodeDuplicate},
+		{`"faults":[`, `"faults":[` + many.String() + fault("x"), "faults", report.CodeOutOfBounds},
+		{`"faults":[`, `"faults":[` + fault("x") + fault("x"), "faults", report.CodeDuplicate},
 
 		{`"source":"log",`, ``, "faults[].source", report.CodeMissing},
 		{`"log"`, `""`, "faults[].source", report.CodeMissing},
@@ -125,7 +125,7 @@ func TestHealthRefused(t *testing.T) {
 	}
 	full := refusal{old: `"faults":[`, new: `"faults":[` + many.String()}.on(t, good)
 	if h, _, err := report.ParseHealth(full); err != nil || len(h.Faults) != report.MaxFaults {
-		t.Errorf("got %d groups, %v, want %d", len(h.Faults), err, report.MaxFaults)
+		t.Errorf("got %d faults, %v, want %d", len(h.Faults), err, report.MaxFaults)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestHealthValidate(t *testing.T) {
 		context[fmt.Sprint("k", i)] = "v"
 	}
 	for name, change := range map[string]func(*report.HealthReport){
-		"too many groups":    func(h *report.HealthReport) { h.Faults = make([]report.Fault, report.MaxFaults+1) },
+		"too many faults":    func(h *report.HealthReport) { h.Faults = make([]report.Fault, report.MaxFaults+1) },
 		"context's key":      func(h *report.HealthReport) { h.Faults[0].Context = map[string]string{"A": "a"} },
 		"context's value":    func(h *report.HealthReport) { h.Faults[0].Context = map[string]string{"a": "free text"} },
 		"too much context":   func(h *report.HealthReport) { h.Faults[1].Context = context },

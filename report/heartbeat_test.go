@@ -137,8 +137,15 @@ func TestHeartbeatByEncodingJSON(t *testing.T) {
 	}
 }
 
+// asInvalid returns the InvalidError of err, or nil.
+func asInvalid(err error) *report.InvalidError {
+	var invalid *report.InvalidError
+	errors.As(err, &invalid)
+	return invalid
+}
+
 func reason(err error) report.Code {
-	if invalid := (*report.InvalidError)(nil); errors.As(err, &invalid) {
+	if invalid := asInvalid(err); invalid != nil {
 		return invalid.Reason
 	}
 	return ""
@@ -161,9 +168,8 @@ func (c refusal) on(t *testing.T, good string) []byte {
 
 func (c refusal) check(t *testing.T, err error) {
 	t.Helper()
-	var invalid *report.InvalidError
-	ok := errors.As(err, &invalid)
-	if !ok || invalid.Field != c.field || invalid.Reason != c.reason {
+	invalid := asInvalid(err)
+	if invalid == nil || invalid.Field != c.field || invalid.Reason != c.reason {
 		t.Errorf("%s for %s: got %#v, want %s: %s", clip(c.new), c.old, err, c.field, c.reason)
 	}
 }
@@ -322,9 +328,8 @@ func TestValidate(t *testing.T) {
 		h := testHeartbeat()
 		c.change(&h)
 		_, err := h.Marshal()
-		var invalid *report.InvalidError
-		ok := errors.As(err, &invalid)
-		if !ok || invalid.Field != c.field || invalid.Reason != c.reason {
+		invalid := asInvalid(err)
+		if invalid == nil || invalid.Field != c.field || invalid.Reason != c.reason {
 			t.Errorf("%s: got %v, want %s: %s", name, err, c.field, c.reason)
 		}
 	}

@@ -43,7 +43,7 @@ func fullHeartbeat() report.Heartbeat {
 	h.Version = strings.Repeat("<", report.MaxVersionLen) // takes the most bytes
 	h.Client = report.Client{Name: strings.Repeat("c", report.MaxCodeLen), Version: h.Version}
 	h.Deployment = report.DeploymentKubernetes
-	text := strings.Repeat("p", report.MaxPlatformLen)
+	text := strings.Repeat("p", 64)
 	h.Platform = report.Platform{System: text, Release: text, Machine: text}
 	h.Facts = nil
 	for i := range report.MaxFacts {
@@ -62,18 +62,18 @@ func fullHealth() report.HealthReport {
 	h.App = strings.Repeat("a", report.MaxAppLen)
 	h.Version = strings.Repeat("<", report.MaxVersionLen)
 	code := strings.Repeat("c", report.MaxCodeLen)
-	group := h.Faults[0]
-	group.Source, group.Component, group.Stage = code, code, code
-	group.Severity, group.Count = report.SeverityCritical, report.MaxFaultCount
-	group.Context = map[string]string{}
+	fault := h.Faults[0]
+	fault.Source, fault.Component, fault.Stage = code, code, code
+	fault.Severity, fault.Count = report.SeverityCritical, report.MaxFaultCount
+	fault.Context = map[string]string{}
 	for i := range report.MaxContext {
-		group.Context[fmt.Sprintf("k%0*d", report.MaxNameLen-1, i)] = code
+		fault.Context[fmt.Sprintf("k%0*d", report.MaxNameLen-1, i)] = code
 	}
 	h.Faults = nil
 	for i := range report.MaxFaults {
-		group.Reason = fmt.Sprintf("%0*d", report.MaxCodeLen, i)
-		group.Context = maps.Clone(group.Context)
-		h.Faults = append(h.Faults, group)
+		fault.Reason = fmt.Sprintf("%0*d", report.MaxCodeLen, i)
+		fault.Context = maps.Clone(fault.Context)
+		h.Faults = append(h.Faults, fault)
 	}
 	return h
 }
@@ -94,23 +94,19 @@ func TestTheLargestFit(t *testing.T) {
 		t.Errorf("got %d bytes, %v, want at most two thirds of %d", len(data), err, report.MaxHealthBytes)
 	}
 	if got, dropped, err := report.ParseHealth(data); err != nil || dropped != (report.Dropped{}) || len(got.Faults) != report.MaxFaults {
-		t.Errorf("got %d groups, %+v, %v, want all", len(got.Faults), dropped, err)
+		t.Errorf("got %d faults, %+v, %v, want all", len(got.Faults), dropped, err)
 	}
 }
 
 func TestLimitsAreWhatTheProtocolSays(t *testing.T) {
 	got := []int{
 		report.SchemaVersion, report.MaxHeartbeatBytes, report.MaxHealthBytes, report.MaxBodyBytes, report.MaxDepth,
-		report.MaxAppLen, report.MaxCodeLen, report.MaxVersionLen, report.MaxPlatformLen, report.MaxNameLen,
-		report.MaxFactValueLen, report.MaxFacts, report.MaxReasonLen, report.MaxEnumValues, report.MaxBounds,
-		report.MaxFaults, report.MaxFaultCount, report.MaxContext,
+		report.MaxAppLen, report.MaxCodeLen, report.MaxVersionLen, report.MaxNameLen, report.MaxFactValueLen,
+		report.MaxFacts, report.MaxFaults, report.MaxFaultCount, report.MaxContext,
 	}
-	want := []int{1, 16384, 65536, 65536, 16, 64, 64, 64, 64, 64, 32, 64, 200, 32, 32, 25, 1000000000, 8}
+	want := []int{1, 16384, 65536, 65536, 16, 64, 64, 64, 64, 32, 64, 25, 1000000000, 8}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %d, want %d", got, want)
-	}
-	if int64(report.MaxBound) != 999999999999999 {
-		t.Errorf("got %d, want 999999999999999", int64(report.MaxBound))
 	}
 }
 

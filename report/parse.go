@@ -1,51 +1,48 @@
 package report
 
-// Dropped counts what a parser left out of a report that it accepted. It has no names: those are the sender's, and there
-// is no bound on how many there are.
+// Dropped counts what a parser left out of a report that it accepted. It has
+// no names: those are the sender's, and their number has no bound.
 type Dropped struct {
-	// Fields counts keys that are not known, at any place but within facts and context, and values that only a later
-	// schema has. What is below a dropped key is not counted.
+	// Fields counts unknown keys, except within facts and context, and values
+	// that only a later schema has. Keys below a dropped one are not counted.
 	Fields int
-	// Facts counts facts whose name or value has the wrong form, and those beyond MaxFacts.
+	// Facts counts malformed facts, and those beyond MaxFacts.
 	Facts int
-	// Context counts entries of contexts whose key or value has the wrong form, and those beyond MaxContext.
+	// Context counts malformed entries of context, and those beyond MaxContext.
 	Context int
 }
 
-// ParseHeartbeat reads a heartbeat and tells what it left out. It reads no more than [MaxHeartbeatBytes], and the memory
-// that it takes is bounded by the size of the data. The error is an [InvalidError], and the heartbeat is zero then.
+// ParseHeartbeat reads a heartbeat of at most [MaxHeartbeatBytes], and returns
+// what it left out. The memory that it takes is bounded by the size of data,
+// which it neither keeps nor changes. If the error is not nil, it is an
+// [*InvalidError], and the other results are zero.
 //
-// A heartbeat that is accepted is valid ([Heartbeat.Validate]): versions are normalised and facts are in order. The data
-// is neither kept nor changed.
+// The result is valid (see [Heartbeat.Validate]): versions are normalized, and
+// facts are in order.
 func ParseHeartbeat(data []byte) (Heartbeat, Dropped, error) {
-	var h Heartbeat
-	r, err := newReader(data, MaxHeartbeatBytes)
-	if err != nil {
-		return Heartbeat{}, Dropped{}, err
-	}
-	if err := heartbeatSpecs.parse(r, &h); err != nil {
-		return Heartbeat{}, Dropped{}, err
-	}
-	r.dropped.Fields += h.adopt()
-	if err := heartbeatSpecs.check(&h); err != nil {
-		return Heartbeat{}, Dropped{}, err
-	}
-	return h, r.dropped, nil
+	return parse(data, MaxHeartbeatBytes, heartbeatSpecs, (*Heartbeat).adopt)
 }
 
-// ParseHealth reads a health report as [ParseHeartbeat] reads a heartbeat. It reads no more than [MaxHealthBytes].
+// ParseHealth reads a health report of at most [MaxHealthBytes], as
+// [ParseHeartbeat] reads a heartbeat.
 func ParseHealth(data []byte) (HealthReport, Dropped, error) {
-	var h HealthReport
-	r, err := newReader(data, MaxHealthBytes)
-	if err != nil {
-		return HealthReport{}, Dropped{}, err
+	return parse(data, MaxHealthBytes, healthSpecs, (*HealthReport).adopt)
+}
+
+// parse reads a report. adopt puts what senders may write in several ways into
+// the form that is valid, and returns how many values it dropped for that.
+func parse[T any](data []byte, most int, fields specs[T], adopt func(*T) int) (report T, dropped Dropped, err error) {
+	var zero T
+	r, invalid := newReader(data, most)
+	if invalid == nil {
+		invalid = fields.parse(r, &report)
 	}
-	if err := healthSpecs.parse(r, &h); err != nil {
-		return HealthReport{}, Dropped{}, err
+	if invalid == nil {
+		r.dropped.Fields += adopt(&report)
+		invalid = fields.check(&report)
 	}
-	h.Version = adoptVersion(h.Version)
-	if err := healthSpecs.check(&h); err != nil {
-		return HealthReport{}, Dropped{}, err
+	if invalid != nil {
+		return zero, Dropped{}, invalid
 	}
-	return h, r.dropped, nil
+	return report, r.dropped, nil
 }

@@ -1,7 +1,6 @@
 package report_test
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -68,9 +67,8 @@ func TestBodyRefused(t *testing.T) {
 			if reason(err) != c.want || (err != nil) != (c.want != "") {
 				t.Errorf("%s: %s: got %v, want %q", name, c.what, err, c.want)
 			}
-			var invalid *report.InvalidError
-			ok := errors.As(err, &invalid)
-			if ok && c.want != report.CodeMissing && invalid.Field != "" {
+			invalid := asInvalid(err)
+			if invalid != nil && c.want != report.CodeMissing && invalid.Field != "" {
 				t.Errorf("%s: %s: got field %q, want none", name, c.what, invalid.Field)
 			}
 		}
@@ -166,9 +164,8 @@ func TestErrorsTellNothingOfTheSender(t *testing.T) {
 				if strings.Contains(err.Error(), secret) || len(err.Error()) > 300 {
 					t.Fatalf("%s: got %v", name, err)
 				}
-				var invalid *report.InvalidError
-				ok := errors.As(err, &invalid)
-				if !ok || !slices.Contains(report.Codes(), invalid.Reason) || !isKnownField(invalid.Field) {
+				invalid := asInvalid(err)
+				if invalid == nil || !slices.Contains(report.Codes(), invalid.Reason) || !isKnownField(invalid.Field) {
 					t.Fatalf("%s: got %#v, want a known field and reason", name, err)
 				}
 			}

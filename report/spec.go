@@ -1,33 +1,36 @@
 package report
 
-// A spec is the one declaration of a field of T: its key, what operators read about it, and how it is read, written and
-// checked. [Field] is its public face.
+// A spec declares a field of T: its key, what operators read about it, and how
+// it is read, written and checked. [Field] is the public part of it.
 type spec[T any] struct {
 	key      string
 	since    int
 	optional bool
-	reason   string // empty for an object, whose fields have their own
+	reason   string // empty for an object, whose fields have reasons
 	codec    codec[T]
 }
 
-// A codec is what a field of T is made of.
+// A codec reads, writes and checks a field of T.
 type codec[T any] interface {
-	// describe gives the type and the bound in words.
+	// describe returns the type and the bound in words.
 	describe() (kind, bound string)
-	// empty tells whether there is nothing to send.
+	// empty reports whether there is nothing to send.
 	empty(t *T) bool
-	// append writes the value, as far as it belongs to the schema.
+	// append appends the value, without the fields that are newer than the
+	// schema.
 	append(dst []byte, t *T, schema int) []byte
-	// check looks at a value that is not empty.
+	// check checks a value that is not empty.
 	check(t *T) *InvalidError
-	// parse reads the value and looks at its type and size; check does the rest.
+	// parse reads the value and checks its type and size. check does the rest.
 	parse(r *reader, t *T) *InvalidError
 }
 
-// specs are the fields of an object, at most 64, in the order in which they are written.
+// specs are the fields of an object, at most 64, in the order that they are
+// written in.
 type specs[T any] []spec[T]
 
-// append writes the object. What came after the schema is withheld: nobody agreed to it.
+// append appends the object. Fields that are newer than the schema are
+// withheld: the operator was not asked about them.
 func (s specs[T]) append(dst []byte, t *T, schema int) []byte {
 	dst = append(dst, '{')
 	first := true
@@ -48,6 +51,14 @@ func (s specs[T]) append(dst []byte, t *T, schema int) []byte {
 	return append(dst, '}')
 }
 
+// validate is check with an error that is nil if there is none.
+func (s specs[T]) validate(t *T) error {
+	if err := s.check(t); err != nil {
+		return err
+	}
+	return nil
+}
+
 func (s specs[T]) check(t *T) *InvalidError {
 	for i := range s {
 		f := &s[i]
@@ -64,7 +75,7 @@ func (s specs[T]) check(t *T) *InvalidError {
 	return nil
 }
 
-// parse reads the object. A required field that is empty is left to check.
+// parse reads the object. It leaves a required field that is empty to check.
 func (s specs[T]) parse(r *reader, t *T) *InvalidError {
 	if !r.enter('{') {
 		return invalid(CodeWrongType)
@@ -73,7 +84,7 @@ func (s specs[T]) parse(r *reader, t *T) *InvalidError {
 	for r.more() {
 		i := s.index(r.key())
 		if i < 0 {
-			r.skip()
+			r.next()
 			r.dropped.Fields++
 			continue
 		}
@@ -102,7 +113,7 @@ func (s specs[T]) index(key []byte) int {
 	return -1
 }
 
-// list adds the fields to those in dst, with their outer name before them.
+// list appends the fields to dst, their names after the outer one.
 func (s specs[T]) list(dst []Field, outer string) []Field {
 	for _, f := range s {
 		if o, ok := f.codec.(object[T]); ok {

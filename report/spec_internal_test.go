@@ -63,7 +63,7 @@ func FuzzReader(f *testing.F) {
 		r.more()
 		r.key()
 		start := r.pos
-		r.skip()
+		r.next()
 		if got, want := bytes.TrimSpace(r.data[start:r.pos]), bytes.TrimSpace(value); !bytes.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}

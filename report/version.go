@@ -2,9 +2,11 @@ package report
 
 import "strings"
 
-// NormalizeVersion gives the one spelling that is sent and counted for a version, so that v1.2.3 and 1.2.3 are the same:
-// without white space around it, without a v before a digit, and otherwise as the host wrote it. What is not printable
-// ASCII becomes '_', and what is beyond [MaxVersionLen] is cut off. Normalising twice changes nothing more.
+// NormalizeVersion returns the spelling of a version that is sent and counted,
+// so that v1.2.3 and 1.2.3 are the same. It removes white space around the
+// version and a v before a digit, replaces what is not printable ASCII by '_',
+// and cuts off what is beyond [MaxVersionLen]. Normalizing twice changes
+// nothing more.
 func NormalizeVersion(text string) string {
 	text = strings.TrimSpace(text)
 	if !isPrintable(text) {
@@ -24,10 +26,11 @@ func NormalizeVersion(text string) string {
 	return text
 }
 
-// IsDevelopment tells whether a version is one that a developer runs rather than a user: none at all, or one with dev,
-// devel, development or dirty as a part of its own, whatever the case and the digits around it. So are (devel),
-// 1.2.3-dev, 1.2.3dev4, 1.2.3-5-g0123abc-dirty and 1.2.3+dirty, but not 1.2.3-rc.1, developer-edition or a
-// pseudo-version of Go.
+// IsDevelopment reports whether developers rather than users run a version:
+// the empty one, or one with a part dev, devel, development or dirty, in any
+// case and with any digits around it. Examples are (devel), 1.2.3-dev,
+// 1.2.3dev4, 1.2.3-5-g0123abc-dirty and 1.2.3+dirty, but not 1.2.3-rc.1,
+// developer-edition, or a pseudo-version of Go.
 func IsDevelopment(version string) bool {
 	version = strings.ToLower(NormalizeVersion(version))
 	parts := strings.FieldsFuncSeq(version, func(c rune) bool { return c > '~' || !letterOrDigit(byte(c)) })
@@ -40,13 +43,13 @@ func IsDevelopment(version string) bool {
 	return version == ""
 }
 
-// validVersion tells whether a version is in the form that is sent.
+// validVersion reports whether a version has the form that is sent.
 func validVersion(text string) bool {
 	return lengthIn(text, MaxVersionLen) && isPrintable(text) && NormalizeVersion(text) == text
 }
 
-// adoptVersion normalises a version that was received, if it is one: what could not have been sent is left for
-// validVersion to refuse.
+// adoptVersion normalizes a version that was received. It leaves one that no
+// client can send for validVersion to refuse.
 func adoptVersion(text string) string {
 	if !isPrintable(text) {
 		return text

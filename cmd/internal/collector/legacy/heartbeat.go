@@ -79,7 +79,7 @@ type format struct {
 
 var (
 	numberBounds  = []int64{1, 2, 10, 100}
-	numberBuckets = report.Bucketed{Bounds: numberBounds}.Choices()
+	numberBuckets = report.BucketFact("", "", numberBounds...).Values()
 
 	flag   = format{"`true` or `false`", flagValue}
 	code   = format{"a code", codeValue}

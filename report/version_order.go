@@ -5,14 +5,17 @@ import (
 	"strings"
 )
 
-// CompareVersions orders versions: negative if a is older than b, positive if it is newer, 0 if neither. It does not
-// allocate for versions that [NormalizeVersion] gave.
+// CompareVersions returns a negative number if version a is older than b, a
+// positive one if it is newer, and 0 if neither. It does not allocate for
+// normalized versions.
 //
-// A version is numbers with dots between them, any number of them and of any size; 1.2 and 1.2.0 are equal. What follows
-// the numbers makes a pre-release, which is older than the release, and pre-releases are ordered as semver.org orders
-// them (2.0.0, item 11): 1.0.0-alpha < 1.0.0-alpha.1 < 1.0.0-beta.2 < 1.0.0-beta.11 < 1.0.0. The hyphen may be
-// missing, so that 1.2.3rc1 is a pre-release too; but so is then every 1.2.3a. What follows a + is not looked at. Texts
-// that do not begin with a number are older than all versions, and in the order of their bytes.
+// A version is a list of numbers with dots between them, of any length and
+// size; 1.2 and 1.2.0 are equal. Text after the numbers makes a pre-release,
+// which is older than the release. Pre-releases have the order of semver.org
+// (2.0.0, item 11): 1.0.0-alpha < 1.0.0-alpha.1 < 1.0.0-beta.2 < 1.0.0-beta.11
+// < 1.0.0. The hyphen may be missing: 1.2.3rc1 is a pre-release too, but so is
+// 1.2.3a. Text after a + is ignored. A text that does not begin with a number
+// is older than every version; such texts have the order of their bytes.
 func CompareVersions(a, b string) int {
 	a, b = NormalizeVersion(a), NormalizeVersion(b)
 	aNumbers, aPre := splitVersion(a)
@@ -37,8 +40,8 @@ func CompareVersions(a, b string) int {
 	return comparePre(aPre, bPre)
 }
 
-// splitVersion gives the numbers with their dots, and what makes the version a pre-release. Without numbers it is not a
-// version.
+// splitVersion returns the numbers with their dots, and what makes the version
+// a pre-release. Without numbers it is no version.
 func splitVersion(version string) (numbers, pre string) {
 	version, _, _ = strings.Cut(version, "+")
 	end := 0
@@ -46,7 +49,7 @@ func splitVersion(version string) (numbers, pre string) {
 		for i < len(version) && isDigit(version[i]) {
 			i++
 		}
-		end = i // a dot goes on if a digit follows it
+		end = i // a dot counts if a digit follows it
 		if i == len(version) || version[i] != '.' {
 			break
 		}
@@ -54,7 +57,7 @@ func splitVersion(version string) (numbers, pre string) {
 	return version[:end], strings.Trim(version[end:], "-._~ ")
 }
 
-// compareNumbers compares numbers with dots between them; missing ones are 0.
+// compareNumbers compares lists of numbers; missing ones are 0.
 func compareNumbers(a, b string) int {
 	for a != "" || b != "" {
 		var x, y string
@@ -67,14 +70,14 @@ func compareNumbers(a, b string) int {
 	return 0
 }
 
-// compareNumber compares texts of digits without a limit on their length. An empty one is 0.
+// compareNumber compares texts of digits of any length. An empty one is 0.
 func compareNumber(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
-// comparePre compares pre-releases, identifier by identifier: numbers by value and before texts, texts by their bytes,
-// and if all are equal the one with fewer is older.
+// comparePre compares pre-releases by identifiers: numbers by value and before
+// texts, texts by their bytes. If all are equal, the shorter one is older.
 func comparePre(a, b string) int {
 	for a != "" && b != "" {
 		var x, y string

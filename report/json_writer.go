@@ -2,7 +2,8 @@ package report
 
 import "encoding/json"
 
-// appendText adds a JSON text as encoding/json writes it. All texts of valid reports are ASCII.
+// appendText appends a JSON text as encoding/json writes it. All texts of
+// valid reports are ASCII.
 func appendText(dst []byte, text string) []byte {
 	const hex = "0123456789abcdef"
 	before := len(dst)

@@ -2,7 +2,8 @@ package report
 
 import "slices"
 
-// A Code says in one stable word why a report is refused. Receivers count by it and answer with it.
+// A Code says in one stable word why a report is refused. Receivers count by
+// it and answer with it.
 type Code string
 
 // The codes; [Codes] lists them.
@@ -15,15 +16,16 @@ const (
 	CodeTooDeep Code = "too_deep"
 	// CodeNotJSON says that the body is not one JSON value.
 	CodeNotJSON Code = "not_json"
-	// CodeWrongType says that a field is of another JSON type, null included, or a number or time of another form.
+	// CodeWrongType says that a field has another JSON type, null included, or
+	// that a number or a time has another form.
 	CodeWrongType Code = "wrong_type"
-	// CodeMissing says that a field which has to be there is absent or empty.
+	// CodeMissing says that a required field is absent or empty.
 	CodeMissing Code = "missing"
-	// CodeDuplicate says that a known key, a fact or a group is there twice.
+	// CodeDuplicate says that a known key, a fact or a fault is there twice.
 	CodeDuplicate Code = "duplicate"
 	// CodeOutOfBounds says that a value breaks the bound of its field.
 	CodeOutOfBounds Code = "out_of_bounds"
-	// CodeUnknownSchema says that the schema is not a version: less than 1, or absurdly large.
+	// CodeUnknownSchema says that the schema is less than 1, or absurdly large.
 	CodeUnknownSchema Code = "unknown_schema"
 )
 
@@ -32,21 +34,23 @@ var codes = []Code{
 	CodeUnknownSchema,
 }
 
-// Codes lists all codes, for a receiver whose counters exist before anything was refused. The caller owns the slice.
+// Codes returns all codes, for receivers that make their counters in advance.
+// The caller owns the slice.
 func Codes() []Code { return slices.Clone(codes) }
 
-// An InvalidError says why a report is refused. It holds nothing that the sender wrote.
+// An InvalidError says why a report is refused. It repeats nothing that the
+// sender wrote.
 type InvalidError struct {
-	// Field is the name of the field as in [Fields] or [HealthFields], or of the object around such fields; "" is the
-	// report as a whole.
+	// Field is the name of a field in [Fields] or [HealthFields], or of an
+	// object around such fields. Empty stands for the report as a whole.
 	Field string
 	// Reason is one of [Codes].
 	Reason Code
 
-	bound string // what the field could have been; may be empty
+	bound string // what the field can be; may be empty
 }
 
-// Error names the field, the reason, and the bound of the field if that is what was broken.
+// Error returns the field, the reason and, if a bound was broken, the bound.
 func (e *InvalidError) Error() string {
 	text := "invalid report: "
 	if e.Field != "" {
@@ -59,7 +63,7 @@ func (e *InvalidError) Error() string {
 	return text
 }
 
-// in gives the error of a field as one of the object or list that it is in.
+// in returns the error of a field as one of the object or list around it.
 func (e *InvalidError) in(outer string) *InvalidError {
 	switch {
 	case e.Field == "" || e.Field[0] == '[':

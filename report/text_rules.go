@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// A rule says which texts a field can hold, apart from the empty one, which stands for none.
+// A rule says which texts a field can have, apart from the empty one, which
+// stands for none.
 type rule struct {
 	max    int                    // the most bytes
-	of     string                 // the same for people; "" with values
+	of     string                 // what is allowed, for people; "" with values
 	ok     func(text string) bool // nil with values
-	values []string               // if not nil, the only ones
+	values []string               // if not nil, the only ones allowed
 }
 
 var (
@@ -19,7 +20,7 @@ var (
 	idRule          = rule{max: idLen, of: "a UUID in lower case, neither nil nor all ones", ok: validID}
 	persistenceRule = rule{values: []string{string(Persisted), string(InMemory)}}
 	versionRule     = rule{max: MaxVersionLen, of: "printable ASCII, without v before a number", ok: validVersion}
-	platformRule    = rule{max: MaxPlatformLen, of: "letters, digits and . _ + ~ -", ok: ValidPlatform}
+	platformRule    = rule{max: maxPlatformLen, of: "letters, digits and . _ + ~ -", ok: ValidPlatform}
 	deploymentRule  = rule{values: []string{
 		string(DeploymentBare), string(DeploymentContainer), string(DeploymentKubernetes), string(DeploymentVM),
 		string(DeploymentUnknown),
@@ -44,26 +45,28 @@ func (r rule) allows(text string) bool {
 	return r.ok(text)
 }
 
-// ValidApp tells whether text can be an app's key: 1 to [MaxAppLen] characters of a-z, 0-9 and '-'.
+// ValidApp reports whether text can be the key of an app: 1 to [MaxAppLen]
+// characters of a-z, 0-9 and '-'.
 func ValidApp(text string) bool {
 	return lengthIn(text, MaxAppLen) && all(text, func(c byte) bool { return lowerOrDigit(c) || c == '-' })
 }
 
-// ValidCode tells whether text is a code: 1 to [MaxCodeLen] characters of a-z, 0-9, '.', '_' and '-', the first one a
-// letter or a digit.
+// ValidCode reports whether text is a code: 1 to [MaxCodeLen] characters of
+// a-z, 0-9, '.', '_' and '-', the first one a letter or a digit.
 func ValidCode(text string) bool { return isCode(text, MaxCodeLen) }
 
-// ValidName tells whether text can name a fact or a context entry: 1 to [MaxNameLen] characters of a-z, 0-9, '.' and
-// '_', the first one a letter.
+// ValidName reports whether text can name a fact or an entry of context: 1 to
+// [MaxNameLen] characters of a-z, 0-9, '.' and '_', the first one a letter.
 func ValidName(text string) bool {
 	return lengthIn(text, MaxNameLen) && 'a' <= text[0] && text[0] <= 'z' &&
 		all(text, func(c byte) bool { return lowerOrDigit(c) || c == '.' || c == '_' })
 }
 
-// ValidPlatform tells whether text can describe the platform: 1 to [MaxPlatformLen] letters and digits of ASCII, '.',
-// '_', '+', '~' and '-', the first one a letter or a digit. A client leaves out what is not.
+// ValidPlatform reports whether text can be a field of [Platform]: 1 to 64
+// letters and digits of ASCII, '.', '_', '+', '~' and '-', the first one a
+// letter or a digit. Clients leave out other texts.
 func ValidPlatform(text string) bool {
-	return lengthIn(text, MaxPlatformLen) && letterOrDigit(text[0]) &&
+	return lengthIn(text, maxPlatformLen) && letterOrDigit(text[0]) &&
 		all(text, func(c byte) bool { return letterOrDigit(c) || strings.IndexByte("._+~-", c) >= 0 })
 }
 
@@ -74,13 +77,14 @@ func isCode(text string, most int) bool {
 
 const idLen = 36
 
-// validID tells whether text is a UUID in its canonical form (RFC 9562, section 4), in lower case, and not one of the
-// two that stand for none. A receiver does not correct the case: two spellings must not become two installations.
+// validID reports whether text is a UUID in canonical form (RFC 9562, section
+// 4), in lower case, and neither of the two that stand for none. Receivers do
+// not fold the case: two spellings must not become two installations.
 func validID(text string) bool {
 	if len(text) != idLen {
 		return false
 	}
-	same := true // all digits are the first one
+	same := true // all digits are like the first
 	for i := range len(text) {
 		c := text[i]
 		switch i {
