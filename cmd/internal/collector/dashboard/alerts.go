@@ -14,33 +14,13 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// Alerts are what the settings page shows and changes; [alert.Watcher]
-// implements them.
-type Alerts interface {
-	// Config returns the configuration of an app without its secrets.
-	Config(ctx context.Context, app collector.AppNum) (alert.Config, error)
-	// Change lets a function change the configuration, checks it and stores it.
-	Change(ctx context.Context, app collector.AppNum, change func(*alert.Config) error) error
-	// Test sends a test message to all targets of an app.
-	Test(ctx context.Context, app collector.AppNum) error
-	// Status returns lines of text about the last alert and failed deliveries.
-	Status(ctx context.Context, app collector.AppNum) ([]string, error)
-}
-
 // alertsData is what the settings page shows of alerts.
 type alertsData struct {
-	Status   []string
-	Rules    []ruleLine
-	Forms    []ruleForm
-	Webhooks []alert.Webhook
-	Email    alert.Email
-	To       string // the recipients in one line
-	HasEmail bool
-	MaxText  int
+	Status  []string
+	Config  alert.Config
+	Forms   []ruleForm
+	MaxText int
 }
-
-// A ruleLine describes an existing rule.
-type ruleLine struct{ Key, Text string }
 
 // A ruleForm adds a rule of one kind.
 type ruleForm struct {
@@ -101,49 +81,38 @@ func (d *dashboard) alerts(ctx context.Context, app collector.AppNum) (*alertsDa
 	if err != nil {
 		return nil, err
 	}
-	a := &alertsData{Forms: ruleForms(), Webhooks: config.Webhooks, MaxText: alert.MaxTextLen}
-	for _, rule := range config.Rules {
-		a.Rules = append(a.Rules, ruleLine{rule.Key(), ruleText(rule)})
-	}
-	if config.Email != nil {
-		a.Email, a.To, a.HasEmail = *config.Email, strings.Join(config.Email.To, ", "), true
-	}
-	a.Status, err = d.opts.Alerts.Status(ctx, app)
-	return a, err
+	status, err := d.opts.Alerts.Status(ctx, app)
+	return &alertsData{status, config, ruleForms(), alert.MaxTextLen}, err
 }
 
 // changeAlerts changes one thing about the alerts of an app, or sends a test.
 func (d *dashboard) changeAlerts(r *http.Request, do string, app collector.AppNum) error {
-	change := map[string]func(*http.Request, *alert.Config) error{
-		"rule": addRule,
-		"rule-remove": func(r *http.Request, c *alert.Config) error {
-			c.Rules = slices.DeleteFunc(c.Rules, func(rule alert.Rule) bool { return rule.Key() == r.PostFormValue("rule") })
-			return nil
-		},
-		"webhook": func(r *http.Request, c *alert.Config) error {
-			c.Webhooks = append(c.Webhooks, alert.Webhook{URL: formText(r, "url"), Secret: r.PostFormValue("secret")})
-			return nil
-		},
-		"webhook-remove": func(r *http.Request, c *alert.Config) error {
-			c.Webhooks = slices.DeleteFunc(c.Webhooks, func(w alert.Webhook) bool { return w.URL == r.PostFormValue("url") })
-			return nil
-		},
-		"email": func(r *http.Request, c *alert.Config) error {
-			c.Email = emailOf(r, c.Email)
-			return nil
-		},
-		"email-remove": func(_ *http.Request, c *alert.Config) error {
-			c.Email = nil
-			return nil
-		},
-	}[do]
+	unknown := errors.New("unknown action")
 	switch {
-	case d.opts.Alerts != nil && do == "test":
+	case d.opts.Alerts == nil:
+		return unknown
+	case do == "test":
 		return d.opts.Alerts.Test(r.Context(), app)
-	case d.opts.Alerts == nil || change == nil:
-		return errors.New("unknown action")
 	}
-	return d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error { return change(r, c) })
+	return d.opts.Alerts.Change(r.Context(), app, func(c *alert.Config) error {
+		switch do {
+		case "rule":
+			return addRule(r, c)
+		case "rule-remove":
+			c.Rules = slices.DeleteFunc(c.Rules, func(rule alert.Rule) bool { return rule.Key() == r.PostFormValue("rule") })
+		case "webhook":
+			c.Webhooks = append(c.Webhooks, alert.Webhook{URL: formText(r, "url"), Secret: r.PostFormValue("secret")})
+		case "webhook-remove":
+			c.Webhooks = slices.DeleteFunc(c.Webhooks, func(w alert.Webhook) bool { return w.URL == r.PostFormValue("url") })
+		case "email":
+			c.Email = emailOf(r, c.Email)
+		case "email-remove":
+			c.Email = nil
+		default:
+			return unknown
+		}
+		return nil
+	})
 }
 
 func addRule(r *http.Request, c *alert.Config) error {

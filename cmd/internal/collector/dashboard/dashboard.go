@@ -14,8 +14,10 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
@@ -26,7 +28,7 @@ type Options struct {
 	Collector *engine.Engine
 	Access    *access.Tokens
 	// Alerts are shown and changed on the settings page; nil for none.
-	Alerts Alerts
+	Alerts *alert.Watcher
 	// Title is the name of the site; empty means Rollcall.
 	Title string
 	// Version is the program's version.
@@ -103,6 +105,8 @@ func headers(next http.Handler) http.Handler {
 func (d *dashboard) parseTemplates() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
 		"asset": d.assetPath, "figure": figure, "rows": rows, "patterns": func() template.HTML { return chart.Patterns },
+		"ruleText": ruleText, "join": strings.Join, "visible": visible, "faultName": faultName,
+		"statuses": func() []string { return faultStatuses },
 		"withK": func(p panel, k int) any {
 			return struct {
 				Panel panel

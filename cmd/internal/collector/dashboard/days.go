@@ -1,7 +1,7 @@
 package dashboard
 
 import (
-	"math"
+	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
@@ -17,14 +17,10 @@ var (
 	active7          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Week }
 	active1          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Day }
 	established28    figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Days28 }
-	established7     figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Week }
-	established1     figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Day }
 	newcomers        figureOf = func(p figures.SeriesPoint) figures.Count { return p.New }
 	returning        figureOf = func(p figures.SeriesPoint) figures.Count { return p.Returning }
 	lost             figureOf = func(p figures.SeriesPoint) figures.Count { return p.Lost }
 	forgotten        figureOf = func(p figures.SeriesPoint) figures.Count { return p.Forgotten }
-	inMemory         figureOf = func(p figures.SeriesPoint) figures.Count { return p.InMemory }
-	excluded         figureOf = func(p figures.SeriesPoint) figures.Count { return p.Excluded }
 	inMemoryExcluded figureOf = func(p figures.SeriesPoint) figures.Count {
 		if p.InMemory == nil || p.Excluded == nil {
 			return nil
@@ -78,18 +74,6 @@ func net(points []figures.SeriesPoint) (n difference, ok bool) {
 	return n, true
 }
 
-// pick returns a figure day by day, for a chart.
-func pick(points []figures.SeriesPoint, of figureOf) []float64 {
-	values := make([]float64, len(points))
-	for i, point := range points {
-		values[i] = value(of(point))
-		if point.Gap {
-			values[i] = math.NaN()
-		}
-	}
-	return values
-}
-
 // clamp shortens a range to what can be asked for.
 func clamp(r collector.Range) collector.Range {
 	r.From = max(r.From, r.To-collector.MaxRangeDays+1)
@@ -113,27 +97,16 @@ type dayRow struct {
 	figures   []figures.Count
 }
 
-// rowsOf returns some figures, day by day.
-func rowsOf(points []figures.SeriesPoint, of ...figureOf) (rows []dayRow) {
-	for _, p := range points {
-		row := dayRow{day: p.Day, open: p.Open, gap: p.Gap}
-		for _, f := range of {
-			row.figures = append(row.figures, f(p))
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
 // addDays fills the table of a panel with a row for each day, and returns a
 // chart with a line for each figure.
-func (p *panel) addDays(rows []dayRow, desc string, names ...string) chart.Lines {
-	p.Table.Columns = append(append([]string{"day"}, names...), "state")
+func addDays[P any](p *panel, points []P, rowOf func(P) dayRow, desc string, names ...string) chart.Lines {
+	p.Table.Columns = slices.Concat([]string{"day"}, names, []string{"state"})
 	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: desc}, Series: make([]chart.Series, len(names))}
 	for i, name := range names {
 		lines.Series[i].Name = name
 	}
-	for _, row := range rows {
+	for _, point := range points {
+		row := rowOf(point)
 		cells := []any{row.day}
 		for i, f := range row.figures {
 			if row.gap {

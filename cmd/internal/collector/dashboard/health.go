@@ -14,16 +14,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// A faultForm is the form with which a maintainer triages a fault.
-type faultForm struct {
-	ID, Name, Status, FixedIn, Note string
-}
-
 // faultStatuses are what a maintainer can say of a fault.
 var faultStatuses = []string{string(collector.FaultOpen), string(collector.FaultIgnored), string(collector.FaultFixed)}
-
-// Statuses returns the choices of a [faultForm].
-func (pageData) Statuses() []string { return faultStatuses }
 
 // health shows what goes wrong.
 func (d *dashboard) health(ctx context.Context, v view, p *pageData) error {
@@ -40,9 +32,7 @@ func (d *dashboard) health(ctx context.Context, v view, p *pageData) error {
 		occurrencesPanel("component", faults, answer.Meta, func(f figures.Fault) string { return f.Component }),
 	}
 	if v.admin {
-		for _, f := range faults {
-			p.Faults = append(p.Faults, faultForm{f.ID, visible(faultName(f)), string(f.Status), visible(f.FixedIn), visible(f.Note)})
-		}
+		p.Faults = faults
 	}
 	return nil
 }

@@ -53,7 +53,12 @@ func activePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 		Explain: "Installations seen in the 28 days, 7 days and 1 day up to each day. Dotted lines show established installations, which were seen " +
 			"on two or more days. A dashed end is a day in progress; a hatched gap is a day on which the collector did not run.",
 	}
-	lines := p.addDays(rowsOf(points, active28, active7, active1, established28, established7, established1),
+	rowOf := func(d figures.SeriesPoint) dayRow {
+		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{
+			d.Active.Days28, d.Active.Week, d.Active.Day, d.Established.Days28, d.Established.Week, d.Established.Day,
+		}}
+	}
+	lines := addDays(&p, points, rowOf,
 		"Lines for 28 days, 7 days and 1 day, each with a line for established installations",
 		"28 days", "7 days", "1 day", "28 days, established", "7 days, established", "1 day, established")
 	s := lines.Series
@@ -144,6 +149,9 @@ func notCountedPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 		ID: "aside", Title: "Not counted above: in-memory IDs and development versions", Meta: meta,
 		Explain: "An in-memory ID may change at the next start. Development versions are left out if the settings exclude them. No other figure includes either.",
 	}
-	p.draw(p.addDays(rowsOf(points, inMemory, excluded), "By day", "in-memory", "excluded"), len(points) > 0, noDays)
+	rowOf := func(d figures.SeriesPoint) dayRow {
+		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{d.InMemory, d.Excluded}}
+	}
+	p.draw(addDays(&p, points, rowOf, "By day", "in-memory", "excluded"), len(points) > 0, noDays)
 	return p
 }

@@ -56,7 +56,7 @@ type pageData struct {
 	K       int    // groups below are hidden from this reader; 0 for none
 	Start   string // the command that sends a first heartbeat
 	Admin   bool
-	Faults  []faultForm
+	Faults  []figures.Fault // to triage
 	Release []string // versions whose release date can be set
 	Saved   bool
 }

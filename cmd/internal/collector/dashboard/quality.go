@@ -74,27 +74,17 @@ func total(counts map[string]uint64) (sum uint64) {
 	return sum
 }
 
-// qualityRows returns some counts, day by day.
-func qualityRows(points []figures.QualityPoint, of func(figures.QualityPoint) []uint64) (rows []dayRow) {
-	for _, p := range points {
-		row := dayRow{day: p.Day, open: p.Open, gap: p.Gap}
-		for _, n := range of(p) {
-			row.figures = append(row.figures, &n)
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
 func reportsPanel(q figures.Quality) panel {
 	p := panel{
 		ID: "reports", Title: "Reports by day", Wide: true, Meta: q.Meta,
 		Explain: "Heartbeats and health reports received each day. Repeated reports are accepted but change nothing.",
 	}
-	rows := qualityRows(q.Points, func(p figures.QualityPoint) []uint64 {
-		return []uint64{p.Accepted, p.Repeated, total(p.Refused)}
-	})
-	p.draw(p.addDays(rows, "By day: accepted, repeated, refused", "accepted", "repeated", "refused"), len(rows) > 0, noDays)
+	rowOf := func(d figures.QualityPoint) dayRow {
+		refused := total(d.Refused)
+		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{&d.Accepted, &d.Repeated, &refused}}
+	}
+	lines := addDays(&p, q.Points, rowOf, "By day: accepted, repeated, refused", "accepted", "repeated", "refused")
+	p.draw(lines, len(q.Points) > 0, noDays)
 	return p
 }
 
@@ -103,12 +93,14 @@ func droppedPanel(q figures.Quality) panel {
 		ID: "dropped", Title: "Dropped from reports, by day", Meta: q.Meta,
 		Explain: "Unknown or out-of-range fields, facts and fault context, and reports from a clock that was off by more than an hour.",
 	}
-	dropped := func(p figures.QualityPoint) []uint64 {
-		return []uint64{p.DroppedFields, p.DroppedFacts, p.DroppedContext, p.Skewed}
+	rowOf := func(d figures.QualityPoint) dayRow {
+		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{&d.DroppedFields, &d.DroppedFacts, &d.DroppedContext, &d.Skewed}}
 	}
-	lines := p.addDays(qualityRows(q.Points, dropped), "By day: fields, facts, context, wrong clock", "fields", "facts", "context", "wrong clock")
-	p.draw(lines, slices.ContainsFunc(q.Points, func(p figures.QualityPoint) bool { return slices.Max(dropped(p)) > 0 }),
-		"Nothing was dropped, and no clock was wrong.")
+	lines := addDays(&p, q.Points, rowOf, "By day: fields, facts, context, wrong clock", "fields", "facts", "context", "wrong clock")
+	dropped := func(d figures.QualityPoint) bool {
+		return d.DroppedFields+d.DroppedFacts+d.DroppedContext+d.Skewed > 0
+	}
+	p.draw(lines, slices.ContainsFunc(q.Points, dropped), "Nothing was dropped, and no clock was wrong.")
 	return p
 }
 

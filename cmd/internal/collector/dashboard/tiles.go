@@ -31,54 +31,39 @@ func (t tileRow) tiles() []tile {
 	if len(t.now) == 0 {
 		return nil
 	}
-	return []tile{
-		t.at("28-day active", "Installations seen in the 28 days up to the last complete day", active28),
-		t.at("7-day active", "Installations seen in the 7 days up to the last complete day", active7),
-		t.at("1-day active", "Installations seen on the last complete day", active1),
-		t.at("Established", "28-day active installations that were seen on two or more days", established28),
-		t.sum("New", "First seen in this range", newcomers),
-		t.sum("Lost", "Not seen for 28 days, as of a day in this range", lost),
-		t.net(), t.stickiness(), t.median(),
-		t.sum("In-memory, excluded", "In-memory IDs and excluded development versions, summed over the days. No other figure includes them", inMemoryExcluded),
+	closed := t.now // the days that are over, or all if none is
+	if n := len(closed); n > 1 && closed[n-1].Open {
+		closed = closed[:n-1]
 	}
-}
-
-// closed returns the days of the range that are over, or all if none is.
-func (t tileRow) closed() []figures.SeriesPoint {
-	if n := len(t.now); n > 1 && t.now[n-1].Open {
-		return t.now[:n-1]
-	}
-	return t.now
-}
-
-// moments returns the last day that is over, and the one a range earlier.
-func (t tileRow) moments() (now, then figures.SeriesPoint, known bool) {
-	closed := t.closed()
-	now = closed[len(closed)-1]
+	now := closed[len(closed)-1]
+	var then figures.SeriesPoint // the day before the range, if known
 	if n := len(t.before); n > 0 && !t.before[n-1].Gap {
-		return now, t.before[n-1], true
+		then = t.before[n-1]
 	}
-	return now, figures.SeriesPoint{}, false
-}
-
-func (t tileRow) at(name, explain string, of figureOf) tile {
-	now, then, known := t.moments()
-	one := tile{Name: name, Explain: explain, Value: figure(cellOf(now.Gap, of(now)), t.k)}
-	if known {
+	at := func(name, explain string, of figureOf) tile {
+		one := tile{Name: name, Explain: explain, Value: figure(cellOf(now.Gap, of(now)), t.k), Spark: spark(closed, of)}
 		one.change(of(now), of(then))
+		return one
 	}
-	one.spark(t.closed(), of)
-	return one
-}
-
-func (t tileRow) sum(name, explain string, of figureOf) tile {
-	one := tile{Name: name, Explain: explain, Value: figure(sumCell(t.now, of), t.k)}
-	now, whole := sum(t.now, of)
-	if then, wholeThen := sum(t.before, of); whole && wholeThen && len(t.before) >= len(t.now) {
-		one.change(&now, &then)
+	total := func(name, explain string, of figureOf) tile {
+		one := tile{Name: name, Explain: explain, Value: figure(sumCell(t.now, of), t.k), Spark: spark(closed, of)}
+		now, whole := sum(t.now, of)
+		if then, wholeThen := sum(t.before, of); whole && wholeThen && len(t.before) >= len(t.now) {
+			one.change(&now, &then)
+		}
+		return one
 	}
-	one.spark(t.closed(), of)
-	return one
+	return []tile{
+		at("28-day active", "Installations seen in the 28 days up to the last complete day", active28),
+		at("7-day active", "Installations seen in the 7 days up to the last complete day", active7),
+		at("1-day active", "Installations seen on the last complete day", active1),
+		at("Established", "28-day active installations that were seen on two or more days", established28),
+		total("New", "First seen in this range", newcomers),
+		total("Lost", "Not seen for 28 days, as of a day in this range", lost),
+		t.net(), stickiness(now, then), t.median(),
+		total("In-memory, excluded", "In-memory IDs and excluded development versions, summed over the days. "+
+			"No other figure includes them", inMemoryExcluded),
+	}
 }
 
 func (t tileRow) net() tile {
@@ -92,7 +77,7 @@ func (t tileRow) net() tile {
 	return one
 }
 
-func (t tileRow) stickiness() tile {
+func stickiness(now, then figures.SeriesPoint) tile {
 	one := tile{Name: "Stickiness", Explain: "1-day active as a share of 28-day active", Value: missing}
 	share := func(p figures.SeriesPoint) (percent string) {
 		if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
@@ -100,10 +85,9 @@ func (t tileRow) stickiness() tile {
 		}
 		return fmt.Sprintf("%.0f%%", 100*float64(*p.Active.Day)/float64(*p.Active.Days28))
 	}
-	now, then, known := t.moments()
 	if s := share(now); s != "" {
 		one.Value = template.HTML(s) // a number
-		if old := share(then); known && old != "" {
+		if old := share(then); old != "" {
 			one.Change = "was " + old
 		}
 	}
@@ -121,10 +105,18 @@ func (t tileRow) median() tile {
 	return one
 }
 
-func (t *tile) spark(points []figures.SeriesPoint, of figureOf) {
-	if len(points) > 2 {
-		t.Spark = chart.Spark(pick(points, of))
+// spark draws a figure day by day, if there are enough days.
+func spark(points []figures.SeriesPoint, of figureOf) template.HTML {
+	if len(points) <= 2 {
+		return ""
 	}
+	values := make([]float64, len(points))
+	for i, point := range points {
+		if values[i] = value(of(point)); point.Gap {
+			values[i] = math.NaN()
+		}
+	}
+	return chart.Spark(values)
 }
 
 // change says how a figure compares with an earlier one.

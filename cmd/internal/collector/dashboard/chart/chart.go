@@ -63,16 +63,14 @@ var overlays = [MaxSeries]string{1: "hatch", 3: "dots", 5: "hatch-back", 6: "dot
 
 // marker draws the shape that belongs to a series.
 func marker(b *strings.Builder, x float64, series int) {
-	switch series % 4 {
-	case 0:
-		fmt.Fprintf(b, `<circle cx="%s" r="4" class="m s%d"/>`, num(x), series)
-	case 1:
-		fmt.Fprintf(b, `<rect x="%s" y="-3.5" width="7" height="7" class="m s%d"/>`, num(x-3.5), series)
-	case 2:
-		fmt.Fprintf(b, `<path d="M%s -4.5l4.5 8h-9z" class="m s%d"/>`, num(x), series)
-	default:
-		fmt.Fprintf(b, `<path d="M%s -5l5 5l-5 5l-5 -5z" class="m s%d"/>`, num(x), series)
+	shape := [...]string{
+		`<circle cx="%s" r="4"`, `<rect x="%s" y="-3.5" width="7" height="7"`, `<path d="M%s -4.5l4.5 8h-9z"`,
+		`<path d="M%s -5l5 5l-5 5l-5 -5z"`,
+	}[series%4]
+	if series%4 == 1 {
+		x -= 3.5 // a box begins at its left
 	}
+	fmt.Fprintf(b, shape+` class="m s%d"/>`, num(x), series)
 }
 
 // boxSwatch shows the area of a series in a legend.
@@ -87,15 +85,14 @@ func boxSwatch(b *strings.Builder, n int) {
 func legend(series []Series, class string, swatch func(b *strings.Builder, n int)) template.HTML {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<ul class="legend %s" aria-hidden="true">`, class)
-	n := -1
+	n := 0
 	for _, s := range series {
-		if s.Beside {
-			continue
+		if !s.Beside {
+			b.WriteString(`<li><svg width="22" height="12">`)
+			swatch(&b, n)
+			fmt.Fprintf(&b, `</svg> %s</li>`, esc(s.Name))
+			n++
 		}
-		n++
-		b.WriteString(`<li><svg width="22" height="12">`)
-		swatch(&b, n)
-		fmt.Fprintf(&b, `</svg> %s</li>`, esc(s.Name))
 	}
 	b.WriteString("</ul>")
 	return template.HTML(b.String())

@@ -87,15 +87,14 @@ func (l Lines) ends(d *drawing, p plot) {
 		name   string
 	}
 	var ends []end
-	n := -1
+	n := 0
 	for _, s := range l.Series {
-		if s.Beside {
-			continue
-		}
-		n++
-		p.markers(d, s.Values, n)
-		if i := last(s.Values); i >= 0 {
-			ends = append(ends, end{p.y(s.Values[i]), p.x(i), n, s.Name})
+		if !s.Beside {
+			p.markers(d, s.Values, n)
+			if i := last(s.Values); i >= 0 {
+				ends = append(ends, end{p.y(s.Values[i]), p.x(i), n, s.Name})
+			}
+			n++
 		}
 	}
 	slices.SortFunc(ends, func(a, b end) int { return cmp.Or(cmp.Compare(a.y, b.y), cmp.Compare(a.series, b.series)) })
@@ -105,14 +104,14 @@ func (l Lines) ends(d *drawing, p plot) {
 	}
 	apart(ys, 0, p.height+8)
 	for i, e := range ends {
-		if e.x == 100 && math.Abs(ys[i]-e.y) < 4 {
-			d.text(100, 12, ys[i]+4, "name when-wide", Cut(e.name, labelLength))
-			continue // next to the marker at the end of the line
+		dx := 12.0 // next to the marker at the end of the line
+		if e.x != 100 || math.Abs(ys[i]-e.y) >= 4 {
+			dx = 26
+			d.f(`<svg x="100%%" y="%s" class="when-wide">`, num(ys[i]))
+			marker(&d.Builder, 16, e.series)
+			d.WriteString("</svg>")
 		}
-		d.f(`<svg x="100%%" y="%s" class="when-wide">`, num(ys[i]))
-		marker(&d.Builder, 16, e.series)
-		d.WriteString("</svg>")
-		d.text(100, 26, ys[i]+4, "name when-wide", Cut(e.name, labelLength))
+		d.text(100, dx, ys[i]+4, "name when-wide", Cut(e.name, labelLength))
 	}
 }
 
@@ -134,8 +133,8 @@ func (p plot) markers(d *drawing, values []float64, series int) {
 
 // last returns the place of the last value, or -1.
 func last(values []float64) int {
-	for i := len(values) - 1; i >= 0; i-- {
-		if !math.IsNaN(values[i]) {
+	for i, v := range slices.Backward(values) {
+		if !math.IsNaN(v) {
 			return i
 		}
 	}
@@ -145,25 +144,18 @@ func last(values []float64) int {
 // path returns the line, and the part of it that leads to open places.
 func (p plot) path(values []float64, open int) (solid, dashed string) {
 	var b, o strings.Builder
-	pen := false
-	closed := len(values) - open
-	for i, v := range values {
-		if math.IsNaN(v) {
-			pen = false
-			continue
-		}
-		at := num(10*p.x(i)) + " " + num(p.y(v))
-		switch {
-		case i >= closed:
-			if pen {
-				fmt.Fprintf(&o, "M%s %sL%s", num(10*p.x(i-1)), num(p.y(values[i-1])), at)
+	at := func(i int) string { return num(10*p.x(i)) + " " + num(p.y(values[i])) }
+	for _, run := range runs(values) {
+		for i := run[0]; i < run[1]; i++ {
+			switch begins := i == run[0]; {
+			case i < len(values)-open && begins:
+				b.WriteString("M" + at(i))
+			case i < len(values)-open:
+				b.WriteString("L" + at(i))
+			case !begins:
+				o.WriteString("M" + at(i-1) + "L" + at(i))
 			}
-		case pen:
-			b.WriteString("L" + at)
-		default:
-			b.WriteString("M" + at)
 		}
-		pen = true
 	}
 	return b.String(), o.String()
 }

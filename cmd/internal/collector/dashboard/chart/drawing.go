@@ -1,0 +1,260 @@
+package chart
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Patterns are what charts hatch areas with. A page contains them once.
+const Patterns template.HTML = `<svg class="defs" width="0" height="0" aria-hidden="true" focusable="false"><defs>` +
+	`<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v6" class="hatching"/></pattern>` +
+	`<pattern id="hatch-back" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)"><path d="M0 0v6" class="hatching"/></pattern>` +
+	`<pattern id="dots" width="6" height="6" patternUnits="userSpaceOnUse"><circle cx="3" cy="3" r="1.2" class="dotting"/></pattern>` +
+	`<pattern id="gap" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v5" class="gapping"/></pattern>` +
+	`</defs></svg>`
+
+// A drawing collects shapes. Every text in it goes through esc.
+type drawing struct {
+	strings.Builder
+	height float64
+}
+
+// newDrawing begins a drawing that is height pixels high inside its padding.
+func newDrawing(class string, height float64, text Text, hover *hover) *drawing {
+	d := &drawing{height: height}
+	d.f(`<svg role="img" class="chart %s" height="%s" aria-label="%s"`, class, num(height), esc(strings.TrimSpace(text.Title+". "+text.Desc)))
+	if hover != nil {
+		data, err := json.Marshal(hover)
+		if err == nil {
+			d.f(` data-hover="%s"`, esc(string(data)))
+		}
+	}
+	d.WriteString(">")
+	return d
+}
+
+func (d *drawing) end() template.HTML {
+	d.WriteString("</svg>")
+	return template.HTML(d.String())
+}
+
+func (d *drawing) f(format string, args ...any) { fmt.Fprintf(d, format, args...) }
+
+// text writes a text; x is in percent, dx and y in pixels.
+func (d *drawing) text(x, dx, y float64, class, text string) {
+	shift := ""
+	if dx != 0 {
+		shift = ` dx="` + num(dx) + `"`
+	}
+	d.f(`<text x="%s%%"%s y="%s" class="%s">%s</text>`, num(x), shift, num(y), class, esc(text))
+}
+
+// across draws a line over the whole width.
+func (d *drawing) across(y float64, class string) {
+	d.f(`<line x1="0" x2="100%%" y1="%s" y2="%s" class="%s"/>`, num(y), num(y), class)
+}
+
+// rect draws a box; x and w are in percent. An empty class, fill or title is
+// left out.
+func (d *drawing) rect(x, y, w, h float64, class, fill, title string) {
+	d.f(`<rect x="%s%%" y="%s" width="%s%%" height="%s"`, num(x), num(y), num(max(w, 0)), num(max(h, 0)))
+	if class != "" {
+		d.f(` class="%s"`, class)
+	}
+	if fill != "" {
+		d.f(` fill="url(#%s)"`, fill)
+	}
+	if title == "" {
+		d.WriteString("/>")
+		return
+	}
+	d.f(`><title>%s</title></rect>`, esc(title))
+}
+
+// stretched begins a part for paths: its x goes from 0 to 1000 over the whole
+// width.
+func (d *drawing) stretched() {
+	d.f(`<svg viewBox="0 0 1000 %s" preserveAspectRatio="none" width="100%%" height="%s" class="stretched">`, num(d.height), num(d.height))
+}
+
+// marker draws the shape that belongs to a series; x is in percent.
+func (d *drawing) marker(x, y float64, series int) {
+	d.f(`<svg x="%s%%" y="%s">`, num(x), num(y))
+	marker(&d.Builder, 0, series)
+	d.WriteString("</svg>")
+}
+
+// num writes a number with two decimals at most.
+func num(v float64) string {
+	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
+}
+
+// esc escapes markup and replaces what XML cannot hold.
+func esc(text string) string {
+	return html.EscapeString(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfffe || r == 0xffff {
+			return '\ufffd'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd")))
+}
+
+// ticks returns about n round numbers, from 0 to at least most.
+func ticks(most float64, n int) []float64 {
+	if !(most > 0) || math.IsInf(most, 0) {
+		return []float64{0, 1}
+	}
+	step := math.Pow(10, math.Floor(math.Log10(most/float64(n))))
+	for _, f := range []float64{1, 2, 5, 10} {
+		if most/(step*f) <= float64(n) {
+			step *= f
+			break
+		}
+	}
+	step = max(step, 1)
+	all := []float64{0}
+	for v := step; all[len(all)-1] < most; v += step {
+		all = append(all, v)
+	}
+	return all
+}
+
+// Short writes a number in few characters: 950, 1.2k, 34M.
+func Short(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "–"
+	case v == 0: // or minus zero
+		return "0"
+	case v < 0:
+		return "−" + Short(-v)
+	}
+	for _, u := range []struct {
+		size float64
+		unit string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= u.size {
+			return strings.TrimSuffix(decimal(v/u.size, v < 100*u.size), ".0") + u.unit
+		}
+	}
+	return decimal(v, v != math.Trunc(v))
+}
+
+// decimal writes a number, with one decimal place if it is exact.
+func decimal(v float64, exact bool) string {
+	if exact {
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}
+
+// quarters are the ticks of an axis of shares, and percent writes one.
+var quarters = []float64{0, .25, .5, .75, 1}
+
+func percent(v float64) string { return fmt.Sprintf("%.0f%%", v*100) }
+
+// shortDay writes a day without its year, and shortens any other label.
+func shortDay(label string) string {
+	if day, err := time.Parse(time.DateOnly, label); err == nil {
+		return day.Format("2 Jan")
+	}
+	return Cut(label, 12)
+}
+
+// Cut shortens a text to a number of characters.
+func Cut(text string, most int) string {
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most-1]) + "…"
+}
+
+// xLabels writes up to eight labels below the axis, among them the last. at
+// returns a place in percent. The style sheet hides every second label where
+// there is little room.
+func (d *drawing) xLabels(labels []string, at func(i int) float64, y float64) {
+	const most = 8
+	step := (len(labels) + most - 1) / most
+	class, other := "label middle", "label middle minor"
+	for i := len(labels) - 1; i >= 0; i -= step {
+		d.text(at(i), 0, y, class, shortDay(labels[i]))
+		class, other = other, class
+	}
+}
+
+// tick draws a grid line and its number.
+func (d *drawing) tick(y float64, number string) {
+	d.across(y, "grid")
+	d.text(0, -8, y+4, "label end", number)
+}
+
+// room returns the class that reserves space for the labels at the right.
+func room(series []Series) string {
+	longest := 0
+	for _, s := range series {
+		if !s.Beside {
+			longest = max(longest, len([]rune(s.Name)))
+		}
+	}
+	return fmt.Sprintf("room-%d", min(max(longest/4, 1), 4))
+}
+
+// labelLength is how many characters of a label fit.
+const labelLength = 20
+
+// apart moves sorted places, in pixels, so far from one another that their
+// labels do not collide. It keeps them between top and bottom if it can.
+func apart(ys []float64, top, bottom float64) {
+	const gap = 15
+	for i := range ys {
+		if ys[i] = max(ys[i], top); i > 0 {
+			ys[i] = max(ys[i], ys[i-1]+gap)
+		}
+	}
+	limit := bottom
+	for i := len(ys) - 1; i >= 0; i-- {
+		ys[i] = min(ys[i], limit)
+		limit = ys[i] - gap
+	}
+}
+
+// A plot maps places and values to the area of a chart.
+type plot struct {
+	places       int
+	most, height float64
+}
+
+// x returns a place in percent.
+func (p plot) x(i int) float64 {
+	if p.places <= 1 {
+		return 50
+	}
+	return 100 * float64(i) / float64(p.places-1)
+}
+
+// y returns a value in pixels from the top.
+func (p plot) y(v float64) float64 { return p.height * (1 - v/p.most) }
+
+// frame draws the grid, the labels of the axis, and its gaps.
+func (p plot) frame(d *drawing, axis Axis, grid []float64, number func(float64) string) {
+	for _, v := range grid {
+		d.tick(p.y(v), number(v))
+	}
+	d.xLabels(axis.Labels, p.x, p.height+20)
+	if p.places < 2 {
+		return
+	}
+	w := 100 / float64(p.places-1)
+	for i, gap := range axis.Gaps {
+		if gap {
+			d.rect(max(0, p.x(i)-w/2), 0, min(w, 100-p.x(i)+w/2), p.height, "", "gap", "")
+		}
+	}
+}
