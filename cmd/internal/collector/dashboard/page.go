@@ -166,7 +166,7 @@ func (d *dashboard) unchanged(w http.ResponseWriter, r *http.Request, v view) bo
 func (d *dashboard) explain(w http.ResponseWriter, r *http.Request, err error) {
 	for _, known := range []error{errSpan, errPart, collector.ErrRange, collector.ErrWindow, collector.ErrGrain, collector.ErrDimension, collector.ErrNoDay} {
 		if errors.Is(err, known) {
-			d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
+			d.problem(w, r, http.StatusBadRequest, sentence(err))
 			return
 		}
 	}

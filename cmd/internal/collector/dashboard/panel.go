@@ -2,7 +2,12 @@ package dashboard
 
 import (
 	"encoding/json"
+	"fmt"
 	"html/template"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
@@ -78,4 +83,169 @@ func (p panel) json(v view) []byte {
 		"columns": p.Table.Columns, "rows": &p.Table,
 	})
 	return append(data, '\n')
+}
+
+// The cells of tables are texts, days, figures.Count, uint64, float64 for
+// shares, and the types below.
+
+// unknown is a cell of a day on which the collector did not run.
+type unknown struct{}
+
+// MarshalJSON implements [json.Marshaler].
+func (unknown) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
+// atLeast is a sum in which hidden figures are missing.
+type atLeast uint64
+
+// MarshalText implements [encoding.TextMarshaler].
+func (n atLeast) MarshalText() ([]byte, error) {
+	return []byte("≥ " + strconv.FormatUint(uint64(n), 10)), nil
+}
+
+// difference is a number that has a sign on pages.
+type difference int64
+
+func (n difference) String() string {
+	if n < 0 {
+		return "−" + grouped(uint64(-n))
+	}
+	return "+" + grouped(uint64(n))
+}
+
+// cellOf returns a figure as a cell.
+func cellOf(gap bool, f figures.Count) any {
+	if gap {
+		return unknown{}
+	}
+	return f
+}
+
+// shareOf returns a share as a cell. The share of a hidden figure is hidden.
+func shareOf(f figures.Count, share float64) float64 {
+	if f == nil {
+		return math.NaN()
+	}
+	return share
+}
+
+// missing is shown for what is unknown.
+const missing template.HTML = `<span class="none">–</span>`
+
+// figure returns a cell as it stands on a page: digits in groups of three,
+// shares in percent. A figure that is hidden from the public, because its group
+// is smaller than k, says so; k is 0 for readers from whom nothing is hidden.
+func figure(cell any, k int) template.HTML {
+	switch c := cell.(type) {
+	case figures.Count:
+		switch {
+		case c != nil:
+			return number(*c)
+		case k > 0:
+			return template.HTML(fmt.Sprintf(`<span class="none">&lt;&nbsp;%d</span>`, k)) // a number
+		}
+		return missing
+	case unknown:
+		return missing
+	case atLeast:
+		return "≥&nbsp;" + number(uint64(c))
+	case uint64:
+		return number(c)
+	case int:
+		return number(uint64(max(0, c)))
+	case float64:
+		if math.IsNaN(c) {
+			return missing
+		}
+		return template.HTML(fmt.Sprintf("%.1f%%", c*100)) // a number
+	case template.HTML:
+		return c
+	}
+	return template.HTML(template.HTMLEscapeString(visible(fmt.Sprint(cell)))) // escaped
+}
+
+// rows returns the body of a table. A year has thousands of cells, for which a
+// template takes long.
+func rows(rows [][]any, k int) template.HTML {
+	var b strings.Builder
+	for _, row := range rows {
+		b.WriteString("<tr>")
+		for i, cell := range row {
+			if i == 0 {
+				b.WriteString(`<th scope="row">` + string(figure(cell, k)) + "</th>")
+			} else {
+				b.WriteString("<td>" + string(figure(cell, k)) + "</td>")
+			}
+		}
+		b.WriteString("</tr>\n")
+	}
+	return template.HTML(b.String()) // figure escapes
+}
+
+// htmlf formats a sentence. Its verbs are %s, for cells as [figure] shows them.
+func htmlf(format string, cells ...any) template.HTML {
+	args := make([]any, len(cells))
+	for i, cell := range cells {
+		args[i] = figure(cell, 0)
+	}
+	return template.HTML(fmt.Sprintf(format, args...)) // format is a constant, and figure escapes
+}
+
+func number(n uint64) template.HTML {
+	return template.HTML(`<data value="` + strconv.FormatUint(n, 10) + `">` + grouped(n) + `</data>`) // a number
+}
+
+// grouped writes a number with its digits in groups of three.
+func grouped(n uint64) string {
+	digits := strconv.FormatUint(n, 10)
+	var b strings.Builder
+	for i, r := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// groupedOr writes a figure that may be hidden.
+func groupedOr(f figures.Count) string {
+	if f == nil {
+		return "–"
+	}
+	return grouped(*f)
+}
+
+// value returns a figure for a chart.
+func value(f figures.Count) float64 {
+	if f == nil {
+		return math.NaN()
+	}
+	return float64(*f)
+}
+
+// visible replaces control characters, which a page cannot show.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
+// sentence makes a sentence of an error's text.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// state says how far the figures of a day are settled.
+func state(open, gap bool) string {
+	switch {
+	case gap:
+		return "gap"
+	case open:
+		return "in progress"
+	}
+	return "complete"
 }

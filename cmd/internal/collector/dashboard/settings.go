@@ -72,29 +72,30 @@ func (d *dashboard) mayAll(r *http.Request) bool {
 // postSettings changes one thing. A new token is shown at once, since it is
 // never shown again.
 func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
-	do := r.PostFormValue("do")
-	if do != "token" {
-		d.change(func(r *http.Request, v viewer) error {
-			switch do {
-			case "app":
-				return d.changeApp(r, v.app)
-			case "revoke":
-				return d.revoke(r, v)
-			}
-			return d.changeAlerts(r, do, v.app.Num)
-		}, "settings?saved=1")(w, r)
-		return
-	}
 	v, ok := d.viewer(w, r, access.Admin)
 	if !ok {
 		return
 	}
-	token, err := d.addToken(r, v)
-	if err != nil {
-		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
-		return
+	var token string
+	var err error
+	switch do := r.PostFormValue("do"); do {
+	case "token":
+		token, err = d.addToken(r, v)
+	case "app":
+		err = d.changeApp(r, v.app)
+	case "revoke":
+		err = d.revoke(r, v)
+	default:
+		err = d.changeAlerts(r, do, v.app.Num)
 	}
-	d.showSettings(w, r, v, token)
+	switch {
+	case err != nil:
+		d.problem(w, r, http.StatusBadRequest, sentence(err))
+	case token != "":
+		d.showSettings(w, r, v, token)
+	default:
+		http.Redirect(w, r, "/a/"+v.app.Key+"/settings?saved=1", http.StatusSeeOther)
+	}
 }
 
 // postApp adds an app.
@@ -105,7 +106,7 @@ func (d *dashboard) postApp(w http.ResponseWriter, r *http.Request) {
 	}
 	added, err := d.c.AddApp(r.Context(), collector.App{Key: formText(r, "key"), Name: formText(r, "name")})
 	if err != nil {
-		d.problem(w, r, http.StatusBadRequest, sentence(err.Error()))
+		d.problem(w, r, http.StatusBadRequest, sentence(err))
 		return
 	}
 	http.Redirect(w, r, "/a/"+added.Key+"/overview", http.StatusSeeOther)
