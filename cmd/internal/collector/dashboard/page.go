@@ -57,7 +57,7 @@ type pageData struct {
 	Start   string // the command that sends a first heartbeat
 	Admin   bool
 	Faults  []figures.Fault // to triage
-	Release []string // versions whose release date can be set
+	Release []string        // versions whose release date can be set
 	Saved   bool
 }
 
