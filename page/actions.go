@@ -176,10 +176,9 @@ func (p *operatorPage) serveConfirm(s step) http.HandlerFunc {
 		c := confirmation{view: view{Title: s.Question, Host: plain(p.opts.Title)}, step: s}
 		if p.service != nil {
 			st := p.service.Status()
-			c.Running = true
+			c.Running, c.Status = true, st
 			c.Short = st.ID.Short()
-			c.Sending.Endpoint = plain(st.Reporting.Endpoint)
-			c.Can = c.Short != "" && (!s.Asks || c.Sending.Endpoint != "")
+			c.Can = c.Short != "" && (!s.Asks || st.Reporting.Endpoint != "")
 		}
 		p.render(w, http.StatusOK, "confirm.html", c)
 	}

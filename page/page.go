@@ -148,7 +148,9 @@ func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //go:embed assets templates
 var files embed.FS
 
-func parseTemplates() (*template.Template, error) { return template.ParseFS(files, "templates/*.html") }
+func parseTemplates() (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{"plain": plain}).ParseFS(files, "templates/*.html")
+}
 
 func serveAsset(name, contentType string) http.HandlerFunc {
 	content, err := files.ReadFile("assets/" + name)

@@ -59,7 +59,7 @@ func TestEveryBranch(t *testing.T) {
 	}
 	all.WriteString(execute(t, templates, "page.html", newView("", nil, nil, glance{}, now)))
 	all.WriteString(execute(t, templates, "foreign.html", view{Title: "Elsewhere"}))
-	running := view{Running: true, Sending: sendingView{Endpoint: "https://telemetry.example.org"}}
+	running := view{Running: true, Status: working().status}
 	for _, c := range []confirmation{
 		{step: resetting},
 		{step: resetting, view: running, Short: "0b9d6f1e...", Can: true},
