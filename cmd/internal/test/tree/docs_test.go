@@ -49,14 +49,14 @@ func TestDependenciesPage(t *testing.T) {
 	}
 }
 
-// TestFailuresPage holds docs/failures.md to the tests: every line of the
-// disk, the config and the collector names tests that exist.
+// TestFailuresPage holds docs/failures.md to the tests: every line about what
+// is survived names tests that exist.
 func TestFailuresPage(t *testing.T) {
 	exists := tests(t)
 	for _, problem := range failuresProblems(readTree(t, "docs/failures.md"), exists) {
 		t.Error(problem)
 	}
-	// The check has to be able to fail.
+	// The check must be able to fail.
 	page := failureLine("D1", "`TestThere`") + failureLine("D2", "`TestGone`") + failureLine("D3", "later")
 	got := failuresProblems(page, map[string]bool{"TestThere": true})
 	for _, want := range []string{"D2: no test is called TestGone", "D3: no test is named", "C10: no such line"} {
@@ -78,19 +78,18 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	var problems []string
 	lines := map[string]string{}
 	for line := range strings.Lines(page) {
-		if m := regexp.MustCompile(`^\| ([DCS][0-9]+) \|`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^\| ([DCNS][0-9]+) \|`).FindStringSubmatch(line); m != nil {
 			lines[m[1]] = line
 		}
 	}
 	var wanted []string
-	for i := range 20 {
-		wanted = append(wanted, "D"+strconv.Itoa(i+1))
-	}
-	for i := range 10 {
-		wanted = append(wanted, "C"+strconv.Itoa(i+1))
-	}
-	for i := range 9 {
-		wanted = append(wanted, "S"+strconv.Itoa(i+1))
+	for _, part := range []struct {
+		letter string
+		lines  int
+	}{{"D", 20}, {"C", 10}, {"N", 11}, {"S", 9}} {
+		for i := range part.lines {
+			wanted = append(wanted, part.letter+strconv.Itoa(i+1))
+		}
 	}
 	for _, number := range wanted {
 		line, ok := lines[number]
@@ -286,7 +285,8 @@ func parse(t *testing.T, name string) *ast.File {
 	return syntax
 }
 
-// TestDecisions holds the index of decisions to the records.
+// TestDecisions holds the index of decisions to the records: it lists each with
+// its title, and their numbers have no holes.
 func TestDecisions(t *testing.T) {
 	index := readTree(t, "docs/decisions/README.md")
 	records, err := filepath.Glob(filepath.Join(root, "docs", "decisions", "[0-9]*.md"))
@@ -295,11 +295,15 @@ func TestDecisions(t *testing.T) {
 	}
 	for i, name := range records {
 		record := filepath.Base(name)
-		if !strings.Contains(index, "]("+record+")") {
-			t.Errorf("docs/decisions/README.md does not list %s", record)
+		heading, _, _ := strings.Cut(readTree(t, "docs/decisions/"+record), "\n")
+		number := fmt.Sprintf("%04d", i+1)
+		title, ok := strings.CutPrefix(heading, "# "+number+": ")
+		if !ok || !strings.HasPrefix(record, number+"-") {
+			t.Errorf("got record %s with heading %q, want number %s in both", record, heading, number)
+			continue
 		}
-		if want := fmt.Sprintf("%04d-", i+1); !strings.HasPrefix(record, want) {
-			t.Errorf("got record %s, want one that begins with %s", record, want)
+		if line := fmt.Sprintf("- [%s](%s) %s\n", number, record, title); !strings.Contains(index, line) {
+			t.Errorf("docs/decisions/README.md has no line %q", line)
 		}
 	}
 }
