@@ -28,7 +28,7 @@ const (
 
 func newAgent() *cobra.Command {
 	a := &agentCommand{}
-	cmd := &cobra.Command{
+	return with(&cobra.Command{
 		Use:   "agent",
 		Short: "Run the telemetry service of one installation",
 		Long: `Run the telemetry service of one installation until a signal stops it. The agent
@@ -55,9 +55,7 @@ Several agents may share one config; they agree on the ID.`,
 			"  rollcall agent --no-config --app myapp --log-format json",
 		Args: noArguments,
 		RunE: a.run,
-	}
-	a.add(cmd)
-	return cmd
+	}, a)
 }
 
 type agentCommand struct {
@@ -101,7 +99,7 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 	}
 	config.Limits, config.Lazy, config.ID.AfterConsent = a.limits, a.lazy, a.afterConsent
 	log := a.log.logger(cmd.ErrOrStderr())
-	_, local, err := newService(cmd, config, log, agent.Options{Listen: listenAddress(a.listen), AllowHosts: a.allowHosts})
+	_, local, err := newAgentOf(cmd, config, log, agent.Options{Listen: listenAddress(a.listen), AllowHosts: a.allowHosts})
 	if err != nil {
 		return err
 	}
@@ -110,9 +108,9 @@ func (a *agentCommand) run(cmd *cobra.Command, _ []string) error {
 	return explainListen(local.Run(ctx))
 }
 
-// newService returns a service and an agent that runs it, with metrics
+// newAgentOf returns a service and an agent that runs it, with metrics
 // and the operator's page.
-func newService(cmd *cobra.Command, config rollcall.Config, log *slog.Logger, opts agent.Options) (*rollcall.Service, *agent.Agent, error) {
+func newAgentOf(cmd *cobra.Command, config rollcall.Config, log *slog.Logger, opts agent.Options) (*rollcall.Service, *agent.Agent, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	observer, err := metrics.New(registry)

@@ -38,8 +38,7 @@ An installation reports to the collector if its agent has --app myapp and
 
 // group returns a command that only has other commands below it.
 func group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
-	cmd.Args = verbOnly
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args, cmd.RunE = verbOnly, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(verbs...)
 	return cmd
 }
@@ -67,6 +66,20 @@ func (d *dataDirFlag) check() error {
 		return withHint(errors.New("--data-dir: empty"), "omit it for %s", defaultDataDir())
 	}
 	return nil
+}
+
+// A clientRun runs a verb that sends commands to a collector.
+type clientRun func(cmd *cobra.Command, args []string, client *control.Client) error
+
+// clientVerb completes a verb that sends commands to the collector of
+// --data-dir, which has to exist.
+func clientVerb(cmd *cobra.Command, run clientRun) *cobra.Command {
+	var data dataDirFlag
+	data.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return data.do(cmd, datadir.Options{}, func(client *control.Client) error { return run(cmd, args, client) })
+	}
+	return cmd
 }
 
 // do connects to the collector of the data directory, which has to

@@ -22,13 +22,11 @@ its app by the app's key. Heartbeats of unknown apps are refused.`,
 
 // appFlags say how an app is counted.
 type appFlags struct {
-	data dataDirFlag
 	out  output
 	want collector.App
 }
 
 func (a *appFlags) add(cmd *cobra.Command) {
-	a.data.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&a.want.Name, "name", "", "display name; the key by default")
 	flags.BoolVar(&a.want.Public, "public", false, "publish the figures, with small groups hidden")
@@ -61,8 +59,9 @@ func (a *appFlags) apply(cmd *cobra.Command, app *collector.App) {
 }
 
 func newAppAdd() *cobra.Command {
-	a := &appFlags{}
-	cmd := &cobra.Command{
+	var a appFlags
+	var data dataDirFlag
+	return with(&cobra.Command{
 		Use:   "add KEY",
 		Short: "Add an app",
 		Long: `Add an app. KEY is the name that heartbeats use, the --app of agents: 1 to 64 of
@@ -76,21 +75,19 @@ directory yet, it is created.`,
 			if err := app.Validate(); err != nil {
 				return err
 			}
-			return a.data.do(cmd, datadir.Options{Create: true}, func(client *control.Client) (err error) {
+			return data.do(cmd, datadir.Options{Create: true}, func(client *control.Client) (err error) {
 				if app, err = client.AddApp(cmd.Context(), app); err != nil {
 					return err
 				}
 				return a.print(cmd, app)
 			})
 		},
-	}
-	a.add(cmd)
-	return cmd
+	}, &a, &data)
 }
 
 func newAppSet() *cobra.Command {
-	a := &appFlags{}
-	cmd := &cobra.Command{
+	var a appFlags
+	cmd := clientVerb(with(&cobra.Command{
 		Use:   "set KEY",
 		Short: "Change how an app is counted",
 		Long: `Change how an app is counted. Only what has a flag changes. --gone tells the
@@ -98,19 +95,18 @@ app's installations to stop reporting for good. --gone=false takes that back for
 those that have not reported in the meantime.`,
 		Example: "  rollcall collector app set myapp --public --k 20\n  rollcall collector app set myapp --retention 90",
 		Args:    oneArgument("the key of the app"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.change(cmd, args[0], func(app *collector.App) { a.apply(cmd, app) })
-		},
-	}
-	a.add(cmd)
+	}, &a), func(cmd *cobra.Command, args []string, client *control.Client) error {
+		return a.change(cmd, client, args[0], func(app *collector.App) { a.apply(cmd, app) })
+	})
 	cmd.Flags().BoolVar(&a.want.Gone, "gone", false, "tell its installations to stop for good")
 	return cmd
 }
 
 func newAppRemove() *cobra.Command {
-	a := &appFlags{}
-	var yes bool
-	cmd := &cobra.Command{
+	var a appFlags
+	var yes yesFlag
+	var data dataDirFlag
+	return with(&cobra.Command{
 		Use:   "remove KEY",
 		Short: "Tell the installations of an app to stop for good",
 		Long: `Tell the installations of an app to stop for good. Each gets status 410 for its
@@ -119,64 +115,52 @@ installations is deleted after the app's retention.`,
 		Example: "  rollcall collector app remove myapp",
 		Args:    oneArgument("the key of the app"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !yes {
-				question := fmt.Sprintf("Tell all installations of %s to stop for good?", args[0])
-				if err := confirm(cmd, question); err != nil {
-					return err
-				}
+			question := fmt.Sprintf("Tell all installations of %s to stop for good?", args[0])
+			if err := yes.confirm(cmd, question); err != nil {
+				return err
 			}
-			return a.change(cmd, args[0], func(app *collector.App) { app.Gone = true })
+			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
+				return a.change(cmd, client, args[0], func(app *collector.App) { app.Gone = true })
+			})
 		},
-	}
-	a.data.add(cmd)
-	addYes(cmd, &yes)
-	a.out.add(cmd)
-	return cmd
+	}, &yes, &data, &a.out)
 }
 
 // change reads an app, changes it, and writes it.
-func (a *appFlags) change(cmd *cobra.Command, key string, change func(*collector.App)) error {
-	return a.data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-		app, err := client.App(cmd.Context(), key)
-		if err != nil {
-			return err
-		}
-		change(&app)
-		if err := client.UpdateApp(cmd.Context(), app); err != nil {
-			return err
-		}
-		return a.print(cmd, app)
-	})
+func (a *appFlags) change(cmd *cobra.Command, client *control.Client, key string, change func(*collector.App)) error {
+	app, err := client.App(cmd.Context(), key)
+	if err != nil {
+		return err
+	}
+	change(&app)
+	if err := client.UpdateApp(cmd.Context(), app); err != nil {
+		return err
+	}
+	return a.print(cmd, app)
 }
 
 func newAppList() *cobra.Command {
-	a := &appFlags{}
-	cmd := &cobra.Command{
+	var out output
+	return clientVerb(with(&cobra.Command{
 		Use:     "list",
 		Short:   "List the apps",
 		Example: "  rollcall collector app list --json",
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				apps, err := client.Apps(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return a.out.print(cmd, append([]collector.App{}, apps...), func(w io.Writer) error { // never null
-					table := newTable(w)
-					fmt.Fprintln(table, "KEY\tNAME\tSINCE\tPUBLIC\tLEGACY\tGONE")
-					for _, app := range apps {
-						fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-							app.Key, app.Name, app.Created, yesNo(app.Public), yesNo(app.Legacy), yesNo(app.Gone))
-					}
-					return table.Flush()
-				})
-			})
-		},
-	}
-	a.data.add(cmd)
-	a.out.add(cmd)
-	return cmd
+	}, &out), func(cmd *cobra.Command, _ []string, client *control.Client) error {
+		apps, err := client.Apps(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return out.print(cmd, append([]collector.App{}, apps...), func(w io.Writer) error { // never null
+			table := newTable(w)
+			fmt.Fprintln(table, "KEY\tNAME\tSINCE\tPUBLIC\tLEGACY\tGONE")
+			for _, app := range apps {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+					app.Key, app.Name, app.Created, yesNo(app.Public), yesNo(app.Legacy), yesNo(app.Gone))
+			}
+			return table.Flush()
+		})
+	})
 }
 
 func (a *appFlags) print(cmd *cobra.Command, app collector.App) error {
@@ -200,18 +184,4 @@ func (a *appFlags) print(cmd *cobra.Command, app collector.App) error {
 			"gone", yesNo(app.Gone),
 		)
 	})
-}
-
-// oneArgument requires exactly one argument. What names it if it is
-// missing.
-func oneArgument(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch len(args) {
-		case 0:
-			return withHint(fmt.Errorf("%s is missing", what), "the usage is: %s", cmd.UseLine())
-		case 1:
-			return nil
-		}
-		return withHint(fmt.Errorf("unexpected argument %q", args[1]), "the usage is: %s", cmd.UseLine())
-	}
 }

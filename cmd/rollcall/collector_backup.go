@@ -13,9 +13,8 @@ import (
 )
 
 func newCollectorBackup() *cobra.Command {
-	var data dataDirFlag
 	var opts control.BackupOptions
-	cmd := &cobra.Command{
+	cmd := clientVerb(&cobra.Command{
 		Use:   "backup DEST",
 		Short: "Copy the collector's data to a new directory",
 		Long: `Copy the collector's data to a new directory DEST: rollcall.db, as it is at the
@@ -25,20 +24,16 @@ you protect the collector. --without-key leaves out the key, for example because
 you keep it elsewhere. The database cannot be used without it.`,
 		Example: "  rollcall collector backup /backup/rollcall-$(date +%F)",
 		Args:    oneArgument("the directory to create"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				err := client.Backup(cmd.Context(), args[0], opts)
-				switch {
-				case errors.Is(err, fs.ErrExist):
-					return withHint(fmt.Errorf("%s exists", args[0]), "give the name of a directory that does not exist yet")
-				case errors.Is(err, fs.ErrPermission):
-					return withHint(err, "choose a destination that you may write to")
-				}
-				return err
-			})
-		},
-	}
-	data.add(cmd)
+	}, func(cmd *cobra.Command, args []string, client *control.Client) error {
+		err := client.Backup(cmd.Context(), args[0], opts)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			return withHint(fmt.Errorf("%s exists", args[0]), "give the name of a directory that does not exist yet")
+		case errors.Is(err, fs.ErrPermission):
+			return withHint(err, "choose a destination that you may write to")
+		}
+		return err
+	})
 	cmd.Flags().BoolVar(&opts.WithoutSecret, "without-key", false, "leave out rollcall.key")
 	return cmd
 }
@@ -46,7 +41,7 @@ you keep it elsewhere. The database cannot be used without it.`,
 func newCollectorRestore() *cobra.Command {
 	var data dataDirFlag
 	var opts datadir.RestoreOptions
-	cmd := &cobra.Command{
+	cmd := with(&cobra.Command{
 		Use:   "restore SRC",
 		Short: "Restore a backup, while the collector is stopped",
 		Long: `Restore a backup, the directory SRC, into the data directory of a collector that
@@ -75,8 +70,7 @@ used. The disk needs free space of twice the size of the backup.`,
 			}
 			return explainCollector(err)
 		},
-	}
-	data.add(cmd)
+	}, &data)
 	cmd.Flags().StringVar(&opts.SecretFile, "key", "", "file with the key, if the backup has none")
 	cmd.Flags().BoolVar(&opts.Overwrite, "force", false, "replace existing data")
 	completeFile(cmd, "key", "key")
@@ -84,8 +78,7 @@ used. The disk needs free space of twice the size of the backup.`,
 }
 
 func newCollectorCheck() *cobra.Command {
-	var data dataDirFlag
-	cmd := &cobra.Command{
+	return clientVerb(&cobra.Command{
 		Use:   "check",
 		Short: "Check the integrity of the database",
 		Long: `Check the integrity of the database: the structure of its file, and the
@@ -93,17 +86,12 @@ consistency of its records. It reads everything, which can take minutes. The
 collector keeps running. The exit code is 2 if the database is damaged.`,
 		Example: "  rollcall collector check --data-dir /srv/rollcall",
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				if err := client.Check(cmd.Context()); err != nil {
-					printError(cmd.ErrOrStderr(), withHint(err, "restore the last good backup"))
-					return exitCode(exitProblem)
-				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Database OK")
-				return err
-			})
-		},
-	}
-	data.add(cmd)
-	return cmd
+	}, func(cmd *cobra.Command, _ []string, client *control.Client) error {
+		if err := client.Check(cmd.Context()); err != nil {
+			printError(cmd.ErrOrStderr(), withHint(err, "restore the last good backup"))
+			return exitCode(exitProblem)
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Database OK")
+		return err
+	})
 }

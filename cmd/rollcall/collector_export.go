@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
@@ -13,10 +12,8 @@ import (
 )
 
 func newCollectorExport() *cobra.Command {
-	var data dataDirFlag
 	var format string
-	formats := []string{"jsonl", "csv"}
-	cmd := &cobra.Command{
+	cmd := clientVerb(&cobra.Command{
 		Use:   "export APP",
 		Short: "Write the totals of an app, without its installations",
 		Long: `Write the totals of an app to standard output. They identify no installation.
@@ -27,18 +24,14 @@ day, including the current one. The figures of days on which the collector did
 not run are empty.`,
 		Example: "  rollcall collector export myapp > totals.jsonl\n  rollcall collector export myapp --format csv > days.csv",
 		Args:    oneArgument("the key of the app"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				if format == "csv" {
-					return exportCSV(cmd, client, args[0])
-				}
-				return client.Export(cmd.Context(), args[0], cmd.OutOrStdout())
-			})
-		},
-	}
-	data.add(cmd)
-	cmd.Flags().Var(choiceValue(&format, formats...), "format", "format of the output")
-	completeWords(cmd, "format", formats)
+	}, func(cmd *cobra.Command, args []string, client *control.Client) error {
+		if format == "csv" {
+			return exportCSV(cmd, client, args[0])
+		}
+		return client.Export(cmd.Context(), args[0], cmd.OutOrStdout())
+	})
+	cmd.Flags().Var(choiceValue(&format, "jsonl", "csv"), "format", "format of the output")
+	completeWords(cmd, "format")
 	return cmd
 }
 
@@ -63,7 +56,7 @@ func exportCSV(cmd *cobra.Command, client *control.Client, app string) error {
 func newCollectorImport() *cobra.Command {
 	var data dataDirFlag
 	var out output
-	cmd := &cobra.Command{
+	return with(&cobra.Command{
 		Use:   "import APP FILE",
 		Short: "Import exported totals into a new app",
 		Long: `Import totals that "rollcall collector export" wrote into an app that has
@@ -82,15 +75,11 @@ Use backup and restore to move a collector with its installations.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := cmd.InOrStdin()
-			if args[1] != "-" {
-				file, err := os.Open(args[1])
-				if err != nil {
-					return withHint(err, "give a file that rollcall collector export wrote, or - for standard input")
-				}
-				defer file.Close()
-				in = file
+			in, err := openInput(cmd, args[1], "rollcall collector export")
+			if err != nil {
+				return err
 			}
+			defer in.Close()
 			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
 				done, err := client.Import(cmd.Context(), args[0], in)
 				if err != nil {
@@ -99,8 +88,5 @@ Use backup and restore to move a collector with its installations.`,
 				return out.printf(cmd, done, "Imported %d days from %s to %s\n", done.Days, done.From, done.To)
 			})
 		},
-	}
-	data.add(cmd)
-	out.add(cmd)
-	return cmd
+	}, &data, &out)
 }

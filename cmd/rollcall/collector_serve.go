@@ -15,7 +15,7 @@ const defaultCollectorListen = "127.0.0.1:8947"
 
 func newCollectorServe() *cobra.Command {
 	s := &collectorServe{}
-	cmd := &cobra.Command{
+	return with(&cobra.Command{
 		Use:   "serve",
 		Short: "Run the collector",
 		Long: `Run the collector until a signal stops it. It receives heartbeats and health
@@ -41,10 +41,7 @@ acknowledged is lost. Under systemd, Type=notify and WatchdogSec= work.`,
 			"  rollcall collector serve --data-dir /srv/rollcall --trusted-proxy 127.0.0.1",
 		Args: noArguments,
 		RunE: s.run,
-	}
-	s.data.add(cmd)
-	s.add(cmd)
-	return cmd
+	}, s, &s.data, &s.log)
 }
 
 type collectorServe struct {
@@ -88,7 +85,6 @@ func (s *collectorServe) add(cmd *cobra.Command) {
 	addCollectorFlag(flags, textValue(&o.Title, "text", ""), "title", "title of the pages")
 	addCollectorFlag(flags, durationValue(&o.StopTimeout, daemon.DefaultStopTimeout), "stop-timeout",
 		"how long the requests in flight may take when it stops")
-	s.log.add(cmd)
 	completeFile(cmd, "tls-cert", "pem", "crt", "key")
 	completeFile(cmd, "tls-key", "pem", "crt", "key")
 	completeFile(cmd, "country-db", "mmdb")

@@ -7,7 +7,6 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/spf13/cobra"
 )
 
@@ -30,11 +29,10 @@ type tokenOutput struct {
 }
 
 func newTokenAdd() *cobra.Command {
-	var data dataDirFlag
 	var out output
 	var admin bool
 	want := control.NewToken{Scope: access.Read}
-	cmd := &cobra.Command{
+	cmd := clientVerb(with(&cobra.Command{
 		Use:   "add NAME",
 		Short: "Create a token and print it once",
 		Long: `Create a token and print it to standard output. It cannot be shown again. It
@@ -42,70 +40,52 @@ allows reading; with --admin, changing settings too. With --app it is limited to
 that app.`,
 		Example: "  rollcall collector token add me --admin\n  rollcall collector token add grafana --app myapp",
 		Args:    oneArgument("the name of the token"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			want.Name = args[0]
-			if admin {
-				want.Scope = access.Admin
-			}
-			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				token, err := client.AddToken(cmd.Context(), want)
-				if err != nil {
-					return err
-				}
-				return out.printf(cmd, tokenOutput{want.Name, want.Scope, want.App, token}, "%s\n", token)
-			})
-		},
-	}
-	data.add(cmd)
+	}, &out), func(cmd *cobra.Command, args []string, client *control.Client) error {
+		want.Name = args[0]
+		if admin {
+			want.Scope = access.Admin
+		}
+		token, err := client.AddToken(cmd.Context(), want)
+		if err != nil {
+			return err
+		}
+		return out.printf(cmd, tokenOutput{want.Name, want.Scope, want.App, token}, "%s\n", token)
+	})
 	cmd.Flags().BoolVar(&admin, "admin", false, "allow changing settings too")
 	cmd.Flags().StringVar(&want.App, "app", "", "limit the token to the app with this key")
-	out.add(cmd)
 	return cmd
 }
 
 func newTokenList() *cobra.Command {
-	var data dataDirFlag
 	var out output
-	cmd := &cobra.Command{
+	return clientVerb(with(&cobra.Command{
 		Use:     "list",
 		Short:   "List the names and scopes of the tokens",
 		Example: "  rollcall collector token list",
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				tokens, err := client.Tokens(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return out.print(cmd, append([]access.Token{}, tokens...), func(w io.Writer) error { // never null
-					table := newTable(w)
-					fmt.Fprintln(table, "NAME\tSCOPE\tAPP\tCREATED")
-					for _, token := range tokens {
-						fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", token.Name, token.Scope, cmp.Or(token.App, "all"), token.Created.Format("2006-01-02"))
-					}
-					return table.Flush()
-				})
-			})
-		},
-	}
-	data.add(cmd)
-	out.add(cmd)
-	return cmd
+	}, &out), func(cmd *cobra.Command, _ []string, client *control.Client) error {
+		tokens, err := client.Tokens(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return out.print(cmd, append([]access.Token{}, tokens...), func(w io.Writer) error { // never null
+			table := newTable(w)
+			fmt.Fprintln(table, "NAME\tSCOPE\tAPP\tCREATED")
+			for _, token := range tokens {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", token.Name, token.Scope, cmp.Or(token.App, "all"), token.Created.Format("2006-01-02"))
+			}
+			return table.Flush()
+		})
+	})
 }
 
 func newTokenRevoke() *cobra.Command {
-	var data dataDirFlag
-	cmd := &cobra.Command{
+	return clientVerb(&cobra.Command{
 		Use:     "revoke NAME",
 		Short:   "Revoke a token, and end the sessions that it started",
 		Example: "  rollcall collector token revoke grafana",
 		Args:    oneArgument("the name of the token"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return data.do(cmd, datadir.Options{}, func(client *control.Client) error {
-				return client.RevokeToken(cmd.Context(), args[0])
-			})
-		},
-	}
-	data.add(cmd)
-	return cmd
+	}, func(cmd *cobra.Command, args []string, client *control.Client) error {
+		return client.RevokeToken(cmd.Context(), args[0])
+	})
 }

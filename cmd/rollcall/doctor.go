@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
@@ -12,9 +11,8 @@ import (
 
 func newDoctor() *cobra.Command {
 	var storage storageFlags
-	var limit time.Duration
-	var out output
-	cmd := &cobra.Command{
+	limit, out := timeout(10*time.Second), output{}
+	return with(&cobra.Command{
 		Use:   "doctor",
 		Short: "Check whether an installation ID can be kept here",
 		Long: `Check what it takes to keep an installation ID: the config and its syntax, its
@@ -30,13 +28,21 @@ warnings do not count.`,
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), limit)
+			ctx, cancel := limit.context(cmd)
 			defer cancel()
 			findings, err := config.Diagnose(ctx)
 			if err != nil {
 				return inFlags(cmd, err)
 			}
-			d := newDiagnosis(findings)
+			d := diagnosis{Findings: findings}
+			for _, f := range findings {
+				switch f.Level {
+				case rollcall.LevelProblem:
+					d.Problems++
+				case rollcall.LevelWarning:
+					d.Warnings++
+				}
+			}
 			if err := out.print(cmd, d, d.print); err != nil {
 				return err
 			}
@@ -45,11 +51,7 @@ warnings do not count.`,
 			}
 			return nil
 		},
-	}
-	storage.add(cmd)
-	addTimeout(cmd, &limit, 10*time.Second)
-	out.add(cmd)
-	return cmd
+	}, &storage, &limit, &out)
 }
 
 // A diagnosis is the output of doctor --json.
@@ -57,19 +59,6 @@ type diagnosis struct {
 	Problems int                `json:"problems"`
 	Warnings int                `json:"warnings"`
 	Findings []rollcall.Finding `json:"findings"`
-}
-
-func newDiagnosis(findings []rollcall.Finding) diagnosis {
-	d := diagnosis{Findings: findings}
-	for _, f := range findings {
-		switch f.Level {
-		case rollcall.LevelProblem:
-			d.Problems++
-		case rollcall.LevelWarning:
-			d.Warnings++
-		}
-	}
-	return d
 }
 
 func (d diagnosis) print(w io.Writer) error {

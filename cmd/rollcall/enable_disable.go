@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
@@ -40,30 +39,26 @@ nothing more. With --health only health reports are denied.`,
 
 // newConsent completes the verb that grants or denies.
 func newConsent(grant bool, cmd *cobra.Command) *cobra.Command {
-	c := &consentCommand{grant: grant}
-	cmd.Args = noArguments
-	cmd.RunE = c.run
-	c.reporting.add(cmd)
+	c := &consentCommand{grant: grant, limit: timeout(10 * time.Second)}
+	cmd.Args, cmd.RunE = noArguments, c.run
 	cmd.Flags().BoolVar(&c.health, "health", false, "decide about health reports")
-	addTimeout(cmd, &c.limit, 10*time.Second)
-	c.out.add(cmd)
-	return cmd
+	return with(cmd, &c.reporting, &c.limit, &c.out)
 }
 
 type consentCommand struct {
 	reporting reportingFlags
 	grant     bool
 	health    bool
-	limit     time.Duration
+	limit     timeout
 	out       output
 }
 
 func (c *consentCommand) run(cmd *cobra.Command, _ []string) error {
-	service, err := c.reporting.service(cmd)
+	service, err := newService(cmd, &c.reporting)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), c.limit)
+	ctx, cancel := c.limit.context(cmd)
 	defer cancel()
 	set := service.SetConsent
 	if c.health {

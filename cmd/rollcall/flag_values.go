@@ -21,7 +21,6 @@ type flagValue[T any] struct {
 	format func(T) string
 }
 
-// newValue returns a flag value with a default.
 func newValue[T any](target *T, kind string, value T, parse func(string) (T, error), format func(T) string) pflag.Value {
 	*target = value
 	return &flagValue[T]{target, kind, parse, format}
@@ -80,15 +79,15 @@ func countValue(target *int, value, most int) pflag.Value {
 // limitValue is a number from 1 to 1,000,000, or "off", which is -1.
 func limitValue(target *int, value int) pflag.Value {
 	const most, off = 1_000_000, "off"
+	count := countValue(target, value, most)
 	parse := func(text string) (int, error) {
 		if text == off {
 			return -1, nil
 		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > most {
+		if count.Set(text) != nil {
 			return 0, fmt.Errorf("neither a number between 1 and %d nor %s", most, off)
 		}
-		return n, nil
+		return *target, nil
 	}
 	format := func(n int) string {
 		if n < 0 {

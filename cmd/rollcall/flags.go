@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -88,14 +91,31 @@ func applyEnvironment(flags *pflag.FlagSet) (err error) {
 	return err
 }
 
-// addTimeout adds the flag --timeout.
-func addTimeout(cmd *cobra.Command, target *time.Duration, value time.Duration) {
-	cmd.Flags().Var(durationValue(target, value), "timeout", "how long to wait at most")
+// with adds flags to a command and returns it.
+func with(cmd *cobra.Command, flags ...interface{ add(*cobra.Command) }) *cobra.Command {
+	for _, f := range flags {
+		f.add(cmd)
+	}
+	return cmd
 }
 
-// addYes adds the flag --yes.
-func addYes(cmd *cobra.Command, target *bool) {
-	cmd.Flags().BoolVarP(target, "yes", "y", false, "do not ask for confirmation")
+// A timeout is the flag --timeout, whose default is its first value.
+type timeout time.Duration
+
+func (t *timeout) add(cmd *cobra.Command) {
+	limit := (*time.Duration)(t)
+	cmd.Flags().Var(durationValue(limit, *limit), "timeout", "how long to wait at most")
+}
+
+func (t *timeout) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(cmd.Context(), time.Duration(*t))
+}
+
+// A yesFlag is the flag --yes.
+type yesFlag bool
+
+func (y *yesFlag) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP((*bool)(y), "yes", "y", false, "do not ask for confirmation")
 }
 
 // The shell completes the values of these flags with file names. An
@@ -107,8 +127,31 @@ func completeFile(cmd *cobra.Command, flag string, extensions ...string) {
 
 func completeDirectory(cmd *cobra.Command, flag string) { _ = cmd.MarkFlagDirname(flag) }
 
-// completeWords lets the shell complete the value of a flag with a few
-// words.
-func completeWords(cmd *cobra.Command, flag string, words []string) {
+// completeWords completes a flag with the words of its choiceValue.
+func completeWords(cmd *cobra.Command, flag string) {
+	words := strings.Split(cmd.Flag(flag).Value.Type(), "|")
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// logFlags configure the log.
+type logFlags struct {
+	format string
+	level  string
+}
+
+func (l *logFlags) add(cmd *cobra.Command) {
+	addFlag(cmd.Flags(), choiceValue(&l.format, "text", "json"), "log-format", "format of the log lines")
+	addFlag(cmd.Flags(), choiceValue(&l.level, "info", "debug", "warn", "error"), "log-level", "lowest level to log")
+	completeWords(cmd, "log-format")
+	completeWords(cmd, "log-level")
+}
+
+func (l *logFlags) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.level)) // the flag accepts only names of levels
+	opts := &slog.HandlerOptions{Level: level}
+	if l.format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
 }

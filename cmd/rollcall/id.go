@@ -1,8 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
 	"time"
 
+	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/spf13/cobra"
 )
@@ -15,9 +20,8 @@ type storedID struct {
 
 func newID() *cobra.Command {
 	var storage storageFlags
-	var limit time.Duration
-	var out output
-	cmd := &cobra.Command{
+	limit, out := timeout(5*time.Second), output{}
+	return with(&cobra.Command{
 		Use:   "id",
 		Short: "Print the stored installation ID",
 		Long: `Print the stored installation ID: that of the environment variable
@@ -39,9 +43,135 @@ cannot be read in time. An ID that an agent has only in memory is not stored;
 			}
 			return out.printf(cmd, storedID{stored.ID, stored.Place}, "%s\n", stored.ID)
 		},
+	}, &storage, &limit, &out)
+}
+
+const adoptionNote = "A running agent adopts the new ID within an hour, or when it restarts."
+
+func newReset() *cobra.Command {
+	r := &reset{limit: timeout(20 * time.Second)}
+	return with(&cobra.Command{
+		Use:   "reset",
+		Short: "Replace the stored installation ID with a new one",
+		Long: `Replace the installation ID with a new one, in the config and in the anchor
+beside it, or with --no-config in the state file. A collector will count a new
+installation.
+
+The command asks for confirmation; the default answer is no. Without a terminal,
+use --yes.
+
+` + adoptionNote,
+		Example: "  rollcall reset\n  rollcall reset --config /srv/app/config.json --yes --json",
+		Args:    noArguments,
+		RunE:    r.run,
+	}, &r.storage, &r.limit, &r.yes, &r.out)
+}
+
+type reset struct {
+	storage storageFlags
+	limit   timeout
+	yes     yesFlag
+	out     output
+}
+
+// resetOutput is the output of reset --json. The old ID is shortened,
+// because nobody needs it any more.
+type resetOutput struct {
+	Previous string       `json:"previous,omitempty"`
+	ID       installid.ID `json:"installation_id"`
+	Place    string       `json:"place"`
+}
+
+func (r *reset) run(cmd *cobra.Command, _ []string) error {
+	service, err := newService(cmd, &r.storage)
+	if err != nil {
+		return err
 	}
-	storage.add(cmd)
-	addTimeout(cmd, &limit, 5*time.Second)
-	out.add(cmd)
-	return cmd
+	old, err := r.storage.stored(cmd, r.limit)
+	if err != nil {
+		return err
+	}
+	question := "No installation ID is stored. Create one?"
+	if !old.ID.IsZero() {
+		question = fmt.Sprintf("Replace installation ID %s in %s?", old.ID.Short(), old.Place)
+	}
+	if err := r.yes.confirm(cmd, question); err != nil {
+		return err
+	}
+	ctx, cancel := r.limit.context(cmd)
+	defer cancel()
+	if _, err := service.Reset(ctx); err != nil {
+		return withHint(err, doctorHint)
+	}
+	now := service.Status()
+	if now.Incomplete { // a copy of the old ID is left
+		fmt.Fprintln(cmd.ErrOrStderr(), "rollcall: not stored everywhere yet; an agent will finish this")
+	}
+	return r.out.print(cmd, resetOutput{old.ID.Short(), now.ID, now.Place}, func(w io.Writer) error {
+		err := printPairs(w, "old ID", cmp.Or(old.ID.Short(), "none"), "new ID", now.ID.String(), "place", now.Place)
+		if err == nil {
+			_, err = fmt.Fprintln(cmd.ErrOrStderr(), adoptionNote)
+		}
+		return err
+	})
+}
+
+// endpointHint is the hint of errors about a missing collector.
+const endpointHint = "set the collector with --endpoint and the host's name with --app"
+
+func newForget() *cobra.Command {
+	f := &forget{limit: timeout(45 * time.Second)}
+	return with(&cobra.Command{
+		Use:   "forget",
+		Short: "Ask the collector to delete this installation, and drop its ID",
+		Long: `Ask the collector to delete its data about this installation. Once it has,
+telemetry is denied, and a new ID that was never sent replaces the old one. If
+the collector cannot be reached, nothing changes here.
+
+The command asks for confirmation; the default answer is no. Without a terminal,
+use --yes. A running agent notices the change.`,
+		Example: "  rollcall forget --app myapp --endpoint https://collector.example",
+		Args:    noArguments,
+		RunE:    f.run,
+	}, &f.reporting, &f.yes, &f.limit, &f.out)
+}
+
+type forget struct {
+	reporting reportingFlags
+	yes       yesFlag
+	limit     timeout
+	out       output
+}
+
+// forgetOutput is the output of forget --json. The old ID is shortened,
+// because nobody needs it any more.
+type forgetOutput struct {
+	Forgotten string `json:"forgotten"`
+}
+
+func (f *forget) run(cmd *cobra.Command, _ []string) error {
+	old, err := f.reporting.storage.stored(cmd, f.limit)
+	if err != nil {
+		return err
+	}
+	if old.ID.IsZero() {
+		return withHint(errNoID, "there is nothing to forget")
+	}
+	question := fmt.Sprintf("Ask the collector to delete installation %s, and deny telemetry?", old.ID.Short())
+	if err := f.yes.confirm(cmd, question); err != nil {
+		return err
+	}
+	service, err := newService(cmd, &f.reporting)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := f.limit.context(cmd)
+	defer cancel()
+	if err := service.Forget(ctx); errors.Is(err, rollcall.ErrNoEndpoint) {
+		return withHint(err, endpointHint)
+	} else if err != nil {
+		return err
+	}
+	return f.out.printf(cmd, forgetOutput{old.ID.Short()},
+		"The collector has deleted installation %s. Telemetry is denied.\n", old.ID.Short())
 }

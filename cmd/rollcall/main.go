@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
+	"time"
 
 	"github.com/rollcall-dev/rollcall"
 )
@@ -70,4 +73,29 @@ func (e *hintedError) Unwrap() error { return e.error }
 
 func withHint(err error, format string, args ...any) error {
 	return &hintedError{err, fmt.Sprintf(format, args...)}
+}
+
+// untilSignal returns a context that ends with the first SIGINT or
+// SIGTERM. After that the process exits within the limit, unless done
+// is called, and at once on a second signal.
+func untilSignal(parent context.Context, limit time.Duration) (ctx context.Context, done func()) {
+	ctx, release := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-over:
+			return
+		}
+		release() // so that a second signal kills the process
+		select {
+		case <-time.After(limit):
+			os.Exit(exitOK)
+		case <-over:
+		}
+	}()
+	return ctx, func() {
+		close(over)
+		release()
+	}
 }

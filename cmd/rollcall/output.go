@@ -66,9 +66,24 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// confirm asks a question on the terminal, to which the default answer
-// is no.
-func confirm(cmd *cobra.Command, question string) error {
+// openInput opens a file, or standard input if its name is "-".
+func openInput(cmd *cobra.Command, name, writtenBy string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, withHint(err, "give a file that %s wrote, or - for standard input", writtenBy)
+	}
+	return file, nil
+}
+
+// confirm asks a question on the terminal, unless --yes answers it. The
+// default answer is no.
+func (y yesFlag) confirm(cmd *cobra.Command, question string) error {
+	if y {
+		return nil
+	}
 	in, out := cmd.InOrStdin(), cmd.ErrOrStderr()
 	needYes := withHint(fmt.Errorf("%s not confirmed", cmd.Name()), "use --yes where there is no terminal to ask on")
 	if !isTerminal(in) {
@@ -80,8 +95,7 @@ func confirm(cmd *cobra.Command, question string) error {
 		fmt.Fprintln(out)
 		return needYes
 	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
 		return nil
 	}
 	return errors.New("nothing changed")

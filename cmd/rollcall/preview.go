@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +12,8 @@ import (
 )
 
 func newPreview() *cobra.Command {
-	p := &preview{}
-	cmd := &cobra.Command{
+	p := &preview{limit: timeout(10 * time.Second)}
+	cmd := with(&cobra.Command{
 		Use:   "preview",
 		Short: "Print what would be sent, byte for byte",
 		Long: `Print the heartbeat that would be sent now, as the same code would send it, byte
@@ -26,18 +25,15 @@ stored, it shows the ID` + rollcall.PreviewID + ` instead.`,
 		Example: "  rollcall preview\n  rollcall preview --explain",
 		Args:    noArguments,
 		RunE:    p.run,
-	}
-	p.reporting.add(cmd)
+	}, &p.reporting, &p.limit, &p.out)
 	cmd.Flags().BoolVar(&p.explain, "explain", false, "print each field with its reason")
-	addTimeout(cmd, &p.limit, 10*time.Second)
-	p.out.add(cmd)
 	return cmd
 }
 
 type preview struct {
 	reporting reportingFlags
 	explain   bool
-	limit     time.Duration
+	limit     timeout
 	out       output
 }
 
@@ -58,11 +54,11 @@ type explainedField struct {
 }
 
 func (p *preview) run(cmd *cobra.Command, _ []string) error {
-	service, err := p.reporting.service(cmd)
+	service, err := newService(cmd, &p.reporting)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), p.limit)
+	ctx, cancel := p.limit.context(cmd)
 	defer cancel()
 	made, err := service.Preview(ctx)
 	if err != nil {
@@ -75,23 +71,19 @@ func (p *preview) run(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	err = p.out.print(cmd, result, func(w io.Writer) error {
-		if p.explain {
-			return printExplained(w, made.Fields)
+		if !p.explain {
+			_, err := w.Write(made.Heartbeat)
+			return err
 		}
-		_, err := w.Write(made.Heartbeat)
-		return err
+		table := newTable(w)
+		fmt.Fprintln(table, "FIELD\tVALUE\tREASON")
+		for _, f := range made.Fields {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, cmp.Or(f.Value, "(not sent)"), f.Reason)
+		}
+		return table.Flush()
 	})
 	if err == nil && made.Withheld != "" && !p.out.json {
 		fmt.Fprintf(cmd.ErrOrStderr(), "\nNothing is sent at present: %s.\n", made.Withheld)
 	}
 	return err
-}
-
-func printExplained(w io.Writer, fields []rollcall.ExplainedField) error {
-	table := newTable(w)
-	fmt.Fprintln(table, "FIELD\tVALUE\tREASON")
-	for _, f := range fields {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, cmp.Or(f.Value, "(not sent)"), f.Reason)
-	}
-	return table.Flush()
 }

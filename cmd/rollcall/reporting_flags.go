@@ -64,23 +64,10 @@ func (r *reportingFlags) rollcallConfig(cmd *cobra.Command) (rollcall.Config, er
 	return c, err
 }
 
-// service returns a service that is not started.
-func (r *reportingFlags) service(cmd *cobra.Command) (*rollcall.Service, error) {
-	c, err := r.rollcallConfig(cmd)
-	if err != nil {
-		return nil, err
-	}
-	service, err := rollcall.New(c)
-	if err != nil {
-		return nil, inFlags(cmd, err)
-	}
-	return service, nil
-}
-
 // start returns a service that is started, so that it has an ID to
 // report. Call stop to end it.
 func (r *reportingFlags) start(cmd *cobra.Command) (service *rollcall.Service, stop func(), err error) {
-	service, err = r.service(cmd)
+	service, err = newService(cmd, r)
 	if err != nil {
 		return nil, nil, err
 	}

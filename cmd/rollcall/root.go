@@ -74,3 +74,18 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 	return withHint(fmt.Errorf("unexpected argument %q", args[0]), "%s takes only flags; see %[1]s --help", cmd.CommandPath())
 }
+
+// oneArgument requires exactly one argument. What names it if it is
+// missing.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		err := fmt.Errorf("%s is missing", what)
+		if len(args) > 1 {
+			err = fmt.Errorf("unexpected argument %q", args[1])
+		}
+		return withHint(err, "the usage is: %s", cmd.UseLine())
+	}
+}

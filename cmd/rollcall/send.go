@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +13,8 @@ import (
 )
 
 func newSend() *cobra.Command {
-	s := &send{}
-	cmd := &cobra.Command{
+	s := &send{limit: timeout(45 * time.Second)}
+	return with(&cobra.Command{
 		Use:   "send [FILE]",
 		Short: "Send a heartbeat now",
 		Long: `Send a heartbeat now, whether or not one is due, and print the collector's
@@ -27,16 +26,12 @@ wrote on a machine without a network, where telemetry was granted.`,
 		Example: "  rollcall send --app myapp --endpoint https://collector.example\n  rollcall send report.json --app myapp --endpoint https://collector.example",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    s.run,
-	}
-	s.reporting.add(cmd)
-	addTimeout(cmd, &s.limit, 45*time.Second)
-	s.out.add(cmd)
-	return cmd
+	}, &s.reporting, &s.limit, &s.out)
 }
 
 type send struct {
 	reporting reportingFlags
-	limit     time.Duration
+	limit     timeout
 	out       output
 }
 
@@ -48,7 +43,7 @@ type sendOutput struct {
 }
 
 func (s *send) run(cmd *cobra.Command, args []string) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), s.limit)
+	ctx, cancel := s.limit.context(cmd)
 	defer cancel()
 	if len(args) == 0 {
 		service, stop, err := s.reporting.start(cmd)
@@ -58,33 +53,20 @@ func (s *send) run(cmd *cobra.Command, args []string) error {
 		defer stop()
 		return s.print(cmd, service.SendNow(ctx))
 	}
-	body, err := readReport(cmd.InOrStdin(), args[0])
+	in, err := openInput(cmd, args[0], "rollcall export")
 	if err != nil {
 		return err
 	}
-	service, err := s.reporting.service(cmd)
+	defer in.Close()
+	body, err := io.ReadAll(io.LimitReader(in, report.MaxHeartbeatBytes+1))
+	if err != nil {
+		return fmt.Errorf("read report: %w", err)
+	}
+	service, err := newService(cmd, &s.reporting)
 	if err != nil {
 		return err
 	}
 	return s.print(cmd, service.Upload(ctx, body))
-}
-
-// readReport reads a file, or standard input if its name is "-".
-func readReport(stdin io.Reader, name string) ([]byte, error) {
-	in := stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, withHint(err, "give a file that rollcall export wrote, or - for standard input")
-		}
-		defer file.Close()
-		in = file
-	}
-	body, err := io.ReadAll(io.LimitReader(in, report.MaxHeartbeatBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read report: %w", err)
-	}
-	return body, nil
 }
 
 // print prints the result of sending. With --json, a refusal is data
@@ -111,4 +93,70 @@ func (s *send) print(cmd *cobra.Command, err error) error {
 		return withHint(err, doctorHint)
 	}
 	return err
+}
+
+// withheldHint is the hint if the operator has not granted telemetry.
+const withheldHint = "rollcall preview shows what would be sent; rollcall enable grants it"
+
+func newExport() *cobra.Command {
+	e := &export{limit: timeout(10 * time.Second)}
+	cmd := with(&cobra.Command{
+		Use:   "export FILE",
+		Short: "Write the heartbeat to a file, for a machine without a network",
+		Long: `Write the heartbeat to FILE, or to standard output for -, with the bytes that
+would be sent. Take it to a machine with a network and send it there with
+"rollcall send FILE". Telemetry has to be granted here. An existing FILE is
+replaced only with --force.`,
+		Example: "  rollcall export report.json --app myapp",
+		Args:    cobra.ExactArgs(1),
+		RunE:    e.run,
+	}, &e.reporting, &e.limit)
+	cmd.Flags().BoolVar(&e.force, "force", false, "replace an existing file")
+	return cmd
+}
+
+type export struct {
+	reporting reportingFlags
+	force     bool
+	limit     timeout
+}
+
+func (e *export) run(cmd *cobra.Command, args []string) error {
+	service, stop, err := e.reporting.start(cmd)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	ctx, cancel := e.limit.context(cmd)
+	defer cancel()
+	if d := service.Decisions(ctx); d.Telemetry.State != rollcall.Granted {
+		return withHint(fmt.Errorf("%w: telemetry is %s", rollcall.ErrWithheld, describe(d.Telemetry)), withheldHint)
+	}
+	made, err := service.Preview(ctx)
+	if err != nil {
+		return withHint(err, doctorHint)
+	}
+	if args[0] == "-" {
+		_, err = cmd.OutOrStdout().Write(made.Heartbeat)
+		return err
+	}
+	return writeFile(args[0], made.Heartbeat, e.force)
+}
+
+// writeFile writes a new file, or with force replaces the contents of
+// an existing one.
+func writeFile(name string, data []byte, force bool) error {
+	flag := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		flag = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	file, err := os.OpenFile(name, flag, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return withHint(fmt.Errorf("%s exists", name), "give another name, or use --force")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
 }

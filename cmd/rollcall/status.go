@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,8 +20,8 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	s := &status{}
-	cmd := &cobra.Command{
+	s := &status{limit: timeout(5 * time.Second)}
+	cmd := with(&cobra.Command{
 		Use:   "status",
 		Short: "Show the status of the agent and its ID",
 		Long: `Ask the running agent for its status: the ID, whether and where it is persisted,
@@ -35,19 +34,16 @@ an error.`,
 		Example: "  rollcall status\n  rollcall status --agent http://127.0.0.1:9000 --json",
 		Args:    noArguments,
 		RunE:    s.run,
-	}
-	s.storage.add(cmd)
+	}, &s.storage, &s.limit, &s.out)
 	addFlag(cmd.Flags(), textValue(&s.agent, "URL", ""), "agent",
 		"URL of the agent; by default that of ROLLCALL_LISTEN, or else http://"+defaultListen)
-	addTimeout(cmd, &s.limit, 5*time.Second)
-	s.out.add(cmd)
 	return cmd
 }
 
 type status struct {
 	storage storageFlags
 	agent   string
-	limit   time.Duration
+	limit   timeout
 	out     output
 }
 
@@ -82,11 +78,11 @@ type storedStatus struct {
 }
 
 func (s *status) run(cmd *cobra.Command, _ []string) error {
-	if _, err := s.storage.service(cmd); err != nil { // a mistake in the flags
+	if _, err := newService(cmd, &s.storage); err != nil { // a mistake in the flags
 		return err
 	}
 	address := cmp.Or(s.agent, agentURL())
-	reply, noAnswer := s.ask(cmd.Context(), address)
+	reply, noAnswer := s.ask(cmd, address)
 	if noAnswer == nil {
 		st := runningStatus{reply, address}
 		if err := s.out.print(cmd, st, st.print); err != nil || st.Settled && st.Persisted {
@@ -108,11 +104,11 @@ func (s *status) run(cmd *cobra.Command, _ []string) error {
 	return exitCode(exitNotWell)
 }
 
-func (s *status) ask(ctx context.Context, address string) (agent.Reply, error) {
+func (s *status) ask(cmd *cobra.Command, address string) (agent.Reply, error) {
 	if address == "" {
 		return agent.Reply{}, errors.New("its local server is off")
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limit)
+	ctx, cancel := s.limit.context(cmd)
 	defer cancel()
 	return agent.Ask(ctx, address)
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/spf13/cobra"
@@ -71,35 +69,31 @@ func (s *storageFlags) rollcallConfig(cmd *cobra.Command) (rollcall.Config, erro
 	return c, nil
 }
 
-// service returns the service of these settings, without starting it.
-func (s *storageFlags) service(cmd *cobra.Command) (*rollcall.Service, error) {
-	config, err := s.rollcallConfig(cmd)
+// newService returns the service of some flags, without starting it.
+func newService(cmd *cobra.Command, flags interface {
+	rollcallConfig(*cobra.Command) (rollcall.Config, error)
+}) (*rollcall.Service, error) {
+	config, err := flags.rollcallConfig(cmd)
 	if err != nil {
 		return nil, err
 	}
 	service, err := rollcall.New(config)
-	if err != nil {
-		return nil, inFlags(cmd, err)
-	}
-	return service, nil
+	return service, inFlags(cmd, err)
 }
 
 // stored reads the ID on disk, within the limit, and changes nothing.
-func (s *storageFlags) stored(cmd *cobra.Command, limit time.Duration) (rollcall.Stored, error) {
+func (s *storageFlags) stored(cmd *cobra.Command, limit timeout) (rollcall.Stored, error) {
 	config, err := s.rollcallConfig(cmd)
 	if err != nil {
 		return rollcall.Stored{}, err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
+	ctx, cancel := limit.context(cmd)
 	defer cancel()
 	stored, err := config.Stored(ctx)
-	if _, ok := errors.AsType[*rollcall.ConfigError](err); ok {
-		return stored, inFlags(cmd, err)
-	}
-	if err != nil {
+	if _, ok := errors.AsType[*rollcall.ConfigError](err); !ok && err != nil {
 		return stored, withHint(err, doctorHint)
 	}
-	return stored, nil
+	return stored, inFlags(cmd, err)
 }
 
 // errNoID means that no ID is stored.

@@ -17,7 +17,9 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 )
 
@@ -26,11 +28,16 @@ const (
 	defaultUpApp = "my-app"
 	// upStopTimeout bounds the shutdown of the collector.
 	upStopTimeout = 5 * time.Second
+
+	// consentInterval is how often sendOnceGranted reads the consent, and
+	// maxFirstSends how often it sends. Later the agent sends as usual.
+	consentInterval = time.Second
+	maxFirstSends   = 10
 )
 
 func newUp() *cobra.Command {
 	u := &up{}
-	cmd := &cobra.Command{
+	return with(&cobra.Command{
 		Use:   "up",
 		Short: "Run an agent and a collector together",
 		Long: `Run an agent and a collector together on this machine, until a signal stops
@@ -50,9 +57,7 @@ command runs.`,
 		Example: "  rollcall up --demo\n  rollcall up --app myapp --data-dir /srv/rollcall",
 		Args:    noArguments,
 		RunE:    u.run,
-	}
-	u.add(cmd)
-	return cmd
+	}, u)
 }
 
 type up struct {
@@ -68,16 +73,12 @@ type up struct {
 }
 
 func (u *up) add(cmd *cobra.Command) {
-	u.storage.add(cmd)
-	u.denial.add(cmd)
-	u.data.add(cmd)
-	flags := cmd.Flags()
+	flags := with(cmd, &u.storage, &u.denial, &u.data, &u.log).Flags()
 	addFlag(flags, textValue(&u.hostVersion, "version", ""), "host-version", "the host's version; by default rollcall's own")
 	addFlag(flags, textValue(&u.listen, "address", defaultListen), "listen", "address of the agent's local server")
 	addFlag(flags, textValue(&u.collectorListen, "address", defaultCollectorListen), "collector-listen", "address of the collector")
 	flags.BoolVar(&u.demo, "demo", false, "add a simulated fleet, and keep the collector's data in a temporary directory")
 	flags.BoolVarP(&u.yes, "yes", "y", false, "grant telemetry, to this collector only")
-	u.log.add(cmd)
 }
 
 func (u *up) run(cmd *cobra.Command, _ []string) error {
@@ -145,8 +146,15 @@ func (u *up) prepare(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	if err := link.enable(ctx, server.Tokens()); err != nil {
 		return nil, nil, err
 	}
-	if err := u.addApps(ctx, cmd.ErrOrStderr(), server.Collector()); err != nil {
-		return nil, nil, err
+	if _, ok := server.Collector().App(u.storage.app); !ok {
+		if _, err := server.Collector().AddApp(ctx, collector.App{Key: u.storage.app}); err != nil {
+			return nil, nil, err
+		}
+	}
+	if u.demo {
+		if err := addDemo(ctx, cmd.ErrOrStderr(), server.Collector()); err != nil {
+			return nil, nil, err
+		}
 	}
 	config, err := u.storage.rollcallConfig(cmd)
 	if err != nil {
@@ -155,25 +163,11 @@ func (u *up) prepare(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	u.denial.apply(&config)
 	config.Endpoint, config.Version = endpoint, cmp.Or(u.hostVersion, buildVersion().Version)
 	config.Reporting.Development = true // the collector is the operator's own
-	service, local, err := newService(cmd, config, log, agent.Options{Listen: listenAddress(u.listen)})
+	service, local, err := newAgentOf(cmd, config, log, agent.Options{Listen: listenAddress(u.listen)})
 	if err == nil {
 		err = u.decide(ctx, cmd, service)
 	}
 	return service, local, err
-}
-
-// addApps adds the app of this installation if necessary, and the one
-// of the demo.
-func (u *up) addApps(ctx context.Context, out io.Writer, c *engine.Engine) error {
-	if _, ok := c.App(u.storage.app); !ok {
-		if _, err := c.AddApp(ctx, collector.App{Key: u.storage.app}); err != nil {
-			return err
-		}
-	}
-	if u.demo {
-		return addDemo(ctx, out, c)
-	}
-	return nil
 }
 
 // decide grants telemetry with --yes. Otherwise it asks, if somebody is
@@ -219,14 +213,6 @@ func (u *up) sameConfig() string {
 	return ""
 }
 
-const (
-	// consentInterval is how often sendOnceGranted reads the consent.
-	consentInterval = time.Second
-	// maxFirstSends is how often sendOnceGranted sends. Later the agent
-	// sends as usual.
-	maxFirstSends = 10
-)
-
 // sendOnceGranted sends the first heartbeat as soon as telemetry is
 // granted. Agents wait a minute or two, so that not all of them send at
 // once, but this collector has only one. SendNow refuses to send
@@ -252,4 +238,33 @@ func (u *up) sendOnceGranted(ctx context.Context, service *rollcall.Service, out
 		case <-ticker.C:
 		}
 	}
+}
+
+// The fleet of a demo is large enough for every chart to show something,
+// and small enough to load within seconds.
+const (
+	demoApp           = "demo"
+	demoInstallations = 1200
+	demoDays          = 120
+	demoSeed          = 1
+)
+
+// addDemo adds an app with the history of a simulated fleet.
+func addDemo(ctx context.Context, out io.Writer, c *engine.Engine) error {
+	begin := time.Now()
+	fleet, err := simulate.New(simulate.Config{
+		Seed: demoSeed, App: demoApp, Installations: demoInstallations, Days: demoDays,
+	})
+	if err == nil {
+		_, err = c.AddApp(ctx, collector.App{Key: demoApp, Name: "Demo (simulated)"})
+	}
+	if err == nil {
+		err = loadFleet(ctx, c, fleet, fleet.Last(), progressbar.DefaultSilent(demoDays))
+	}
+	if err != nil {
+		return fmt.Errorf("simulate the demo: %w", err)
+	}
+	fmt.Fprintf(out, "Simulated %d installations over %d days in %v.\n",
+		demoInstallations, demoDays, time.Since(begin).Round(100*time.Millisecond))
+	return nil
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	_ "embed"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -14,16 +17,14 @@ var version string
 
 func newVersion() *cobra.Command {
 	var out output
-	cmd := &cobra.Command{
+	return with(&cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return out.printf(cmd, buildVersion(), "%s\n", versionLine())
 		},
-	}
-	out.add(cmd)
-	return cmd
+	}, &out)
 }
 
 // versionInfo is the output of version --json.
@@ -41,20 +42,36 @@ func versionLine() string {
 
 func buildVersion() versionInfo {
 	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	build, ok := debug.ReadBuildInfo()
-	if !ok {
-		build = &debug.BuildInfo{}
-	}
-	if v.Version == "" {
-		v.Version = build.Main.Version
+	if build, ok := debug.ReadBuildInfo(); ok {
+		v.Version = cmp.Or(v.Version, build.Main.Version)
+		for _, s := range build.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
 	}
 	if v.Version == "" || v.Version == "(devel)" {
 		v.Version = "devel"
 	}
-	for _, s := range build.Settings {
-		if s.Key == "vcs.revision" {
-			v.Revision = s.Value
-		}
-	}
 	return v
+}
+
+// noticesText contains the licences and notices of everything that is
+// linked into the program. TestNotices generates and checks it.
+//
+//go:embed notices.txt
+var noticesText string
+
+func newLicenses() *cobra.Command {
+	return &cobra.Command{
+		Use:   "licenses",
+		Short: "Print the licences of the software in this program",
+		Long: `Print the licences and notices of this program, of the Go standard library, and
+of all modules linked into the program, with their versions.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), noticesText)
+			return err
+		},
+	}
 }
