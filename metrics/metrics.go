@@ -1,7 +1,8 @@
-// Package metrics tells Prometheus what a rollcall service does: how its attempts to find or save the installation ID
-// end, how long they take, and whether the ID is on disk.
+// Package metrics exports Prometheus metrics of a rollcall service: how its
+// attempts to find or save the installation ID end, how long they take, and
+// whether the ID is on disk.
 //
-// It is a package of its own so that a host without Prometheus does not link it.
+// It is a package of its own so that hosts without Prometheus do not link it.
 package metrics
 
 import (
@@ -21,12 +22,14 @@ const (
 	labelResult = "result"
 )
 
-// durationBuckets reach from a read out of the page cache to twice the limit of an attempt; what hangs is in the last.
+// durationBuckets reach from a read of the page cache to twice the limit of an
+// attempt.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// New registers the metrics of one service at reg and gives the observer that feeds them, for [rollcall.Config]. All
-// series exist from then on, also before anything happened, so that an alert on them is never without data. It fails
-// when reg has them already: a process with several services gives each a registerer with labels of its own
+// New registers the metrics of one service with reg, and returns the observer
+// for its config, which feeds them. All series exist from then on, so that
+// alerts never lack data. New fails if reg already has them: a process with
+// several services uses a registerer with labels for each
 // (prometheus.WrapRegistererWith).
 func New(reg prometheus.Registerer) (installid.Observer, error) {
 	o := newObserver()
@@ -36,7 +39,7 @@ func New(reg prometheus.Registerer) (installid.Observer, error) {
 	return o, nil
 }
 
-// observer is registered as one collector, so that either all of the metrics are registered or none is.
+// An observer is registered as one collector: all metrics, or none.
 type observer struct {
 	attempts  *prometheus.CounterVec
 	duration  prometheus.Histogram
@@ -62,11 +65,11 @@ func newObserver() *observer {
 		}),
 		fallbacks: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: nameFallbacks,
-			Help: "How often the start gave up and an installation ID in memory served.",
+			Help: "How often the start gave up and used an installation ID in memory.",
 		}),
 		persisted: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: namePersisted,
-			Help: "Whether the installation ID in use is durable on disk (1) or not, or not yet (0).",
+			Help: "Whether the installation ID in use is durable on disk (1) or not (0).",
 		}),
 	}
 	for _, result := range installid.Results() {
@@ -81,7 +84,8 @@ func (o *observer) SaveAttempted(a installid.SaveAttempt) {
 	o.duration.Observe(a.Duration.Seconds())
 }
 
-// FellBack implements [installid.Observer]. The reason is not a label: it names paths, and its values have no bound.
+// FellBack implements [installid.Observer]. The reason is no label: it names
+// paths, and its values have no bound.
 func (o *observer) FellBack(string) { o.fallbacks.Inc() }
 
 // PersistedChanged implements [installid.Observer].

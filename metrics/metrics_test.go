@@ -11,12 +11,12 @@ import (
 	"github.com/rollcall-dev/rollcall/metrics"
 )
 
-// untouched is what all series but the histogram say before anything happened.
+// untouched are all series but the histogram before anything happened.
 const untouched = `
-# HELP rollcall_fallbacks_total How often the start gave up and an installation ID in memory served.
+# HELP rollcall_fallbacks_total How often the start gave up and used an installation ID in memory.
 # TYPE rollcall_fallbacks_total counter
 rollcall_fallbacks_total 0
-# HELP rollcall_installation_id_persisted Whether the installation ID in use is durable on disk (1) or not, or not yet (0).
+# HELP rollcall_installation_id_persisted Whether the installation ID in use is durable on disk (1) or not (0).
 # TYPE rollcall_installation_id_persisted gauge
 rollcall_installation_id_persisted 0
 # HELP rollcall_save_attempts_total Attempts to find or save the installation ID, by how they ended.

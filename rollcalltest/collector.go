@@ -8,23 +8,31 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Request is one that a [Collector] got.
+const (
+	heartbeatPath     = "/v1/heartbeat"
+	healthPath        = "/v1/health"
+	installationsPath = "/v1/installations/"
+)
+
+// A Request is one that a [Collector] received.
 type Request struct {
 	Method string
 	Path   string
 	Header http.Header
-	// Body is what was sent, byte for byte; at most report.MaxBodyBytes are read.
+	// Body is what was sent, byte for byte, up to report.MaxBodyBytes and one.
 	Body []byte
-	// Status is what the collector answered.
+	// Status is the status of the answer; 0 before there is one.
 	Status int
 }
 
-// A Collector is a collector on loopback that records what it gets, judges it as a real one does, and counts nothing. It
-// is safe for concurrent use.
+// A Collector is a collector on loopback. It records requests, validates
+// reports as a real one does, and counts nothing. It is safe for concurrent
+// use.
 type Collector struct {
 	// URL is the endpoint to configure.
 	URL string
@@ -34,17 +42,11 @@ type Collector struct {
 	mu       sync.Mutex
 	requests []Request
 	answer   func(http.ResponseWriter, *http.Request) bool
-	arrived  chan struct{} // closed and renewed with each request
+	arrived  chan struct{} // closed and replaced at each request
 }
 
-// A cleaner is a *testing.T, B or F.
-type cleaner interface {
-	Helper()
-	Cleanup(func())
-}
-
-// NewCollector starts a collector, which ends with the test.
-func NewCollector(t cleaner) *Collector {
+// NewCollector starts a collector and closes it at the end of the test.
+func NewCollector(t testing.TB) *Collector {
 	t.Helper()
 	c := &Collector{arrived: make(chan struct{})}
 	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
@@ -53,51 +55,59 @@ func NewCollector(t cleaner) *Collector {
 	return c
 }
 
-// Close ends the collector.
+// Close closes all connections and stops the collector. It may be called more
+// than once.
 func (c *Collector) Close() {
 	c.server.CloseClientConnections()
 	c.server.Close()
 }
 
-// Answer lets the collector answer as the handler does, if that returns true, after it has recorded the request. Nil
-// takes it back.
+// Answer makes the collector answer requests, once they are recorded, with
+// handler. If that returns false, or is nil, the collector answers itself.
 func (c *Collector) Answer(handler func(http.ResponseWriter, *http.Request) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answer = handler
 }
 
-// Requests gives all requests in the order in which they came.
+// Requests returns all requests in the order of their arrival.
 func (c *Collector) Requests() []Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.requests)
 }
 
-// Arrived is closed with the next request that comes.
+// Arrived returns a channel that is closed when the next request arrives.
 func (c *Collector) Arrived() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.arrived
 }
 
-// Heartbeats gives those that were accepted.
+// Heartbeats returns the heartbeats that were accepted.
 func (c *Collector) Heartbeats() []report.Heartbeat {
-	return accepted(c, "/v1/heartbeat", func(body []byte) (report.Heartbeat, error) {
-		h, _, err := report.ParseHeartbeat(body)
-		return h, err
-	})
+	return accepted(c, heartbeatPath, report.ParseHeartbeat)
 }
 
-// HealthReports gives those that were accepted.
+// HealthReports returns the health reports that were accepted.
 func (c *Collector) HealthReports() []report.HealthReport {
-	return accepted(c, "/v1/health", func(body []byte) (report.HealthReport, error) {
-		h, _, err := report.ParseHealth(body)
-		return h, err
-	})
+	return accepted(c, healthPath, report.ParseHealth)
 }
 
-// Forgotten gives the IDs of the installations that asked to be deleted.
+func accepted[T any](c *Collector, path string, parse func([]byte) (T, report.Dropped, error)) []T {
+	var reports []T
+	for _, r := range c.Requests() {
+		if r.Path != path || !isSuccess(r.Status) {
+			continue
+		}
+		if parsed, _, err := parse(r.Body); err == nil {
+			reports = append(reports, parsed)
+		}
+	}
+	return reports
+}
+
+// Forgotten returns the IDs of the installations that were deleted.
 func (c *Collector) Forgotten() []string {
 	var ids []string
 	for _, r := range c.Requests() {
@@ -108,58 +118,37 @@ func (c *Collector) Forgotten() []string {
 	return ids
 }
 
-const installationsPath = "/v1/installations/"
-
-func accepted[T any](c *Collector, path string, parse func([]byte) (T, error)) []T {
-	var reports []T
-	for _, r := range c.Requests() {
-		if r.Path != path || !isSuccess(r.Status) {
-			continue
-		}
-		if parsed, err := parse(r.Body); err == nil {
-			reports = append(reports, parsed)
-		}
-	}
-	return reports
-}
-
 func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
-// serve records a request and answers it.
+// serve records a request and answers it. The request is recorded first, so
+// that a test sees it while the answer hangs, and the status before it is
+// sent, so that a client that received it finds it here.
 func (c *Collector) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, report.MaxBodyBytes+1))
 	c.mu.Lock()
-	answer := c.answer
+	at, answer := len(c.requests), c.answer
+	c.requests = append(c.requests, Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: body})
+	close(c.arrived)
+	c.arrived = make(chan struct{})
 	c.mu.Unlock()
-	// The request is recorded first, so that a test which hangs the answer sees it, and the status before it is sent, so
-	// that a client which has seen it finds it here.
-	at := c.record(Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: body})
+
 	recorder := &statusRecorder{ResponseWriter: w, record: func(status int) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.requests[at].Status = status
 	}}
 	if answer == nil || !answer(recorder, r) {
-		judge(recorder, r, body)
+		validate(recorder, r, body)
 	}
 }
 
-func (c *Collector) record(r Request) (at int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.requests = append(c.requests, r)
-	close(c.arrived)
-	c.arrived = make(chan struct{})
-	return len(c.requests) - 1
-}
-
-// judge answers as a collector does that accepts every app.
-func judge(w http.ResponseWriter, r *http.Request, body []byte) {
+// validate answers as a collector does that accepts every app.
+func validate(w http.ResponseWriter, r *http.Request, body []byte) {
 	var err error
 	switch {
-	case r.Method == http.MethodPost && r.URL.Path == "/v1/heartbeat":
+	case r.Method == http.MethodPost && r.URL.Path == heartbeatPath:
 		_, _, err = report.ParseHeartbeat(body)
-	case r.Method == http.MethodPost && r.URL.Path == "/v1/health":
+	case r.Method == http.MethodPost && r.URL.Path == healthPath:
 		_, _, err = report.ParseHealth(body)
 	case r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, installationsPath):
 	default:
@@ -175,6 +164,7 @@ func judge(w http.ResponseWriter, r *http.Request, body []byte) {
 	json.NewEncoder(w).Encode(map[string]string{"status": "ok"})
 }
 
+// A statusRecorder records the status of an answer before it is sent.
 type statusRecorder struct {
 	http.ResponseWriter
 	record  func(status int)

@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// Memory stands for a host's settings: its methods are for rollcall.Config's Load and Save. The zero value holds no ID.
-// It is safe for concurrent use.
+// A Memory stands for the settings of a host. Its methods Load and Save are
+// for the fields of that name in rollcall.Config.ID. The zero value holds no
+// ID. A Memory is safe for concurrent use.
 type Memory struct {
 	mu    sync.Mutex
 	id    string
@@ -14,14 +15,14 @@ type Memory struct {
 	saves int
 }
 
-// Load gives the ID.
+// Load returns the stored ID, or "" if there is none.
 func (m *Memory) Load(context.Context) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.id, m.err
 }
 
-// Save keeps the ID.
+// Save stores the ID.
 func (m *Memory) Save(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -33,21 +34,21 @@ func (m *Memory) Save(_ context.Context, id string) error {
 	return nil
 }
 
-// Set makes id the stored ID.
+// Set replaces the stored ID, as the host or its operator may.
 func (m *Memory) Set(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.id = id
 }
 
-// Fail lets Load and Save fail with err; nil lets them work again.
+// Fail makes Load and Save fail with err, until it is called with nil.
 func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.err = err
 }
 
-// Saves tells how often Save succeeded.
+// Saves returns how many calls of Save succeeded.
 func (m *Memory) Saves() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -93,6 +93,10 @@ func TestGone(t *testing.T) {
 		t.Error("a new installation: gone")
 	}
 	st = st.Failed(0, midnight, here, &schedule.Error{Text: "410", Gone: true}, 0).WithHealthGone(elsewhere)
+	saved, err := schedule.Parse(st.Marshal())
+	if err != nil || saved != st {
+		t.Errorf("saved %+v, %v, want %+v", saved, err, st)
+	}
 	if !st.GoneAt(here) || st.GoneAt(elsewhere) || st.HealthGoneAt(here) || !st.HealthGoneAt(elsewhere) {
 		t.Errorf("got %+v", st)
 	}
