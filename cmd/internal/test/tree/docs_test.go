@@ -148,16 +148,18 @@ func TestConfigurationPage(t *testing.T) {
 	if len(wanted) < 25 {
 		t.Fatalf("got fields %v of rollcall.Config, want more", wanted)
 	}
-	flags := settings(t, "cmd/rollcall")
-	if len(flags) < 10 {
-		t.Fatalf("got settings %v of the program, want more", flags)
-	}
-	for _, flag := range flags {
-		wanted = append(wanted, "--"+flag, "ROLLCALL_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_")))
+	for fn, prefix := range map[string]string{"addFlag": "ROLLCALL_", "addCollectorFlag": "ROLLCALL_COLLECTOR_"} {
+		flags := flagsOf(t, "cmd/rollcall", fn)
+		if len(flags) < 10 {
+			t.Fatalf("got flags %v by %s, want more", flags, fn)
+		}
+		for _, flag := range flags {
+			wanted = append(wanted, "--"+flag, prefix+strings.ToUpper(strings.ReplaceAll(flag, "-", "_")))
+		}
 	}
 	for _, name := range wanted {
 		if !strings.Contains(page, "`"+name+"`") {
-			t.Errorf("docs/configuration.md does not say what %s is", name)
+			t.Errorf("docs/configuration.md does not explain %s", name)
 		}
 	}
 }
@@ -197,24 +199,23 @@ func exportedFields(t *testing.T, name, structName string) []string {
 	return names
 }
 
-// settings returns the names of the flags that the program's calls of
-// addFlag define.
-func settings(t *testing.T, dir string) []string {
+// flagsOf returns the names of the flags that calls of a function in a package
+// define, where the calls have them as literals.
+func flagsOf(t *testing.T, dir, function string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
 	for _, file := range files {
 		ast.Inspect(parse(t, filepath.Join(dir, filepath.Base(file))), func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok || len(call.Args) < 3 {
 				return true
 			}
-			fn, ok := call.Fun.(*ast.Ident)
-			name, isText := call.Args[2].(*ast.BasicLit)
-			if ok && isText && fn.Name == "addFlag" {
+			fn, isName := call.Fun.(*ast.Ident)
+			name, isLiteral := call.Args[2].(*ast.BasicLit)
+			if isName && isLiteral && fn.Name == function {
 				names = append(names, strings.Trim(name.Value, `"`))
 			}
 			return true
