@@ -187,7 +187,7 @@ type ConfigError struct {
 	// Variable is the environment variable whose value is at fault; empty if
 	// the field itself is.
 	Variable string
-	// Err says what is wrong, without naming a field.
+	// Err says what is wrong with it.
 	Err error
 }
 

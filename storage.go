@@ -21,46 +21,52 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// location checks the fields that say where the ID is kept. It is empty with
-// ID.Load and ID.Save.
+// location returns where the files are, after checking the fields that say so.
+// Without files for the ID, because of ID.Load, it has only a StateDir.
 func (c Config) location() (idstore.Location, error) {
 	l := idstore.Location{PolicyPath: c.Consent.PolicyPath}
-	functions := c.ID.Load != nil || c.ID.Save != nil
-	switch {
-	case c.ConfigPath != "" && c.Consent.Load != nil:
-		return l, invalid("Consent.Load", "set together with ConfigPath; only one of them can hold the decision")
-	case c.ConfigPath != "" && functions:
-		return l, invalid("ConfigPath", "set together with ID.Load or ID.Save; only one of them can keep the ID")
-	case c.ConfigPath == "" && !functions && c.App == "":
-		return l, invalid("ConfigPath", "set none of ConfigPath, ID.Load and App, so there is no place for the ID")
-	case c.App != "" && !report.ValidApp(c.App):
-		return l, invalid("App", "not 1 to %d of a-z, 0-9 and '-'", report.MaxAppLen)
-	}
-	if c.StateDir != "" {
-		if err := checkStateDir(c.StateDir); err != nil {
-			return l, &ConfigError{Field: "StateDir", Err: err}
-		}
-	}
-	if c.ID.AfterConsent && c.ConfigPath == "" && c.Consent.Load == nil {
-		return l, invalid("ID.AfterConsent", "there is no place to read the consent from")
+	if err := c.checkPlaces(); err != nil {
+		return l, err
 	}
 	switch {
 	case c.ConfigPath != "":
 		return c.configLocation(l)
-	case !functions:
+	case c.ID.Load != nil:
+		l.AnchorDir = c.StateDir
+		return l, nil
+	default:
 		dir, err := stateDir(c.App, c.StateDir, os.Getenv)
 		l.StateFile = filepath.Join(dir, stateFileName)
 		return l, err
-	case c.ID.Load == nil:
-		return l, invalid("ID.Load", "missing, while ID.Save is set")
-	case c.ID.Save == nil:
-		return l, invalid("ID.Save", "missing, while ID.Load is set")
-	case c.Isolate:
-		return l, invalid("Isolate", "functions of this process cannot run in a child process")
-	default:
-		l.AnchorDir = c.StateDir
-		return l, nil
 	}
+}
+
+// checkPlaces checks that there is one place for the ID, and one for consent.
+func (c Config) checkPlaces() error {
+	inConfig, load, save := c.ConfigPath != "", c.ID.Load != nil, c.ID.Save != nil
+	for _, rule := range []struct {
+		broken        bool
+		field, reason string
+	}{
+		{inConfig && c.Consent.Load != nil, "Consent.Load", "set together with ConfigPath; only one of them can hold the decision"},
+		{inConfig && (load || save), "ConfigPath", "set together with ID.Load or ID.Save; only one of them can keep the ID"},
+		{!inConfig && !load && !save && c.App == "", "ConfigPath", "missing, as are ID.Load and App, so there is no place for the ID"},
+		{c.App != "" && !report.ValidApp(c.App), "App", fmt.Sprintf("not 1 to %d of a-z, 0-9 and '-'", report.MaxAppLen)},
+		{c.ID.AfterConsent && !inConfig && c.Consent.Load == nil, "ID.AfterConsent", "there is no place to read the consent from"},
+		{save && !load, "ID.Load", "missing, while ID.Save is set"},
+		{load && !save, "ID.Save", "missing, while ID.Load is set"},
+		{load && c.Isolate, "Isolate", "functions of this process cannot run in a child process"},
+	} {
+		if rule.broken {
+			return invalid(rule.field, "%s", rule.reason)
+		}
+	}
+	if c.StateDir != "" {
+		if err := checkStateDir(c.StateDir); err != nil {
+			return &ConfigError{Field: "StateDir", Err: err}
+		}
+	}
+	return nil
 }
 
 func (c Config) configLocation(l idstore.Location) (_ idstore.Location, err error) {

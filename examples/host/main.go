@@ -1,5 +1,6 @@
-// Command host is a small web service with telemetry in it, to copy from. It keeps its settings, and so the installation
-// ID, in config.json of the working directory.
+// Command host is a small web service with telemetry, as a template. It keeps
+// its settings, and so the installation ID, in config.json in the working
+// directory.
 package main
 
 import (
@@ -29,8 +30,8 @@ func main() {
 func run(ctx context.Context) error {
 	service, err := rollcall.New(rollcall.Config{
 		ConfigPath: "config.json",
-		Lazy:       true, // serve at once; the disk may take its time
-		Isolate:    true, // end at once, whatever the disk does
+		Lazy:       true, // serve at once, however slow the disk is
+		Isolate:    true, // exit at once, even if the disk hangs
 		Logger:     slog.Default(),
 	})
 	if err != nil {

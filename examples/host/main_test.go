@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestHost starts the host twice: it has the same ID both times, which is the one in its config, and ends when told to.
+// TestHost starts the host twice: it has the same ID both times, which its config
+// holds, and exits on a signal.
 func TestHost(t *testing.T) {
 	dir := t.TempDir()
 	first := runHost(t, dir)
@@ -53,7 +54,8 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// runHost starts the host in dir, waits until its ID is settled, asks for it, and ends the host.
+// runHost starts the host in dir, waits until its ID is settled, asks for it, and
+// ends the host.
 func runHost(t *testing.T, dir string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -96,7 +98,7 @@ func readUntil(r io.Reader, log *bytes.Buffer, text string) bool {
 	return true
 }
 
-// ask asks until the server listens, which it does a moment after the log line at the latest.
+// ask retries until the server listens, which may be a moment after the log line.
 func ask(ctx context.Context, t *testing.T, url string) string {
 	t.Helper()
 	for {

@@ -118,9 +118,9 @@ func parseVersion(v jsonedit.Value, latest int) int {
 	if v.Kind == jsonedit.Absent {
 		return 1
 	}
-	n, err := strconv.Atoi(v.Text)
-	if v.Kind != jsonedit.Number || err != nil || n < 0 {
+	n, err := strconv.ParseUint(v.Text, 10, 63)
+	if v.Kind != jsonedit.Number || err != nil {
 		return 0
 	}
-	return min(n, latest)
+	return int(min(n, uint64(latest)))
 }
