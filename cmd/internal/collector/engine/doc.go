@@ -15,5 +15,5 @@
 // enough to count. The rows follow in the background; until the engine is warm,
 // answers that need them are incomplete.
 //
-// docs/decisions/0024-engine-in-memory.md explains the choice and its costs.
+// docs/decisions/0016-engine-in-memory.md explains the choice and its costs.
 package engine
