@@ -120,7 +120,7 @@ func TestDocuments(t *testing.T) {
 	t.Parallel()
 	for page, wants := range map[string][]string{
 		"protocol.md": {
-			"3 to 12 hours", "6 to 24", "a minute at least and seven days at most",
+			"3 to 12 hours", "6 to 24", "at least a minute and at most seven days",
 			"at most four attempts a day, one a day after two weeks without success, and one a week after two months",
 		},
 		"decisions/0010-retries-spread-not-doubled.md": {
