@@ -1,7 +1,6 @@
 package rollcall
 
 import (
-	"encoding"
 	"fmt"
 
 	"github.com/rollcall-dev/rollcall/internal/consent"
@@ -16,11 +15,6 @@ const (
 	Unset Consent = iota
 	Granted
 	Denied
-)
-
-var (
-	_ encoding.TextMarshaler   = Consent(0)
-	_ encoding.TextUnmarshaler = (*Consent)(nil)
 )
 
 // String returns "unset", "granted" or "denied".
@@ -112,39 +106,37 @@ const (
 // String describes the source in words, such as "config key
 // telemetry.enabled" or "environment variable DO_NOT_TRACK".
 func (s Source) String() string {
-	var file string // what is unreadable, in words
-	text := ""
+	var place, named string
 	switch s.Kind {
 	case SourcePolicy:
-		file, text = "the policy file", "policy file "+s.Name
+		place, named = "the policy file", "policy file "+s.Name
 	case SourceEnvironment:
-		return "environment variable " + s.Name
+		place, named = "the environment", "environment variable "+s.Name
 	case SourceProcess:
 		return "denied in this process; that could not be saved"
 	case SourceConfig:
-		file, text = "the config", "config key "+s.Name
+		place, named = "the config", "config key "+s.Name
 	case SourceConsentFile:
-		file, text = "the consent file", "consent file "+s.Name
+		place, named = "the consent file", "consent file "+s.Name
 	case SourceHost:
-		file, text = "the host's settings", "the host's settings"
+		place, named = "the host's settings", "the host's settings"
 	default:
 		return "not decided"
 	}
-	problem := ""
+	suffix := ""
+	if s.Name != "" {
+		suffix = ": " + s.Name
+	}
 	switch s.Problem {
 	case ProblemUnreadable:
-		problem = " could not be read"
+		return place + " could not be read" + suffix
 	case ProblemNotRead:
-		problem = " was not read yet"
+		return place + " was not read yet" + suffix
 	case ProblemInvalid:
-		return text + " is neither true nor false"
+		return named + " is neither true nor false"
 	default:
-		return text
+		return named
 	}
-	if s.Name != "" {
-		return file + problem + ": " + s.Name
-	}
-	return file + problem
 }
 
 // decisionOf returns a decision of package consent as a public one.

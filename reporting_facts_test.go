@@ -170,9 +170,9 @@ func TestReportingFactsDeclared(t *testing.T) {
 		"declared twice": {
 			{Declaration: report.BoolFact("a", "Is so."), Value: value}, {Declaration: report.BoolFact("a", "Is not."), Value: value},
 		},
-		"reason": {{Declaration: report.BoolFact("a", ""), Value: value}},
-		"name":   {{Declaration: report.BoolFact("A B", "Is so."), Value: value}},
-		"kind":   {{Declaration: report.Fact{Name: "a", Reason: "Is so."}, Value: value}},
+		"reason":           {{Declaration: report.BoolFact("a", ""), Value: value}},
+		"name":             {{Declaration: report.BoolFact("A B", "Is so."), Value: value}},
+		"neither BoolFact": {{Declaration: report.Fact{Name: "a", Reason: "Is so."}, Value: value}},
 	} {
 		_, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Facts: facts})
 		if err == nil || !strings.HasPrefix(err.Error(), "rollcall: Config.Facts") || !strings.Contains(err.Error(), want) {
