@@ -23,6 +23,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
@@ -114,11 +115,10 @@ func (d *dashboard) parseTemplates() (*template.Template, error) {
 		"asset": d.assetPath, "figure": figure, "rows": rows, "patterns": func() template.HTML { return chart.Patterns },
 		"ruleText": ruleText, "join": strings.Join, "visible": visible, "faultName": faultName,
 		"statuses": func() []string { return faultStatuses },
-		"withK": func(p panel, k int) any {
-			return struct {
-				Panel panel
-				K     int
-			}{p, k}
+		"limits": func() map[string]int {
+			return map[string]int{
+				"K": collector.MaxK, "MinRetention": collector.MinRetention, "Retention": collector.MaxRetention, "Name": collector.MaxAppNameLen,
+			}
 		},
 	}).ParseFS(files, "templates/*.html")
 }
@@ -146,7 +146,7 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 func (d *dashboard) problem(w http.ResponseWriter, r *http.Request, status int, text string) {
 	f := d.frame(r, http.StatusText(status))
 	f.Problem = text
-	d.render(w, r, status, "problem.html", struct{ frame }{f})
+	d.render(w, r, status, "problem.html", f)
 }
 
 func (d *dashboard) notFound(w http.ResponseWriter, r *http.Request) {

@@ -82,14 +82,14 @@ func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 		return err
 	}
 	trend := trendPanel("trend", t)
-	trend.Form = v.form(trend.ID, selection{"trend", "Dimension", dimensionOptions(all, name)})
+	v.choose(&trend, selection{"trend", "Dimension", dimensionOptions(all, name)})
 	row, column := v.get("row", all[0]), v.get("column", all[min(1, len(all)-1)])
 	co, err := d.c.CoOccurrence(ctx, v.app.Num, row, column, 28, v.sees)
 	if err != nil {
 		return err
 	}
 	pairs := pairsPanel(co)
-	pairs.Form = v.form(pairs.ID, selection{"row", "Rows", dimensionOptions(all, row)},
+	v.choose(&pairs, selection{"row", "Rows", dimensionOptions(all, row)},
 		selection{"column", "Columns", dimensionOptions(all, column)})
 	p.Panels = append(p.Panels, trend, pairs)
 	return nil

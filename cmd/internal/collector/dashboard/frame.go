@@ -23,6 +23,8 @@ type frame struct {
 	AppName  string
 	Pages    []link
 	Problem  string
+	Next     string // where to go after signing in
+	All      bool   // the reader is an admin of all apps
 }
 
 // A link leads to another view of the site.
@@ -35,7 +37,7 @@ func (d *dashboard) frame(r *http.Request, title string) frame {
 	f := frame{Title: title, Site: d.opts.Title, Version: d.opts.Version}
 	grant, signedIn := d.opts.Access.Grant(r)
 	if signedIn {
-		f.SignedIn = grant.Name
+		f.SignedIn, f.All = grant.Name, grant.May("", access.Admin)
 	}
 	page := cmp.Or(r.PathValue("page"), "overview")
 	for _, app := range d.c.Apps() {
@@ -59,18 +61,10 @@ func (d *dashboard) home(w http.ResponseWriter, r *http.Request) {
 	case len(f.Apps) > 0:
 		http.Redirect(w, r, f.Apps[0].URL, http.StatusFound)
 	case f.SignedIn != "":
-		grant, _ := d.opts.Access.Grant(r)
-		d.render(w, r, http.StatusOK, "noapp.html", noAppData{f, grant.May("", access.Admin), collector.MaxAppNameLen})
+		d.render(w, r, http.StatusOK, "noapp.html", f)
 	default:
 		http.Redirect(w, r, "/signin", http.StatusFound)
 	}
-}
-
-// noAppData is the data of the home page of a collector without an app.
-type noAppData struct {
-	frame
-	MayAdd  bool
-	MaxName int
 }
 
 // A viewer is the reader of an app's pages.
@@ -131,16 +125,9 @@ func (d *dashboard) change(do func(*http.Request, viewer) error, next string) ht
 	}
 }
 
-// signInData is the data of the sign-in page.
-type signInData struct {
-	frame
-	Next  string
-	Wrong string
-}
-
 func (d *dashboard) signInPage(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	d.render(w, r, http.StatusOK, "signin.html", signInData{frame: d.frame(r, "Sign in"), Next: next(r.URL.Query().Get("next"))})
+	d.showSignIn(w, r, http.StatusOK, next(r.URL.Query().Get("next")), "")
 }
 
 // next returns the path to go to after signing in, which is always on this site.
@@ -169,7 +156,13 @@ func (d *dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.log.Warn("Sign-in failed", "error", err.Error())
 	}
-	d.render(w, r, status, "signin.html", signInData{frame: d.frame(r, "Sign in"), Next: to, Wrong: text})
+	d.showSignIn(w, r, status, to, text)
+}
+
+func (d *dashboard) showSignIn(w http.ResponseWriter, r *http.Request, status int, next, problem string) {
+	f := d.frame(r, "Sign in")
+	f.Next, f.Problem = next, problem
+	d.render(w, r, status, "signin.html", f)
 }
 
 func (d *dashboard) signOut(w http.ResponseWriter, r *http.Request) {

@@ -157,7 +157,7 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	for _, f := range faults {
 		choose.Options = append(choose.Options, option{f.ID, visible(faultName(f) + " (" + f.Severity + ")"), f.ID == chosen.ID})
 	}
-	p.Form = v.form(p.ID, choose)
+	v.choose(&p, choose)
 	p.Answer = htmlf("%s", faultName(chosen))
 	if chosen.NewIn != "" {
 		p.Answer = htmlf("%s, new in %s", faultName(chosen), chosen.NewIn)

@@ -46,7 +46,7 @@ type pageData struct {
 	Ranges  []link
 	From    string
 	To      string
-	Hidden  []hidden // fields of the form for another range
+	Rest    url.Values // of the state, for another range
 	Choices []choiceRow
 	Tiles   []tile
 	Panels  []panel
@@ -151,7 +151,7 @@ func (d *dashboard) pageData(r *http.Request, v view, k page) *pageData {
 		})
 	}
 	p.From, p.To = v.span.From.String(), v.span.To.String()
-	p.Hidden = v.hidden("days", "from", "to")
+	p.Rest = v.rest("days", "from", "to")
 	return p
 }
 

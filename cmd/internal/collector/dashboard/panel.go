@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,8 +25,9 @@ type panel struct {
 	Table table.Table
 	Chart drawer
 	Meta  figures.Meta
-	// Form lets the reader choose what is shown; nil for no choice.
-	Form *form
+	// Selects let the reader choose what is shown. Rest is the rest of the state.
+	Selects []selection
+	Rest    url.Values
 	// Wide panels take the whole width.
 	Wide bool
 	// Empty replaces the chart and the table of a panel without figures.
@@ -37,19 +39,8 @@ type panel struct {
 	Open bool
 }
 
-// A drawer draws a chart.
-type drawer interface {
-	Draw() template.HTML
-}
+type drawer interface{ Draw() template.HTML }
 
-// A form chooses what a panel shows.
-type form struct {
-	Selects []selection
-	Hidden  []hidden // the rest of the state
-	Anchor  string   // of the panel
-}
-
-// A selection is one choice of a form.
 type selection struct {
 	Name, Label string
 	Options     []option

@@ -19,8 +19,6 @@ type settingsData struct {
 	Tokens                    []access.Token
 	NewToken                  string      // shown once
 	Alerts                    *alertsData // nil without alerts
-	All                       bool        // the reader's token is for all apps
-	Limits                    map[string]int
 }
 
 func (d *dashboard) settingsPage(w http.ResponseWriter, r *http.Request) {
@@ -42,10 +40,6 @@ func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, who vie
 	s := settingsData{
 		pageData: d.pageData(r, v, all[len(all)-1]), Settings: v.app, NewToken: token,
 		KValue: v.k(), Retention: cmp.Or(v.app.Retention, collector.DefaultRetention), MaxNew: cmp.Or(v.app.MaxNewPerDay, collector.DefaultMaxNewPerDay),
-		All: d.mayAll(r),
-		Limits: map[string]int{
-			"MaxK": collector.MaxK, "MinRetention": collector.MinRetention, "MaxRetention": collector.MaxRetention, "MaxName": collector.MaxAppNameLen,
-		},
 	}
 	tokens, err := d.opts.Access.List(r.Context())
 	if err == nil {

@@ -94,7 +94,7 @@ func TestStatesHostile(t *testing.T) {
 		survivalPanel(figures.Survival{Versions: []figures.VersionSurvival{{Version: evil, Size: fig(1), Cells: []figures.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
 		refusedPanel(map[string]uint64{evil: 3}, figures.Meta{}),
 	}}
-	p.Hidden = v.hidden()
+	p.Rest = v.rest()
 	v.filter(p, faults)
 	body := draw(t, p)
 	for _, bad := range []string{"<script>\ufffd", "\x00", "\x1b", "NaN", "%!", "ZgotmplZ"} {

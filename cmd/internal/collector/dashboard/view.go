@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -74,10 +73,7 @@ func (v view) get(name, fallback string) string { return cmp.Or(v.values.Get(nam
 // with returns the address of the page with other values: pairs of names and
 // values, an empty value for none.
 func (v view) with(pairs ...string) string {
-	values := url.Values{}
-	for _, h := range v.hidden() {
-		values.Set(h.Name, h.Value)
-	}
+	values := v.rest()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if values.Del(pairs[i]); pairs[i+1] != "" {
 			values.Set(pairs[i], pairs[i+1])
@@ -102,26 +98,24 @@ func query(values url.Values) string {
 	return "?" + values.Encode()
 }
 
-// A hidden field repeats a value of the address in a form.
-type hidden struct{ Name, Value string }
-
-// hidden returns the state of the page for a form that sets some of it.
-func (v view) hidden(but ...string) (all []hidden) {
-	for _, name := range slices.Sorted(maps.Keys(v.values)) {
-		if values := v.values[name]; len(values) > 0 && name != "saved" && !slices.Contains(but, name) {
-			all = append(all, hidden{name, values[0]})
+// rest returns the state of the page for a form that sets some of it.
+func (v view) rest(but ...string) url.Values {
+	rest := url.Values{}
+	for name, values := range v.values {
+		if len(values) > 0 && name != "saved" && !slices.Contains(but, name) {
+			rest[name] = values[:1]
 		}
 	}
-	return all
+	return rest
 }
 
-// form returns the form of a panel.
-func (v view) form(panel string, selects ...selection) *form {
+// choose lets the reader choose what a panel shows.
+func (v view) choose(p *panel, selects ...selection) {
 	var names []string
 	for _, s := range selects {
 		names = append(names, s.Name)
 	}
-	return &form{Selects: selects, Hidden: v.hidden(names...), Anchor: panel}
+	p.Selects, p.Rest = selects, v.rest(names...)
 }
 
 // choices returns a row of links, one for each value of a name. Current is the
