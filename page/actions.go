@@ -10,7 +10,6 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// consent turns telemetry on or off.
 func (p *operatorPage) consent(w http.ResponseWriter, r *http.Request) {
 	p.decide(w, r, toggle{
 		granted: telemetryGranted, denied: telemetryDenied, notSaved: telemetryNotSaved, overruled: telemetryOverruled,
@@ -19,7 +18,6 @@ func (p *operatorPage) consent(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// healthConsent turns health reports on or off.
 func (p *operatorPage) healthConsent(w http.ResponseWriter, r *http.Request) {
 	p.decide(w, r, toggle{
 		granted: healthGranted, denied: healthDenied, notSaved: healthNotSaved, overruled: healthOverruled,
@@ -60,7 +58,6 @@ func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, t toggle) 
 	})
 }
 
-// send sends a heartbeat now.
 func (p *operatorPage) send(w http.ResponseWriter, r *http.Request) {
 	if p.readForm(w, r) {
 		p.act(w, r, sendTimeout, func(ctx context.Context) (code, error) { return ended(p.service.SendNow(ctx), sent, notSent) })

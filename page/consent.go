@@ -21,7 +21,6 @@ type consentView struct {
 	Added []string
 }
 
-// newConsentView returns the switch for a decision.
 func newConsentView(d rollcall.Decision) consentView {
 	c := consentView{
 		Granted:   d.State == rollcall.Granted,

@@ -29,7 +29,6 @@ const (
 )
 
 const (
-	// outcomeKey is the code's key in the address.
 	outcomeKey = "outcome"
 	// outcomeAge is how long an outcome is shown. Anyone can make up an address,
 	// and browsers keep it in their history, so it only selects an outcome that
@@ -70,7 +69,6 @@ func (p *operatorPage) notice(r *http.Request) *notice {
 	return &n
 }
 
-// A notice is a message about an operator's action.
 type notice struct {
 	// Good says that the action succeeded. Sign shows that in the page's title.
 	Good bool
@@ -80,7 +78,6 @@ type notice struct {
 	Short, Text, Detail string
 }
 
-// notices are what the page says about each outcome.
 var notices = map[code]notice{
 	telemetryGranted: good("Turned on", "Telemetry is on. Your decision is saved."),
 	telemetryDenied:  good("Turned off", "Telemetry is off. Your decision is saved."),

@@ -180,7 +180,6 @@ func (p *operatorPage) render(w http.ResponseWriter, code int, name string, data
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'"
 
-// setHeaders sets the headers of every response.
 func setHeaders(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", policy)

@@ -38,7 +38,6 @@ func visible(text string) string {
 	return b.String()
 }
 
-// A moment is a time in UTC and its distance from now.
 type moment struct{ Machine, Text, Distance string }
 
 // momentOf returns nil for the zero time.

@@ -42,7 +42,6 @@ type Collector interface {
 
 var _ Collector = (*engine.Engine)(nil)
 
-// The names of the settings.
 const (
 	settingConfig = "alerts"
 	settingState  = "alerts.state"

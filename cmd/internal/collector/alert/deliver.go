@@ -84,13 +84,11 @@ type target struct {
 	deliver func(context.Context, Message) error
 }
 
-// A sender delivers messages.
 type sender struct {
 	client *http.Client
 	roots  *x509.CertPool // for the certificates of mail servers; nil is the system's
 }
 
-// targets returns the targets of a configuration.
 func (s sender) targets(c Config) (targets []target) {
 	for i, hook := range c.Webhooks {
 		deliver := func(ctx context.Context, m Message) error { return oneLine(hook.post(ctx, s.client, m)) }

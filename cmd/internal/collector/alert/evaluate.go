@@ -15,7 +15,6 @@ import (
 // resolve an alert, so that a figure near the threshold does not flicker.
 const hysteresis = 0.9
 
-// An evaluator evaluates the rules of one app.
 type evaluator struct {
 	c       Collector
 	app     collector.App
@@ -112,7 +111,6 @@ func (e evaluator) activeDrop(ctx context.Context) (findings, bool, error) {
 }
 
 const (
-	// faultWindow is the number of days over which faults are counted.
 	faultWindow = 7
 	// deviations is how many standard deviations chance does not explain.
 	deviations = 3

@@ -45,7 +45,6 @@ type state struct {
 	Failures map[string]string `json:"troubles,omitempty"`
 }
 
-// A firing is a finding that fires.
 type firing struct {
 	Text  string    `json:"text"`
 	Since time.Time `json:"since"`

@@ -58,7 +58,6 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// post delivers a message.
 func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error {
 	body, err := json.Marshal(m)
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// alertsData is what the settings page shows of alerts.
 type alertsData struct {
 	Status  []string
 	Config  alert.Config
@@ -34,7 +33,6 @@ type ruleField struct {
 	Min, Max           int // of a number; Max is 0 for a text
 }
 
-// ruleForms returns the forms in the order of the page.
 func ruleForms() []ruleForm {
 	percent := func(label, value string, most int) ruleField {
 		return ruleField{Name: "percent", Label: label, Value: value, Min: 1, Max: most}

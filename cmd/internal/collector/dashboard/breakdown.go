@@ -49,7 +49,6 @@ func breakdownPanel(id string, b figures.Breakdown, most int) panel {
 	return p
 }
 
-// A bundle is some values added up.
 type bundle struct {
 	name  string
 	n     int
@@ -82,7 +81,6 @@ const maxBands = chart.MaxSeries - 2
 // large.
 const trendTop = 30
 
-// trendPanel shows how a split changes over time.
 func trendPanel(id string, t figures.Trend) panel {
 	names, rows := fold(t)
 	p := panel{

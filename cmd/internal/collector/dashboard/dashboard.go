@@ -93,10 +93,8 @@ func New(opts Options) (http.Handler, error) {
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; " +
 	"connect-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 
-// maxForm bounds the body of a form in bytes.
 const maxForm = 64 << 10
 
-// headers sets the headers of every answer.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -142,7 +140,6 @@ func (d *dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 	respond.Body(w, r, body.Bytes())
 }
 
-// problem answers with a page that explains what is wrong.
 func (d *dashboard) problem(w http.ResponseWriter, r *http.Request, status int, text string) {
 	f := d.frame(r, http.StatusText(status))
 	f.Problem = text
@@ -163,7 +160,6 @@ type asset struct {
 	data, packed []byte
 }
 
-// readFiles reads the assets and the templates.
 func (d *dashboard) readFiles() (err error) {
 	d.assets, d.names = make(map[string]asset), make(map[string]string)
 	all := []string{d.opts.Version}
@@ -195,7 +191,6 @@ func hash(texts ...string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// assetPath returns the path in the address of an asset.
 func (d *dashboard) assetPath(file string) (string, error) {
 	name, ok := d.names[file]
 	if !ok {

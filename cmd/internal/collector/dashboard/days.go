@@ -11,7 +11,6 @@ import (
 // A figureOf picks one figure of a day.
 type figureOf func(figures.SeriesPoint) figures.Count
 
-// The figures of a day.
 var (
 	active28         figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Days28 }
 	active7          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Week }
@@ -48,7 +47,6 @@ func sum(points []figures.SeriesPoint, of figureOf) (total uint64, whole bool) {
 	return total, whole
 }
 
-// sumCell returns a sum as a cell.
 func sumCell(points []figures.SeriesPoint, of figureOf) any {
 	total, whole := sum(points, of)
 	if !whole {
@@ -74,7 +72,6 @@ func net(points []figures.SeriesPoint) (n difference, ok bool) {
 	return n, true
 }
 
-// clamp shortens a range to what can be asked for.
 func clamp(r collector.Range) collector.Range {
 	r.From = max(r.From, r.To-collector.MaxRangeDays+1)
 	return r
@@ -90,7 +87,6 @@ func splitAt(points []figures.SeriesPoint, from collector.Day) (after, before []
 	return nil, points
 }
 
-// A dayRow is the figures of one day.
 type dayRow struct {
 	day       collector.Day
 	open, gap bool
@@ -121,5 +117,4 @@ func addDays[P any](p *panel, points []P, rowOf func(P) dayRow, desc string, nam
 	return lines
 }
 
-// noDays replaces a chart over no days.
 const noDays = "No days in this range."

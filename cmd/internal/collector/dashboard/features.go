@@ -39,13 +39,10 @@ func dimensionTitle(dimension string) string {
 	}
 }
 
-// platform is the order of the dimensions that come before the facts.
 var platform = []string{collector.DimSystem, collector.DimMachine, collector.DimRelease, collector.DimDeployment, collector.DimCountry}
 
-// maxFeaturePanels is how many dimensions are shown at once.
 const maxFeaturePanels = 24
 
-// features shows what installations run on and use.
 func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 	all, err := d.c.Dimensions(ctx, v.app.Num)
 	if err != nil {
@@ -124,7 +121,6 @@ func dimensionOptions(all []string, current string) (options []option) {
 	return options
 }
 
-// pairsPanel shows how often the values of two dimensions occur together.
 func pairsPanel(co figures.CoOccurrence) panel {
 	p := panel{
 		ID: "pairs", Title: dimensionName(co.Row) + " × " + dimensionName(co.Column), Wide: true, Meta: co.Meta,

@@ -17,7 +17,6 @@ import (
 // faultStatuses are what a maintainer can say of a fault.
 var faultStatuses = []string{string(collector.FaultOpen), string(collector.FaultIgnored), string(collector.FaultFixed)}
 
-// health shows what goes wrong.
 func (d *dashboard) health(ctx context.Context, v view, p *pageData) error {
 	answer, err := d.c.Faults(ctx, v.app.Num, v.span, v.sees)
 	if err != nil {
@@ -105,7 +104,6 @@ func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 	return p
 }
 
-// occurrencesPanel adds up the occurrences of faults by a text.
 func occurrencesPanel(by string, faults []figures.Fault, meta figures.Meta, of func(figures.Fault) string) panel {
 	counts, occurrences := map[string]uint64{}, map[string]uint64{}
 	for _, f := range faults {
@@ -136,7 +134,6 @@ func mostFrequent(counts map[string]uint64) []string {
 	})
 }
 
-// ratesPanel shows one fault by version.
 func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	p := panel{
 		ID: "rates", Title: "Affected per 1,000", Wide: true, Meta: meta,
@@ -176,7 +173,6 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	return p
 }
 
-// setFault stores how a maintainer triages a fault.
 func (d *dashboard) setFault(r *http.Request, v viewer) error {
 	return d.c.SetFault(r.Context(), v.app.Num, r.PostFormValue("fault"), collector.FaultStatus(r.PostFormValue("status")),
 		r.PostFormValue("fixed_in"), r.PostFormValue("note"))

@@ -14,7 +14,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// overview shows how the fleet is doing.
 func (d *dashboard) overview(ctx context.Context, v view, p *pageData) error {
 	// The tiles compare with a period of the same length before.
 	length := v.span.To - v.span.From + 1
@@ -71,7 +70,6 @@ func activePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	return p
 }
 
-// changeSentence says how the 28-day figure has changed.
 func changeSentence(points []figures.SeriesPoint) template.HTML {
 	known := slices.DeleteFunc(slices.Clone(points), func(p figures.SeriesPoint) bool { return p.Active.Days28 == nil || p.Gap || p.Open })
 	if len(known) < 2 {
@@ -96,7 +94,6 @@ func changeSentence(points []figures.SeriesPoint) template.HTML {
 // weekly is the length of a range, in days, from which columns stand for weeks.
 const weekly = 45
 
-// growthPanel shows what adds to the 28-day figure and what takes away from it.
 func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 	step, unit := 1, "day"
 	if len(points) > weekly {

@@ -16,7 +16,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
 )
 
-// A page is one of the pages of an app.
 type page struct {
 	id, name string
 	need     access.Scope // empty if the public may see it
@@ -39,7 +38,6 @@ func pages() []page {
 	}
 }
 
-// pageData is the data of the page's template.
 type pageData struct {
 	frame
 	Path    string // of the page, without the view
@@ -61,7 +59,6 @@ type pageData struct {
 	Saved   bool
 }
 
-// A choiceRow is a choice between several views.
 type choiceRow struct {
 	Name    string
 	Choices []link
@@ -80,7 +77,6 @@ func (p *pageData) shortened(what string, asked, got collector.Range) {
 	}
 }
 
-// pageWait bounds the time to make one page.
 const pageWait = 20 * time.Second
 
 // build returns the data of the page that a request asks for. If there is none,
@@ -162,7 +158,6 @@ func (d *dashboard) unchanged(w http.ResponseWriter, r *http.Request, v view) bo
 		hash(grant.Name, r.URL.RequestURI(), fmt.Sprint(d.c.Apps()))))
 }
 
-// explain answers with a page for an error.
 func (d *dashboard) explain(w http.ResponseWriter, r *http.Request, err error) {
 	for _, known := range []error{errSpan, errPart, collector.ErrRange, collector.ErrWindow, collector.ErrGrain, collector.ErrDimension, collector.ErrNoDay} {
 		if errors.Is(err, known) {
@@ -186,7 +181,6 @@ func (d *dashboard) servePage(w http.ResponseWriter, r *http.Request) {
 	d.render(w, r, http.StatusOK, "page.html", p)
 }
 
-// download serves the table of one panel.
 func (d *dashboard) download(w http.ResponseWriter, r *http.Request) {
 	id, format, _ := strings.Cut(r.PathValue("file"), ".")
 	if format != "csv" && format != "json" {

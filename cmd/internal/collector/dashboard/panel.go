@@ -103,7 +103,6 @@ func (n difference) String() string {
 	return "+" + grouped(uint64(n))
 }
 
-// cellOf returns a figure as a cell.
 func cellOf(gap bool, f figures.Count) any {
 	if gap {
 		return unknown{}
@@ -119,7 +118,6 @@ func shareOf(f figures.Count, share float64) float64 {
 	return share
 }
 
-// missing is shown for what is unknown.
 const missing template.HTML = `<span class="none">–</span>`
 
 // figure returns a cell as it stands on a page: digits in groups of three,
@@ -198,7 +196,6 @@ func grouped(n uint64) string {
 	return b.String()
 }
 
-// groupedOr writes a figure that may be hidden.
 func groupedOr(f figures.Count) string {
 	if f == nil {
 		return "–"
@@ -206,7 +203,6 @@ func groupedOr(f figures.Count) string {
 	return grouped(*f)
 }
 
-// value returns a figure for a chart.
 func value(f figures.Count) float64 {
 	if f == nil {
 		return math.NaN()

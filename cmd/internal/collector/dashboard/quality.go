@@ -13,7 +13,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// quality shows how far the figures can be trusted.
 func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 	q, err := d.c.Quality(ctx, v.app.Num, v.span)
 	if err != nil {

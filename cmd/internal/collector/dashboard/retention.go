@@ -13,7 +13,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// retention shows how many installations stay.
 func (d *dashboard) retention(ctx context.Context, v view, p *pageData) error {
 	grain := v.get("grain", string(collector.GrainWeek))
 	answer, err := d.c.Retention(ctx, v.app.Num, collector.Grain(grain), v.span, v.sees)
@@ -31,7 +30,6 @@ func (d *dashboard) retention(ctx context.Context, v view, p *pageData) error {
 	return nil
 }
 
-// maxCohorts is how many cohorts are shown: the newest of the range.
 const maxCohorts = 40
 
 func cohortsPanel(answer figures.Retention) panel {
@@ -100,13 +98,14 @@ func survivalPanel(answer figures.Survival) panel {
 		Explain: "How many of the installations that started with a version were active so many weeks later. Only complete weeks count.",
 		Table:   table.Table{Columns: []string{"first version", "weeks after", "active", "of", "share"}},
 	}
-	curves := make([]curve, len(answer.Versions))
-	for i, version := range answer.Versions {
-		curves[i].name = version.Version
+	var curves []chart.Series
+	for _, version := range answer.Versions {
+		c := chart.Series{Name: version.Version}
 		for week, cell := range version.Cells {
 			p.Table.Add(version.Version, uint64(week), cell.Active, cell.Of, shareOf(cell.Active, cell.Share))
-			curves[i].set(week, cell.Active, cell.Of, cell.Share)
+			setShare(&c, week, cell.Active, cell.Of, cell.Share)
 		}
+		curves = append(curves, c)
 	}
 	lines := linesOf(curves, " w")
 	lines.Text = chart.Text{Title: p.Title, Desc: "One line for each first version"}
@@ -114,35 +113,27 @@ func survivalPanel(answer figures.Survival) panel {
 	return p
 }
 
-// A curve is a share by its age.
-type curve struct {
-	name   string
-	shares []float64
-}
-
-// set sets the share at an age. It is unknown if one of its figures is hidden.
-func (c *curve) set(age int, active, of figures.Count, share float64) {
-	for len(c.shares) <= age {
-		c.shares = append(c.shares, math.NaN())
+// setShare sets the value of a curve at an age. It is unknown if one of its
+// figures is hidden.
+func setShare(c *chart.Series, age int, active, of figures.Count, share float64) {
+	for len(c.Values) <= age {
+		c.Values = append(c.Values, math.NaN())
 	}
 	if active != nil && of != nil {
-		c.shares[age] = share
+		c.Values[age] = share
 	}
 }
 
 // linesOf returns a chart of curves, whose ages have a unit.
-func linesOf(curves []curve, unit string) chart.Lines {
-	lines := chart.Lines{Percent: true}
+func linesOf(curves []chart.Series, unit string) chart.Lines {
+	lines := chart.Lines{Percent: true, Series: curves}
 	for _, c := range curves {
-		for i := len(lines.Labels); i < len(c.shares); i++ {
+		for i := len(lines.Labels); i < len(c.Values); i++ {
 			lines.Labels = append(lines.Labels, strconv.Itoa(i)+unit)
 		}
 	}
-	for _, c := range curves {
-		for len(c.shares) < len(lines.Labels) {
-			c.shares = append(c.shares, math.NaN())
-		}
-		lines.Series = append(lines.Series, chart.Series{Name: c.name, Values: c.shares})
+	for i := range curves {
+		setShare(&curves[i], len(lines.Labels)-1, nil, nil, 0)
 	}
 	return lines
 }

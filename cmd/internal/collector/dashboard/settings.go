@@ -11,7 +11,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 )
 
-// settingsData is the data of the settings page.
 type settingsData struct {
 	*pageData
 	Settings                  collector.App
@@ -92,7 +91,6 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// postApp adds an app.
 func (d *dashboard) postApp(w http.ResponseWriter, r *http.Request) {
 	if !d.mayAll(r) {
 		d.problem(w, r, http.StatusForbidden, "Only an admin token for all apps can add an app.")

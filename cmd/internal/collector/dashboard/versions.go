@@ -16,7 +16,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 )
 
-// versions shows how releases are adopted.
 func (d *dashboard) versions(ctx context.Context, v view, p *pageData) error {
 	trend, err := d.c.Trend(ctx, v.app.Num, collector.DimVersion, 28, v.span, trendTop, v.sees)
 	if err != nil {
@@ -64,16 +63,16 @@ func adoptionPanel(answer figures.Versions) panel {
 		Explain: "Share of each day's active installations that run the release or a newer one. A release starts on its release date, or on the " +
 			"day it was first seen if no date is set.",
 	}
-	var curves []curve
+	var curves []chart.Series
 	for _, release := range answer.Releases {
 		if release.Pre || len(release.Adoption) < 2 || len(curves) == maxCurves {
 			continue
 		}
-		c := curve{name: release.Version}
+		c := chart.Series{Name: release.Version}
 		for _, point := range release.Adoption {
 			if point.Days >= 0 && point.Days <= maxAdoptionDays {
 				p.Table.Add(release.Version, release.Released, uint64(point.Days), point.Active, point.Of, shareOf(point.Active, point.Share))
-				c.set(point.Days, point.Active, point.Of, point.Share)
+				setShare(&c, point.Days, point.Active, point.Of, point.Share)
 			}
 		}
 		if curves = append(curves, c); len(curves) == 1 {
@@ -101,7 +100,6 @@ func inDays(n int) string {
 	return strconv.Itoa(n) + " days"
 }
 
-// floorPanel shows how many installations a minimum version would keep.
 func floorPanel(floor figures.Floor) panel {
 	p := panel{
 		ID: "floor", Title: "If you dropped older versions", Meta: floor.Meta,
@@ -172,14 +170,13 @@ func movesPanel(answer figures.Versions) panel {
 // newestPanel compares the faults of the newest release with those of the one
 // before it.
 func newestPanel(answer figures.Versions, faults figures.Faults) panel {
-	releases := [2]string{} // the newest, and the one before
-	n := 0
+	var releases []string
 	for _, release := range answer.Releases {
-		if !release.Pre && n < len(releases) {
-			releases[n] = release.Version
-			n++
+		if !release.Pre {
+			releases = append(releases, release.Version)
 		}
 	}
+	releases = append(releases, "", "")
 	newest, before := releases[0], releases[1]
 	p := panel{
 		ID: "newest", Title: "Health of the newest release", Meta: faults.Meta,
@@ -219,7 +216,6 @@ func newestPanel(answer figures.Versions, faults figures.Faults) panel {
 	return p
 }
 
-// setRelease stores the day on which a version was released.
 func (d *dashboard) setRelease(r *http.Request, v viewer) error {
 	day, err := collector.ParseDay(r.PostFormValue("day"))
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// heartbeatOf converts the heartbeat of a client.
 func heartbeatOf(o object, app, id string, now time.Time) (report.Heartbeat, report.Dropped) {
 	facts, dropped := factsOf(o)
 	return report.Heartbeat{
@@ -69,7 +68,6 @@ type field struct {
 
 func (f field) name() string { return f.group + "." + f.key }
 
-// A format converts a value.
 type format struct {
 	// text describes the format in docs/legacy.md.
 	text string
@@ -86,7 +84,6 @@ var (
 	number = format{"`" + strings.Join(numberBuckets, "`, `") + "`", numberValue}
 )
 
-// oneOf is a code from a list.
 func oneOf(codes ...string) format {
 	return format{"`" + strings.Join(codes, "`, `") + "`", func(value any) string {
 		if text := codeValue(value); slices.Contains(codes, text) {

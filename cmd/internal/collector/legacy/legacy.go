@@ -177,7 +177,6 @@ func (h *Handler) dashboard(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to.String(), http.StatusFound)
 }
 
-// clampDays returns the range that the worker shows for a number of days.
 func clampDays(days int) int {
 	switch {
 	case days <= 7:

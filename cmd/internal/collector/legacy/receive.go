@@ -70,14 +70,12 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// An outcome answers a health report.
 type outcome struct {
 	Status    string `json:"status"`
 	Accepted  int    `json:"accepted"`
 	Duplicate bool   `json:"duplicate"`
 }
 
-// read reads a report.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (app collector.App, body object, id string, ok bool) {
 	if app, ok = h.app(w); !ok {
 		return app, nil, "", false

@@ -22,7 +22,6 @@ import (
 // queryTimeout bounds how long a request waits for an answer of the collector.
 const queryTimeout = 20 * time.Second
 
-// answer answers a question in JSON.
 func (s *Server) answer(question question) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, ok := s.query(w, r, question.private)
@@ -115,7 +114,6 @@ func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, q *query) boo
 	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%t-%d", s.opts.Version, q.app.Num, tag, q.view.Public, q.view.K))
 }
 
-// ask asks the collector. It refuses the request if that fails.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, q *query) (answer, bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()

@@ -46,12 +46,10 @@ func (s *Server) installation(w http.ResponseWriter, r *http.Request) (id string
 	return id, true
 }
 
-// A heldAnswer is the data about an installation.
 type heldAnswer struct {
 	Apps []collector.Held `json:"apps"`
 }
 
-// describe returns all data about an installation.
 func (s *Server) describe(w http.ResponseWriter, r *http.Request) {
 	id, ok := s.installation(w, r)
 	if !ok {

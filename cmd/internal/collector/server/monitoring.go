@@ -16,7 +16,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// metrics are the server's metrics.
 type metrics struct {
 	requests, accepted, refused *prometheus.CounterVec
 	duration                    *prometheus.HistogramVec
@@ -54,7 +53,6 @@ func (m metrics) countAccepted(kind string, receipt collector.Receipt) {
 	m.accepted.WithLabelValues(kind, outcome).Inc()
 }
 
-// A statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -124,7 +122,6 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// healthz reports that the server answers.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 
 // A readiness caches whether the store commits, so that frequent probes do not
@@ -140,7 +137,6 @@ const (
 	readyTimeout = 5 * time.Second
 )
 
-// readyz reports whether the store commits.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	s.ready.mu.Lock()
 	defer s.ready.mu.Unlock()

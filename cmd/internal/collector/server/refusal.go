@@ -20,7 +20,6 @@ const (
 	reasonInternal    = "internal"
 )
 
-// A refusal is the body of an answer other than success.
 type refusal struct {
 	Error  string `json:"error"`  // for people
 	Reason string `json:"reason"` // for programs

@@ -54,7 +54,6 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	s.finish(w, app.Num, "health", receipt, err)
 }
 
-// buffers hold the bodies of reports.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // receive reads and parses the body of a report: at most one byte more than its
@@ -93,7 +92,6 @@ func receive[T any](
 	return parsed, dropped, err == nil
 }
 
-// accepts checks the headers of a report.
 func (s *Server) accepts(w http.ResponseWriter, r *http.Request) bool {
 	if !s.sameSite(w, r) {
 		s.countRefusal(0, reasonOrigin)

@@ -101,7 +101,6 @@ func New(opts Options) (*Server, error) {
 // Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.mux }
 
-// A route is one of the server's own paths.
 type route struct {
 	method, path string
 	handler      http.HandlerFunc

@@ -44,7 +44,6 @@ func (t *Table) CSV() []byte {
 	return b.Bytes()
 }
 
-// cell returns a cell as it stands in CSV.
 func cell(value any) string {
 	if text, ok := value.(string); ok {
 		return field(text)
@@ -83,7 +82,6 @@ func field(text string) string {
 	return text
 }
 
-// marshal returns a cell in JSON.
 func marshal(value any) []byte {
 	if number, ok := value.(float64); ok && (math.IsNaN(number) || math.IsInf(number, 0)) {
 		value = nil

@@ -14,7 +14,6 @@ type Columns struct {
 	Series []Series // at most MaxSeries
 }
 
-// maxColumn is the greatest width of a column, in percent.
 const maxColumn = 12
 
 // Draw draws the chart.
@@ -55,7 +54,6 @@ func (c Columns) Draw() template.HTML {
 	return legend(c.Series, "", boxSwatch) + d.end()
 }
 
-// extent returns the heights of the highest column and of the deepest.
 func (c Columns) extent() (up, down float64) {
 	for i := range c.Labels {
 		c.stack(i, func(_ int, top, bottom float64) { up, down = max(up, top), max(down, -bottom) })

@@ -61,7 +61,6 @@ type Series struct {
 // colour too.
 var overlays = [MaxSeries]string{1: "hatch", 3: "dots", 5: "hatch-back", 6: "dots", 7: "hatch"}
 
-// marker draws the shape that belongs to a series.
 func marker(b *strings.Builder, x float64, series int) {
 	shape := [...]string{
 		`<circle cx="%s" r="4"`, `<rect x="%s" y="-3.5" width="7" height="7"`, `<path d="M%s -4.5l4.5 8h-9z"`,
@@ -73,7 +72,6 @@ func marker(b *strings.Builder, x float64, series int) {
 	fmt.Fprintf(b, shape+` class="m s%d"/>`, num(x), series)
 }
 
-// boxSwatch shows the area of a series in a legend.
 func boxSwatch(b *strings.Builder, n int) {
 	fmt.Fprintf(b, `<rect x="4" width="14" height="12" class="bar s%d"/>`, n)
 	if fill := overlays[n%MaxSeries]; fill != "" {

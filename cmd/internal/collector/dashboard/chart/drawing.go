@@ -55,7 +55,6 @@ func (d *drawing) text(x, dx, y float64, class, text string) {
 	d.f(`<text x="%s%%"%s y="%s" class="%s">%s</text>`, num(x), shift, num(y), class, esc(text))
 }
 
-// across draws a line over the whole width.
 func (d *drawing) across(y float64, class string) {
 	d.f(`<line x1="0" x2="100%%" y1="%s" y2="%s" class="%s"/>`, num(y), num(y), class)
 }
@@ -189,7 +188,6 @@ func (d *drawing) xLabels(labels []string, at func(i int) float64, y float64) {
 	}
 }
 
-// tick draws a grid line and its number.
 func (d *drawing) tick(y float64, number string) {
 	d.across(y, "grid")
 	d.text(0, -8, y+4, "label end", number)
@@ -206,7 +204,6 @@ func room(series []Series) string {
 	return fmt.Sprintf("room-%d", min(max(longest/4, 1), 4))
 }
 
-// labelLength is how many characters of a label fit.
 const labelLength = 20
 
 // apart moves sorted places, in pixels, so far from one another that their
@@ -242,7 +239,6 @@ func (p plot) x(i int) float64 {
 // y returns a value in pixels from the top.
 func (p plot) y(v float64) float64 { return p.height * (1 - v/p.most) }
 
-// frame draws the grid, the labels of the axis, and its gaps.
 func (p plot) frame(d *drawing, axis Axis, grid []float64, number func(float64) string) {
 	for _, v := range grid {
 		d.tick(p.y(v), number(v))

@@ -9,7 +9,6 @@ import (
 	"strings"
 )
 
-// chartHeight is the height of a plot in pixels.
 const chartHeight = 230
 
 // Lines draws a line for each series, with its name at the end. The part of a
@@ -45,7 +44,6 @@ func (l Lines) Draw() template.HTML {
 	}) + d.end()
 }
 
-// most returns the largest value.
 func (l Lines) most() (most float64) {
 	for _, s := range l.Series {
 		for _, v := range s.Values {
