@@ -10,22 +10,6 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-func (p *operatorPage) consent(w http.ResponseWriter, r *http.Request) {
-	p.decide(w, r, toggle{
-		granted: telemetryGranted, denied: telemetryDenied, notSaved: telemetryNotSaved, overruled: telemetryOverruled,
-		decided: func(st rollcall.Status) rollcall.Decision { return st.Consent },
-		set:     p.service.SetConsent,
-	})
-}
-
-func (p *operatorPage) healthConsent(w http.ResponseWriter, r *http.Request) {
-	p.decide(w, r, toggle{
-		granted: healthGranted, denied: healthDenied, notSaved: healthNotSaved, overruled: healthOverruled,
-		decided: func(st rollcall.Status) rollcall.Decision { return st.Reporting.Health },
-		set:     p.service.SetHealthConsent,
-	})
-}
-
 // A toggle is one of the two switches: the codes of its outcomes, the decision
 // so far, and the function that saves a new one.
 type toggle struct {
@@ -35,27 +19,29 @@ type toggle struct {
 	set     func(ctx context.Context, granted bool) error
 }
 
-func (p *operatorPage) decide(w http.ResponseWriter, r *http.Request, t toggle) {
-	if !p.readForm(w, r) {
-		return
-	}
-	granted := r.PostForm.Get("decision") == "grant"
-	if !granted && r.PostForm.Get("decision") != "deny" {
-		http.Error(w, "The decision must be grant or deny.", http.StatusBadRequest)
-		return
-	}
-	p.act(w, r, configTimeout, func(ctx context.Context) (code, error) {
-		// A grant that has no effect now must not take effect later, when the policy
-		// or variable is gone.
-		if granted && overrules(t.decided(p.service.Status()).Source) {
-			return t.overruled, nil
+func (p *operatorPage) decide(t toggle) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !p.readForm(w, r) {
+			return
 		}
-		done := t.denied
-		if granted {
-			done = t.granted
+		granted, done := true, t.granted
+		switch r.PostForm.Get("decision") {
+		case "grant":
+		case "deny":
+			granted, done = false, t.denied
+		default:
+			http.Error(w, "The decision must be grant or deny.", http.StatusBadRequest)
+			return
 		}
-		return ended(t.set(ctx, granted), done, t.notSaved)
-	})
+		p.act(w, r, configTimeout, func(ctx context.Context) (code, error) {
+			// A grant that has no effect now must not take effect later, when the policy
+			// or variable is gone.
+			if granted && overrules(t.decided(p.service.Status()).Source) {
+				return t.overruled, nil
+			}
+			return ended(t.set(ctx, granted), done, t.notSaved)
+		})
+	}
 }
 
 func (p *operatorPage) send(w http.ResponseWriter, r *http.Request) {
@@ -64,20 +50,20 @@ func (p *operatorPage) send(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reset makes a new ID, which the operator has confirmed.
-func (p *operatorPage) reset(w http.ResponseWriter, r *http.Request) {
-	p.actOnID(w, r, configTimeout, func(ctx context.Context) (code, error) {
-		_, err := p.service.Reset(ctx)
-		return ended(err, reset, notReset)
-	})
-}
-
-// forget asks the collector to forget the installation, which the operator has
-// confirmed.
-func (p *operatorPage) forget(w http.ResponseWriter, r *http.Request) {
-	p.actOnID(w, r, sendTimeout, func(ctx context.Context) (code, error) {
-		return ended(p.service.Forget(ctx), forgotten, notForgotten)
-	})
+// actOnID does something to the ID for which the operator confirmed it. A form
+// that is sent twice, or late, does nothing to another ID.
+func (p *operatorPage) actOnID(timeout time.Duration, done, failed code, do func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !p.readForm(w, r) {
+			return
+		}
+		p.act(w, r, timeout, func(ctx context.Context) (code, error) {
+			if id := p.service.ID(); id.IsZero() || r.PostForm.Get("id") != id.Short() {
+				return idChanged, nil
+			}
+			return ended(do(ctx), done, failed)
+		})
+	}
 }
 
 func ended(err error, done, failed code) (code, error) {
@@ -85,20 +71,6 @@ func ended(err error, done, failed code) (code, error) {
 		return failed, err
 	}
 	return done, nil
-}
-
-// actOnID does something to the ID for which the operator confirmed it. A form
-// that is sent twice, or late, does nothing to another ID.
-func (p *operatorPage) actOnID(w http.ResponseWriter, r *http.Request, timeout time.Duration, do func(context.Context) (code, error)) {
-	if !p.readForm(w, r) {
-		return
-	}
-	p.act(w, r, timeout, func(ctx context.Context) (code, error) {
-		if id := p.service.ID(); id.IsZero() || r.PostForm.Get("id") != id.Short() {
-			return idChanged, nil
-		}
-		return do(ctx)
-	})
 }
 
 // act does something within the timeout, even if the browser goes away. It then

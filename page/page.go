@@ -71,24 +71,27 @@ type Options struct {
 // telemetry is not running. The handler is safe for concurrent use.
 func Handler(service *rollcall.Service, opts Options) http.Handler {
 	p := &operatorPage{
-		service:     service,
-		opts:        opts,
-		base:        strings.TrimSuffix(opts.BasePath, "/"),
-		hosts:       guard.Hosts{Any: opts.AnyHost},
-		crossOrigin: http.NewCrossOriginProtection(),
-		templates:   template.Must(parseTemplates()),
+		service: service, opts: opts, base: strings.TrimSuffix(opts.BasePath, "/"), hosts: guard.Hosts{Any: opts.AnyHost},
+		crossOrigin: http.NewCrossOriginProtection(), templates: template.Must(parseTemplates()),
 	}
 	p.hosts.Add(opts.AllowHosts...)
+	renew := func(ctx context.Context) error { _, err := service.Reset(ctx); return err }
 	p.resources = map[string]resource{
-		"/":               {get: p.servePage},
-		"/reset":          {get: p.serveConfirm(resetting), post: p.reset},
-		"/forget":         {get: p.serveConfirm(forgetting), post: p.forget},
-		"/consent":        {post: p.consent},
-		"/health-consent": {post: p.healthConsent},
-		"/send":           {post: p.send},
-		"/style.css":      {get: serveAsset("style.css", "text/css; charset=utf-8")},
-		"/page.js":        {get: serveAsset("page.js", "text/javascript; charset=utf-8")},
-		"/icon.svg":       {get: serveAsset("icon.svg", "image/svg+xml")},
+		"/":       {get: p.servePage},
+		"/reset":  {get: p.serveConfirm(resetting), post: p.actOnID(configTimeout, reset, notReset, renew)},
+		"/forget": {get: p.serveConfirm(forgetting), post: p.actOnID(sendTimeout, forgotten, notForgotten, service.Forget)},
+		"/consent": {post: p.decide(toggle{
+			telemetryGranted, telemetryDenied, telemetryNotSaved, telemetryOverruled,
+			func(st rollcall.Status) rollcall.Decision { return st.Consent }, service.SetConsent,
+		})},
+		"/health-consent": {post: p.decide(toggle{
+			healthGranted, healthDenied, healthNotSaved, healthOverruled,
+			func(st rollcall.Status) rollcall.Decision { return st.Reporting.Health }, service.SetHealthConsent,
+		})},
+		"/send":      {post: p.send},
+		"/style.css": {get: serveAsset("style.css", "text/css; charset=utf-8")},
+		"/page.js":   {get: serveAsset("page.js", "text/javascript; charset=utf-8")},
+		"/icon.svg":  {get: serveAsset("icon.svg", "image/svg+xml")},
 	}
 	return p
 }

@@ -81,14 +81,14 @@ func changeSentence(points []figures.SeriesPoint) template.HTML {
 		layout = "2 Jan 2006"
 	}
 	days := from.Format(layout) + " – " + to.Format(layout)
-	switch was, now := first.Active.Days28, last.Active.Days28; {
-	case *now > *was:
-		return htmlf("28-day active installations grew from %s to %s (%s).", was, now, days)
-	case *now < *was:
-		return htmlf("28-day active installations fell from %s to %s (%s).", was, now, days)
-	default:
+	was, now, verb := first.Active.Days28, last.Active.Days28, "grew"
+	if *now < *was {
+		verb = "fell"
+	}
+	if *now == *was {
 		return htmlf("28-day active installations stayed at %s (%s).", now, days)
 	}
+	return htmlf("28-day active installations %s from %s to %s (%s).", verb, was, now, days)
 }
 
 // weekly is the length of a range, in days, from which columns stand for weeks.

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html/template"
@@ -15,12 +16,9 @@ import (
 
 func (d *dashboard) retention(ctx context.Context, v view, p *pageData) error {
 	grain := v.get("grain", string(collector.GrainWeek))
-	answer, err := d.c.Retention(ctx, v.app.Num, collector.Grain(grain), v.span, v.sees)
-	if err != nil {
-		return err
-	}
-	survival, err := d.c.Survival(ctx, v.app.Num, 6, v.sees)
-	if err != nil {
+	answer, errRetention := d.c.Retention(ctx, v.app.Num, collector.Grain(grain), v.span, v.sees)
+	survival, errSurvival := d.c.Survival(ctx, v.app.Num, 6, v.sees)
+	if err := cmp.Or(errRetention, errSurvival); err != nil {
 		return err
 	}
 	p.asOf(answer.Meta)

@@ -17,22 +17,17 @@ import (
 )
 
 func (d *dashboard) versions(ctx context.Context, v view, p *pageData) error {
-	trend, err := d.c.Trend(ctx, v.app.Num, collector.DimVersion, 28, v.span, trendTop, v.sees)
-	if err != nil {
-		return err
-	}
-	answer, err := d.c.Versions(ctx, v.app.Num, v.span, v.sees)
-	if err != nil {
-		return err
-	}
-	floor, err := d.c.Floor(ctx, v.app.Num, v.lastDay(), v.sees)
-	if err != nil && !errors.Is(err, collector.ErrNoDay) {
-		return err
+	trend, errTrend := d.c.Trend(ctx, v.app.Num, collector.DimVersion, 28, v.span, trendTop, v.sees)
+	answer, errVersions := d.c.Versions(ctx, v.app.Num, v.span, v.sees)
+	floor, errFloor := d.c.Floor(ctx, v.app.Num, v.lastDay(), v.sees)
+	if errors.Is(errFloor, collector.ErrNoDay) {
+		errFloor = nil
 	}
 	// A month is enough to compare two releases, and quick to read in a large
 	// fleet.
-	faults, err := d.c.Faults(ctx, v.app.Num, collector.Range{From: max(v.span.From, v.span.To-27), To: v.span.To}, v.sees)
-	if err != nil {
+	month := collector.Range{From: max(v.span.From, v.span.To-27), To: v.span.To}
+	faults, errFaults := d.c.Faults(ctx, v.app.Num, month, v.sees)
+	if err := cmp.Or(errTrend, errVersions, errFloor, errFaults); err != nil {
 		return err
 	}
 	p.asOf(answer.Meta)

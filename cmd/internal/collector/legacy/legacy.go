@@ -60,9 +60,9 @@ type Options struct {
 
 // A Handler answers requests to the paths of the format. Create it with [New].
 type Handler struct {
+	http.Handler
 	opts                        Options
 	heartbeatLimit, healthLimit *limit.Table
-	handler                     http.Handler
 }
 
 // New returns a handler.
@@ -81,7 +81,7 @@ func New(opts Options) (*Handler, error) {
 		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) { r.handle(h, w, req) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "404 Not Found", http.StatusNotFound) })
-	h.handler = allowAllSites(mux)
+	h.Handler = allowAllSites(mux)
 	return h, nil
 }
 
@@ -106,9 +106,6 @@ func (h *Handler) Paths() []string {
 	}
 	return paths
 }
-
-// ServeHTTP implements [http.Handler].
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
 
 // InstallationID calls [InstallationID].
 func (h *Handler) InstallationID(text string) string { return InstallationID(text) }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -28,18 +29,18 @@ func (t *Table) Add(cells ...any) { t.Rows = append(t.Rows, cells) }
 // are safe to open in a spreadsheet; see [field].
 func (t *Table) CSV() []byte {
 	var b bytes.Buffer
-	write := func(n int, cell func(i int) string) {
-		for i := range n {
+	var columns []any
+	for _, name := range t.Columns {
+		columns = append(columns, name)
+	}
+	for _, row := range slices.Concat([][]any{columns}, t.Rows) {
+		for i, value := range row {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString(cell(i))
+			b.WriteString(cell(value))
 		}
 		b.WriteString("\r\n")
-	}
-	write(len(t.Columns), func(i int) string { return field(t.Columns[i]) })
-	for _, row := range t.Rows {
-		write(len(row), func(i int) string { return cell(row[i]) })
 	}
 	return b.Bytes()
 }
