@@ -35,28 +35,19 @@ func (s *Store) backup(ctx context.Context, file string, replace bool) (err erro
 		}
 		publish = durable.Link
 	}
-	temp, err := createTemp(file)
+	temp, err := durable.Temp(file)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(temp)
+			os.Remove(temp.Name())
 		}
 	}()
-	if err := s.copyTo(ctx, temp); err != nil {
+	if err := errors.Join(temp.Close(), s.copyTo(ctx, temp.Name())); err != nil {
 		return err
 	}
-	return publish(temp, file)
-}
-
-// createTemp creates an empty temporary file beside file and returns its name.
-func createTemp(file string) (string, error) {
-	f, err := durable.Temp(file)
-	if err != nil {
-		return "", err
-	}
-	return f.Name(), f.Close()
+	return publish(temp.Name(), file)
 }
 
 // copyTo copies the database to an empty file.

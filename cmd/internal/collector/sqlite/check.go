@@ -82,31 +82,19 @@ func check(ctx context.Context, db *sql.DB) error {
 }
 
 // An interruptible cancels all the operations that have begun and not ended.
-type interruptible struct {
-	mu      sync.Mutex
-	cancels map[*context.CancelFunc]bool
-}
+type interruptible struct{ cancels sync.Map } // of *context.CancelFunc
 
 func (i *interruptible) begin(ctx context.Context) (running context.Context, end func()) {
 	running, cancel := context.WithCancel(ctx)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.cancels == nil {
-		i.cancels = make(map[*context.CancelFunc]bool)
-	}
-	i.cancels[&cancel] = true
+	i.cancels.Store(&cancel, nil)
 	return running, func() {
 		cancel()
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		delete(i.cancels, &cancel)
+		i.cancels.Delete(&cancel)
 	}
 }
 
 func (i *interruptible) interrupt() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for cancel := range i.cancels {
-		(*cancel)()
+	for cancel := range i.cancels.Range {
+		(*cancel.(*context.CancelFunc))()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 
@@ -89,53 +90,42 @@ func (s *Store) transact(ctx context.Context, b *collector.Batch) (journal int64
 // apply writes the batch in its order. It sorts the rows to put in the order of
 // their trees, so that it visits each page once.
 func (w *writer) apply(ctx context.Context, b *collector.Batch) (journal int64, err error) {
-	if b.TrimJournal > 0 {
-		if _, err := w.trimJournal.ExecContext(ctx, b.TrimJournal); err != nil {
-			return 0, err
+	exec := func(stmt *sql.Stmt, args ...any) (result sql.Result) { // does nothing after an error
+		if err == nil {
+			result, err = stmt.ExecContext(ctx, args...)
 		}
+		return result
+	}
+	if b.TrimJournal > 0 {
+		exec(w.trimJournal, b.TrimJournal)
 	}
 	if len(b.Journal) > 0 {
-		result, err := w.addJournal.ExecContext(ctx, b.Journal)
-		if err != nil {
-			return 0, err
-		}
-		if journal, err = result.LastInsertId(); err != nil {
-			return 0, err
+		if result := exec(w.addJournal, b.Journal); err == nil {
+			journal, err = result.LastInsertId()
 		}
 	}
 	byKey := func(a, b collector.Identity) int { return bytes.Compare(a.Key[:], b.Key[:]) }
 	for _, row := range sorted(b.PutIdentities, byKey) {
-		if _, err := w.putIdentity.ExecContext(ctx, row.Key[:], int64(row.App), int64(row.Num)); err != nil {
-			return 0, err
-		}
+		exec(w.putIdentity, row.Key[:], int64(row.App), int64(row.Num))
 	}
 	byID := func(a, b collector.Installation) int { return cmp.Compare(rowID(a.App, a.Num), rowID(b.App, b.Num)) }
 	for _, row := range sorted(b.PutInstallations, byID) {
-		if _, err := w.putInstallation.ExecContext(ctx, rowID(row.App, row.Num), row.State); err != nil {
-			return 0, err
-		}
+		exec(w.putInstallation, rowID(row.App, row.Num), row.State)
 	}
 	for _, key := range b.DropIdentities {
-		if _, err := w.dropIdentity.ExecContext(ctx, key[:]); err != nil {
-			return 0, err
-		}
+		exec(w.dropIdentity, key[:])
 	}
 	for _, row := range b.DropInstallations {
-		if _, err := w.dropInstallation.ExecContext(ctx, rowID(row.App, row.Num)); err != nil {
-			return 0, err
-		}
+		exec(w.dropInstallation, rowID(row.App, row.Num))
 	}
 	for _, row := range b.Records {
 		if row.Data == nil {
-			_, err = w.dropRecord.ExecContext(ctx, row.Kind, int64(row.App), int64(row.Day), row.Name)
+			exec(w.dropRecord, row.Kind, int64(row.App), int64(row.Day), row.Name)
 		} else {
-			_, err = w.putRecord.ExecContext(ctx, row.Kind, int64(row.App), int64(row.Day), row.Name, row.Data)
-		}
-		if err != nil {
-			return 0, err
+			exec(w.putRecord, row.Kind, int64(row.App), int64(row.Day), row.Name, row.Data)
 		}
 	}
-	return journal, nil
+	return journal, err
 }
 
 // sorted returns the rows in order. Rows with the same key keep their order,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -22,39 +23,31 @@ var (
 	ErrNewer = errors.New("database was written by a newer version of this program")
 )
 
-// transientErrno are the errors of the system that may pass.
-var transientErrno = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE}
+// transientErrno are the errors of the system that may pass, and
+// transientCodes those of SQLite.
+var (
+	transientErrno = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE}
+	transientCodes = []int{sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+		sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR}
+)
 
 // explain wraps transient errors in ErrUnavailable, and replaces the error of an
 // interruption by that of the context.
 func explain(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
 	code, ok := codeOf(err)
-	if ctx.Err() != nil && (!ok || code&0xff == sqlite3.SQLITE_INTERRUPT) {
+	primary := code & 0xff // the other bits refine it
+	isErr := func(errno error) bool { return errors.Is(err, errno) }
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && (!ok || primary == sqlite3.SQLITE_INTERRUPT):
 		return ctx.Err()
-	}
-	if errors.Is(err, collector.ErrUnavailable) {
+	case isErr(collector.ErrUnavailable):
 		return err
-	}
-	transient := false
-	if ok {
-		switch code & 0xff { // the other bits refine these
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
-			sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
-			transient = true
-		case sqlite3.SQLITE_IOERR:
-			transient = code != sqlite3.SQLITE_IOERR_CORRUPTFS
-		case sqlite3.SQLITE_NOTADB:
-			return fmt.Errorf("%w: %w", ErrNotStore, err)
-		}
-	} else {
-		for _, errno := range transientErrno {
-			transient = transient || errors.Is(err, errno)
-		}
-	}
-	if transient {
+	case primary == sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %w", ErrNotStore, err)
+	case ok && code != sqlite3.SQLITE_IOERR_CORRUPTFS && slices.Contains(transientCodes, primary),
+		!ok && slices.ContainsFunc(transientErrno, isErr):
 		return fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
 	}
 	return err

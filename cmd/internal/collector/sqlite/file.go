@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
@@ -97,3 +100,35 @@ func dsn(file string, cache int64, busy time.Duration, readOnly bool) string {
 
 // uri returns a file name as SQLite's URI, without parameters.
 func uri(file string) string { return "file:" + (&url.URL{Path: file}).EscapedPath() }
+
+// lockSuffix names the file that is locked while a store is open. The file is
+// empty and is never removed.
+const lockSuffix = ".lock"
+
+// takeLock locks a database file, or returns ErrInUse at once. It locks an SQLite
+// database beside the file, which works within a process and between processes,
+// on every system and file system that the database itself works on, and ends
+// with the process. The database's own lock would shut out our other
+// connections.
+func takeLock(ctx context.Context, file string) (release func() error, err error) {
+	name := file + lockSuffix
+	if err := createFile(name); err != nil {
+		return nil, fmt.Errorf("create lock file: %w", err)
+	}
+	db, err := sql.Open("sqlite", uri(name)+"?_pragma=busy_timeout(0)&_pragma=journal_mode(off)")
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		if _, err = conn.ExecContext(ctx, "BEGIN EXCLUSIVE"); err == nil {
+			return func() error { return errors.Join(conn.Close(), db.Close()) }, nil
+		}
+		conn.Close()
+	}
+	db.Close()
+	if code, ok := codeOf(err); ok && code&0xff == sqlite3.SQLITE_BUSY {
+		return nil, ErrInUse
+	}
+	return nil, fmt.Errorf("lock file %s: %w", name, err)
+}

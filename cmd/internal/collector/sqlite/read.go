@@ -27,17 +27,18 @@ func (s *Store) Lookup(ctx context.Context, keys []collector.Key) ([]collector.I
 		if len(keys) > 1 {
 			stmt, n = s.lookup[1], lookupKeys
 		}
-		part := keys[:min(n, len(keys))]
-		keys = keys[len(part):]
+		given := min(n, len(keys))
 		args = args[:0]
 		for i := range n {
-			args = append(args, part[min(i, len(part)-1)][:]) // padded with the last one
+			args = append(args, keys[min(i, given-1)][:]) // padded with the last one
 		}
-		rows, err := collect(ctx, stmt, scanIdentity, args...)
+		keys = keys[given:]
+		rows, err := stmt.QueryContext(ctx, args...)
+		part, err := collect(ctx, rows, err, scanIdentity)
 		if err != nil {
 			return nil, fmt.Errorf("look up: %w", err)
 		}
-		found = append(found, rows...)
+		found = append(found, part...)
 	}
 	return found, nil
 }
@@ -83,67 +84,77 @@ const (
 
 // Identities implements [collector.Store].
 func (s *Store) Identities(ctx context.Context) iter.Seq2[collector.Identity, error] {
-	return pages(func(last *collector.Identity) ([]collector.Identity, error) {
+	return pages(ctx, s, rowsPerPage, scanIdentity, func(last *collector.Identity) (string, []any) {
 		after := []byte{}
 		if last != nil {
 			after = last.Key[:]
 		}
-		return query(ctx, s, rowsPerPage, scanIdentity,
-			"SELECT key, app, num FROM identity WHERE key > ? ORDER BY key LIMIT ?", after)
-	}, rowsPerPage)
+		return "SELECT key, app, num FROM identity WHERE key > ? ORDER BY key LIMIT ?", []any{after}
+	})
 }
 
 // Installations implements [collector.Store].
 func (s *Store) Installations(ctx context.Context) iter.Seq2[collector.Installation, error] {
-	return pages(func(last *collector.Installation) ([]collector.Installation, error) {
+	scan := func(rows *sql.Rows) (row collector.Installation, err error) {
+		var id int64
+		err = rows.Scan(&id, &row.State)
+		row.App, row.Num = collector.AppNum(id>>32), collector.Num(id)
+		return row, err
+	}
+	return pages(ctx, s, rowsPerPage, scan, func(last *collector.Installation) (string, []any) {
 		after := int64(-1)
 		if last != nil {
 			after = rowID(last.App, last.Num)
 		}
-		return query(ctx, s, rowsPerPage, scanInstallation,
-			"SELECT id, state FROM installation WHERE id > ? ORDER BY id LIMIT ?", after)
-	}, rowsPerPage)
+		return "SELECT id, state FROM installation WHERE id > ? ORDER BY id LIMIT ?", []any{after}
+	})
 }
 
 // Journal implements [collector.Store].
 func (s *Store) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, error] {
-	return pages(func(last *collector.JournalEntry) ([]collector.JournalEntry, error) {
+	scan := func(rows *sql.Rows) (row collector.JournalEntry, err error) {
+		return row, rows.Scan(&row.Number, &row.Data)
+	}
+	return pages(ctx, s, recordsPerPage, scan, func(last *collector.JournalEntry) (string, []any) {
 		var after int64
 		if last != nil {
 			after = last.Number
 		}
-		return query(ctx, s, recordsPerPage, scanEntry,
-			"SELECT number, data FROM journal WHERE number > ? ORDER BY number LIMIT ?", after)
-	}, recordsPerPage)
+		return "SELECT number, data FROM journal WHERE number > ? ORDER BY number LIMIT ?", []any{after}
+	})
 }
 
 // Records implements [collector.Store].
 func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, from, to collector.Day) iter.Seq2[collector.Record, error] {
-	return pages(func(last *collector.Record) ([]collector.Record, error) {
-		scan := func(rows *sql.Rows) (r collector.Record, err error) {
-			r.Kind, r.App = kind, app
-			err = rows.Scan(&r.Day, &r.Name, &r.Data)
-			r.Data = notNil(r.Data)
-			return r, err
-		}
+	scan := func(rows *sql.Rows) (r collector.Record, err error) {
+		r.Kind, r.App = kind, app
+		err = rows.Scan(&r.Day, &r.Name, &r.Data)
+		r.Data = notNil(r.Data)
+		return r, err
+	}
+	return pages(ctx, s, recordsPerPage, scan, func(last *collector.Record) (string, []any) {
 		if last == nil {
-			return query(ctx, s, recordsPerPage, scan, `SELECT day, name, data FROM record
+			return `SELECT day, name, data FROM record
 				WHERE kind = ? AND app = ? AND day BETWEEN ? AND ? ORDER BY day, name LIMIT ?`,
-				kind, int64(app), int64(from), int64(to))
+				[]any{kind, int64(app), int64(from), int64(to)}
 		}
-		return query(ctx, s, recordsPerPage, scan, `SELECT day, name, data FROM record
+		return `SELECT day, name, data FROM record
 			WHERE kind = ? AND app = ? AND (day, name) > (?, ?) AND day <= ? ORDER BY day, name LIMIT ?`,
-			kind, int64(app), int64(last.Day), last.Name, int64(to))
-	}, recordsPerPage)
+			[]any{kind, int64(app), int64(last.Day), last.Name, int64(to)}
+	})
 }
 
-// pages yields the rows of page after page, up to one with fewer than full rows.
-// Next returns the page after the last row.
-func pages[T any](next func(last *T) ([]T, error), full int) iter.Seq2[T, error] {
+// pages yields the rows of page after page, up to one that is not full. Next
+// returns the query for the page after the last row, and its parameters but the
+// last one, the limit.
+func pages[T any](ctx context.Context, s *Store, limit int, scan func(*sql.Rows) (T, error),
+	next func(last *T) (text string, args []any)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var last *T
 		for {
-			rows, err := next(last)
+			text, args := next(last)
+			found, err := s.reads.QueryContext(ctx, text, append(args, int64(limit))...)
+			rows, err := collect(ctx, found, err, scan)
 			if err != nil {
 				var zero T
 				yield(zero, fmt.Errorf("read: %w", err))
@@ -154,7 +165,7 @@ func pages[T any](next func(last *T) ([]T, error), full int) iter.Seq2[T, error]
 					return
 				}
 			}
-			if len(rows) < full {
+			if len(rows) < limit {
 				return
 			}
 			last = &rows[len(rows)-1]
@@ -162,18 +173,8 @@ func pages[T any](next func(last *T) ([]T, error), full int) iter.Seq2[T, error]
 	}
 }
 
-// query reads a page of rows. The limit is the last parameter of the statement.
-func query[T any](ctx context.Context, s *Store, limit int, scan func(*sql.Rows) (T, error), text string, args ...any) ([]T, error) {
-	stmt, err := s.reads.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, explain(ctx, err)
-	}
-	defer stmt.Close()
-	return collect(ctx, stmt, scan, append(args, int64(limit))...)
-}
-
-func collect[T any](ctx context.Context, stmt *sql.Stmt, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
-	rows, err := stmt.QueryContext(ctx, args...)
+// collect scans all rows of a query that returned rows and err.
+func collect[T any](ctx context.Context, rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
@@ -198,16 +199,4 @@ func scanIdentity(rows *sql.Rows) (row collector.Identity, err error) {
 		return row, fmt.Errorf("identity has a key of %d bytes", len(key))
 	}
 	return row, nil
-}
-
-func scanInstallation(rows *sql.Rows) (row collector.Installation, err error) {
-	var id int64
-	err = rows.Scan(&id, &row.State)
-	row.App, row.Num = collector.AppNum(id>>32), collector.Num(id)
-	return row, err
-}
-
-func scanEntry(rows *sql.Rows) (row collector.JournalEntry, err error) {
-	err = rows.Scan(&row.Number, &row.Data)
-	return row, err
 }

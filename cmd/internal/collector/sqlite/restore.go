@@ -33,11 +33,11 @@ func Restore(ctx context.Context, backup, file string, opts RestoreOptions) (err
 	if err != nil {
 		return err
 	}
-	lock, err := takeLock(ctx, real)
+	unlock, err := takeLock(ctx, real)
 	if err != nil {
 		return err
 	}
-	defer lock.release()
+	defer unlock()
 	publish := durable.Link
 	_, err = os.Lstat(real)
 	exists := err == nil
@@ -113,7 +113,7 @@ func verify(ctx context.Context, file string) (err error) {
 	if found.version == 0 {
 		return fmt.Errorf("%w: it is empty", ErrNotStore)
 	}
-	db, err := openDB(file, DefaultCache, busyTimeout, true, 1)
+	db, err := openDB(file, writerCache, busyTimeout, true, 1)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func verify(ctx context.Context, file string) (err error) {
 // file, so that the database is intact until then. Then it removes the log,
 // which SQLite would apply to the new file.
 func removeLog(ctx context.Context, file string) error {
-	if db, err := openDB(file, DefaultCache, busyTimeout, false, 1); err == nil {
+	if db, err := openDB(file, writerCache, busyTimeout, false, 1); err == nil {
 		db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // a damaged database may be replaced too
 		db.Close()
 	}

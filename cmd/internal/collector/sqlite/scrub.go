@@ -1,11 +1,13 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // scrub removes deleted data from all files. The caller holds mu.
@@ -32,8 +34,9 @@ func (s *Store) scrub(ctx context.Context) error {
 // database and does not change.
 func (s *Store) wipe(ctx context.Context) error {
 	var dirty []int
+	zeros := make([]byte, pageSize)
 	if err := s.eachPage(ctx, func(number int, page []byte) {
-		if from, to, ok := unused(number, page); ok && !isZero(page[from:to]) {
+		if from, to, ok := unused(number, page); ok && !bytes.Equal(page[from:to], zeros[:to-from]) {
 			dirty = append(dirty, number)
 		}
 	}); err != nil || len(dirty) == 0 {
@@ -43,9 +46,7 @@ func (s *Store) wipe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for len(dirty) > 0 { // in parts, so that the log stays short
-		part := dirty[:min(len(dirty), wipeAtOnce)]
-		dirty = dirty[len(part):]
+	for part := range slices.Chunk(dirty, wipeAtOnce) { // so that the log stays short
 		if err := s.wipePages(ctx, w, part); err != nil {
 			s.dropUnlessIdle(ctx, w)
 			return err
@@ -127,19 +128,4 @@ func unused(number int, page []byte) (from, to int, ok bool) {
 	from += 2 * int(binary.BigEndian.Uint16(page[header+3:]))
 	to = int(binary.BigEndian.Uint16(page[header+5:]))
 	return from, to, from <= to && to <= len(page)
-}
-
-func isZero(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.NativeEndian.Uint64(b) != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, x := range b {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -16,7 +16,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -24,6 +23,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,24 +34,20 @@ import (
 
 // Options configure [Open]. The zero value suits a collector.
 type Options struct {
-	// Cache bounds the bytes of the file that a connection for writing keeps in
-	// memory; 0 is DefaultCache.
-	Cache int64
 	// Logger receives the log lines; nil discards them.
 	Logger *slog.Logger
 
 	migrations fs.FS // for tests; nil is the embedded ones
 }
 
-// DefaultCache is the value of Options.Cache if that is 0.
-const DefaultCache = 64 << 20
-
 const (
 	// busyTimeout is how long SQLite waits for a lock of another process.
 	busyTimeout = 2 * time.Second
 	// readers is the number of connections for reading.
-	readers     = 4
+	readers = 4
+	// The caches bound the bytes of the file that a connection keeps in memory.
 	readerCache = 8 << 20
+	writerCache = 64 << 20
 )
 
 // A Store is a [collector.Store] in one SQLite file. Create it with [Open]. It is
@@ -59,7 +55,6 @@ const (
 type Store struct {
 	file string
 	log  *slog.Logger
-	lock *fileLock
 	// raw is the file itself, for scrub. Closing it drops SQLite's locks on the
 	// file, so it is closed last.
 	raw *os.File
@@ -75,6 +70,7 @@ type Store struct {
 
 	checkpoints *checkpointer
 	checks      interruptible
+	opened      []func() error // what close calls, in reverse
 	closing     func() error
 }
 
@@ -109,9 +105,11 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 			s.Close()
 		}
 	}()
-	if s.lock, err = takeLock(ctx, real); err != nil {
+	unlock, err := takeLock(ctx, real)
+	if err != nil {
 		return nil, err
 	}
+	s.opened = append(s.opened, unlock)
 	if err := createFile(real); err != nil {
 		return nil, err
 	}
@@ -121,19 +119,22 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 	if s.raw, err = os.Open(real); err != nil {
 		return nil, err
 	}
+	s.opened = append(s.opened, s.raw.Close)
 	found, err := inspect(ctx, real, opts)
 	if err != nil {
 		return nil, err
 	}
-	if s.writeDB, err = openDB(real, cmp.Or(opts.Cache, DefaultCache), busyTimeout, false, 1); err != nil {
+	if s.writeDB, err = openDB(real, writerCache, busyTimeout, false, 1); err != nil {
 		return nil, err
 	}
+	s.opened = append(s.opened, s.closeWriteDB)
 	if err := s.upgrade(ctx, found, opts); err != nil {
 		return nil, err
 	}
 	if s.reads, err = openDB(real, readerCache, busyTimeout, true, readers); err != nil {
 		return nil, err
 	}
+	s.opened = append(s.opened, s.reads.Close)
 	for i, n := range []int{1, lookupKeys} {
 		if s.lookup[i], err = s.reads.PrepareContext(ctx, lookupSQL(n)); err != nil {
 			return nil, err
@@ -142,6 +143,7 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 	if s.checkpoints, err = newCheckpointer(ctx, s); err != nil {
 		return nil, err
 	}
+	s.opened = append(s.opened, s.checkpoints.close)
 	return s, nil
 }
 
@@ -163,24 +165,15 @@ func (s *Store) Size(context.Context) (int64, error) {
 // again does nothing.
 func (s *Store) Close() error { return s.closing() }
 
-func (s *Store) close() error {
-	var errs []error
-	if s.checkpoints != nil {
-		errs = append(errs, s.checkpoints.close())
+func (s *Store) close() (err error) {
+	for _, f := range slices.Backward(s.opened) {
+		err = errors.Join(err, f())
 	}
-	if s.reads != nil {
-		errs = append(errs, s.reads.Close())
-	}
-	if s.writeDB != nil {
-		s.mu.Lock()
-		errs = append(errs, s.dropWriter(), s.writeDB.Close())
-		s.mu.Unlock()
-	}
-	if s.raw != nil {
-		errs = append(errs, s.raw.Close())
-	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.release())
-	}
-	return errors.Join(errs...)
+	return err
+}
+
+func (s *Store) closeWriteDB() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.dropWriter(), s.writeDB.Close())
 }

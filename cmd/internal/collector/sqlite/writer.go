@@ -58,10 +58,13 @@ func (s *Store) dropWriter() error {
 	return w.conn.Close()
 }
 
-// dropUnlessIdle closes the connection for writing unless it is free of a
-// transaction that failed. The caller holds mu.
+// dropUnlessIdle rolls back a transaction that failed, and closes the connection
+// for writing unless it is free of it for certain. The caller holds mu.
 func (s *Store) dropUnlessIdle(ctx context.Context, w *writer) {
-	if !w.idle(ctx) {
+	// SQLite itself rolls back after most errors. Then there is no transaction
+	// left, which is a plain error.
+	_, err := w.rollback.ExecContext(ctx)
+	if code, _ := codeOf(err); err != nil && code != sqlite3.SQLITE_ERROR {
 		s.dropWriter()
 	}
 }
@@ -110,17 +113,4 @@ func (w *writer) closeStatements() {
 		stmt.Close()
 	}
 	w.statements = nil
-}
-
-// idle rolls back a transaction that failed, and reports whether the connection
-// is free of it for certain.
-func (w *writer) idle(ctx context.Context) bool {
-	_, err := w.rollback.ExecContext(ctx)
-	if err == nil {
-		return true
-	}
-	// SQLite itself rolls back after most errors. Then there is no transaction
-	// left, which is a plain error.
-	code, ok := codeOf(err)
-	return ok && code == sqlite3.SQLITE_ERROR
 }
