@@ -152,7 +152,7 @@ func loadFleet(ctx context.Context, c *engine.Engine, fleet *simulate.Fleet, to 
 	if err != nil {
 		return withHint(fmt.Errorf("load into app %s: %w", key, err), "name a new app with --app")
 	}
-	if err := fleet.Load(ctx, l, to, func(done, _ int) { _ = progress.Set(done) }); err != nil {
+	if err := fleet.Load(ctx, l, to, func(days int) { _ = progress.Set(days) }); err != nil {
 		return errors.Join(err, l.Close(context.WithoutCancel(ctx)))
 	}
 	_ = progress.Finish()

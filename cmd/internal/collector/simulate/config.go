@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"time"
 
@@ -23,12 +22,8 @@ type Config struct {
 	// last of them, today in UTC by default.
 	Days int
 	Last collector.Day
-	// Releases are the versions in the order of their days. By default
-	// there is one about every 20 days, with pre-releases before the
-	// larger ones.
-	Releases []Release
-	// Shares is how many of the installations are special; by default
-	// [DefaultShares].
+	// Shares is how many of the installations are special. Nil means
+	// shares as those of real fleets.
 	Shares *Shares
 	// Forged is how many IDs somebody makes up. Each reports once, in the
 	// last quarter of the days.
@@ -53,23 +48,6 @@ type Shares struct {
 	Development float64
 }
 
-// DefaultShares returns the shares of a [Config] that has none.
-func DefaultShares() Shares {
-	return Shares{Once: 0.08, Memory: 0.02, Late: 0.01, Clones: 0.005, Development: 0.02}
-}
-
-// A Release is one version.
-type Release struct {
-	Version string
-	// Day is counted from the fleet's first day; it is negative before
-	// that.
-	Day int
-	// Pre marks a pre-release, which only some installations adopt.
-	Pre bool
-	// Launch marks a release that brings many new installations.
-	Launch bool
-}
-
 // The bounds of a [Config].
 const (
 	MaxInstallations = 10_000_000 // one takes about 200 bytes
@@ -83,8 +61,7 @@ func (c Config) complete() (Config, error) {
 	c.Days = cmp.Or(c.Days, 90)
 	c.Last = cmp.Or(c.Last, collector.DayOf(time.Now()))
 	if c.Shares == nil {
-		shares := DefaultShares()
-		c.Shares = &shares
+		c.Shares = &Shares{Once: 0.08, Memory: 0.02, Late: 0.01, Clones: 0.005, Development: 0.02}
 	}
 	switch {
 	case !report.ValidApp(c.App):
@@ -96,10 +73,7 @@ func (c Config) complete() (Config, error) {
 	case c.Forged < 0 || c.Forged > MaxForged:
 		return c, fmt.Errorf("%d forged IDs: not between 0 and %d", c.Forged, MaxForged)
 	}
-	if c.Releases == nil {
-		c.Releases = defaultReleases(c.Days)
-	}
-	return c, errors.Join(c.Shares.check(), checkReleases(c.Releases))
+	return c, c.Shares.check()
 }
 
 func (s *Shares) check() error {
@@ -116,40 +90,29 @@ func (s *Shares) check() error {
 	return nil
 }
 
-func checkReleases(releases []Release) error {
-	stable := false
-	for i, r := range releases {
-		switch {
-		case r.Version == "" || report.NormalizeVersion(r.Version) != r.Version:
-			return fmt.Errorf("version %q is not in its normal form", r.Version)
-		case i > 0 && r.Day < releases[i-1].Day:
-			return fmt.Errorf("version %s: older than the version before it in the list", r.Version)
-		case !stable && r.Pre:
-			return errors.New("the first release is a pre-release")
-		}
-		stable = true
-	}
-	if !stable {
-		return errors.New("no releases")
-	}
-	return nil
+// A release is one version. Day is counted from the fleet's first day. Only
+// some installations adopt a pre-release. A launch brings many new ones.
+type release struct {
+	version     string
+	day         int
+	pre, launch bool
 }
 
-// defaultReleases begins before the first day, so that the first
-// installations differ. Every third release is a larger one: it follows
-// its pre-release by a week and brings a wave of new installations.
-func defaultReleases(days int) []Release {
-	releases := []Release{{Version: "1.0.0", Day: -60}, {Version: "1.0.1", Day: -30}}
+// newReleases returns a release about every 20 days, in their order. It begins
+// before the first day, so that the first installations differ. Every third
+// release is a launch, a week after its pre-release.
+func newReleases(days int) []release {
+	releases := []release{{version: "1.0.0", day: -60}, {version: "1.0.1", day: -30}}
 	minor, patch := 1, 0
 	for n, day := 0, 5; day < days; n, day = n+1, day+20 {
 		if n%3 != 0 {
 			patch++
-			releases = append(releases, Release{Version: fmt.Sprintf("1.%d.%d", minor-1, patch), Day: day})
+			releases = append(releases, release{version: fmt.Sprintf("1.%d.%d", minor-1, patch), day: day})
 			continue
 		}
 		version := fmt.Sprintf("1.%d.0", minor)
 		releases = append(releases,
-			Release{Version: version + "-rc.1", Day: day - 7, Pre: true}, Release{Version: version, Day: day, Launch: true})
+			release{version: version + "-rc.1", day: day - 7, pre: true}, release{version: version, day: day, launch: true})
 		minor, patch = minor+1, 0
 	}
 	return releases

@@ -38,8 +38,8 @@ type counted struct {
 
 // has reports whether a release has the faults of the given launch.
 func (f *Fleet) has(release int, large int) bool {
-	for _, r := range f.config.Releases[:release+1] {
-		if r.Launch {
+	for _, r := range f.releases[:release+1] {
+		if r.launch {
 			large--
 		}
 	}
@@ -67,7 +67,7 @@ func (f *Fleet) health(in *installation, at collector.Day) *report.HealthReport 
 	}
 	h := &report.HealthReport{
 		Schema: report.SchemaVersion, App: f.config.App, InstallationID: in.id, IDPersistence: report.Persisted,
-		SentAt: noon(at), Version: f.config.Releases[in.running].Version,
+		SentAt: noon(at), Version: f.releases[in.running].version,
 	}
 	for _, c := range in.faults {
 		key := faults[c.fault].key
@@ -87,6 +87,5 @@ func (in *installation) happens(fault, times int, at collector.Day) {
 			return
 		}
 	}
-	since := at.Time()
-	in.faults = append(in.faults, counted{fault: fault, count: times, first: now, last: now, since: since})
+	in.faults = append(in.faults, counted{fault: fault, count: times, first: now, last: now, since: at.Time()})
 }

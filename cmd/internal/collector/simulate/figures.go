@@ -3,6 +3,7 @@ package simulate
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -143,12 +144,7 @@ func (t *Truth) Dimensions() []string {
 			}
 		}
 	}
-	var sorted []string
-	for name := range names {
-		sorted = append(sorted, name)
-	}
-	slices.Sort(sorted)
-	return sorted
+	return slices.Sorted(maps.Keys(names))
 }
 
 // A Step is a version and how many installations run it or a newer one.

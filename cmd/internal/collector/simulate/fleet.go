@@ -2,6 +2,9 @@ package simulate
 
 import (
 	"iter"
+	"math"
+	"math/rand/v2"
+	"sort"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -11,9 +14,10 @@ import (
 // A Fleet is the installations of one app and what they report. It is
 // immutable and safe for concurrent use.
 type Fleet struct {
-	config Config
-	first  collector.Day
-	births births
+	config   Config
+	first    collector.Day
+	releases []release
+	births   births
 	// newestOf is the newest stable release of each day; newestPre
 	// includes pre-releases.
 	newestOf, newestPre []int
@@ -26,15 +30,16 @@ func New(config Config) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{config: c, first: c.Last - collector.Day(c.Days) + 1, births: newBirths(&c)}
+	f := &Fleet{config: c, first: c.Last - collector.Day(c.Days) + 1, releases: newReleases(c.Days)}
+	f.births = newBirths(c.Days, f.releases)
 	for day := range c.Days {
 		stable, pre := 0, 0
-		for i, r := range c.Releases {
-			if i > 0 && r.Day > day {
+		for i, r := range f.releases {
+			if i > 0 && r.day > day {
 				break
 			}
 			pre = i
-			if !r.Pre {
+			if !r.pre {
 				stable = i
 			}
 		}
@@ -61,7 +66,7 @@ func (f *Fleet) newest(day int, pre bool) int {
 
 // before returns the stable release before the given one, or the first.
 func (f *Fleet) before(release int) int {
-	for release--; release > 0 && f.config.Releases[release].Pre; release-- {
+	for release--; release > 0 && f.releases[release].pre; release-- {
 	}
 	return max(release, 0)
 }
@@ -156,11 +161,8 @@ func (f *Fleet) visit(in *installation, day int) Visit {
 func (f *Fleet) heartbeat(in *installation, at collector.Day) *report.Heartbeat {
 	h := &report.Heartbeat{
 		Schema: report.SchemaVersion, App: f.config.App, InstallationID: in.id, IDPersistence: report.Persisted,
-		SentAt:  noon(at),
-		Version: f.config.Releases[in.running].Version,
-		Platform: report.Platform{
-			System: in.system, Release: in.release, Machine: in.machine,
-		},
+		SentAt: noon(at), Version: f.releases[in.running].version,
+		Platform:   report.Platform{System: in.system, Release: in.release, Machine: in.machine},
 		Deployment: in.deployment,
 		Client:     report.Client{Name: "rollcall-go", Version: "0.1.0"},
 		Facts: report.Facts{
@@ -200,3 +202,60 @@ func (f *Fleet) forge(i, day int) Visit {
 	in.running = random.IntN(f.newest(day, true) + 1)
 	return Visit{{Heartbeat: f.heartbeat(in, f.first+collector.Day(day))}}
 }
+
+// The purposes of the random streams of one fleet.
+const (
+	streamInstallation = iota
+	streamForged
+)
+
+// stream returns the random numbers of the i-th item of a kind. They
+// depend on nothing else but the seed.
+func stream(seed uint64, kind, i int) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, mix(uint64(kind)<<56^uint64(i))))
+}
+
+// mix is the finaliser of SplitMix64, which turns close numbers into
+// distant ones.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// births holds, for each day, the share of all births up to its end.
+type births []float64
+
+// launchDays is how long a launch brings more installations. In all it
+// brings as many as launchDays usual days.
+const launchDays = 5
+
+// newBirths makes growth logistic: slow, fast in the middle, and slow
+// again.
+func newBirths(days int, releases []release) births {
+	weights := make([]float64, days)
+	for day := range weights {
+		x := 8 * (float64(day)/float64(days) - 0.5)
+		weights[day] = 0.15 + 4*math.Exp(-x)/math.Pow(1+math.Exp(-x), 2)
+	}
+	for _, r := range releases {
+		for after := range launchDays {
+			if day := r.day + after; r.launch && day >= 0 && day < days {
+				weights[day] *= 1 + float64(launchDays-after)/2
+			}
+		}
+	}
+	var sum float64
+	for day, w := range weights {
+		sum += w
+		weights[day] = sum
+	}
+	for day := range weights {
+		weights[day] /= sum
+	}
+	return weights
+}
+
+// day returns the day of birth for a number from 0 to 1.
+func (b births) day(u float64) int { return min(sort.SearchFloat64s(b, u), len(b)-1) }

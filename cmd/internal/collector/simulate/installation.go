@@ -2,7 +2,7 @@ package simulate
 
 import (
 	"encoding/binary"
-	"encoding/hex"
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -92,14 +92,7 @@ func newID(random *rand.Rand) string {
 	binary.LittleEndian.PutUint64(b[:8], random.Uint64())
 	binary.LittleEndian.PutUint64(b[8:], random.Uint64())
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	var text [36]byte
-	hex.Encode(text[0:8], b[0:4])
-	hex.Encode(text[9:13], b[4:6])
-	hex.Encode(text[14:18], b[6:8])
-	hex.Encode(text[19:23], b[8:10])
-	hex.Encode(text[24:36], b[10:16])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return string(text[:])
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // A weighted value is chosen in proportion to its weight.

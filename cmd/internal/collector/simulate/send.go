@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,12 +152,7 @@ type Source func(buf []byte) (path string, body []byte, ok bool)
 // Run sends the reports of sources, one for each connection, until all
 // are empty, the duration is over, or ctx ends.
 func (s Sending) Run(ctx context.Context, source func(connection int) Source) (Result, error) {
-	if s.Connections == 0 {
-		s.Connections = 16
-	}
-	if s.Attempts == 0 {
-		s.Attempts = 5
-	}
+	s.Connections, s.Attempts = cmp.Or(s.Connections, 16), cmp.Or(s.Attempts, 5)
 	if s.Connect == nil {
 		s.Connect = connect
 	}
@@ -169,16 +165,25 @@ func (s Sending) Run(ctx context.Context, source func(connection int) Source) (R
 		defer cancel()
 	}
 	began := time.Now()
-	pace := &pacer{began: began, rate: s.Rate}
 	total := Result{Refused: make(map[int]uint64)}
 	var mu sync.Mutex
+	begun := 0
+	due := func() time.Time { // of the next report; it may be in the past
+		if s.Rate == 0 {
+			return time.Now()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		begun++
+		return began.Add(time.Duration(float64(begun-1) / s.Rate * float64(time.Second)))
+	}
 	var wg sync.WaitGroup
 	for i := range s.Connections {
 		client, err := s.Connect(ctx, s.Endpoint)
 		if err != nil {
 			return Result{}, err
 		}
-		w := &worker{s: &s, client: client, pace: pace, next: source(i), result: Result{Refused: make(map[int]uint64)}}
+		w := &worker{s: &s, client: client, due: due, next: source(i), result: Result{Refused: make(map[int]uint64)}}
 		wg.Go(func() {
 			w.run(ctx)
 			client.Close()
@@ -201,53 +206,31 @@ func (r *Result) merge(other *Result) {
 	for status, n := range other.Refused {
 		r.Refused[status] += n
 	}
-	if other.Error != "" {
-		r.Error = other.Error
-	}
+	r.Error = cmp.Or(other.Error, r.Error)
 	r.Latency = append(r.Latency, other.Latency...)
-}
-
-// A pacer says when each report is due.
-type pacer struct {
-	mu    sync.Mutex
-	began time.Time
-	rate  float64
-	given int
-}
-
-// due returns when the next report is due, which may be in the past.
-func (p *pacer) due() time.Time {
-	if p.rate == 0 {
-		return time.Now()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at := p.began.Add(time.Duration(float64(p.given) / p.rate * float64(time.Second)))
-	p.given++
-	return at
 }
 
 // A worker sends over one connection.
 type worker struct {
 	s      *Sending
 	client Client
-	pace   *pacer
+	due    func() time.Time
 	next   Source
-	buf    []byte
 	result Result
 }
 
 func (w *worker) run(ctx context.Context) {
+	var buf []byte
 	for ctx.Err() == nil {
-		due := w.pace.due()
+		due := w.due()
 		if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
 			return
 		}
-		path, body, ok := w.next(w.buf[:0])
+		path, body, ok := w.next(buf[:0])
 		if !ok {
 			return
 		}
-		w.buf = body
+		buf = body
 		w.send(ctx, due, path, body)
 		if w.s.Progress != nil {
 			w.s.Progress()
@@ -258,8 +241,8 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) send(ctx context.Context, due time.Time, path string, body []byte) {
 	for attempt := 1; ; attempt++ {
 		answer, err := w.client.Send(path, body)
-		if isDial(err) && over(ctx) {
-			return // the end came before the report
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && over(ctx) {
+			return // nothing was sent before the end
 		}
 		again := err != nil || answer.Status == 503 || answer.Status == 429
 		switch {
@@ -267,28 +250,19 @@ func (w *worker) send(ctx context.Context, due time.Time, path string, body []by
 			w.result.Accepted++
 			w.result.Latency = append(w.result.Latency, time.Since(due))
 			return
-		case !again || attempt == w.s.Attempts || ctx.Err() != nil:
-			w.gaveUp(answer, err)
-			return
-		}
-		wait := min(answer.RetryAfter, time.Minute)
-		if wait <= 0 {
-			wait = time.Second
-		}
-		if !sleep(ctx, wait) {
-			w.gaveUp(answer, err)
+		case !again || attempt == w.s.Attempts || ctx.Err() != nil ||
+			!sleep(ctx, cmp.Or(max(min(answer.RetryAfter, time.Minute), 0), time.Second)):
+			if err != nil {
+				w.result.Failed++
+				w.result.Error = err.Error()
+			} else {
+				w.result.Refused[answer.Status]++
+			}
 			return
 		}
 		w.result.Retried++
 		due = time.Now()
 	}
-}
-
-// isDial reports whether err is a failure to connect, so that nothing was
-// sent.
-func isDial(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
 }
 
 // over reports whether a context has ended or is about to. A connection
@@ -299,22 +273,11 @@ func over(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-func (w *worker) gaveUp(answer Answer, err error) {
-	if err != nil {
-		w.result.Failed++
-		w.result.Error = err.Error()
-		return
-	}
-	w.result.Refused[answer.Status]++
-}
-
 // sleep waits, and reports whether it waited the whole time, before ctx
 // ended.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false

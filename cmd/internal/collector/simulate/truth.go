@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -109,15 +110,13 @@ func (t *Truth) heartbeat(day collector.Day, h *report.Heartbeat) {
 	if p == nil {
 		return
 	}
-	values := Values(h)
-	before := p.at(day)
-	if from, to := before[collector.DimVersion], h.Version; from != to && from != "" && to != "" {
+	if from, to := p.at(day)[collector.DimVersion], h.Version; from != to && from != "" && to != "" {
 		if t.moves[day] == nil {
 			t.moves[day] = make(map[Move]uint64)
 		}
 		t.moves[day][Move{from, to}]++
 	}
-	p.become(day, values)
+	p.become(day, Values(h))
 }
 
 // seen records that an ID was seen. It returns nil if the ID does not
@@ -176,11 +175,15 @@ func (p *person) at(day collector.Day) map[string]string {
 func (p *person) become(day collector.Day, values map[string]string) {
 	if n := len(p.states); n > 0 {
 		now := p.states[n-1].values
-		if sameValues(now, values) {
+		if maps.Equal(now, values) {
 			return
 		}
-		if sameValues(p.before, values) && !sameBuild(now, values) {
-			p.turn(day)
+		if maps.Equal(p.before, values) && !sameBuild(now, values) {
+			if day-p.turned > cloneDays {
+				p.turns = 0
+			}
+			p.turns, p.turned = p.turns+1, day
+			p.clone = p.clone || p.turns == cloneTurns
 		}
 		p.before = now
 		if p.states[n-1].day == day {
@@ -190,30 +193,9 @@ func (p *person) become(day collector.Day, values map[string]string) {
 	p.states = append(p.states, past{day, values})
 }
 
-func (p *person) turn(day collector.Day) {
-	if day-p.turned > cloneDays {
-		p.turns = 0
-	}
-	p.turns++
-	p.turned = day
-	p.clone = p.clone || p.turns == cloneTurns
-}
-
 func sameBuild(a, b map[string]string) bool {
 	for _, name := range []string{collector.DimVersion, collector.DimSystem, collector.DimMachine, collector.DimDeployment} {
 		if a[name] != b[name] {
-			return false
-		}
-	}
-	return true
-}
-
-func sameValues(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, value := range a {
-		if b[name] != value {
 			return false
 		}
 	}

@@ -172,10 +172,6 @@ func TestBadConfig(t *testing.T) {
 		"forged":        {Forged: -1},
 		"shares":        {Shares: &simulate.Shares{Once: 0.6, Clones: 0.6}},
 		"negative":      {Shares: &simulate.Shares{Once: -0.1}},
-		"no release":    {Releases: []simulate.Release{}},
-		"order":         {Releases: []simulate.Release{{Version: "1", Day: 3}, {Version: "2", Day: 2}}},
-		"only pre":      {Releases: []simulate.Release{{Version: "1-rc.1", Pre: true}}},
-		"version":       {Releases: []simulate.Release{{Version: "v1"}}},
 	} {
 		if _, err := simulate.New(config); err == nil {
 			t.Errorf("%s: got no error", name)
