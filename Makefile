@@ -13,7 +13,8 @@ CHECKS ?= inherit,-ST1005
 # The systems that every package must build and vet for.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 # The packages whose rules a mutation tester checks; see docs/testing.md.
-MUTATE ?= installid internal/jsonedit internal/replace internal/keeper internal/idstore internal/consent internal/schedule internal/sender
+MUTATE ?= installid internal/keeper internal/idstore internal/anchor internal/jsonedit internal/replace \
+    internal/consent internal/schedule cmd/internal/collector/engine
 
 MODULE := github.com/rollcall-dev/rollcall
 
@@ -59,20 +60,25 @@ fuzz: ## Run each fuzzer for FUZZTIME (1m)
 	        $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
 	    done
 
-mutate: bin/gremlins ## Change the packages in MUTATE line by line and see whether their own tests notice; takes an hour
+mutate: bin/gremlins bin/tidy/go.mod ## Change the packages in MUTATE line by line and see whether their own tests notice; takes hours
 	@for package in $(MUTATE); do \
 	    echo "== $$package"; \
-	    GOWORK=off bin/gremlins unleash --workers 1 --timeout-coefficient 20 ./$$package; \
+	    module=.; flags=; \
+	    case $$package in cmd/*) module=cmd; flags=-modfile=$(CURDIR)/bin/tidy/go.mod;; esac; \
+	    (cd $$module && GOWORK=off GOFLAGS="$$flags -short" $(CURDIR)/bin/gremlins unleash --workers 1 \
+	        --timeout-coefficient 20 ./$${package#cmd/}); \
 	done
+
+tidy: bin/tidy/go.mod
+	GOWORK=off $(GO) mod tidy -diff
+	GOWORK=off $(GO) -C cmd mod tidy -diff -modfile=$(CURDIR)/bin/tidy/go.mod
+	GOWORK=off $(GO) -C tools mod tidy -diff
 
 # The program's go.mod cannot replace the library, or go install would refuse
 # it. A copy can, for as long as the release that it requires is not out.
-tidy:
-	GOWORK=off $(GO) mod tidy -diff
+bin/tidy/go.mod: cmd/go.mod cmd/go.sum
 	@mkdir -p bin/tidy && cp cmd/go.mod cmd/go.sum bin/tidy/
-	@$(GO) mod edit -replace $(MODULE)=$(CURDIR) bin/tidy/go.mod
-	GOWORK=off $(GO) -C cmd mod tidy -diff -modfile=$(CURDIR)/bin/tidy/go.mod
-	GOWORK=off $(GO) -C tools mod tidy -diff
+	@$(GO) mod edit -replace $(MODULE)=$(CURDIR) $@
 
 build: ## Build bin/rollcall, static and stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/rollcall
