@@ -29,8 +29,6 @@ func TestReportingFacts(t *testing.T) {
 		return func(context.Context) (any, error) { return value, nil }
 	}
 	truth := true
-	never := make(chan struct{})
-	defer close(never)
 	tests := []struct {
 		name        string
 		declaration report.Fact
@@ -47,7 +45,7 @@ func TestReportingFacts(t *testing.T) {
 
 		{"panic", yes, func(context.Context) (any, error) { panic("host") }, ""},
 		{"end of the goroutine", yes, func(context.Context) (any, error) { runtime.Goexit(); return true, nil }, ""},
-		{"blocks forever", yes, func(context.Context) (any, error) { <-never; return true, nil }, ""},
+		{"blocks for an hour", yes, func(context.Context) (any, error) { time.Sleep(time.Hour); return true, nil }, ""},
 		{"blocks until its context ends", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, ""},
 		{"error", yes, func(context.Context) (any, error) { return true, errors.New("no") }, ""},
 		{"nothing", yes, giving(nil), ""},
@@ -67,25 +65,28 @@ func TestReportingFacts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSite(t, granted)
-			service := s.start(func(c *rollcall.Config) {
-				c.Facts = []rollcall.Fact{
-					{Declaration: tt.declaration, Value: tt.value},
-					fact(report.BoolFact("other", "Shows that other facts are not lost."), true),
+			inBubble(t, granted, func(t *testing.T, s *site) {
+				service := s.start(func(c *rollcall.Config) {
+					c.Facts = []rollcall.Fact{
+						{Declaration: tt.declaration, Value: tt.value},
+						fact(report.BoolFact("other", "Shows that other facts are not lost."), true),
+					}
+				})
+				begin := time.Now()
+				send(t, service)
+				if d := time.Since(begin); d > time.Second {
+					t.Errorf("took %v", d)
 				}
+				facts := s.lastHeartbeat().Facts
+				if got, ok := facts.Get("it"); got != tt.want || ok != (tt.want != "") {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+				if got, _ := facts.Get("other"); got != "true" {
+					t.Errorf("the other fact: got %q", got)
+				}
+				s.stop(service)
+				time.Sleep(time.Hour) // until the function that blocks returns
 			})
-			begin := time.Now()
-			send(t, service)
-			if d := time.Since(begin); d > 3*time.Second {
-				t.Errorf("took %v", d)
-			}
-			facts := s.lastHeartbeat().Facts
-			if got, ok := facts.Get("it"); got != tt.want || ok != (tt.want != "") {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-			if got, _ := facts.Get("other"); got != "true" {
-				t.Errorf("the other fact: got %q", got)
-			}
 		})
 	}
 }
