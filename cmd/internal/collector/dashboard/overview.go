@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,6 +199,27 @@ func (t tileRow) tiles() []tile {
 		}
 		return one
 	}
+	compared := func(name, explain string, value template.HTML, old string) tile {
+		one := tile{Name: name, Explain: explain, Value: cmp.Or(value, missing)}
+		if value != "" && old != "" {
+			one.Change = "was " + old
+		}
+		return one
+	}
+	var growth, age template.HTML
+	var oldGrowth, oldAge string
+	if n, ok := net(t.now); ok {
+		growth = figure(n, 0)
+	}
+	if n, ok := net(t.before); ok && len(t.before) >= len(t.now) {
+		oldGrowth = n.String()
+	}
+	if t.age != nil {
+		age = number(*t.age) + " <small>days</small>"
+	}
+	if t.oldAge != nil {
+		oldAge = grouped(*t.oldAge)
+	}
 	return []tile{
 		at("28-day active", "Installations seen in the 28 days up to the last complete day", active28),
 		at("7-day active", "Installations seen in the 7 days up to the last complete day", active7),
@@ -205,49 +227,19 @@ func (t tileRow) tiles() []tile {
 		at("Established", "28-day active installations that were seen on two or more days", established28),
 		total("New", "First seen in this range", newcomers),
 		total("Lost", "Not seen for 28 days, as of a day in this range", lost),
-		t.net(), stickiness(now, then), t.median(),
+		compared("Net growth", "New and returning minus lost and forgotten", growth, oldGrowth),
+		compared("Stickiness", "1-day active as a share of 28-day active", template.HTML(stickiness(now)), stickiness(then)), // a number
+		compared("Median age", "How long ago 28-day active installations were first seen", age, oldAge),
 		total("In-memory, excluded", "In-memory IDs and excluded development versions, summed over the days. "+
 			"No other figure includes them", inMemoryExcluded),
 	}
 }
 
-func (t tileRow) net() tile {
-	one := tile{Name: "Net growth", Explain: "New and returning minus lost and forgotten", Value: missing}
-	if n, ok := net(t.now); ok {
-		one.Value = figure(n, 0)
-		if old, ok := net(t.before); ok && len(t.before) >= len(t.now) {
-			one.Change = "was " + old.String()
-		}
+func stickiness(p figures.SeriesPoint) string {
+	if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
+		return ""
 	}
-	return one
-}
-
-func stickiness(now, then figures.SeriesPoint) tile {
-	one := tile{Name: "Stickiness", Explain: "1-day active as a share of 28-day active", Value: missing}
-	share := func(p figures.SeriesPoint) (percent string) {
-		if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%.0f%%", 100*float64(*p.Active.Day)/float64(*p.Active.Days28))
-	}
-	if s := share(now); s != "" {
-		one.Value = template.HTML(s) // a number
-		if old := share(then); old != "" {
-			one.Change = "was " + old
-		}
-	}
-	return one
-}
-
-func (t tileRow) median() tile {
-	one := tile{Name: "Median age", Explain: "How long ago 28-day active installations were first seen", Value: missing}
-	if t.age != nil {
-		one.Value = number(*t.age) + " <small>days</small>"
-		if t.oldAge != nil {
-			one.Change = "was " + grouped(*t.oldAge)
-		}
-	}
-	return one
+	return fmt.Sprintf("%.0f%%", 100*float64(*p.Active.Day)/float64(*p.Active.Days28))
 }
 
 // spark draws a figure day by day, if there are enough days.

@@ -23,22 +23,15 @@ import (
 const queryTimeout = 20 * time.Second
 
 func (s *Server) answer(question question) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		q, ok := s.query(w, r, question.private)
-		if !ok || !q.restrict(w, question.params) || s.unchanged(w, r, q) {
-			return
-		}
-		if result, ok := s.ask(w, r, question, q); ok {
-			s.writeJSON(w, r, result.json)
-		}
-	}
+	return func(w http.ResponseWriter, r *http.Request) { s.ask(w, r, question, question.params, "") }
 }
 
 // export answers a question as a table: CSV, or one JSON object per line. The
 // parameter "of" is the name of the question, series by default; the question's
 // own parameters apply.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) {
-	of := cmp.Or(r.URL.Query().Get("of"), "series")
+	values := r.URL.Query()
+	of := cmp.Or(values.Get("of"), "series")
 	i := slices.IndexFunc(questions, func(q question) bool { return q.name == of })
 	if i < 0 {
 		var names []string
@@ -48,30 +41,41 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, reasonParameter, "parameter of: it is not one of "+strings.Join(names, ", "))
 		return
 	}
-	question := questions[i]
+	s.ask(w, r, questions[i], append([]string{"of", "format"}, questions[i].params...), cmp.Or(values.Get("format"), "csv"))
+}
+
+// ask answers a question with these parameters: as a table in a format, or in
+// JSON if there is none.
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, params []string, format string) {
 	q, ok := s.query(w, r, question.private)
-	if !ok || !q.restrict(w, append([]string{"of", "format"}, question.params...)) {
+	if !ok || !q.restrict(w, params) {
 		return
 	}
-	format := q.text("format", "csv")
-	if format != "csv" && format != "jsonl" {
+	kind, write := "text/csv; charset=utf-8", (*table.Table).CSV
+	switch format {
+	case "", "csv":
+	case "jsonl":
+		kind, write = "application/x-ndjson", (*table.Table).JSONLines
+	default:
 		refuse(w, http.StatusBadRequest, reasonParameter, "parameter format: it is not csv or jsonl")
 		return
 	}
 	if s.unchanged(w, r, q) {
 		return
 	}
-	result, ok := s.ask(w, r, question, q)
-	if !ok {
-		return
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	result, err := question.ask(ctx, q)
+	switch {
+	case err != nil:
+		s.refuseQuery(w, err)
+	case format == "":
+		s.writeJSON(w, r, result.json)
+	default:
+		w.Header().Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+format+`"`)
+		w.Header().Set("Content-Type", kind)
+		respond.Body(w, r, write(result.table()))
 	}
-	kind, write := "text/csv; charset=utf-8", (*table.Table).CSV
-	if format == "jsonl" {
-		kind, write = "application/x-ndjson", (*table.Table).JSONLines
-	}
-	w.Header().Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+format+`"`)
-	w.Header().Set("Content-Type", kind)
-	respond.Body(w, r, write(result.table()))
 }
 
 // query returns the query of a request, with what its sender may see of the app.
@@ -112,16 +116,6 @@ func (s *Server) mayRead(r *http.Request, app string) bool {
 func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, q *query) bool {
 	tag := s.engine.Tag(q.app.Num, q.view)
 	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%t-%d", s.opts.Version, q.app.Num, tag, q.view.Public, q.view.K))
-}
-
-func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, q *query) (answer, bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	result, err := question.ask(ctx, q)
-	if err != nil {
-		s.refuseQuery(w, err)
-	}
-	return result, err == nil
 }
 
 // refuseQuery refuses a request for figures because of an error of the collector
