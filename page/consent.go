@@ -70,19 +70,15 @@ func cause(s rollcall.Source) string {
 
 // decider names a source within a sentence.
 func decider(s rollcall.Source) string {
-	switch s.Kind {
-	case rollcall.SourcePolicy:
-		return "the policy file " + s.Name
-	case rollcall.SourceEnvironment:
-		return "the environment variable " + s.Name
-	case rollcall.SourceConsentFile:
-		return "the consent file " + s.Name
-	case rollcall.SourceHost:
+	name, known := map[rollcall.SourceKind]string{
+		rollcall.SourcePolicy: "the policy file ", rollcall.SourceEnvironment: "the environment variable ",
+		rollcall.SourceConsentFile: "the consent file ", rollcall.SourceConfig: "the config key ",
+	}[s.Kind]
+	switch {
+	case s.Kind == rollcall.SourceHost:
 		return "this program's settings"
-	case rollcall.SourceConfig:
-		if s.Name != "" {
-			return "the config key " + s.Name
-		}
+	case !known || s.Kind == rollcall.SourceConfig && s.Name == "":
+		return "the config"
 	}
-	return "the config"
+	return name + s.Name
 }

@@ -121,22 +121,22 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 
-// A readiness caches whether the store commits, so that frequent probes do not
-// cause frequent commits.
-type readiness struct {
-	mu  sync.Mutex
-	at  time.Time
-	err error
-}
-
+// Whether the store commits is cached for readyFor, so that frequent probes do
+// not cause frequent commits.
 const (
 	readyFor     = 2 * time.Second
 	readyTimeout = 5 * time.Second
 )
 
+type readiness struct {
+	sync.Mutex
+	at  time.Time
+	err error
+}
+
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	s.ready.mu.Lock()
-	defer s.ready.mu.Unlock()
+	s.ready.Lock()
+	defer s.ready.Unlock()
 	if time.Since(s.ready.at) > readyFor {
 		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 		s.ready.err = s.engine.Ready(ctx)
