@@ -72,7 +72,7 @@ type Agent struct {
 	opts    Options
 	log     *slog.Logger
 	began   time.Time
-	hosts   guard.Hosts
+	hosts   guard.Hosts // the names by which clients may address the server
 	// stopping ends when the agent stops, so that no request waits
 	// longer.
 	stopping context.Context
@@ -86,10 +86,15 @@ func New(service Service, opts Options) (*Agent, error) {
 	}
 	a := &Agent{service: service, opts: opts, log: opts.Logger, began: time.Now()}
 	if opts.Listen != "" {
-		var err error
-		if a.hosts, err = hostsOf(opts); err != nil {
+		host, err := listen.Host(opts.Listen)
+		if err != nil {
 			return nil, err
 		}
+		a.hosts.AnyIP = host == "" // it listens on all addresses
+		if host != "" {
+			a.hosts.Add(host)
+		}
+		a.hosts.Add(opts.AllowHosts...)
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	return a, nil
@@ -202,24 +207,18 @@ func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
 	return listener, nil
 }
 
-// The limits of the server. A response that waits on purpose extends
-// its own write deadline.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = 10 * time.Second
-	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 16 << 10
-)
+// writeTimeout bounds a response. One that waits on purpose extends its own
+// deadline.
+const writeTimeout = 10 * time.Second
 
 func (a *Agent) newServer() *http.Server {
 	return &http.Server{
 		Handler:                      a.Handler(),
-		ReadHeaderTimeout:            readHeaderTimeout,
-		ReadTimeout:                  readTimeout,
+		ReadHeaderTimeout:            5 * time.Second,
+		ReadTimeout:                  10 * time.Second,
 		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
+		IdleTimeout:                  60 * time.Second,
+		MaxHeaderBytes:               16 << 10,
 		DisableGeneralOptionsHandler: true, // so that the guard sees "OPTIONS *" too
 		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 )
 
 // maxReply bounds how much of an answer is read.
@@ -45,22 +45,10 @@ func Ask(ctx context.Context, base string) (Reply, error) {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
 			err = wrapped.Err // without the URL, which the caller names
 		}
-		return Reply{}, rootCause(err)
+		return Reply{}, listen.Cause(err)
 	}
 	defer response.Body.Close()
 	return readReply(response)
-}
-
-// rootCause strips the names of operations from an error of package
-// net, because they repeat the address.
-func rootCause(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err
-	}
-	if call, ok := errors.AsType[*os.SyscallError](err); ok {
-		err = call.Err
-	}
-	return err
 }
 
 func readReply(response *http.Response) (Reply, error) {

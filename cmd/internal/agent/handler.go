@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/guard"
 )
 
 // The paths of the local server.
@@ -77,7 +80,9 @@ func (a *Agent) Handler() http.Handler {
 	}
 	handle(PathInstallation, http.HandlerFunc(a.serveInstallation))
 	handle(PathStatus, http.HandlerFunc(a.serveStatus))
-	handle(pathHealth, http.HandlerFunc(a.serveHealth))
+	handle(pathHealth, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	}))
 	handle(pathReady, http.HandlerFunc(a.serveReady))
 	if a.opts.Metrics != nil {
 		handle(pathMetrics, promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
@@ -163,10 +168,6 @@ func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-func (a *Agent) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
-}
-
 func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if !a.service.Status().Settled {
 		writeUnavailable(w, retrySoon, "the installation ID is not settled yet", false)
@@ -190,4 +191,39 @@ func writeJSON(w http.ResponseWriter, code int, body any) {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(body) // an error means that the client is gone
+}
+
+// guard passes to next what programs and operators on this machine
+// send, and sets the headers that keep browsers from showing the answer
+// to other sites. It deliberately sets no CORS headers.
+func (a *Agent) guard(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(refuseCrossSite))
+	guarded := crossOrigin.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("X-Content-Type-Options", "nosniff")
+		switch {
+		case !a.hosts.Allow(r.Host):
+			writeError(w, http.StatusMisdirectedRequest, "the Host header names another server; see --allow-host")
+		case a.opts.Page != nil && !isOwn(r.URL.Path):
+			next.ServeHTTP(w, r) // the page refuses other sites with a page of its own
+		case guard.CrossSite(r):
+			refuseCrossSite(w, r)
+		default:
+			guarded.ServeHTTP(w, r)
+		}
+	})
+}
+
+// isOwn reports whether a path belongs to the agent rather than to the
+// operator's page.
+func isOwn(path string) bool {
+	return slices.Contains([]string{pathHealth, pathReady, pathMetrics}, path) || strings.HasPrefix(path, "/v1/")
+}
+
+func refuseCrossSite(w http.ResponseWriter, _ *http.Request) {
+	writeError(w, http.StatusForbidden, "requests from other web sites are refused")
 }

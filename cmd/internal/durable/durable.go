@@ -42,45 +42,38 @@ func write(file string, data []byte, publish func(temp, file string) error) erro
 
 // Rename syncs a temporary file and moves it to its final name, in place of
 // the file that may have it.
-func Rename(temp, file string) error {
-	if err := sync(temp); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, file); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(file))
-}
+func Rename(temp, file string) error { return publish(temp, file, os.Rename) }
 
 // Link is [Rename], but the error is fs.ErrExist if the final name is taken.
 // Exactly one of several processes that race for the name gets it, unless the
 // file system has no hard links.
 func Link(temp, file string) error {
-	if err := sync(temp); err != nil {
-		return err
-	}
-	err := os.Link(temp, file)
-	switch {
-	case err == nil:
-		err = os.Remove(temp)
-	case !errors.Is(err, fs.ErrExist): // perhaps without hard links
+	return publish(temp, file, func(temp, file string) error {
+		err := os.Link(temp, file)
+		if err == nil {
+			return os.Remove(temp)
+		} else if errors.Is(err, fs.ErrExist) {
+			return err
+		}
 		if _, stat := os.Lstat(file); stat == nil {
 			return fs.ErrExist
 		}
-		err = os.Rename(temp, file)
-	}
+		return os.Rename(temp, file) // perhaps there are no hard links
+	})
+}
+
+func publish(temp, file string, move func(temp, file string) error) error {
+	f, err := os.OpenFile(temp, os.O_RDWR, 0)
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := move(temp, file); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(file))
-}
-
-func sync(name string) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // SyncDir makes the names in a directory durable, on systems that can sync a

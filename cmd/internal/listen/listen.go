@@ -28,14 +28,19 @@ func TCP(ctx context.Context, address string) (net.Listener, error) {
 	if err == nil {
 		return listener, nil
 	}
-	// Errors of package net repeat the address.
+	return nil, fmt.Errorf("%w on %s: %w", ErrAddress, address, Cause(err))
+}
+
+// Cause strips the names of operations from an error of package net, because
+// they repeat the address.
+func Cause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}
 	if call, ok := errors.AsType[*os.SyscallError](err); ok {
 		err = call.Err
 	}
-	return nil, fmt.Errorf("%w on %s: %w", ErrAddress, address, err)
+	return err
 }
 
 // Host checks an address of the form host:port, with a numeric port, and

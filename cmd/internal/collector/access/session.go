@@ -121,13 +121,8 @@ func (t *Tokens) sessionGrant(r *http.Request) (Grant, bool) {
 // cookie returns the cookie of a session. A negative age removes it.
 func cookie(r *http.Request, value string, age int) *http.Cookie {
 	return &http.Cookie{
-		Name:     cookieName(r),
-		Value:    value,
-		Path:     "/",
-		MaxAge:   age,
-		Secure:   isSecure(r),
-		HttpOnly: true,
-		SameSite: http.SameSiteLaxMode,
+		Name: cookieName(r), Value: value, Path: "/", MaxAge: age,
+		Secure: isSecure(r), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
 

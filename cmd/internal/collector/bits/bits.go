@@ -4,7 +4,11 @@
 package bits
 
 import (
+	"bytes"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -32,6 +36,20 @@ func (s *Set) chunk(i uint32) *roaring.Bitmap {
 		return nil
 	}
 	return s.chunks[i]
+}
+
+// all yields the chunks that exist.
+func (s *Set) all() iter.Seq2[uint32, *roaring.Bitmap] {
+	return func(yield func(uint32, *roaring.Bitmap) bool) {
+		if s == nil {
+			return
+		}
+		for i, c := range s.chunks {
+			if c != nil && !yield(uint32(i), c) {
+				return
+			}
+		}
+	}
 }
 
 // reserve makes room for the chunk.
@@ -98,14 +116,9 @@ func (s *Set) Has(n uint32) bool {
 
 // Count returns the size of the set.
 func (s *Set) Count() uint64 {
-	if s == nil {
-		return 0
-	}
 	var n uint64
-	for _, c := range s.chunks {
-		if c != nil {
-			n += c.GetCardinality()
-		}
+	for _, c := range s.all() {
+		n += c.GetCardinality()
 	}
 	return n
 }
@@ -140,23 +153,20 @@ func (s *Set) Clone() *Set { return Union(s) }
 
 // Or adds all numbers of other.
 func (s *Set) Or(other *Set) {
-	if other == nil {
-		return
-	}
-	for i, o := range other.chunks {
-		if o != nil && !o.IsEmpty() {
-			s.writable(uint32(i)).Or(o)
-			s.markDirty(uint32(i))
+	for i, o := range other.all() {
+		if !o.IsEmpty() {
+			s.writable(i).Or(o)
+			s.markDirty(i)
 		}
 	}
 }
 
 // AndNot removes all numbers of other.
 func (s *Set) AndNot(other *Set) {
-	for i, c := range s.chunks {
-		if o := other.chunk(uint32(i)); c != nil && o != nil && c.Intersects(o) {
+	for i, c := range s.all() {
+		if o := other.chunk(i); o != nil && c.Intersects(o) {
 			c.AndNot(o)
-			s.markDirty(uint32(i))
+			s.markDirty(i)
 		}
 	}
 }
@@ -174,12 +184,9 @@ func Union(sets ...*Set) *Set {
 // Intersection returns a new set with the numbers in both, without dirty chunks.
 func Intersection(a, b *Set) *Set {
 	s := &Set{}
-	if a == nil {
-		return s
-	}
-	s.chunks = make([]*roaring.Bitmap, len(a.chunks))
-	for i, c := range a.chunks {
-		if o := b.chunk(uint32(i)); c != nil && o != nil {
+	for i, c := range a.all() {
+		if o := b.chunk(i); o != nil {
+			s.reserve(i)
 			s.chunks[i] = roaring.And(c, o)
 		}
 	}
@@ -188,12 +195,9 @@ func Intersection(a, b *Set) *Set {
 
 // CountBoth returns how many numbers are in both sets.
 func CountBoth(a, b *Set) uint64 {
-	if a == nil {
-		return 0
-	}
 	var n uint64
-	for i, c := range a.chunks {
-		if o := b.chunk(uint32(i)); c != nil && o != nil {
+	for i, c := range a.all() {
+		if o := b.chunk(i); o != nil {
 			n += c.AndCardinality(o)
 		}
 	}
@@ -208,11 +212,7 @@ func (s *Set) Dirty() []uint32 {
 	if s == nil {
 		return nil
 	}
-	chunks := make([]uint32, 0, len(s.dirty))
-	for i := range s.dirty {
-		chunks = append(chunks, i)
-	}
-	return chunks
+	return slices.Collect(maps.Keys(s.dirty))
 }
 
 // Clean declares all chunks written.
@@ -240,7 +240,7 @@ func (s *Set) Decode(chunk uint32, data []byte) error {
 		if len(data) > maxChunkBytes {
 			return fmt.Errorf("chunk %d has %d bytes", chunk, len(data))
 		}
-		if _, err := c.FromUnsafeBytes(append([]byte(nil), data...)); err != nil {
+		if _, err := c.FromUnsafeBytes(bytes.Clone(data)); err != nil {
 			return fmt.Errorf("chunk %d: %w", chunk, err)
 		}
 		if err := c.Validate(); err != nil {

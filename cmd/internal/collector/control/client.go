@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -177,10 +179,8 @@ func (c *Client) App(ctx context.Context, key string) (collector.App, error) {
 	if err != nil {
 		return collector.App{}, err
 	}
-	for _, app := range apps {
-		if app.Key == key {
-			return app, nil
-		}
+	if i := slices.IndexFunc(apps, func(app collector.App) bool { return app.Key == key }); i >= 0 {
+		return apps[i], nil
 	}
 	return collector.App{}, fmt.Errorf("%w: %s", collector.ErrUnknownApp, key)
 }
@@ -247,17 +247,13 @@ func totalsPath(app string) string { return "/apps/" + url.PathEscape(app) + "/t
 // of the copy, and optionally a copy of the secret. The collector continues
 // meanwhile. A backup that fails leaves nothing behind.
 func (c *Client) Backup(ctx context.Context, dest string, opts BackupOptions) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("back up: %w", err)
-		}
-	}()
 	if err := os.Mkdir(dest, 0o700); err != nil {
-		return err
+		return fmt.Errorf("back up: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			os.RemoveAll(dest)
+			err = fmt.Errorf("back up: %w", err)
 		}
 	}()
 	if !opts.WithoutSecret {
@@ -291,3 +287,44 @@ func (c *Client) fetchStore(ctx context.Context, name string) error {
 	_, err = io.Copy(file, response.Body)
 	return errors.Join(err, file.Sync(), file.Close())
 }
+
+// A pipe is a listener whose connections stay inside the process.
+type pipe struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipe() *pipe { return &pipe{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+// dial connects to the listener, whatever the address.
+func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements [net.Listener].
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener].
+func (p *pipe) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr implements [net.Listener].
+func (p *pipe) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }

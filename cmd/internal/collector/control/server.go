@@ -87,17 +87,17 @@ func (s *Server) Shutdown(ctx context.Context) {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ping", command(func(*http.Request) (none, error) { return none{}, nil }))
-	mux.HandleFunc("GET /apps", command(s.apps))
+	mux.HandleFunc("GET /apps", command(func(*http.Request) ([]collector.App, error) { return s.dir.Collector.Apps(), nil }))
 	mux.HandleFunc("POST /apps", command(s.addApp))
 	mux.HandleFunc("PUT /apps/{app}", command(s.updateApp))
 	mux.HandleFunc("GET /apps/{app}/series", command(s.series))
 	mux.HandleFunc("GET /apps/{app}/totals", s.exportTotals)
 	mux.HandleFunc("POST /apps/{app}/totals", command(s.importTotals))
-	mux.HandleFunc("GET /tokens", command(s.tokens))
+	mux.HandleFunc("GET /tokens", command(func(r *http.Request) ([]access.Token, error) { return s.dir.Tokens.List(r.Context()) }))
 	mux.HandleFunc("POST /tokens", command(s.addToken))
 	mux.HandleFunc("DELETE /tokens", command(s.revokeToken))
 	mux.HandleFunc("GET /backup", s.backup)
-	mux.HandleFunc("POST /check", command(s.check))
+	mux.HandleFunc("POST /check", command(func(r *http.Request) (none, error) { return none{}, s.dir.Store.Check(r.Context()) }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 {
@@ -173,8 +173,6 @@ func (s *Server) app(r *http.Request) (collector.App, error) {
 	return app, nil
 }
 
-func (s *Server) apps(*http.Request) ([]collector.App, error) { return s.dir.Collector.Apps(), nil }
-
 func (s *Server) addApp(r *http.Request) (collector.App, error) {
 	app, err := body[collector.App](r)
 	if err != nil {
@@ -205,10 +203,6 @@ func (s *Server) series(r *http.Request) (figures.Series, error) {
 	return s.dir.Collector.Series(r.Context(), app.Num, collector.Range{From: since, To: today}, figures.View{})
 }
 
-func (s *Server) tokens(r *http.Request) ([]access.Token, error) {
-	return s.dir.Tokens.List(r.Context())
-}
-
 // NewToken describes a token to create.
 type NewToken struct {
 	Name  string       `json:"name"`
@@ -230,10 +224,6 @@ func (s *Server) addToken(r *http.Request) (string, error) {
 
 func (s *Server) revokeToken(r *http.Request) (none, error) {
 	return none{}, s.dir.Tokens.Revoke(r.Context(), r.URL.Query().Get("name"))
-}
-
-func (s *Server) check(r *http.Request) (none, error) {
-	return none{}, s.dir.Store.Check(r.Context())
 }
 
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) {

@@ -72,16 +72,6 @@ type Options struct {
 // DefaultStopTimeout is the value of Options.StopTimeout if that is 0.
 const DefaultStopTimeout = 10 * time.Second
 
-// The limits of a connection. The handlers have stricter ones for bodies and
-// answers.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 30 * time.Second
-	writeTimeout      = 2 * time.Minute // an export over a slow line
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
-)
-
 // A Daemon is a collector that serves. Create it with [Open], then call
 // [Daemon.Run].
 type Daemon struct {
@@ -161,14 +151,16 @@ func (d *Daemon) abandon(ctx context.Context) {
 	}
 }
 
+// newServer limits the connections. The handlers have stricter limits for bodies
+// and answers.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:                      handler,
-		ReadHeaderTimeout:            readHeaderTimeout,
-		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
+		ReadHeaderTimeout:            5 * time.Second,
+		ReadTimeout:                  30 * time.Second,
+		WriteTimeout:                 2 * time.Minute, // an export over a slow line
+		IdleTimeout:                  2 * time.Minute,
+		MaxHeaderBytes:               16 << 10,
 		DisableGeneralOptionsHandler: true,
 		// Errors of clients are not news, and contain their addresses.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),

@@ -129,12 +129,9 @@ func (d *Dir) removeLeftovers() {
 	}
 }
 
-// closeTimeout bounds Close.
-const closeTimeout = 30 * time.Second
-
 // Close is Shutdown with a limit of 30 seconds.
 func (d *Dir) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	d.Shutdown(ctx)
 }
