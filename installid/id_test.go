@@ -62,12 +62,12 @@ func TestParse(t *testing.T) {
 			t.Errorf("%.60q: got %q, %v", text, id, err)
 		}
 		if err != nil && text != "" && len(text) > 1 && strings.Contains(err.Error(), text) {
-			t.Errorf("the error has the value: %v", err)
+			t.Errorf("the error contains the text: %v", err)
 		}
 	}
 }
 
-// reference is what an ID is, in other words than those of Parse.
+// reference defines an ID independently of Parse.
 var reference = regexp.MustCompile(`^(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 func isReference(text string) bool {
@@ -95,7 +95,7 @@ func FuzzParse(f *testing.F) {
 		}
 		again, err := installid.Parse(id.String())
 		if err != nil || again != id {
-			t.Errorf("%q: got %q, %v the second time", text, again, err)
+			t.Errorf("%q: parsed again: got %q, %v", text, again, err)
 		}
 	})
 }
@@ -141,7 +141,7 @@ func TestShort(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := (installid.ID{}).Short(); got != "" {
-		t.Errorf("got %q for no ID", got)
+		t.Errorf("zero ID: got %q", got)
 	}
 }
 
