@@ -158,7 +158,6 @@ type persistedSignal struct {
 	changed chan<- struct{}
 }
 
-// PersistedChanged implements [installid.Observer].
 func (s persistedSignal) PersistedChanged(persisted bool) {
 	s.Observer.PersistedChanged(persisted)
 	select {

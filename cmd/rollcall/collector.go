@@ -36,14 +36,12 @@ An installation reports to the collector if its agent has --app myapp and
 		newCollectorExport(), newCollectorImport(), newCollectorCheck())
 }
 
-// group returns a command that only has other commands below it.
 func group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	cmd.Args, cmd.RunE = verbOnly, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(verbs...)
 	return cmd
 }
 
-// dataDirFlag says where a collector keeps its data.
 type dataDirFlag struct{ path string }
 
 func (d *dataDirFlag) add(cmd *cobra.Command) {
@@ -68,7 +66,6 @@ func (d *dataDirFlag) check() error {
 	return nil
 }
 
-// A clientRun runs a verb that sends commands to a collector.
 type clientRun func(cmd *cobra.Command, args []string, client *control.Client) error
 
 // clientVerb completes a verb that sends commands to the collector of

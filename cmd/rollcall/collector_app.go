@@ -20,7 +20,6 @@ its app by the app's key. Heartbeats of unknown apps are refused.`,
 	}, newAppAdd(), newAppList(), newAppSet(), newAppRemove())
 }
 
-// appFlags say how an app is counted.
 type appFlags struct {
 	out  output
 	want collector.App
@@ -126,7 +125,6 @@ installations is deleted after the app's retention.`,
 	}, &yes, &data, &a.out)
 }
 
-// change reads an app, changes it, and writes it.
 func (a *appFlags) change(cmd *cobra.Command, client *control.Client, key string, change func(*collector.App)) error {
 	app, err := client.App(cmd.Context(), key)
 	if err != nil {

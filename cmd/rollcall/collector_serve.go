@@ -111,7 +111,6 @@ func (s *collectorServe) run(cmd *cobra.Command, _ []string) (err error) {
 	return explainCollector(collector.Run(ctx))
 }
 
-// checkTLS refuses flags of TLS that contradict each other.
 func checkTLS(o *daemon.Options) error {
 	switch {
 	case (o.TLSCert == "") != (o.TLSKey == ""):
@@ -124,7 +123,6 @@ func checkTLS(o *daemon.Options) error {
 	return nil
 }
 
-// parsePrefixes parses addresses and networks.
 func parsePrefixes(texts []string) ([]netip.Prefix, error) {
 	var list []netip.Prefix
 	for _, text := range texts {

@@ -20,7 +20,6 @@ only a hash of it.`,
 	}, newTokenAdd(), newTokenList(), newTokenRevoke())
 }
 
-// tokenOutput is the output of token add --json.
 type tokenOutput struct {
 	Name  string       `json:"name"`
 	Scope access.Scope `json:"scope"`

@@ -54,7 +54,6 @@ warnings do not count.`,
 	}, &storage, &limit, &out)
 }
 
-// A diagnosis is the output of doctor --json.
 type diagnosis struct {
 	Problems int                `json:"problems"`
 	Warnings int                `json:"warnings"`

@@ -37,7 +37,6 @@ nothing more. With --health only health reports are denied.`,
 	})
 }
 
-// newConsent completes the verb that grants or denies.
 func newConsent(grant bool, cmd *cobra.Command) *cobra.Command {
 	c := &consentCommand{grant: grant, limit: timeout(10 * time.Second)}
 	cmd.Args, cmd.RunE = noArguments, c.run
@@ -85,7 +84,6 @@ func (c *consentCommand) run(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// describe returns a decision and who made it.
 func describe(d rollcall.Decision) string {
 	return fmt.Sprintf("%v (%v)", d.State, d.Source)
 }

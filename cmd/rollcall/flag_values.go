@@ -35,7 +35,6 @@ func (v *flagValue[T]) String() string {
 	return v.format(*v.target)
 }
 
-// Set implements [pflag.Value].
 func (v *flagValue[T]) Set(text string) error {
 	value, err := v.parse(text)
 	if err == nil {
@@ -44,7 +43,6 @@ func (v *flagValue[T]) Set(text string) error {
 	return err
 }
 
-// Type implements [pflag.Value].
 func (v *flagValue[T]) Type() string { return v.kind }
 
 func same(text string) string { return text }

@@ -13,12 +13,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// variablePrefix begins the names of all environment variables that set
-// flags.
 const variablePrefix = "ROLLCALL_"
 
-// variableAnnotation is the annotation of a flag that names its
-// variable.
 const variableAnnotation = "rollcall_variable"
 
 // addFlag adds a flag that an environment variable can set too.
@@ -40,7 +36,6 @@ func addFlagWithVariable(flags *pflag.FlagSet, value pflag.Value, name, variable
 	}
 }
 
-// variable returns the name of the environment variable of a flag.
 func variable(flag string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
@@ -54,7 +49,6 @@ func variableOf(flag *pflag.Flag) string {
 	return ""
 }
 
-// An origin says where a flag's value comes from.
 type origin int
 
 const (
@@ -111,7 +105,6 @@ func (t *timeout) context(cmd *cobra.Command) (context.Context, context.CancelFu
 	return context.WithTimeout(cmd.Context(), time.Duration(*t))
 }
 
-// A yesFlag is the flag --yes.
 type yesFlag bool
 
 func (y *yesFlag) add(cmd *cobra.Command) {
@@ -133,7 +126,6 @@ func completeWords(cmd *cobra.Command, flag string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// logFlags configure the log.
 type logFlags struct {
 	format string
 	level  string

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// storedID is the output of id --json.
 type storedID struct {
 	ID    installid.ID `json:"installation_id"`
 	Place string       `json:"place"`
@@ -116,7 +115,6 @@ func (r *reset) run(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-// endpointHint is the hint of errors about a missing collector.
 const endpointHint = "set the collector with --endpoint and the host's name with --app"
 
 func newForget() *cobra.Command {

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// output prints the result of a verb, as text or with --json.
 type output struct{ json bool }
 
 func (o *output) add(cmd *cobra.Command) {

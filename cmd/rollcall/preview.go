@@ -37,7 +37,6 @@ type preview struct {
 	out       output
 }
 
-// previewOutput is the output of preview --json.
 type previewOutput struct {
 	Heartbeat json.RawMessage  `json:"heartbeat"`
 	Withheld  string           `json:"withheld,omitempty"`

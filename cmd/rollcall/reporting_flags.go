@@ -8,8 +8,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// reportingFlags say what is reported to whom. All verbs that report,
-// or show reports, have them.
 type reportingFlags struct {
 	storage storageFlags
 	denial  denialFlags
@@ -55,7 +53,6 @@ func (d *denialFlags) apply(c *rollcall.Config) {
 	c.Consent.DenyVariable, c.Consent.PolicyPath = d.variable, d.policy
 }
 
-// rollcallConfig returns the library's configuration.
 func (r *reportingFlags) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
 	c, err := r.storage.rollcallConfig(cmd)
 	c.Endpoint, c.Version = r.endpoint, r.hostVersion

@@ -13,7 +13,6 @@ import (
 //go:embed doc.go
 var docSource string
 
-// newRoot returns the command line with all verbs.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "rollcall",
@@ -67,7 +66,6 @@ func verbOnly(cmd *cobra.Command, args []string) error {
 	return withHint(err, "rollcall --help lists the commands")
 }
 
-// noArguments refuses all arguments but flags.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -35,7 +35,6 @@ type send struct {
 	out       output
 }
 
-// sendOutput is the output of send --json.
 type sendOutput struct {
 	Sent   bool   `json:"sent"`
 	Status int    `json:"status,omitempty"` // of HTTP; 0 if there was no answer
@@ -95,7 +94,6 @@ func (s *send) print(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// withheldHint is the hint if the operator has not granted telemetry.
 const withheldHint = "rollcall preview shows what would be sent; rollcall enable grants it"
 
 func newExport() *cobra.Command {

@@ -82,7 +82,6 @@ type simulation struct {
 	out      output
 }
 
-// simulateOutput is the output of simulate --json.
 type simulateOutput struct {
 	Seed          uint64           `json:"seed"`
 	Installations int              `json:"installations"`
@@ -120,7 +119,6 @@ func (s *simulation) run(cmd *cobra.Command, _ []string) error {
 	return s.out.print(cmd, result, result.print)
 }
 
-// load loads the fleet into a data directory.
 func (s *simulation) load(cmd *cobra.Command, fleet *simulate.Fleet) error {
 	ctx := cmd.Context()
 	data, err := datadir.Open(ctx, s.dataDir, datadir.Options{Create: true})

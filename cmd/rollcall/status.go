@@ -67,7 +67,6 @@ func (st runningStatus) MarshalJSON() ([]byte, error) {
 	return slices.Concat(bytes.TrimSuffix(own, []byte("}")), []byte(","), rest), nil
 }
 
-// storedStatus is the output of status --json if no agent answers.
 type storedStatus struct {
 	Running   bool         `json:"running"`
 	Agent     string       `json:"agent"`

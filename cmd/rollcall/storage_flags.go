@@ -13,11 +13,8 @@ import (
 // another one.
 var defaultConfig = filepath.Join("config", "config.json")
 
-// doctorHint is the hint of errors about the storage.
 const doctorHint = "rollcall doctor looks for the cause"
 
-// storageFlags say where the ID is kept. All verbs that use the disk
-// have them.
 type storageFlags struct {
 	config     string
 	configKey  string
@@ -46,7 +43,6 @@ func (s *storageFlags) add(cmd *cobra.Command) {
 	completeDirectory(cmd, "state-dir")
 }
 
-// rollcallConfig returns the library's configuration.
 func (s *storageFlags) rollcallConfig(cmd *cobra.Command) (rollcall.Config, error) {
 	c := rollcall.Config{
 		App:      s.app,
@@ -96,7 +92,6 @@ func (s *storageFlags) stored(cmd *cobra.Command, limit timeout) (rollcall.Store
 	return stored, inFlags(cmd, err)
 }
 
-// errNoID means that no ID is stored.
 var errNoID = errors.New("no installation ID is stored")
 
 // flagOf maps the path of a field of [rollcall.Config] to the flag that

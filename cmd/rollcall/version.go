@@ -27,7 +27,6 @@ func newVersion() *cobra.Command {
 	}, &out)
 }
 
-// versionInfo is the output of version --json.
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

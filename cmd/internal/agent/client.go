@@ -13,7 +13,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 )
 
-// maxReply bounds how much of an answer is read.
 const maxReply = 1 << 20
 
 // A Reply is an agent's status, decoded and as the agent sent it, which may

@@ -23,7 +23,6 @@ const (
 	consentTimeout = 10 * time.Second
 )
 
-// A consenter is a Service that stores the operator's decisions.
 type consenter interface {
 	Decisions(ctx context.Context) rollcall.Decisions
 	SetConsent(ctx context.Context, granted bool) error
@@ -32,21 +31,18 @@ type consenter interface {
 
 var _ consenter = (*rollcall.Service)(nil)
 
-// A decision is the body of POST /v1/consent. Missing members change
-// nothing.
+// Missing members of a decision change nothing.
 type decision struct {
 	Telemetry *bool `json:"telemetry"`
 	Health    *bool `json:"health"`
 }
 
-// serveConsent answers with the operator's decisions.
 func serveConsent(s consenter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, s.Decisions(r.Context()))
 	}
 }
 
-// takeConsent saves a decision, which takes effect at once.
 func takeConsent(s consenter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		d, err := readDecision(r)

@@ -106,7 +106,6 @@ func unknownPath(w http.ResponseWriter, _ *http.Request) {
 	writeError(w, http.StatusNotFound, "no such path")
 }
 
-// allowOnly refuses all methods, and names those allowed.
 func allowOnly(methods string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", methods)

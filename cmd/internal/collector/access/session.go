@@ -100,7 +100,6 @@ func (t *Tokens) SignOut(w http.ResponseWriter, r *http.Request) error {
 	return t.putSessions(r.Context(), s, kept)
 }
 
-// sessionGrant returns the grant of the browser's session.
 func (t *Tokens) sessionGrant(r *http.Request) (Grant, bool) {
 	sent, err := r.Cookie(cookieName(r))
 	if err != nil || len(sent.Value) != secretLen {

@@ -26,7 +26,6 @@ const (
 	sessionsSetting = "access.sessions"
 )
 
-// A state is all tokens and sessions.
 type state struct {
 	tokens   []storedToken
 	sessions []session
@@ -55,7 +54,6 @@ func (h *hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// token returns the token with a hash, or nil.
 func (s *state) token(h hash) *storedToken {
 	return find(s.tokens, h, func(t *storedToken) *hash { return &t.Hash })
 }
@@ -76,7 +74,6 @@ func find[T any](items []T, want hash, hashOf func(*T) *hash) (found *T) {
 	return found
 }
 
-// named returns the index of the token with a name, or -1.
 func (s *state) named(name string) int {
 	return slices.IndexFunc(s.tokens, func(t storedToken) bool { return t.Name == name })
 }

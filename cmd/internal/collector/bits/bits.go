@@ -30,7 +30,6 @@ type Set struct {
 
 func split(n uint32) (chunk uint32, low uint32) { return n >> ChunkBits, n & (1<<ChunkBits - 1) }
 
-// chunk returns the chunk, or nil.
 func (s *Set) chunk(i uint32) *roaring.Bitmap {
 	if s == nil || i >= uint32(len(s.chunks)) {
 		return nil
@@ -52,14 +51,12 @@ func (s *Set) all() iter.Seq2[uint32, *roaring.Bitmap] {
 	}
 }
 
-// reserve makes room for the chunk.
 func (s *Set) reserve(i uint32) {
 	for uint32(len(s.chunks)) <= i {
 		s.chunks = append(s.chunks, nil)
 	}
 }
 
-// writable returns the chunk, which it adds if it does not exist.
 func (s *Set) writable(i uint32) *roaring.Bitmap {
 	s.reserve(i)
 	if s.chunks[i] == nil {

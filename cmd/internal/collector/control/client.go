@@ -310,7 +310,6 @@ func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// Accept implements [net.Listener].
 func (p *pipe) Accept() (net.Conn, error) {
 	select {
 	case conn := <-p.conns:

@@ -35,7 +35,6 @@ type Server struct {
 	http  *http.Server
 }
 
-// controlFile is the content of [datadir.ControlFile].
 type controlFile struct {
 	Address string `json:"address"`
 	Token   string `json:"token"`
@@ -108,7 +107,6 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-// command returns a handler that answers with the result of do.
 func command[T any](do func(r *http.Request) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		result, err := do(r)
@@ -121,7 +119,6 @@ func command[T any](do func(r *http.Request) (T, error)) http.HandlerFunc {
 	}
 }
 
-// failure is the answer to a command that failed.
 type failure struct {
 	Error string `json:"error"`
 	// Code identifies one of the errors in codes.
@@ -153,10 +150,8 @@ func fail(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(f)
 }
 
-// none is the answer to a command without a result.
 type none struct{}
 
-// body decodes the body of a command.
 func body[T any](r *http.Request) (value T, err error) {
 	if err = json.NewDecoder(io.LimitReader(r.Body, maxCommandBytes)).Decode(&value); err != nil {
 		err = fmt.Errorf("read command: %w", err)
@@ -164,7 +159,6 @@ func body[T any](r *http.Request) (value T, err error) {
 	return value, err
 }
 
-// app returns the app that the path names.
 func (s *Server) app(r *http.Request) (collector.App, error) {
 	app, ok := s.dir.Collector.App(r.PathValue("app"))
 	if !ok {

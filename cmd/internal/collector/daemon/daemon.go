@@ -139,7 +139,6 @@ func Open(ctx context.Context, opts Options) (_ *Daemon, err error) {
 	return d, nil
 }
 
-// abandon undoes a failed Open.
 func (d *Daemon) abandon(ctx context.Context) {
 	for _, l := range []net.Listener{d.listener, d.plainListener} {
 		if l != nil {

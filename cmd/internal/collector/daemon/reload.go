@@ -29,7 +29,6 @@ type reloaded[T any] struct {
 	checked time.Time
 }
 
-// A fileState shows that a file has changed.
 type fileState struct {
 	modified int64 // nanoseconds
 	size     int64

@@ -15,7 +15,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 )
 
-// encryption is how connections are encrypted.
 type encryption struct {
 	// config is nil without TLS.
 	config *tls.Config
@@ -23,7 +22,6 @@ type encryption struct {
 	plain http.Handler
 }
 
-// newEncryption checks the options that concern TLS.
 func newEncryption(o *Options) (encryption, error) {
 	switch {
 	case (o.TLSCert == "") != (o.TLSKey == ""):

@@ -78,7 +78,6 @@ func Restore(ctx context.Context, backup, path string, opts RestoreOptions) erro
 	return nil
 }
 
-// secretOfBackup returns the secret that belongs to a backup.
 func secretOfBackup(backup, path, file string) ([]byte, error) {
 	if file != "" {
 		return readSecret(file)

@@ -90,7 +90,6 @@ func prepare(path string, create bool) error {
 	return nil
 }
 
-// open opens the database in a directory under a secret.
 func open(ctx context.Context, path string, secret []byte, log *slog.Logger) (_ *Dir, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -117,7 +116,6 @@ func open(ctx context.Context, path string, secret []byte, log *slog.Logger) (_ 
 // lock yet.
 const leftoverAge = 10 * time.Minute
 
-// removeLeftovers removes temporary files of killed processes.
 func (d *Dir) removeLeftovers() {
 	for _, pattern := range []string{backupPattern, restorePattern, durable.TempPattern} {
 		names, _ := filepath.Glob(filepath.Join(d.Path, pattern))

@@ -62,7 +62,6 @@ func readSecret(file string) ([]byte, error) {
 	return secret, nil
 }
 
-// secretText is the content of a secret's file.
 func secretText(secret []byte) []byte { return append(hex.AppendEncode(nil, secret), '\n') }
 
 // CopySecret copies the secret of a data directory to another directory, where

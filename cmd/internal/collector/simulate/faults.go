@@ -7,7 +7,6 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A fault is one that installations can have.
 type fault struct {
 	key report.FaultKey
 	// rate is the probability that it happens on a day.

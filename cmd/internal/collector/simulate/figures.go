@@ -27,7 +27,6 @@ type Day struct {
 	Excluded    uint64        `json:"excluded"`
 }
 
-// between reports whether an installation was seen on any of the days.
 func (p *person) between(from, to collector.Day) bool {
 	i, _ := slices.BinarySearch(p.days, from)
 	return i < len(p.days) && p.days[i] <= to

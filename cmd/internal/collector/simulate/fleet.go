@@ -119,7 +119,6 @@ func (f *Fleet) Visits() iter.Seq2[collector.Day, Visit] {
 	}
 }
 
-// born returns the numbers of the installations born on each day.
 func (f *Fleet) born() [][]int32 {
 	born := make([][]int32, f.config.Days)
 	for i := range f.config.Installations {
@@ -129,7 +128,6 @@ func (f *Fleet) born() [][]int32 {
 	return born
 }
 
-// visit returns what an installation sends on a day.
 func (f *Fleet) visit(in *installation, day int) Visit {
 	at := f.first + collector.Day(day)
 	if in.kind == memory && in.random.Float64() < 0.3 {

@@ -9,7 +9,6 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A kind says what is special about an installation.
 type kind uint8
 
 const (
@@ -22,7 +21,6 @@ const (
 	forged
 )
 
-// An installation is the state of one installation on a day.
 type installation struct {
 	random *rand.Rand
 	kind   kind
@@ -86,7 +84,6 @@ func (s *Shares) kind(u float64) kind {
 	return usual
 }
 
-// newID returns a random UUID of version 4.
 func newID(random *rand.Rand) string {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:8], random.Uint64())
@@ -95,7 +92,6 @@ func newID(random *rand.Rand) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// A weighted value is chosen in proportion to its weight.
 type weighted struct {
 	value  string
 	weight float64
@@ -151,12 +147,10 @@ func (in *installation) shape() {
 	in.pre = r.Float64() < 0.03
 }
 
-// stamp identifies the machine.
 func (in *installation) stamp() string {
 	return in.system + in.release + in.machine + string(in.deployment)
 }
 
-// choose chooses the first version of an installation, mostly the newest.
 func (in *installation) choose(f *Fleet, day int) {
 	in.running = f.newest(day, in.pre)
 	for in.running > 0 && in.random.Float64() < 0.2 {
@@ -175,7 +169,6 @@ func (in *installation) ends(day int) bool {
 	return in.random.Float64() < 0.0015+0.05*math.Exp(-age/4)
 }
 
-// reports reports whether an installation runs and sends on a day.
 func (in *installation) reports(f *Fleet, day int) bool {
 	if day == in.born {
 		return true

@@ -210,7 +210,6 @@ func (r *Result) merge(other *Result) {
 	r.Latency = append(r.Latency, other.Latency...)
 }
 
-// A worker sends over one connection.
 type worker struct {
 	s      *Sending
 	client Client

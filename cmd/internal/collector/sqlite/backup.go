@@ -50,7 +50,6 @@ func (s *Store) backup(ctx context.Context, file string, replace bool) (err erro
 	return publish(temp.Name(), file)
 }
 
-// copyTo copies the database to an empty file.
 func (s *Store) copyTo(ctx context.Context, temp string) (err error) {
 	// Without a journal or syncs: the file is useless if this is interrupted, and
 	// is synced at the end.

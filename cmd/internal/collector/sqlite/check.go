@@ -10,7 +10,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// checkTries is how often Check starts before it gives up.
 const checkTries = 3
 
 // Check implements [collector.Store]. It checks the structure of the file, and
@@ -41,7 +40,6 @@ var invariants = []struct{ query, complaint string }{
 	{"SELECT count(*) FROM installation WHERE length(state) = 0", "installations have no state"},
 }
 
-// check checks a snapshot of a database.
 func check(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

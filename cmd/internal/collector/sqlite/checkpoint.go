@@ -69,7 +69,6 @@ func (c *checkpointer) wrote(pages int) {
 	}
 }
 
-// scrubLater completes a scrub as soon as possible.
 func (c *checkpointer) scrubLater(cause error) {
 	c.store.log.Warn("Deleted data cannot be removed from all files of the database yet", "error", cause.Error())
 	c.unscrubbed.Store(true)

@@ -98,7 +98,6 @@ func dsn(file string, cache int64, busy time.Duration, readOnly bool) string {
 	return uri(file) + "?" + q.Encode()
 }
 
-// uri returns a file name as SQLite's URI, without parameters.
 func uri(file string) string { return "file:" + (&url.URL{Path: file}).EscapedPath() }
 
 // lockSuffix names the file that is locked while a store is open. The file is

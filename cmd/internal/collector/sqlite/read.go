@@ -11,7 +11,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// lookupKeys is the number of keys in one query.
 const lookupKeys = 64
 
 func lookupSQL(n int) string {

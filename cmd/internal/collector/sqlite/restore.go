@@ -68,7 +68,6 @@ func Restore(ctx context.Context, backup, file string, opts RestoreOptions) (err
 	return publish(temp, real)
 }
 
-// copyBeside copies a backup to a temporary file beside the database.
 func copyBeside(ctx context.Context, backup, file string) (temp string, err error) {
 	// A log beside the backup shows that it is a database in use, which its file
 	// alone does not contain completely.

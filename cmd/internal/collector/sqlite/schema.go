@@ -28,7 +28,6 @@ func migrationsOf(opts Options) fs.FS {
 // applicationID, in the header of the file, identifies our databases.
 const applicationID = 0x52636c6c
 
-// A schema is what inspect found in a file.
 type schema struct {
 	empty   bool  // there is nothing in the file
 	version int64 // of the last migration; 0 is none
