@@ -3,6 +3,11 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -125,4 +131,131 @@ func newSecret() string {
 			}
 		}
 	}
+}
+
+// Settings store tokens and sessions.
+type Settings interface {
+	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
+	PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error
+}
+
+// The names of the settings.
+const (
+	tokensSetting   = "access.tokens"
+	sessionsSetting = "access.sessions"
+)
+
+type state struct {
+	tokens   []storedToken
+	sessions []session
+	read     time.Time
+}
+
+type storedToken struct {
+	Token
+	Hash hash `json:"hash"`
+}
+
+// A hash is the SHA-256 of a token or of a session's secret. Both are long and
+// random, so they need no slower hash.
+type hash [sha256.Size]byte
+
+func hashOf(secret string) hash { return sha256.Sum256([]byte(secret)) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (h hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (h *hash) UnmarshalText(text []byte) error {
+	if n, err := hex.Decode(h[:], text[:min(len(text), hex.EncodedLen(len(h)))]); err != nil || n != len(h) {
+		return errors.New("invalid hash")
+	}
+	return nil
+}
+
+func (s *state) token(h hash) *storedToken {
+	return find(s.tokens, h, func(t *storedToken) *hash { return &t.Hash })
+}
+
+// session returns the session with a hash, or nil.
+func (s *state) session(h hash) *session {
+	return find(s.sessions, h, func(s *session) *hash { return &s.Hash })
+}
+
+// find returns the item with a hash, or nil, in a time that does not depend on
+// the hashes.
+func find[T any](items []T, want hash, hashOf func(*T) *hash) (found *T) {
+	for i := range items {
+		if subtle.ConstantTimeCompare(hashOf(&items[i])[:], want[:]) == 1 {
+			found = &items[i]
+		}
+	}
+	return found
+}
+
+func (s *state) named(name string) int {
+	return slices.IndexFunc(s.tokens, func(t storedToken) bool { return t.Name == name })
+}
+
+// current returns a state that is at most RefreshAfter old, or else the last one
+// that could be read. One caller reads, and the others wait for it only if there
+// is no state at all.
+func (t *Tokens) current() *state {
+	s := t.cached.Load()
+	switch {
+	case s == nil:
+		t.mu.Lock()
+	case time.Since(s.read) < RefreshAfter || !t.mu.TryLock():
+		return s
+	}
+	defer t.mu.Unlock()
+	if now := t.cached.Load(); now != s {
+		return now
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
+	defer cancel()
+	fresh, err := t.read(ctx)
+	switch {
+	case err == nil:
+		s = fresh
+	case s == nil:
+		return &state{} // not cached, so that the next caller retries
+	default:
+		s = &state{s.tokens, s.sessions, time.Now()}
+	}
+	t.cached.Store(s)
+	return s
+}
+
+// read reads the settings. The caller holds mu and owns the state.
+func (t *Tokens) read(ctx context.Context) (*state, error) {
+	s := &state{read: time.Now()}
+	for name, into := range map[string]any{tokensSetting: &s.tokens, sessionsSetting: &s.sessions} {
+		data, ok, err := t.settings.Setting(ctx, 0, name)
+		if err == nil && ok {
+			err = json.Unmarshal(data, into)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	return s, nil
+}
+
+func (t *Tokens) put(ctx context.Context, name string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return t.settings.PutSetting(ctx, 0, name, data)
+}
+
+// putSessions stores the sessions, and caches a state with them. The caller holds
+// mu.
+func (t *Tokens) putSessions(ctx context.Context, s *state, sessions []session) error {
+	if err := t.put(ctx, sessionsSetting, sessions); err != nil {
+		return fmt.Errorf("store sessions: %w", err)
+	}
+	t.cached.Store(&state{s.tokens, sessions, s.read})
+	return nil
 }
