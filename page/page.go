@@ -152,7 +152,7 @@ func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var files embed.FS
 
 func parseTemplates() (*template.Template, error) {
-	return template.New("").Funcs(template.FuncMap{"plain": plain}).ParseFS(files, "templates/*.html")
+	return template.New("").Funcs(template.FuncMap{"plain": plain, "visible": visible}).ParseFS(files, "templates/*.html")
 }
 
 func serveAsset(name, contentType string) http.HandlerFunc {

@@ -12,7 +12,7 @@ import (
 )
 
 // A view is the data of the templates. Every text in it that comes from outside
-// went through plain or visible, or does so in a template.
+// goes through plain or visible, here or in a template.
 type view struct {
 	Title  string // of the document
 	Host   string // the name of the program; may be empty
@@ -60,7 +60,7 @@ func newView(host string, n *notice, st *rollcall.Status, g glance, now time.Tim
 	v.Preview = newPreviewView(g)
 	for _, f := range v.Preview.Fields {
 		if f.Added {
-			v.Telemetry.Added = append(v.Telemetry.Added, f.Name)
+			v.Telemetry.Added = append(v.Telemetry.Added, visible(f.Name))
 		}
 	}
 	v.Summary = v.summarize()
@@ -110,7 +110,7 @@ type reportView struct {
 }
 
 type fieldView struct {
-	Name, Value, Reason string
+	rollcall.ExplainedField
 	// Added says that the field was added after the operator agreed.
 	Added bool
 }
@@ -128,9 +128,7 @@ func newPreviewView(g glance) previewView {
 		v.Health = &health
 	}
 	for _, f := range g.preview.Fields {
-		v.Fields = append(v.Fields, fieldView{
-			Name: visible(f.Name), Value: visible(f.Value), Reason: visible(f.Reason), Added: g.isAdded(f),
-		})
+		v.Fields = append(v.Fields, fieldView{f, g.isAdded(f)})
 	}
 	return v
 }

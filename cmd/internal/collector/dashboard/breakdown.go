@@ -59,9 +59,7 @@ type bundle struct {
 func (b *bundle) add(v figures.Value) {
 	b.n++
 	b.share += v.Share
-	if v.Count != nil {
-		b.count += *v.Count
-	}
+	b.count += orZero(v.Count)
 }
 
 func note(count figures.Count, share float64) string {

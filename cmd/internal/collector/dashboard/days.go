@@ -77,16 +77,6 @@ func clamp(r collector.Range) collector.Range {
 	return r
 }
 
-// splitAt returns the points from a day on, and those before.
-func splitAt(points []figures.SeriesPoint, from collector.Day) (after, before []figures.SeriesPoint) {
-	for i, point := range points {
-		if point.Day >= from {
-			return points[i:], points[:i]
-		}
-	}
-	return nil, points
-}
-
 type dayRow struct {
 	day       collector.Day
 	open, gap bool

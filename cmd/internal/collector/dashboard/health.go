@@ -108,10 +108,7 @@ func occurrencesPanel(by string, faults []figures.Fault, meta figures.Meta, of f
 	counts, occurrences := map[string]uint64{}, map[string]uint64{}
 	for _, f := range faults {
 		counts[of(f)]++
-		occurrences[of(f)] += 0
-		if f.Occurrences != nil {
-			occurrences[of(f)] += *f.Occurrences
-		}
+		occurrences[of(f)] += orZero(f.Occurrences)
 	}
 	p := panel{
 		ID: by, Title: "Occurrences by " + by, Meta: meta,

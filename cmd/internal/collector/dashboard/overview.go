@@ -22,7 +22,11 @@ func (d *dashboard) overview(ctx context.Context, v view, p *pageData) error {
 	if err != nil {
 		return err
 	}
-	points, before := splitAt(both.Points, v.span.From)
+	begins := slices.IndexFunc(both.Points, func(p figures.SeriesPoint) bool { return p.Day >= v.span.From })
+	if begins < 0 {
+		begins = len(both.Points)
+	}
+	points, before := both.Points[begins:], both.Points[:begins]
 	p.asOf(both.Meta)
 	row := tileRow{now: points, before: before, k: v.hides(), age: both.MedianAge}
 	if len(before) > 0 {

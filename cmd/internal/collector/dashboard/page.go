@@ -40,23 +40,23 @@ func pages() []page {
 
 type pageData struct {
 	frame
-	Path    string // of the page, without the view
-	Ranges  []link
-	From    string
-	To      string
-	Rest    url.Values // of the state, for another range
-	Choices []choiceRow
-	Tiles   []tile
-	Panels  []panel
-	AsOf    string
-	Notice  string
-	Public  bool
-	K       int    // groups below are hidden from this reader; 0 for none
-	Start   string // the command that sends a first heartbeat
-	Admin   bool
-	Faults  []figures.Fault // to triage
-	Release []string        // versions whose release date can be set
-	Saved   bool
+	Path   string // of the page, without the view
+	Ranges []link
+
+	From, To string
+	Rest     url.Values // of the state, for another range
+	Choices  []choiceRow
+	Tiles    []tile
+	Panels   []panel
+
+	AsOf, Notice string
+	Public       bool
+	K            int    // groups below are hidden from this reader; 0 for none
+	Start        string // the command that sends a first heartbeat
+	Admin        bool
+	Faults       []figures.Fault // to triage
+	Release      []string        // versions whose release date can be set
+	Saved        bool
 }
 
 type choiceRow struct {

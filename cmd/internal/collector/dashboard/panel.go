@@ -196,6 +196,14 @@ func grouped(n uint64) string {
 	return b.String()
 }
 
+// orZero returns a figure, or 0 if it is hidden.
+func orZero(f figures.Count) uint64 {
+	if f == nil {
+		return 0
+	}
+	return *f
+}
+
 func groupedOr(f figures.Count) string {
 	if f == nil {
 		return "–"

@@ -34,9 +34,7 @@ func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 	p.Tiles = qualityTiles(q, sums)
 	var reporting uint64
 	for _, client := range q.Clients {
-		if client.Count != nil {
-			reporting += *client.Count
-		}
+		reporting += orZero(client.Count)
 	}
 	p.Panels = []panel{
 		reportsPanel(q), refusedPanel(sums.Refused, q.Meta),
@@ -49,16 +47,12 @@ func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 }
 
 func qualityTiles(q figures.Quality, sums figures.QualityPoint) []tile {
-	clones := uint64(0)
-	if q.Clones != nil {
-		clones = *q.Clones
-	}
 	return []tile{
 		{Name: "Accepted", Explain: "Reports accepted in this range", Value: number(sums.Accepted)},
 		{Name: "Repeated", Explain: "Accepted reports that changed nothing", Value: number(sums.Repeated)},
 		{Name: "Refused", Explain: "Reports that were not counted", Value: number(total(sums.Refused))},
 		{Name: "Wrong clock", Explain: "Reports from a clock that was off by more than an hour", Value: number(sums.Skewed)},
-		{Name: "Probable clones", Explain: "IDs that switched back to an earlier version, operating system, CPU or deployment three times within weeks: probably two installations that share an ID", Value: number(clones)},
+		{Name: "Probable clones", Explain: "IDs that switched back to an earlier version, operating system, CPU or deployment three times within weeks: probably two installations that share an ID", Value: number(orZero(q.Clones))},
 		{Name: "Installations on record", Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
 		{Name: "Queued writes", Explain: "Journal entries that are not merged yet", Value: number(uint64(max(0, q.Stored.Journal)))},
 		{Name: "Database", Explain: "Size on disk, all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, // a number

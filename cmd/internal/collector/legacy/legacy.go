@@ -100,9 +100,9 @@ var routes = []struct {
 
 // Paths returns the paths of the format.
 func (h *Handler) Paths() []string {
-	paths := make([]string, len(routes))
-	for i, r := range routes {
-		paths[i] = r.path
+	var paths []string
+	for _, r := range routes {
+		paths = append(paths, r.path)
 	}
 	return paths
 }

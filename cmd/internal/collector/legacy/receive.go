@@ -76,47 +76,40 @@ type outcome struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
+var byteOrderMark = []byte("\ufeff")
+
+// read reads a report, which must be a JSON object with an installation ID.
+// Invalid UTF-8 is replaced, as by the worker.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (app collector.App, body object, id string, ok bool) {
 	if app, ok = h.app(w); !ok {
 		return app, nil, "", false
 	}
-	if body, ok = h.body(w, r, app); !ok {
-		return app, nil, "", false
+	var data []byte
+	var err error
+	if r.ContentLength <= MaxBody {
+		data, err = io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	}
-	if id = InstallationID(body.text("installation_id")); id == "" {
-		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing installation_id")
-		return app, nil, "", false
-	}
-	return app, body, id, true
-}
-
-var byteOrderMark = []byte("\ufeff")
-
-// body reads a body, which must be a JSON object. Invalid UTF-8 is replaced, as
-// by the worker.
-func (h *Handler) body(w http.ResponseWriter, r *http.Request, app collector.App) (object, bool) {
-	fail := func(reason report.Code, status int, text string) (object, bool) {
-		h.refuseReport(w, app, string(reason), status, text)
-		return nil, false
-	}
-	if r.ContentLength > MaxBody {
-		return fail(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
-	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	var value any
+	var reason report.Code
+	status, text := http.StatusBadRequest, ""
 	switch {
-	case len(data) > MaxBody:
-		return fail(report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large")
+	case max(r.ContentLength, int64(len(data))) > MaxBody:
+		reason, status, text = report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large"
 	case err == nil && len(data) == 0:
-		return fail(report.CodeMissing, http.StatusBadRequest, "Missing JSON body")
+		reason, text = report.CodeMissing, "Missing JSON body"
 	case err != nil || json.Unmarshal(bytes.TrimPrefix(data, byteOrderMark), &value) != nil:
-		return fail(report.CodeNotJSON, http.StatusBadRequest, "Invalid JSON body")
+		reason, text = report.CodeNotJSON, "Invalid JSON body"
+	default:
+		if body, ok = value.(map[string]any); !ok {
+			reason, text = report.CodeWrongType, "JSON body must be an object"
+		} else if id = InstallationID(body.text("installation_id")); id == "" {
+			reason, text = report.CodeMissing, "Missing installation_id"
+		}
 	}
-	o, ok := value.(map[string]any)
-	if !ok {
-		return fail(report.CodeWrongType, http.StatusBadRequest, "JSON body must be an object")
+	if reason != "" {
+		h.refuseReport(w, app, string(reason), status, text)
 	}
-	return o, true
+	return app, body, id, reason == ""
 }
 
 // allow enforces a limit for the address prefix and the installation.
