@@ -39,19 +39,19 @@ const (
 // An outcome is how an operator's action went.
 type outcome struct {
 	code   code
-	detail string // the text of the error
+	notice notice
 	at     time.Time
 }
 
 // remember keeps an outcome for the next page.
 func (p *operatorPage) remember(c code, err error) {
-	last := outcome{code: c, at: time.Now()}
+	n := notices[c]
 	if err != nil {
-		last.detail = plain(err.Error())
+		n.Detail = plain(err.Error())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = last
+	p.last = outcome{c, n, time.Now()}
 }
 
 // notice returns the message about the outcome that the request names, or nil
@@ -64,9 +64,7 @@ func (p *operatorPage) notice(r *http.Request) *notice {
 	if asked == "" || asked != string(last.code) || time.Since(last.at) > outcomeAge {
 		return nil
 	}
-	n := notices[last.code]
-	n.Detail = last.detail
-	return &n
+	return &last.notice
 }
 
 type notice struct {

@@ -31,12 +31,10 @@ func dimensionName(dimension string) string {
 
 // dimensionTitle is the name of a dimension as a panel's title.
 func dimensionTitle(dimension string) string {
-	switch name := dimensionName(dimension); dimension {
-	case collector.DimVersion, collector.DimClient:
-		return name + "s"
-	default:
-		return name
+	if dimension == collector.DimVersion || dimension == collector.DimClient {
+		return dimensionName(dimension) + "s"
 	}
+	return dimensionName(dimension)
 }
 
 var platform = []string{collector.DimSystem, collector.DimMachine, collector.DimRelease, collector.DimDeployment, collector.DimCountry}
@@ -74,18 +72,14 @@ func (d *dashboard) features(ctx context.Context, v view, p *pageData) error {
 		p.Panels = append(p.Panels, breakdownPanel(fmt.Sprintf("split-%d", first+i+1), b, 8))
 	}
 	name := v.get("trend", all[0])
-	t, err := d.c.Trend(ctx, v.app.Num, name, 28, v.span, trendTop, v.sees)
-	if err != nil {
-		return err
-	}
-	trend := trendPanel("trend", t)
-	v.choose(&trend, selection{"trend", "Dimension", dimensionOptions(all, name)})
 	row, column := v.get("row", all[0]), v.get("column", all[min(1, len(all)-1)])
-	co, err := d.c.CoOccurrence(ctx, v.app.Num, row, column, 28, v.sees)
-	if err != nil {
+	t, errTrend := d.c.Trend(ctx, v.app.Num, name, 28, v.span, trendTop, v.sees)
+	co, errPairs := d.c.CoOccurrence(ctx, v.app.Num, row, column, 28, v.sees)
+	if err := cmp.Or(errTrend, errPairs); err != nil {
 		return err
 	}
-	pairs := pairsPanel(co)
+	trend, pairs := trendPanel("trend", t), pairsPanel(co)
+	v.choose(&trend, selection{"trend", "Dimension", dimensionOptions(all, name)})
 	v.choose(&pairs, selection{"row", "Rows", dimensionOptions(all, row)},
 		selection{"column", "Columns", dimensionOptions(all, column)})
 	p.Panels = append(p.Panels, trend, pairs)
@@ -135,9 +129,7 @@ func pairsPanel(co figures.CoOccurrence) panel {
 		cells, all := []any{name}, 0.0
 		for _, f := range co.Counts[i] {
 			cells = append(cells, f)
-			if f != nil {
-				all += float64(*f)
-			}
+			all += float64(orZero(f))
 		}
 		p.Table.Add(cells...)
 		row := chart.HeatRow{Name: chart.Cut(name, 12)}

@@ -100,11 +100,9 @@ func (b Bars) Draw() template.HTML {
 	const row, nameLength = 38.0, 38
 	d := newDrawing("bars", row*float64(max(1, len(b.Bars))), b.Text, nil)
 	most := b.Most
-	if most == 0 {
-		for _, bar := range b.Bars {
-			if bar.Value > most {
-				most = bar.Value
-			}
+	for _, bar := range b.Bars {
+		if b.Most == 0 && bar.Value > most {
+			most = bar.Value
 		}
 	}
 	for i, bar := range b.Bars {

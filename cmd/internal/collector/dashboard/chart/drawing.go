@@ -30,10 +30,8 @@ func newDrawing(class string, height float64, text Text, hover *hover) *drawing 
 	d := &drawing{height: height}
 	d.f(`<svg role="img" class="chart %s" height="%s" aria-label="%s"`, class, num(height), esc(strings.TrimSpace(text.Title+". "+text.Desc)))
 	if hover != nil {
-		data, err := json.Marshal(hover)
-		if err == nil {
-			d.f(` data-hover="%s"`, esc(string(data)))
-		}
+		data, _ := json.Marshal(hover) // of texts and finite numbers, which always marshal
+		d.f(` data-hover="%s"`, esc(string(data)))
 	}
 	d.WriteString(">")
 	return d

@@ -75,17 +75,13 @@ func (h Heat) Draw() template.HTML {
 
 func (h Heat) cell(d *drawing, x, y, w, row float64, c HeatCell) {
 	step := int(min(max(c.Share, 0), 1) * 9.999)
-	class := fmt.Sprintf("cell h%d", step)
+	class, textClass := fmt.Sprintf("cell h%d", step), fmt.Sprintf("on-cell i%d middle", step)
 	if c.None {
-		class = "cell none"
+		class, textClass = "cell none", "on-cell none middle"
 	}
 	d.rect(x+.1, y+1, w-.2, row-2, class, "", c.Title)
 	if c.Open {
 		d.rect(x+.1, y+1, w-.2, row-2, "unfinished-cell", "gap", c.Title)
 	}
-	if c.None {
-		d.text(x+w/2, 0, y+17, "on-cell none middle", c.Text)
-		return
-	}
-	d.text(x+w/2, 0, y+17, fmt.Sprintf("on-cell i%d middle", step), c.Text)
+	d.text(x+w/2, 0, y+17, textClass, c.Text)
 }
