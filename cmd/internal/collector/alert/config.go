@@ -94,21 +94,17 @@ func (c *Config) Validate() error {
 
 func (e *Email) validate() error {
 	host, port, err := net.SplitHostPort(e.Server)
-	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 || len(e.Server) > MaxTextLen {
-		return errors.New("email.server is not host:port")
-	}
-	if !validAddress(e.From) {
-		return errors.New("email.from is not an address")
-	}
-	if len(e.To) == 0 || len(e.To) > MaxTargets {
-		return fmt.Errorf("email.to does not have 1 to %d addresses", MaxTargets)
-	}
-	for i, to := range e.To {
-		if !validAddress(to) {
-			return fmt.Errorf("email.to[%d] is not an address", i)
-		}
-	}
+	n, bad := strconv.ParseUint(port, 10, 16)
+	invalid := slices.IndexFunc(e.To, func(to string) bool { return !validAddress(to) })
 	switch {
+	case err != nil || host == "" || bad != nil || n == 0 || len(e.Server) > MaxTextLen:
+		return errors.New("email.server is not host:port")
+	case !validAddress(e.From):
+		return errors.New("email.from is not an address")
+	case len(e.To) == 0 || len(e.To) > MaxTargets:
+		return fmt.Errorf("email.to does not have 1 to %d addresses", MaxTargets)
+	case invalid >= 0:
+		return fmt.Errorf("email.to[%d] is not an address", invalid)
 	case len(e.User) > MaxTextLen:
 		return fmt.Errorf("email.user is longer than %d bytes", MaxTextLen)
 	case len(e.Password) > MaxTextLen:

@@ -60,19 +60,14 @@ func healthOf(o object, list []any, app collector.App, id string, now time.Time)
 			}
 		case delta:
 			for i := range fault.Count {
-				ids = append(ids, derivedEvent(batch, fingerprint, i))
+				sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", batch, i, fingerprint))
+				ids = append(ids, hex.EncodeToString(sum[:])[:eventLen])
 			}
 		}
 		accepted++
 		add(&received, fault, ids, delta)
 	}
 	return received, accepted
-}
-
-// derivedEvent returns the identity of an occurrence in a report without events.
-func derivedEvent(batch, fingerprint string, i int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", batch, i, fingerprint))
-	return hex.EncodeToString(sum[:])[:eventLen]
 }
 
 // add adds a fault, or its count if the same fault is already in the report.

@@ -41,7 +41,10 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 		var series figures.Series
 		series, err = s.engine.Series(ctx, app.Num, collector.Range{From: today, To: today}, view)
 		if label = "active installations"; err == nil && len(series.Points) == 1 {
-			value = shown(series.Points[0].Established.Days28, app.K)
+			value = "under " + strconv.Itoa(cmp.Or(app.K, collector.DefaultK)) // if it is hidden
+			if count := series.Points[0].Established.Days28; count != nil {
+				value = strconv.FormatUint(*count, 10)
+			}
 		}
 	case "version.svg":
 		var versions figures.Breakdown
@@ -65,14 +68,6 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 		"Label": label, "Value": value, "Width": left + right, "Left": left, "Inner": right - 3,
 		"LabelAt": left / 2, "ValueAt": left + right/2,
 	})
-}
-
-// shown returns a count as text. A hidden count is smaller than k.
-func shown(count figures.Count, k int) string {
-	if count != nil {
-		return strconv.FormatUint(*count, 10)
-	}
-	return "under " + strconv.Itoa(cmp.Or(k, collector.DefaultK))
 }
 
 func mostUsed(b figures.Breakdown) string {

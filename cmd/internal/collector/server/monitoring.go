@@ -95,28 +95,26 @@ func (s *Server) instrument(path string, next http.HandlerFunc) http.Handler {
 // recoverPanic answers 500 after a panic. It does not log the text of the panic,
 // which may contain data of the client.
 func (s *Server) recoverPanic(w http.ResponseWriter, path string) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	if p == http.ErrAbortHandler {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler:
 		panic(p)
+	default:
+		s.log.Error("Request failed", "path", path, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		refuse(w, http.StatusInternalServerError, reasonInternal, "internal error")
 	}
-	s.log.Error("Request failed", "path", path, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-	refuse(w, http.StatusInternalServerError, reasonInternal, "internal error")
 }
 
 // serveMetrics serves the metrics to those who may read all apps.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	if s.opts.Metrics == nil {
+	switch {
+	case s.opts.Metrics == nil:
 		refuse(w, http.StatusNotFound, reasonNotFound, "metrics are disabled")
-		return
-	}
-	if !s.opts.OpenMetrics && !s.mayRead(r, "") {
+	case !s.opts.OpenMetrics && !s.mayRead(r, ""):
 		refuseUnauthorized(w)
-		return
+	default:
+		promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	}
-	promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
