@@ -24,7 +24,7 @@ func blankComments(text []byte) (strict []byte, d *defect) {
 		}
 	}
 	last := byte(0) // the last byte that was neither white space nor comment
-	var comma int   // where the last comma is; -1 if it does not follow a value
+	comma := 0      // where the last comma is, if it follows a value
 	for i := 0; i < len(text); {
 		c := text[i]
 		next := i + 1
@@ -45,12 +45,12 @@ func blankComments(text []byte) (strict []byte, d *defect) {
 		case '"':
 			next = stringEnd(text, i)
 		case ',':
-			comma = -1
+			comma = 0
 			if strings.IndexByte("[{,:\x00", last) < 0 {
 				comma = i
 			}
 		case ']', '}':
-			if last == ',' && comma >= 0 {
+			if last == ',' && comma > 0 {
 				erase(comma, comma+1)
 			}
 		}
@@ -121,19 +121,14 @@ func skipComment(text []byte, i int) (end int, d *defect) {
 		}
 		return i + len("/*") + n + len("*/"), nil
 	case rest[0] == '/':
-		end := len(text)
-		if n := bytes.IndexByte(rest, '\n'); n >= 0 {
-			end = i + 1 + n
-		}
-		if text[end-1] == '\r' {
-			end--
-		}
-		for _, lineEnd := range []string{"\r", "\u2028", "\u2029"} {
-			if bytes.Contains(text[i:end], []byte(lineEnd)) {
+		line, _, _ := bytes.Cut(text[i:], []byte("\n"))
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		for _, lineBreak := range []string{"\r", "\u2028", "\u2029"} {
+			if bytes.Contains(line, []byte(lineBreak)) {
 				return i, &defect{offset: i, msg: "line comment contains a line break that not every reader recognizes"}
 			}
 		}
-		return end, nil
+		return i + len(line), nil
 	}
 	return i, nil
 }

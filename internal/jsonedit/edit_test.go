@@ -21,6 +21,8 @@ var editCases = []struct {
 	{"spaced, two members", `{"a": 1, "b": 2}`, `{"a": 1, "b": 2, "telemetry": {"installation_id": "ID"}}`},
 	{"spaced colons only", `{"a": 1,"b": 2}`, `{"a": 1,"b": 2,"telemetry": {"installation_id": "ID"}}`},
 	{"spaced commas only", `{"a":1, "b":2}`, `{"a":1, "b":2, "telemetry":{"installation_id":"ID"}}`},
+	{"two blanks behind the brace", `{  "a": 1 }`, `{  "a": 1, "telemetry": {"installation_id": "ID"} }`},
+	{"tab behind the brace", "{\t\"a\": 1}", "{\t\"a\": 1, \"telemetry\": {\"installation_id\": \"ID\"}}"},
 	{"padded", `{ "a": 1 }`, `{ "a": 1, "telemetry": { "installation_id": "ID" } }`},
 	{"compact, final newline", "{\"a\":1}\n", "{\"a\":1,\"telemetry\":{\"installation_id\":\"ID\"}}\n"},
 	{"white space around", " \n{\"a\":1}\t\n ", " \n{\"a\":1,\"telemetry\":{\"installation_id\":\"ID\"}}\t\n "},
@@ -64,6 +66,11 @@ var editCases = []struct {
 		"four blanks, CRLF",
 		"{\r\n    \"a\": 1\r\n}\r\n",
 		"{\r\n    \"a\": 1,\r\n    \"telemetry\": {\r\n        \"installation_id\": \"ID\"\r\n    }\r\n}\r\n",
+	},
+	{
+		"CRLF and LF",
+		"{\r\n  \"a\": 1\n}\r\n",
+		"{\r\n  \"a\": 1,\n  \"telemetry\": {\n    \"installation_id\": \"ID\"\n  }\n}\r\n",
 	},
 	{
 		"all of it indented",
@@ -222,6 +229,9 @@ func TestEdit(t *testing.T) {
 			if string(before) != tt.before {
 				t.Error("edit changed what it was given")
 			}
+			if cap(got) != len(got) {
+				t.Errorf("allocated %d bytes for %d", cap(got), len(got))
+			}
 			if n := len(splices(t, before)); n > 2 {
 				t.Errorf("got %d splices, want at most 2", n)
 			}
@@ -299,21 +309,50 @@ func TestEditRefusesItsOwnArguments(t *testing.T) {
 // TestEditKeepsLimits checks that no edit makes a document too large or too
 // deep to be read.
 func TestEditKeepsLimits(t *testing.T) {
-	full := `{"a":"` + strings.Repeat("x", MaxSize-len(`{"a":""}`)) + `"}`
+	full := `{"a":"` + strings.Repeat("x", maxSize-len(`{"a":""}`)) + `"}`
 	if _, err := edited([]byte(full), idKey, text(testID)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("full config: got %v, want %v", err, ErrTooLarge)
 	}
-	deep := strings.Repeat(`{"a":`, MaxDepth) + `1` + strings.Repeat(`}`, MaxDepth)
-	key := make(Key, MaxDepth+1)
+	largest := `{"a":"` + strings.Repeat("x", maxSize-len(`{"a":"","b":"v"}`)) + `"}`
+	if got, err := edited([]byte(largest), Key{"b"}, text("v")); err != nil || len(got) != 8<<20 {
+		t.Errorf("largest result: got %d bytes, %v, want 8 MiB", len(got), err)
+	}
+	if _, err := edited([]byte(largest+" "), Key{"b"}, text("v")); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("one byte more: got %v, want %v", err, ErrTooLarge)
+	}
+	deep := strings.Repeat(`{"a":`, maxDepth) + `1` + strings.Repeat(`}`, maxDepth)
+	key := make(Key, maxDepth+1)
 	for i := range key {
 		key[i] = "a"
 	}
-	key[MaxDepth-1] = "b"
+	key[maxDepth-1] = "b"
 	if _, err := edited([]byte(deep), key, text(testID)); !errors.Is(err, ErrTooDeep) {
 		t.Errorf("deep config: got %v, want %v", err, ErrTooDeep)
 	}
-	if _, err := edited([]byte(deep), key[:MaxDepth], text(testID)); err != nil {
+	if _, err := edited([]byte(deep), key[:maxDepth], text(testID)); err != nil {
 		t.Errorf("deep config, key that fits: got %v, want no error", err)
+	}
+}
+
+func TestChangeIs(t *testing.T) {
+	change, err := Edit([]byte(`{"a":1}`), Key{"a"}, text("v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		data  string
+		key   Key
+		value string
+		want  bool
+	}{
+		{`{"a":1}`, Key{"a"}, "v", true},
+		{`{"a":2}`, Key{"a"}, "v", false},
+		{`{"a":1}`, Key{"b"}, "v", false},
+		{`{"a":1}`, Key{"a"}, "w", false},
+	} {
+		if got := change.Is([]byte(tt.data), tt.key, text(tt.value)); got != tt.want {
+			t.Errorf("%s, %s, %s: got %v, want %v", tt.data, tt.key, tt.value, got, tt.want)
+		}
 	}
 }
 

@@ -190,12 +190,10 @@ func checkEdit(t *testing.T, data []byte, key Key, text string) {
 // undo takes back splices of before in after.
 func undo(before, after []byte, splices []splice) []byte {
 	after = bytes.Clone(after)
-	for _, s := range slices.Backward(splices) {
+	for i, s := range slices.Backward(splices) {
 		offset := s.offset
-		for _, earlier := range splices {
-			if earlier.offset < s.offset {
-				offset += len(earlier.insert) - earlier.remove
-			}
+		for _, earlier := range splices[:i] {
+			offset += len(earlier.insert) - earlier.remove
 		}
 		after = slices.Replace(after, offset, offset+len(s.insert), before[s.offset:s.offset+s.remove]...)
 	}

@@ -33,10 +33,7 @@ func insertion(text []byte, parent, top *object, names [][]byte, value []byte) [
 	if l.trailingComma {
 		return []splice{{offset: at, insert: append(insert, ',')}}
 	}
-	if end := parent.last.valueEnd; at > end {
-		return []splice{{offset: end, insert: []byte{','}}, {offset: at, insert: insert}}
-	}
-	return []splice{{offset: at, insert: append([]byte{','}, insert...)}}
+	return []splice{{offset: parent.last.valueEnd, insert: []byte{','}}, {offset: at, insert: insert}}
 }
 
 // layoutAfterLast returns where and how a member is added after the last one:
@@ -46,13 +43,13 @@ func layoutAfterLast(text []byte, parent, top *object) (at int, l layout) {
 	last := parent.last
 	l = layoutOf(text, parent, top)
 	at = last.valueEnd
-	if comma := commaAt(text, at); comma >= 0 {
+	if comma := commaAt(text, at); comma > 0 {
 		at = comma + 1
 		l.trailingComma = true
 	}
 	comment, end := lastComment(text, at, false)
 	l.lines = ownLine(text, last.name)
-	if comment >= 0 {
+	if comment > 0 {
 		at = end
 		l.before = " "
 		l.lines = l.lines || text[comment+1] == '/'
@@ -69,7 +66,7 @@ func layoutAfterLast(text []byte, parent, top *object) (at int, l layout) {
 
 	switch between := string(text[parent.previousEnd:last.name]); {
 	case l.before != "":
-	case parent.count > 1 && (between == "," || between == ", "):
+	case between == ",", between == ", ":
 		l.before = between[1:]
 	case strings.HasSuffix(l.colon, " "):
 		l.before = " "
@@ -86,19 +83,19 @@ func layoutInEmpty(text []byte, parent, top *object) (at int, l layout) {
 	l = layoutOf(text, parent, top)
 	at = parent.open + 1
 	comment, end := lastComment(text, at, true)
-	if comment >= 0 {
+	if comment > 0 {
 		at = end
 	}
 	rest := string(text[at:parent.close])
 	switch {
-	case strings.Contains(rest, "\n") || comment >= 0 && ownLine(text, comment):
+	case strings.Contains(rest, "\n") || comment > 0 && ownLine(text, comment):
 		l.lines = true
-	case comment >= 0:
+	case comment > 0:
 		l.before = " "
 	case rest != "":
 		l.before = rest
 		l.padding = rest
-	case parent.holder >= 0:
+	case parent.holder > 0:
 		l.lines = ownLine(text, parent.holder)
 	}
 	if !l.lines {
@@ -106,7 +103,7 @@ func layoutInEmpty(text []byte, parent, top *object) (at int, l layout) {
 	}
 	l.newline = newlineAt(text, at)
 	l.indent = lead(text, parent.open) + l.unit
-	if comment >= 0 && ownLine(text, comment) {
+	if comment > 0 && ownLine(text, comment) {
 		l.indent = lead(text, comment)
 	}
 	l.before = l.newline + l.indent
@@ -121,9 +118,6 @@ func layoutInEmpty(text []byte, parent, top *object) (at int, l layout) {
 func layoutOf(text []byte, parent, top *object) layout {
 	l := layout{colon: ": ", unit: "  "}
 	for _, m := range []*object{top, parent} {
-		if m.count == 0 {
-			continue
-		}
 		switch colon := string(text[m.last.nameEnd:m.last.value]); colon {
 		case ":", ": ", " :", " : ":
 			l.colon = colon
@@ -170,7 +164,7 @@ func (l *layout) appendGap(b []byte, level int) []byte {
 }
 
 // commaAt returns the offset of the comma at i, or behind white space and
-// comments there, or -1.
+// comments there, or 0.
 func commaAt(text []byte, i int) int {
 	for {
 		switch text[i] {
@@ -181,16 +175,15 @@ func commaAt(text []byte, i int) int {
 		case ',':
 			return i
 		default:
-			return -1
+			return 0
 		}
 	}
 }
 
-// lastComment returns where the last comment at i begins and ends; start is -1
+// lastComment returns where the last comment at i begins and ends; start is 0
 // if there is none. White space may be between comments. Only those on the line
 // of i count unless all is set.
 func lastComment(text []byte, i int, all bool) (start, end int) {
-	start = -1
 	for {
 		switch text[i] {
 		case '\n':
@@ -218,23 +211,18 @@ func lead(text []byte, i int) string {
 	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])
 }
 
-// ownLine reports whether i is the first thing on its line, and that is not the
-// first line.
-func ownLine(text []byte, i int) bool {
-	start := lineStart(text, i)
-	return start > 0 && start+len(lead(text, i)) == i
-}
+// ownLine reports whether i, which is inside an object, is the first thing on
+// its line.
+func ownLine(text []byte, i int) bool { return lineStart(text, i)+len(lead(text, i)) == i }
 
 // newlineAt returns how the line of i ends, or the line before it, or LF if the
 // text is one line.
 func newlineAt(text []byte, i int) string {
-	end := bytes.IndexByte(text[i:], '\n')
-	if end >= 0 {
-		end += i
-	} else {
-		end = bytes.LastIndexByte(text[:i], '\n')
+	line, _, found := bytes.Cut(text[i:], []byte("\n"))
+	if !found {
+		line = text[:max(0, bytes.LastIndexByte(text[:i], '\n'))]
 	}
-	if end > 0 && text[end-1] == '\r' {
+	if bytes.HasSuffix(line, []byte("\r")) {
 		return "\r\n"
 	}
 	return "\n"

@@ -22,7 +22,7 @@ type parser struct {
 // error is a *SyntaxError, or it wraps ErrNotObject.
 func parseStrict(text, strict []byte, keys []Key) (document, error) {
 	p := parser{keys: keys, doc: document{text: text, strict: strict, places: make([]place, len(keys))}}
-	if end := p.document(); end < 0 {
+	if end := p.document(); jsonscan.Failed(end) {
 		return document{}, p.syntaxError(end)
 	}
 	return p.doc, p.notObject
@@ -32,14 +32,14 @@ func (p *parser) document() int {
 	text := p.doc.strict
 	i := jsonscan.SkipSpace(text, 0)
 	if jsonscan.ByteAt(text, i) == '{' {
-		i = p.object(i, 0, -1, &p.doc.top)
+		i = p.object(i, 0, 0, &p.doc.top)
 	} else {
 		i = jsonscan.SkipValue(text, i)
 		if len(p.keys) > 0 {
 			p.notObject = fmt.Errorf("top level: %w", ErrNotObject)
 		}
 	}
-	if i < 0 {
+	if jsonscan.Failed(i) {
 		return i
 	}
 	if i = jsonscan.SkipSpace(text, i); i < len(text) {
@@ -54,7 +54,7 @@ func (p *parser) object(i, depth, holder int, o *object) int {
 	*o = object{holder: holder, open: i, previousEnd: i + 1}
 	i = jsonscan.SkipSpace(text, i+1)
 	for more := jsonscan.ByteAt(text, i) != '}'; more; {
-		if i = p.member(i, depth, o); i < 0 {
+		if i = p.member(i, depth, o); jsonscan.Failed(i) {
 			return i
 		}
 		i = jsonscan.SkipSpace(text, i)
@@ -76,7 +76,7 @@ func (p *parser) member(i, depth int, o *object) int {
 		o.previousEnd = o.last.valueEnd
 	}
 	o.last.name = i
-	if i = jsonscan.SkipName(text, i); i < 0 {
+	if i = jsonscan.SkipName(text, i); jsonscan.Failed(i) {
 		return i
 	}
 	o.last.nameEnd = i
@@ -87,7 +87,7 @@ func (p *parser) member(i, depth int, o *object) int {
 	if duplicate {
 		return jsonscan.Failure(o.last.name, jsonscan.DuplicateName)
 	}
-	if i = jsonscan.SkipColon(text, i); i < 0 {
+	if i = jsonscan.SkipColon(text, i); jsonscan.Failed(i) {
 		return i
 	}
 	o.last.value = i
@@ -98,7 +98,7 @@ func (p *parser) member(i, depth int, o *object) int {
 	} else {
 		i = jsonscan.SkipValue(text, i)
 	}
-	if i < 0 {
+	if jsonscan.Failed(i) {
 		return i
 	}
 	o.last.valueEnd = i

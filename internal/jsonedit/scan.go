@@ -75,7 +75,7 @@ type place struct {
 // An object is where the members of one object are: as much as it takes to add
 // one in the style of the others.
 type object struct {
-	holder      int // where the name of the member begins whose value it is; -1 for the top level
+	holder      int // where the name of the member begins whose value it is; 0 for the top level
 	open, close int // its braces
 	count       int
 	first       int // where the name of the first member begins

@@ -14,6 +14,12 @@ import (
 	"time"
 )
 
+// The limits of a document, as the specification has them.
+const (
+	maxSize  = 8 << 20
+	maxDepth = 1000
+)
+
 var enabledKey = Key{"telemetry", "enabled"}
 
 func TestScan(t *testing.T) {
@@ -113,6 +119,7 @@ var syntaxCases = []struct {
 	{"{[", `line 1, column 2: invalid character '[' at start of name`, false},
 	{"{,}", `line 1, column 2: invalid character ',' at start of name`, false},
 	{"[1,,]", `line 1, column 4: invalid character ',' at start of value`, false},
+	{"[,]", `line 1, column 2: invalid character ',' at start of value`, false},
 	{"{\"a\":,}", `line 1, column 6: invalid character ',' at start of value`, false},
 	{"{\"a\":1,\n# comment\n}", `line 2, column 1: invalid character '#' at start of name`, false},
 	{"/*\n*/ {\"a\" 1}", `line 2, column 9: invalid character '1' after object name (expecting ':')`, false},
@@ -226,34 +233,44 @@ func TestDepth(t *testing.T) {
 		return strings.Repeat(`{"a":[`, depth/2) + strings.Repeat(`]}`, depth/2)
 	}
 	for name, data := range map[string]string{
-		"arrays":                 nested(MaxDepth),
-		"arrays and objects":     mixed(MaxDepth),
-		"side by side":           "[" + strings.Repeat("[],", 2*MaxDepth) + "0]",
-		"in a string":            `"` + nested(2*MaxDepth) + `\"` + nested(2*MaxDepth) + `"`,
-		"in a line comment":      "0 // \" " + nested(2*MaxDepth),
-		"in a block comment":     "/* \" " + nested(2*MaxDepth) + "*/0",
-		"slash before a comment": "[\"" + nested(MaxDepth) + "\" // [\n]",
+		"arrays":                 nested(maxDepth),
+		"arrays and objects":     mixed(maxDepth),
+		"deepest of two":         "[[]," + nested(maxDepth-1) + "]",
+		"side by side":           "[" + strings.Repeat("[],", 2*maxDepth) + "0]",
+		"in a string":            `"` + nested(2*maxDepth) + `\"` + nested(2*maxDepth) + `"`,
+		"in a line comment":      "0 // \" " + nested(2*maxDepth),
+		"in a block comment":     "/* \" " + nested(2*maxDepth) + "*/0",
+		"slash before a comment": "[\"" + nested(maxDepth) + "\" // [\n]",
 	} {
 		if _, err := Scan([]byte(data), nil); err != nil {
 			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
 	for name, data := range map[string]string{
-		"arrays":              nested(MaxDepth + 1),
-		"arrays and objects":  mixed(MaxDepth + 2),
-		"between comments":    "/*\"*/" + strings.Repeat("[// \"]\n", MaxDepth+1),
-		"behind a string":     `["\"",` + nested(MaxDepth),
+		"arrays":              nested(maxDepth + 1),
+		"arrays and objects":  mixed(maxDepth + 2),
+		"between comments":    "/*\"*/" + strings.Repeat("[// \"]\n", maxDepth+1),
+		"behind a string":     `["\"",` + nested(maxDepth),
 		"truncated":           strings.Repeat("[", 7<<20),
-		"wrong further on":    strings.Repeat("[", MaxDepth+1) + "\x00",
-		"trailing commas":     strings.Repeat("[[],", MaxDepth) + "0" + strings.Repeat(",]", MaxDepth),
+		"wrong further on":    strings.Repeat("[", maxDepth+1) + "\x00",
+		"trailing commas":     strings.Repeat("[[],", maxDepth) + "0" + strings.Repeat(",]", maxDepth),
 		"100,000 deep arrays": nested(100_000),
 	} {
 		if _, err := Scan([]byte(data), nil); !errors.Is(err, ErrTooDeep) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrTooDeep)
 		}
 	}
-	if _, err := Scan([]byte("[}"+nested(MaxDepth+1)), nil); asSyntaxError(err) == nil {
+	if _, err := Scan([]byte("[}"+nested(maxDepth+1)), nil); asSyntaxError(err) == nil {
 		t.Errorf("wrong before it is too deep: got %v, want a syntax error", err)
+	}
+}
+
+// TestDepthBehindDefect checks that nesting does not count behind a comment that
+// is not closed.
+func TestDepthBehindDefect(t *testing.T) {
+	data := "[" + strings.Repeat("[],", 2*maxDepth) + "/* " + strings.Repeat("[", 2*maxDepth)
+	if _, err := Scan([]byte(data), nil); !isTruncated(err) {
+		t.Errorf("got %v, want that the comment is not closed", err)
 	}
 }
 
@@ -273,16 +290,16 @@ func TestHostileInput(t *testing.T) {
 		{"50 MB of config", fill(`{"a":[`, "0,", `0]}`, 50<<20), ErrTooLarge, 1 << 16},
 		{"100,000 deep", fill("", `{"a":`, "", 500_000), ErrTooDeep, 1 << 20},
 		{"7 MB of brackets", fill("", "[", "", 7<<20), ErrTooDeep, 1 << 20},
-		{"8 MB of numbers", fill(`{"a":[`, "0,", `0]}`, MaxSize), nil, 1 << 16},
-		{"8 MB of numbers and a comment", fill("{//\n\"a\":[", "0,", `0]}`, MaxSize), nil, MaxSize + 1<<17},
-		{"8 MB of comments", fill(`{`, "/**/", `}`, MaxSize), nil, MaxSize + 1<<17},
-		{"8 MB of slashes", fill(`{`, "/", "\n}", MaxSize), nil, MaxSize + 1<<17},
-		{"8 MB of an open comment", fill(`{/*`, "/*", "", MaxSize), errors.New("truncated"), MaxSize + 1<<17},
-		{"8 MB of quotes", fill(`{`, `"`, "", MaxSize), errors.New("syntax"), MaxSize + 1<<17},
-		{"8 MB of members", fill(`{`, `"":0,`, `"":0}`, MaxSize), nil, 1 << 16},
-		{"8 MB of a name", fill(`{"`, `\u0074`, `":0}`, MaxSize), nil, 1 << 16},
-		{"8 MB of a value", fill(`{"telemetry":{"installation_id":"`, `\u0074`, `"}}`, MaxSize), nil, 1 << 16},
-		{"8 MB of white space", fill(`{`, "\n", `}`, MaxSize), nil, 1 << 16},
+		{"8 MB of numbers", fill(`{"a":[`, "0,", `0]}`, maxSize), nil, 1 << 16},
+		{"8 MB of numbers and a comment", fill("{//\n\"a\":[", "0,", `0]}`, maxSize), nil, maxSize + 1<<17},
+		{"8 MB of comments", fill(`{`, "/**/", `}`, maxSize), nil, maxSize + 1<<17},
+		{"8 MB of slashes", fill(`{`, "/", "\n}", maxSize), nil, maxSize + 1<<17},
+		{"8 MB of an open comment", fill(`{/*`, "/*", "", maxSize), errors.New("truncated"), maxSize + 1<<17},
+		{"8 MB of quotes", fill(`{`, `"`, "", maxSize), errors.New("syntax"), maxSize + 1<<17},
+		{"8 MB of members", fill(`{`, `"":0,`, `"":0}`, maxSize), nil, 1 << 16},
+		{"8 MB of a name", fill(`{"`, `\u0074`, `":0}`, maxSize), nil, 1 << 16},
+		{"8 MB of a value", fill(`{"telemetry":{"installation_id":"`, `\u0074`, `"}}`, maxSize), nil, 1 << 16},
+		{"8 MB of white space", fill(`{`, "\n", `}`, maxSize), nil, 1 << 16},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
@@ -305,8 +322,8 @@ func TestHostileInput(t *testing.T) {
 			if (editErr == nil) != (err == nil) && !errors.Is(editErr, ErrTooLarge) {
 				t.Errorf("edit: got error %v, want as scan: %v", editErr, err)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 8*MaxSize {
-				t.Errorf("edit allocated %d bytes, want at most %d", used, 8*MaxSize)
+			if used := after.TotalAlloc - before.TotalAlloc; used > 8*maxSize {
+				t.Errorf("edit allocated %d bytes, want at most %d", used, 8*maxSize)
 			}
 			// Some 0.2 s are usual, and many more under the race detector on a
 			// busy machine. The bound is for costs that grow faster than the

@@ -36,6 +36,9 @@ const reasonBits = 4
 // Failure encodes that a text is wrong at offset i, for the reason why.
 func Failure(i int, why Reason) int { return ^(i<<reasonBits | int(why)) }
 
+// Failed reports whether i is a failure.
+func Failed(i int) bool { return i < 0 }
+
 // DecodeFailure is the reverse of Failure.
 func DecodeFailure(failure int) (offset int, why Reason) {
 	return ^failure >> reasonBits, Reason(^failure & (1<<reasonBits - 1))
@@ -52,7 +55,7 @@ func ByteAt(text []byte, i int) byte {
 // Valid reports whether text is one JSON value.
 func Valid(text []byte) bool {
 	i := SkipValue(text, SkipSpace(text, 0))
-	return i >= 0 && SkipSpace(text, i) == len(text)
+	return !Failed(i) && SkipSpace(text, i) == len(text)
 }
 
 // SkipValue skips any value. It recurses into arrays and objects, so the
@@ -84,13 +87,13 @@ func skipObject(text []byte, i int) int {
 		return i + 1
 	}
 	for {
-		if i = SkipName(text, i); i < 0 {
+		if i = SkipName(text, i); Failed(i) {
 			return i
 		}
-		if i = SkipColon(text, i); i < 0 {
+		if i = SkipColon(text, i); Failed(i) {
 			return i
 		}
-		if i = SkipValue(text, i); i < 0 {
+		if i = SkipValue(text, i); Failed(i) {
 			return i
 		}
 		i = SkipSpace(text, i)
@@ -111,7 +114,7 @@ func skipArray(text []byte, i int) int {
 		return i + 1
 	}
 	for {
-		if i = SkipValue(text, i); i < 0 {
+		if i = SkipValue(text, i); Failed(i) {
 			return i
 		}
 		i = SkipSpace(text, i)
@@ -157,11 +160,11 @@ func skipNumber(text []byte, i int) int {
 	}
 	if ByteAt(text, i) == '0' {
 		i++
-	} else if i = skipDigits(text, i); i < 0 {
+	} else if i = skipDigits(text, i); Failed(i) {
 		return i
 	}
 	if ByteAt(text, i) == '.' {
-		if i = skipDigits(text, i+1); i < 0 {
+		if i = skipDigits(text, i+1); Failed(i) {
 			return i
 		}
 	}
@@ -195,7 +198,7 @@ func SkipString(text []byte, i int) int {
 		case '"':
 			return i + 1
 		case '\\':
-			if i = skipEscape(text, i); i < 0 {
+			if i = skipEscape(text, i); Failed(i) {
 				return i
 			}
 		default:
