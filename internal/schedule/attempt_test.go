@@ -124,7 +124,7 @@ func TestDocuments(t *testing.T) {
 			"at most four attempts a day, one a day after two weeks without success, and one a week after two months",
 		},
 		"decisions/0010-retries-spread-not-doubled.md": {
-			"between 3 and 12 hours", "between 6 and 24", "at most four attempts a day, one a day after two weeks without success, and one a week after two months",
+			"3 to 12 hours", "6 to 24 hours", "at most four attempts a day, one a day after two weeks without success, and one a week after two months",
 		},
 	} {
 		data, err := os.ReadFile("../../docs/" + page)
