@@ -17,7 +17,7 @@ type rule struct {
 
 var (
 	appRule         = rule{max: MaxAppLen, of: "a-z, 0-9 and -", ok: ValidApp}
-	idRule          = rule{max: idLen, of: "a UUID in lower case, neither nil nor all ones", ok: validID}
+	idRule          = rule{max: idLen, of: "a UUID in lower case, neither nil nor all ones", ok: ValidID}
 	persistenceRule = rule{values: []string{string(Persisted), string(InMemory)}}
 	versionRule     = rule{max: MaxVersionLen, of: "printable ASCII, without v before a number", ok: validVersion}
 	platformRule    = rule{max: maxPlatformLen, of: "letters, digits and . _ + ~ -", ok: ValidPlatform}
@@ -70,17 +70,12 @@ func ValidPlatform(text string) bool {
 		all(text, func(c byte) bool { return letterOrDigit(c) || strings.IndexByte("._+~-", c) >= 0 })
 }
 
-func isCode(text string, most int) bool {
-	return lengthIn(text, most) && lowerOrDigit(text[0]) &&
-		all(text, func(c byte) bool { return lowerOrDigit(c) || c == '.' || c == '_' || c == '-' })
-}
-
 const idLen = 36
 
-// validID reports whether text is a UUID in canonical form (RFC 9562, section
+// ValidID reports whether text is a UUID in canonical form (RFC 9562, section
 // 4), in lower case, and neither of the two that stand for none. Receivers do
 // not fold the case: two spellings must not become two installations.
-func validID(text string) bool {
+func ValidID(text string) bool {
 	if len(text) != idLen {
 		return false
 	}
@@ -100,6 +95,11 @@ func validID(text string) bool {
 		}
 	}
 	return !same || text[0] != '0' && text[0] != 'f'
+}
+
+func isCode(text string, most int) bool {
+	return lengthIn(text, most) && lowerOrDigit(text[0]) &&
+		all(text, func(c byte) bool { return lowerOrDigit(c) || c == '.' || c == '_' || c == '-' })
 }
 
 func lengthIn(text string, most int) bool { return 1 <= len(text) && len(text) <= most }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,8 +34,6 @@ func platformOf(o object) report.Platform {
 	}
 }
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-
 // InstallationID returns the ID under which the collector counts an ID of the
 // format: a UUID in lower case, and for any other text, and for the UUIDs of only
 // zeros or ones, a UUID of version 8 (RFC 9562) derived from all of it. Empty
@@ -45,8 +42,7 @@ func InstallationID(text string) string {
 	if text == "" {
 		return ""
 	}
-	lower := strings.ToLower(text)
-	if uuid.MatchString(lower) && strings.Trim(lower, "0-") != "" && strings.Trim(lower, "f-") != "" {
+	if lower := strings.ToLower(text); report.ValidID(lower) {
 		return lower
 	}
 	sum := sha256.Sum256([]byte("rollcall legacy installation\x00" + text))

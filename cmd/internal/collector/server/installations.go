@@ -3,13 +3,13 @@ package server
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The limits of an address prefix for requests about an installation: a burst,
@@ -22,8 +22,6 @@ const (
 	forgetTimeout = 50 * time.Second
 )
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-
 // installation returns the installation ID in the path of a request. Knowing the
 // ID grants access to its data.
 func (s *Server) installation(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
@@ -35,7 +33,7 @@ func (s *Server) installation(w http.ResponseWriter, r *http.Request) (id string
 	if s.opts.Legacy != nil && slices.ContainsFunc(s.engine.Apps(), func(a collector.App) bool { return a.Legacy }) {
 		id = s.opts.Legacy.InstallationID(r.PathValue("id"))
 	}
-	if !uuid.MatchString(id) {
+	if !report.ValidID(id) {
 		refuse(w, http.StatusBadRequest, "out_of_bounds", "the installation ID is not a UUID")
 		return "", false
 	}
