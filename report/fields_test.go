@@ -12,8 +12,9 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// TestFieldsAreTheStructs holds the lists of fields against the structs and their tags: the same names in the same order,
-// of the same types, and optional where the tag says that the zero value is not sent.
+// The lists of fields agree with the structs and their tags: they have the
+// same names in the same order, and the same types, and are optional if the tag
+// says that the zero value is not sent.
 func TestFieldsAreTheStructs(t *testing.T) {
 	for _, c := range []struct {
 		fields []report.Field
@@ -61,22 +62,22 @@ func structFields(of reflect.Type, outer string, optional bool) []string {
 	return list
 }
 
-// TestFieldsSayWhatTheyShould holds what every field has to say. A field that came after the first schema is optional,
-// since reports of earlier ones do not have it.
-func TestFieldsSayWhatTheyShould(t *testing.T) {
+// Every field has a bound and a reason. A field added after the first schema is
+// optional, since reports of earlier ones lack it.
+func TestFieldsAreComplete(t *testing.T) {
 	fields := slices.Concat(report.Fields(), report.HealthFields())
 	for _, f := range fields {
 		switch {
 		case f.Since < 1 || f.Since > report.SchemaVersion:
 			t.Errorf("%s: got since %d, want 1 to %d", f.Name, f.Since, report.SchemaVersion)
 		case f.Since > 1 && !f.Optional:
-			t.Errorf("%s: came in schema %d and is not optional", f.Name, f.Since)
+			t.Errorf("%s: was added in schema %d and is not optional", f.Name, f.Since)
 		case f.Bound == "" || strings.Contains(f.Bound, "\n"):
 			t.Errorf("%s: got bound %q, want one on a line", f.Name, f.Bound)
 		case !strings.HasSuffix(f.Reason, ".") || strings.Contains(f.Reason, "\n"):
 			t.Errorf("%s: got reason %q, want a sentence on a line", f.Name, f.Reason)
 		case utf8.RuneCountInString(f.Reason) > 200:
-			t.Errorf("%s: the reason is longer than that of a fact may be", f.Name)
+			t.Errorf("%s: the reason is longer than that of a fact can be", f.Name)
 		}
 	}
 	fields[0].Reason = "changed"
@@ -85,7 +86,7 @@ func TestFieldsSayWhatTheyShould(t *testing.T) {
 	}
 }
 
-// TestBoundsNameTheLimits holds the words against the constants.
+// The bounds, which are words, name the limits.
 func TestBoundsNameTheLimits(t *testing.T) {
 	bounds := map[string]string{}
 	for _, f := range slices.Concat(report.Fields(), report.HealthFields()) {

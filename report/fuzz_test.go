@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// oddBodies are seeds for both parsers.
+// oddBodies are seeds of both parsers.
 var oddBodies = []string{
 	"", "null", "{}", "[]", `{"schema":1}`, `{"schema":-0}`, `{"\ud800":"\udfff"}`, strings.Repeat("[", 20), `{"facts":{"a":`,
 	` { "schema" : 1 , "app" : "\u0061" } `, `{"a":{"b":[1,2,{"c":null}]},"schema":1e5}`, "\xff", "\ufeff{}",
@@ -44,8 +44,9 @@ func FuzzParseHealth(f *testing.F) {
 	})
 }
 
-// TestParseIsSafeOnDamage cuts, changes and repeats bytes of good reports, and holds the parsers to what the fuzz tests
-// hold them to. Damage that leaves a good report is common enough to be seen.
+// TestParseIsSafeOnDamage cuts, changes and repeats bytes of valid reports, and
+// checks the parsers as the fuzz tests do. Damage leaves a report valid often
+// enough to be seen.
 func TestParseIsSafeOnDamage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	accepted := 0
@@ -83,8 +84,9 @@ func damage(rng *rand.Rand, good string) []byte {
 	return data
 }
 
-// checkParser parses data and tells whether it was accepted. What is refused gives nothing but a reason; what is accepted
-// is valid, and encodes to what parses to the same.
+// checkParser parses data and reports whether it was accepted. If it was
+// refused, there is a reason and nothing else. If it was accepted, it is valid,
+// and its encoding parses to the same report.
 func checkParser[T any, P interface {
 	*T
 	Marshal() ([]byte, error)
@@ -119,7 +121,8 @@ func checkParser[T any, P interface {
 	return true
 }
 
-// FuzzText holds texts against encoding/json, also those that are not valid in a report.
+// FuzzText compares the encoding of texts with encoding/json, also of texts
+// that are not valid in a report.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{"", "a", "<&>", "\"\\/", "\x00\x1f\x7f", "\xff", "\u2028é\U0001f426", "a\nb<"} {
 		f.Add(text)

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// testHealth is what testdata/health.json holds.
+// testHealth is the report in testdata/health.json.
 func testHealth() report.HealthReport {
 	day := func(d, h, m, s int) time.Time { return time.Date(2026, 1, d, h, m, s, 0, time.UTC) }
 	return report.HealthReport{
@@ -160,7 +160,7 @@ func TestHealthAccepted(t *testing.T) {
 	}
 }
 
-// TestHealthValidate covers what a sender can have and a parser cannot.
+// TestHealthValidate has reports that no parser returns.
 func TestHealthValidate(t *testing.T) {
 	context := map[string]string{}
 	for i := range report.MaxContext + 1 {

@@ -18,7 +18,7 @@ const testID = "6f1c1f0e-8a52-4c7b-9d3e-2b1a7c5d9e04"
 
 var testTime = time.Date(2026, 1, 31, 23, 59, 59, 0, time.UTC)
 
-// testHeartbeat is what testdata/heartbeat.json holds.
+// testHeartbeat is the report in testdata/heartbeat.json.
 func testHeartbeat() report.Heartbeat {
 	return report.Heartbeat{
 		Schema:         report.SchemaVersion,
@@ -37,7 +37,7 @@ func testHeartbeat() report.Heartbeat {
 	}
 }
 
-// smallestHeartbeat is what testdata/heartbeat-smallest.json holds.
+// smallestHeartbeat is the report in testdata/heartbeat-smallest.json.
 func smallestHeartbeat() report.Heartbeat {
 	return report.Heartbeat{
 		Schema: 1, App: "birdwatch", InstallationID: testID, IDPersistence: report.InMemory, SentAt: testTime,
@@ -73,7 +73,7 @@ func TestHeartbeatGolden(t *testing.T) {
 	}
 }
 
-// TestHeartbeatIsWhatItsTagsSay holds the encoder against encoding/json and the struct's tags.
+// The encoding is that of encoding/json with the tags of the struct.
 func TestHeartbeatIsWhatItsTagsSay(t *testing.T) {
 	type plain report.Heartbeat // without its methods
 	odd := testHeartbeat()
@@ -151,7 +151,7 @@ func reason(err error) report.Code {
 	return ""
 }
 
-// a refusal is a change to a good report, and what it is refused for.
+// A refusal is a change to a valid report, and why that is refused.
 type refusal struct {
 	old, new string
 	field    string
@@ -306,7 +306,7 @@ func TestHeartbeatAccepted(t *testing.T) {
 	}
 }
 
-// TestValidate covers what a sender can have and a parser cannot.
+// TestValidate has heartbeats that no parser returns.
 func TestValidate(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*report.Heartbeat)

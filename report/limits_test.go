@@ -10,7 +10,8 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// manyFacts declares n facts of all kinds with short names, and manyValues has values for them.
+// manyFacts returns n facts of all kinds with short names, and manyValues values
+// for them.
 func manyFacts(n int) []report.Fact {
 	facts := make([]report.Fact, 0, n)
 	for i := range n {
@@ -35,7 +36,7 @@ func manyValues(n int) map[string]any {
 	return values
 }
 
-// fullHeartbeat is the largest one that is valid.
+// fullHeartbeat is the largest valid one.
 func fullHeartbeat() report.Heartbeat {
 	h := testHeartbeat()
 	h.Schema = 1_000_000
@@ -55,7 +56,7 @@ func fullHeartbeat() report.Heartbeat {
 	return h
 }
 
-// fullHealth is the largest one that is valid.
+// fullHealth is the largest valid one.
 func fullHealth() report.HealthReport {
 	h := testHealth()
 	h.Schema = 1_000_000
@@ -78,7 +79,8 @@ func fullHealth() report.HealthReport {
 	return h
 }
 
-// TestTheLargestFit shows that every valid report is within the limit of its size, with the room that the limits claim.
+// Every valid report is within the limit of its size, with the room to spare
+// that the limits claim.
 func TestTheLargestFit(t *testing.T) {
 	heartbeat := fullHeartbeat()
 	data, err := heartbeat.Marshal()

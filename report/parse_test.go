@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// parsers are both parsers, for what they do alike.
+// parsers are both parsers, for what they have in common.
 var parsers = map[string]struct {
 	most  int
 	good  string
@@ -27,7 +27,7 @@ var parsers = map[string]struct {
 	}},
 }
 
-// TestBodyRefused has every reason that concerns the report as a whole.
+// TestBodyRefused has all reasons that concern a report as a whole.
 func TestBodyRefused(t *testing.T) {
 	for name, p := range parsers {
 		good := golden(t, p.good)
@@ -85,7 +85,7 @@ func TestDropped(t *testing.T) {
 	}{
 		{`"schema":1`, `"schema":1,"hostname":"secret"`, report.Dropped{Fields: 1}},
 		{`"schema":1`, `"schema":1,"Schema":2,"SCHEMA":null`, report.Dropped{Fields: 2}},
-		{`"schema":1`, `"schema":1,"":0,"":0`, report.Dropped{Fields: 2}}, // what is not known may be there twice
+		{`"schema":1`, `"schema":1,"":0,"":0`, report.Dropped{Fields: 2}}, // unknown keys may occur twice
 		{`"schema":1`, `"schema":1,"x":{"y":{"z":[{"a":"}]"},true,false,null,-1.5e+3]}}`, report.Dropped{Fields: 1}},
 		{`"system"`, `"node":"secret","system"`, report.Dropped{Fields: 1}},
 		{`"name":`, `"a":[],"b":{},"name":`, report.Dropped{Fields: 2}},
@@ -97,7 +97,7 @@ func TestDropped(t *testing.T) {
 		{`"auth"`, `"a":"` + strings.Repeat("a", report.MaxFactValueLen+1) + `","auth"`, report.Dropped{Facts: 1}},
 		{`"auth"`, `"a":"<","b":">=","c":">1","d":"<01","e":"<=1","f":"<-1","auth"`, report.Dropped{Facts: 6}},
 		{`"auth"`, `"a":"<1000000000000000","b":">=1e3","auth"`, report.Dropped{Facts: 2}},
-		{`"auth"`, `"A":true,"A":true,"auth"`, report.Dropped{Facts: 2}}, // nor is what has a bad name looked at
+		{`"auth"`, `"A":true,"A":true,"auth"`, report.Dropped{Facts: 2}}, // and so may bad names
 		{`"schema":1`, `"schema":1,"x":0,"facts ":{}`, report.Dropped{Fields: 2}},
 	} {
 		data := refusal{old: c.old, new: c.new}.on(t, golden(t, "heartbeat.json"))
@@ -121,11 +121,11 @@ func TestTooManyFactsAreDropped(t *testing.T) {
 		t.Fatalf("got %d facts, %+v, %v, want %d and %d dropped", len(h.Facts), dropped, err, report.MaxFacts, extra)
 	}
 	if first := h.Facts[0].Name; first != fmt.Sprintf("f%03d", extra+1) {
-		t.Errorf("got %s first, want the first ones of the body to be kept", first)
+		t.Errorf("got %s first, want the first ones of the body", first)
 	}
 }
 
-// TestLaterSchema reads a report that a later version made.
+// A report that a later version made is read like any other.
 func TestLaterSchema(t *testing.T) {
 	body := strings.NewReplacer(
 		`"schema":1`, `"schema":7,"region":{"continent":"europe"}`,
@@ -148,8 +148,8 @@ func TestLaterSchema(t *testing.T) {
 	}
 }
 
-// TestErrorsTellNothingOfTheSender puts a secret everywhere and looks for it in the errors.
-func TestErrorsTellNothingOfTheSender(t *testing.T) {
+// Errors repeat nothing of the sender's: a secret is put everywhere.
+func TestErrorsRepeatNothing(t *testing.T) {
 	const secret = "hunter2"
 	for name, p := range parsers {
 		good := golden(t, p.good)
@@ -176,7 +176,8 @@ func TestErrorsTellNothingOfTheSender(t *testing.T) {
 	}
 }
 
-// isKnownField tells whether the name is that of a field or of an object around fields.
+// isKnownField reports whether name is that of a field, or of an object around
+// fields.
 func isKnownField(name string) bool {
 	return name == "" || slices.ContainsFunc(slices.Concat(report.Fields(), report.HealthFields()), func(f report.Field) bool {
 		return f.Name == name || strings.HasPrefix(f.Name, name+".")
@@ -219,7 +220,8 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBounded measures what parsing takes for bodies that are made to take much.
+// The memory that parsing takes is bounded by the size of a body, however
+// unfavorable that is.
 func TestMemoryIsBounded(t *testing.T) {
 	const factor, base = 8, 8 << 10
 	fill := func(unit string) func(most int) string {
@@ -260,7 +262,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestParseKeepsNothingOfTheData changes the data after it was parsed.
+// A report shares no memory with the data that it was parsed from.
 func TestParseKeepsNothingOfTheData(t *testing.T) {
 	data := []byte(golden(t, "heartbeat.json"))
 	h, _, err := report.ParseHeartbeat(data)

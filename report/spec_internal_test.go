@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// TestLaterFieldsAreWithheld has a field of schema 2, which the table does not have yet.
+// Fields of a later schema are withheld. The real tables have none yet.
 func TestLaterFieldsAreWithheld(t *testing.T) {
 	type thing struct{ old, new, part, newPart string }
 	rule := rule{max: 8, of: "anything", ok: func(string) bool { return true }}
 	table := specs[thing]{
 		{key: "old", since: 1, codec: text[thing]{func(t *thing) *string { return &t.old }, &rule}},
-		{key: "group", since: 1, optional: true, codec: object[thing]{
+		{key: "outer", since: 1, optional: true, codec: object[thing]{
 			{key: "part", since: 1, optional: true, codec: text[thing]{func(t *thing) *string { return &t.part }, &rule}},
 			{key: "new_part", since: 2, optional: true, codec: text[thing]{func(t *thing) *string { return &t.newPart }, &rule}},
 		}},
@@ -20,8 +20,8 @@ func TestLaterFieldsAreWithheld(t *testing.T) {
 	}
 	for schema, want := range []string{
 		`{}`,
-		`{"old":"a","group":{"part":"c"}}`,
-		`{"old":"a","group":{"part":"c","new_part":"d"},"new":"b"}`,
+		`{"old":"a","outer":{"part":"c"}}`,
+		`{"old":"a","outer":{"part":"c","new_part":"d"},"new":"b"}`,
 	} {
 		if got := table.append(nil, &thing{"a", "b", "c", "d"}, schema); string(got) != want {
 			t.Errorf("schema %d: got %s, want %s", schema, got, want)
@@ -29,7 +29,7 @@ func TestLaterFieldsAreWithheld(t *testing.T) {
 	}
 }
 
-// TestSpecsFit holds what specs rely on: one bit for each field, and keys that need no escapes.
+// Specs rely on one bit for each field, and on keys that need no escapes.
 func TestSpecsFit(t *testing.T) {
 	check := func(n int, key func(i int) string) {
 		if n > 64 {
@@ -46,7 +46,8 @@ func TestSpecsFit(t *testing.T) {
 	check(len(faultSpecs), func(i int) string { return faultSpecs[i].key })
 }
 
-// FuzzReader holds the reader against encoding/json: where a value ends, and what a text of ASCII is.
+// FuzzReader compares the reader with encoding/json: where a value ends, and
+// what a text of ASCII is.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		`"a\u0062\n\/\"\\\b\f\r\t"`, `{"a":[1,-2.5e+3,true,{"b":null}],"c":"]}"}`, ` [ ] `, `"\ud83d\udc26"`, `{"\u007b":"}"}`,

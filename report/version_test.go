@@ -79,7 +79,7 @@ func TestIsDevelopment(t *testing.T) {
 	}
 }
 
-// ascending are versions of which each is newer than the one before.
+// ascending are versions, each newer than the one before.
 var ascending = []string{
 	"", "(devel)", "main", "nightly", // no versions, in the order of their bytes
 	"0", "0.0.1-0", "0.0.1", "0.9", "0.10", "0.10.0.1",
@@ -119,8 +119,8 @@ func TestCompareVersions(t *testing.T) {
 	}
 }
 
-// FuzzCompareVersions holds what sorting needs: that it does not matter which one is asked for first, and that order is
-// handed on.
+// FuzzCompareVersions checks what sorting needs: the order is antisymmetric and
+// transitive.
 func FuzzCompareVersions(f *testing.F) {
 	for i := range len(ascending) - 2 {
 		f.Add(ascending[i], ascending[i+1], ascending[i+2])

@@ -91,7 +91,7 @@ func FuzzParseState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Whatever it holds, there is a report in the next days, and no more
+		// Whatever is in it, there is a report in the next days, and no more
 		// than one at once.
 		now := midnight
 		in := &installation{phase: schedule.Phase(9 * time.Hour), state: st}

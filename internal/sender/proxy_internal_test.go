@@ -91,7 +91,7 @@ func unhex(t *testing.T, text string) []byte {
 	return data
 }
 
-// TestSOCKS holds the bytes to RFC 1928 and 1929.
+// The bytes are those of RFC 1928 and 1929.
 func TestSOCKS(t *testing.T) {
 	t.Parallel()
 	const ok4, okName, ok6 = ">05000001 01020304 0050", ">05000003 03 616263 0050", ">05000004 00000000000000000000000000000001 0050"
