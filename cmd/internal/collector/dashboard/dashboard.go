@@ -115,7 +115,8 @@ func (d *dashboard) parseTemplates() (*template.Template, error) {
 		"statuses": func() []string { return faultStatuses },
 		"limits": func() map[string]int {
 			return map[string]int{
-				"K": collector.MaxK, "MinRetention": collector.MinRetention, "Retention": collector.MaxRetention, "Name": collector.MaxAppNameLen,
+				"K": collector.MaxK, "Name": collector.MaxAppNameLen,
+				"MinRetention": collector.MinRetention, "Retention": collector.MaxRetention,
 			}
 		},
 	}).ParseFS(files, "templates/*.html")

@@ -210,6 +210,7 @@ func (t tileRow) tiles() []tile {
 		}
 		return one
 	}
+	share := template.HTML(stickiness(now)) // a number
 	var growth, age template.HTML
 	var oldGrowth, oldAge string
 	if n, ok := net(t.now); ok {
@@ -232,7 +233,7 @@ func (t tileRow) tiles() []tile {
 		total("New", "First seen in this range", newcomers),
 		total("Lost", "Not seen for 28 days, as of a day in this range", lost),
 		compared("Net growth", "New and returning minus lost and forgotten", growth, oldGrowth),
-		compared("Stickiness", "1-day active as a share of 28-day active", template.HTML(stickiness(now)), stickiness(then)), // a number
+		compared("Stickiness", "1-day active as a share of 28-day active", share, stickiness(then)),
 		compared("Median age", "How long ago 28-day active installations were first seen", age, oldAge),
 		total("In-memory, excluded", "In-memory IDs and excluded development versions, summed over the days. "+
 			"No other figure includes them", inMemoryExcluded),
