@@ -40,6 +40,9 @@ type Service interface {
 	Stop(ctx context.Context) error
 	Status() rollcall.Status
 	Settled() <-chan struct{}
+	Decisions(ctx context.Context) rollcall.Decisions
+	SetConsent(ctx context.Context, granted bool) error
+	SetHealthConsent(ctx context.Context, granted bool) error
 }
 
 var _ Service = (*rollcall.Service)(nil)

@@ -8,8 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"time"
-
-	"github.com/rollcall-dev/rollcall"
 )
 
 const (
@@ -23,50 +21,36 @@ const (
 	consentTimeout = 10 * time.Second
 )
 
-type consenter interface {
-	Decisions(ctx context.Context) rollcall.Decisions
-	SetConsent(ctx context.Context, granted bool) error
-	SetHealthConsent(ctx context.Context, granted bool) error
-}
-
-var _ consenter = (*rollcall.Service)(nil)
-
 // Missing members of a decision change nothing.
 type decision struct {
 	Telemetry *bool `json:"telemetry"`
 	Health    *bool `json:"health"`
 }
 
-func serveConsent(s consenter) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, s.Decisions(r.Context()))
-	}
+func (a *Agent) serveConsent(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, a.service.Decisions(r.Context()))
 }
 
-func takeConsent(s consenter) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		d, err := readDecision(r)
-		if err != nil {
-			writeError(w, http.StatusBadRequest, err.Error())
-			return
-		}
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(consentTimeout + writeTimeout))
-		ctx, cancel := context.WithTimeout(r.Context(), consentTimeout)
-		defer cancel()
-		for _, change := range []struct {
-			granted *bool
-			set     func(context.Context, bool) error
-		}{{d.Telemetry, s.SetConsent}, {d.Health, s.SetHealthConsent}} {
-			if change.granted == nil {
-				continue
-			}
-			if err := change.set(ctx, *change.granted); err != nil {
-				writeError(w, http.StatusInternalServerError, err.Error())
-				return
-			}
-		}
-		writeJSON(w, http.StatusOK, s.Decisions(ctx))
+func (a *Agent) changeConsent(w http.ResponseWriter, r *http.Request) {
+	d, err := readDecision(r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(consentTimeout + writeTimeout))
+	ctx, cancel := context.WithTimeout(r.Context(), consentTimeout)
+	defer cancel()
+	if d.Telemetry != nil {
+		err = a.service.SetConsent(ctx, *d.Telemetry)
+	}
+	if d.Health != nil && err == nil {
+		err = a.service.SetHealthConsent(ctx, *d.Health)
+	}
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	writeJSON(w, http.StatusOK, a.service.Decisions(ctx))
 }
 
 func readDecision(r *http.Request) (decision, error) {

@@ -87,11 +87,9 @@ func (a *Agent) Handler() http.Handler {
 	if a.opts.Metrics != nil {
 		handle(pathMetrics, promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	}
-	if s, ok := a.service.(consenter); ok {
-		mux.Handle("GET "+PathConsent, serveConsent(s))
-		mux.Handle("POST "+PathConsent, takeConsent(s))
-		mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
-	}
+	mux.HandleFunc("GET "+PathConsent, a.serveConsent)
+	mux.HandleFunc("POST "+PathConsent, a.changeConsent)
+	mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
 	mux.HandleFunc("/v1", unknownPath) // instead of a redirect to /v1/
 	mux.HandleFunc("/v1/", unknownPath)
 	if a.opts.Page != nil {

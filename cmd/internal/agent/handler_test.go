@@ -25,6 +25,8 @@ const testListen = "127.0.0.1:8946"
 
 // fakeService is a service with a status that the test sets.
 type fakeService struct {
+	agent.Service // panics when asked for anything else
+
 	mu      sync.Mutex
 	status  rollcall.Status
 	settled chan struct{}

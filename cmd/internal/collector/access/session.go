@@ -58,22 +58,17 @@ func (t *Tokens) addSession(ctx context.Context, secret, token hash) error {
 		return ErrWrongToken // it has just been revoked
 	}
 	now := time.Now()
-	ofToken := 0
-	for _, other := range s.sessions {
-		if other.Token == token && now.Before(other.Ends) {
-			ofToken++
+	kept := slices.DeleteFunc(slices.Clone(s.sessions), func(other session) bool {
+		return s.token(other.Token) == nil || !now.Before(other.Ends)
+	})
+	ofToken := 1
+	for i, other := range slices.Backward(kept) {
+		if other.Token == token {
+			if ofToken++; ofToken > MaxSessions {
+				kept = slices.Delete(kept, i, i+1)
+			}
 		}
 	}
-	kept := slices.DeleteFunc(slices.Clone(s.sessions), func(other session) bool {
-		if s.token(other.Token) == nil || !now.Before(other.Ends) {
-			return true
-		}
-		if other.Token == token && ofToken >= MaxSessions {
-			ofToken--
-			return true
-		}
-		return false
-	})
 	return t.putSessions(ctx, s, append(kept, session{secret, token, now.Add(SessionTime).UTC()}))
 }
 

@@ -76,12 +76,7 @@ type slot struct {
 // and burst at least 1.
 func New(slots int, interval time.Duration, burst int) *Table {
 	shards := max(1, (slots+ways*setsOfShard-1)/(ways*setsOfShard))
-	return &Table{
-		interval: int64(interval),
-		burst:    int64(interval) * int64(burst),
-		start:    time.Now(),
-		shards:   make([]shard, shards),
-	}
+	return &Table{int64(interval), int64(interval) * int64(burst), time.Now(), make([]shard, shards)}
 }
 
 // Take takes one event of the key. If none is left it takes nothing, and returns

@@ -37,12 +37,6 @@ type Answer struct {
 	RetryAfter time.Duration
 }
 
-const (
-	dialTimeout    = 10 * time.Second
-	requestTimeout = 30 * time.Second
-	maxAnswerBytes = 64 << 10
-)
-
 // An httpClient is a Client of package net/http with one connection and
 // no proxy.
 type httpClient struct {
@@ -61,11 +55,11 @@ func connect(ctx context.Context, endpoint string) (Client, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("endpoint %q is not an http or https URL", endpoint)
 	}
-	dialer := net.Dialer{Timeout: dialTimeout}
+	dialer := net.Dialer{Timeout: 10 * time.Second}
 	return &httpClient{
 		endpoint: u,
 		http: http.Client{
-			Timeout:       requestTimeout,
+			Timeout:       30 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
 				// Requests outlive ctx, connection attempts do not.
@@ -91,8 +85,8 @@ func (c *httpClient) Send(path string, body []byte) (Answer, error) {
 		return Answer{}, err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerBytes)) // so that the connection stays open
-	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))            // 0 for a date, which a collector never sends
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection stays open
+	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))    // 0 for a date, which a collector never sends
 	return Answer{response.StatusCode, time.Duration(seconds) * time.Second}, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"net"
 	"slices"
@@ -96,7 +95,10 @@ func (f *Fleet) Send(ctx context.Context, s Sending) (Result, error) {
 	visits := make(chan Visit, 256)
 	go func() {
 		defer close(visits)
-		for visit := range f.lastVisits() {
+		for day, visit := range f.Visits() {
+			if day < f.config.Last {
+				continue
+			}
 			select {
 			case visits <- visit:
 			case <-ctx.Done():
@@ -125,21 +127,12 @@ func (f *Fleet) Send(ctx context.Context, s Sending) (Result, error) {
 	})
 }
 
-func (f *Fleet) lastVisits() iter.Seq[Visit] {
-	return func(yield func(Visit) bool) {
-		for day, visit := range f.Visits() {
-			if day == f.config.Last && !yield(visit) {
-				return
-			}
-		}
-	}
-}
-
 // LastReports returns the number of reports that Send sends.
-func (f *Fleet) LastReports() int {
-	n := 0
-	for visit := range f.lastVisits() {
-		n += len(visit)
+func (f *Fleet) LastReports() (n int) {
+	for day, visit := range f.Visits() {
+		if day == f.config.Last {
+			n += len(visit)
+		}
 	}
 	return n
 }
