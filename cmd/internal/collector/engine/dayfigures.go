@@ -22,7 +22,7 @@ func (f *fleet) total() dayTotal {
 	lo, hi := f.newOn(f.today)
 	t.New = uint64(hi - lo)
 	active, lost := f.days[f.today], f.days[f.today-lostAfter]
-	before := bits.Union(f.recentSpan(f.before(windowDays[window28])).active, lost)
+	before := bits.Union(f.recentSpan(f.before(windowDays[window28]), activeOnly).active, lost)
 	t.Returning = bits.CountWithout(active, before) - active.CountRange(lo, hi)
 	t.Lost = bits.CountWithout(lost, windows[window28])
 	t.MedianAge = f.medianAge(windows[window28])
@@ -51,7 +51,7 @@ func (f *fleet) before(days int) collector.Range {
 // memory. The set must not be changed.
 func (f *fleet) window(day collector.Day, days int) *bits.Set {
 	if day == f.today {
-		return bits.Union(f.recentSpan(f.before(days)).active, f.days[day])
+		return bits.Union(f.recentSpan(f.before(days), activeOnly).active, f.days[day])
 	}
 	return f.activeIn(day-collector.Day(days)+1, day)
 }
@@ -217,7 +217,7 @@ func (f *fleet) survival(from, to collector.Day) map[string]retentionRow {
 func (f *fleet) faultDay(fault *fault) (faultDay, bool) {
 	d := faultDay{Occurrences: fault.counts[f.today]}
 	for i, days := range windowDays {
-		affected := bits.Union(f.recentSpan(f.before(days)).faults[fault.ID], fault.days[f.today])
+		affected := bits.Union(f.recentSpan(f.before(days), withFaults).faults[fault.ID], fault.days[f.today])
 		d.Affected[i] = affected.Count()
 		if i == window28 && d.Affected[i] > 0 {
 			d.Versions = f.dims.get(collector.DimVersion).counts(affected)

@@ -65,7 +65,7 @@ func (e *Engine) subtractActive(ctx context.Context, f *fleet, set *bits.Set, si
 	}
 	// The writer waits for this, and a year of a large fleet takes seconds to
 	// read. Most of it is usually cached.
-	cached := f.spans.within(collector.Range{From: since, To: f.today})
+	cached := f.spans.within(collector.Range{From: since, To: f.today}, activeOnly)
 	set.AndNot(cached.active)
 	for _, unread := range []collector.Range{{From: since, To: cached.From - 1}, {From: cached.To + 1, To: f.today}} {
 		err := e.eachBits(ctx, f, kindActive, unread, func(_ collector.RecordKey, active *bits.Set) { set.AndNot(active) })

@@ -20,12 +20,18 @@ func preloadDays() []collector.Day { return []collector.Day{90, 400} }
 // that are preloaded, and some more.
 const maxSpans = 8
 
+// What a span is needed for.
+const (
+	activeOnly = false
+	withFaults = true
+)
+
 // A span is what some closed days say together. It never changes.
 type span struct {
 	collector.Range
 	active *bits.Set
 	// faults are the installations that reported each fault, and occurrences
-	// how often it occurred.
+	// how often it occurred. Both are nil if nobody needed them.
 	faults      map[string]*bits.Set
 	occurrences map[string]uint64
 }
@@ -45,10 +51,10 @@ type spanCache struct {
 }
 
 // get returns the cached span of a range, or nil, and the generation.
-func (c *spanCache) get(r collector.Range) (*span, int) {
+func (c *spanCache) get(r collector.Range, faults bool) (*span, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.spans, func(s *span) bool { return s.Range == r })
+	i := slices.IndexFunc(c.spans, func(s *span) bool { return s.Range == r && s.has(faults) })
 	if i < 0 {
 		return nil, c.generation
 	}
@@ -58,12 +64,12 @@ func (c *spanCache) get(r collector.Range) (*span, int) {
 }
 
 // within returns the longest cached span that lies in a range, or an empty one.
-func (c *spanCache) within(r collector.Range) *span {
+func (c *spanCache) within(r collector.Range, faults bool) *span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	longest := &span{Range: collector.Range{From: r.From, To: r.From - 1}, active: &bits.Set{}}
 	for _, s := range c.spans {
-		if s.From >= r.From && s.To <= r.To && s.To-s.From > longest.To-longest.From {
+		if s.From >= r.From && s.To <= r.To && s.has(faults) && s.To-s.From > longest.To-longest.From {
 			longest = s
 		}
 	}
@@ -101,6 +107,9 @@ func (c *spanCache) clear() {
 	c.generation++
 }
 
+// has reports whether the span has faults, if they are needed.
+func (s *span) has(faults bool) bool { return !faults || s.faults != nil }
+
 // without returns the span without some installations.
 func (s *span) without(nums []uint32) *span {
 	removed := func(set *bits.Set) *bits.Set {
@@ -122,12 +131,15 @@ func (s *span) without(nums []uint32) *span {
 
 // extend returns a copy of the span, to be extended to a range, and the days
 // that it lacks.
-func (s *span) extend(r collector.Range) (*span, []collector.Range) {
-	e := &span{Range: r, active: s.active.Clone(), faults: make(map[string]*bits.Set), occurrences: make(map[string]uint64)}
-	for id, set := range s.faults {
-		e.faults[id] = set.Clone()
+func (s *span) extend(r collector.Range, faults bool) (*span, []collector.Range) {
+	e := &span{Range: r, active: s.active.Clone()}
+	if faults {
+		e.faults, e.occurrences = make(map[string]*bits.Set), make(map[string]uint64)
+		for id, set := range s.faults {
+			e.faults[id] = set.Clone()
+		}
+		maps.Copy(e.occurrences, s.occurrences)
 	}
-	maps.Copy(e.occurrences, s.occurrences)
 	return e, []collector.Range{{From: r.From, To: s.From - 1}, {From: s.To + 1, To: r.To}}
 }
 
@@ -143,6 +155,9 @@ func (s *span) addFault(id string, set *bits.Set) {
 func (s *span) addRecent(f *fleet, r collector.Range) {
 	for day := max(r.From, f.today-longestWindow); day <= r.To; day++ {
 		s.active.Or(f.days[day])
+		if s.faults == nil {
+			continue
+		}
 		for id, fault := range f.faults {
 			if set := fault.days[day]; set != nil {
 				s.addFault(id, set)
@@ -155,15 +170,15 @@ func (s *span) addRecent(f *fleet, r collector.Range) {
 }
 
 // recentSpan returns the span of closed days that are in memory.
-func (f *fleet) recentSpan(r collector.Range) *span {
+func (f *fleet) recentSpan(r collector.Range, faults bool) *span {
 	if r.To < r.From {
 		return &span{Range: r, active: &bits.Set{}}
 	}
-	s, generation := f.spans.get(r)
+	s, generation := f.spans.get(r, faults)
 	if s != nil {
 		return s
 	}
-	s, missing := f.spans.within(r).extend(r)
+	s, missing := f.spans.within(r, faults).extend(r, faults)
 	for _, days := range missing {
 		s.addRecent(f, days)
 	}
@@ -171,8 +186,8 @@ func (f *fleet) recentSpan(r collector.Range) *span {
 	return s
 }
 
-// span returns the span of those days of a range that are closed. The days that
-// are not in memory are read from the store, by one caller at a time. If a day
+// span returns the span of those days of a range that are closed, with faults.
+// The days that are not in memory are read from the store, by one caller at a time. If a day
 // begins meanwhile the span is incomplete; the caller compares f.today.
 func (e *Engine) span(ctx context.Context, f *fleet, r collector.Range) (*span, error) {
 	f.mu.RLock()
@@ -180,10 +195,10 @@ func (e *Engine) span(ctx context.Context, f *fleet, r collector.Range) (*span, 
 	r.To = min(r.To, today-1)
 	if r.From >= today-longestWindow {
 		defer f.mu.RUnlock()
-		return f.recentSpan(r), nil
+		return f.recentSpan(r, withFaults), nil
 	}
 	f.mu.RUnlock()
-	if s, _ := f.spans.get(r); s != nil {
+	if s, _ := f.spans.get(r, withFaults); s != nil {
 		return s, nil
 	}
 	select {
@@ -192,11 +207,11 @@ func (e *Engine) span(ctx context.Context, f *fleet, r collector.Range) (*span, 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	s, generation := f.spans.get(r)
+	s, generation := f.spans.get(r, withFaults)
 	if s != nil {
 		return s, nil
 	}
-	s, missing := f.spans.within(r).extend(r)
+	s, missing := f.spans.within(r, withFaults).extend(r, withFaults)
 	for _, days := range missing {
 		if err := e.addOlder(ctx, f, s, collector.Range{From: days.From, To: min(days.To, today-longestWindow-1)}); err != nil {
 			return nil, err
