@@ -17,7 +17,7 @@ type HealthReport struct {
 	IDPersistence  Persistence `json:"id_persistence"`
 	SentAt         time.Time   `json:"sent_at"`
 	Version        string      `json:"version,omitempty"`
-	// Faults are 1 to MaxFaults faults, each with another [Fault.Key].
+	// Faults are 1 to MaxFaults faults, no two with the same [Fault.Key].
 	Faults []Fault `json:"faults"`
 }
 
@@ -62,8 +62,7 @@ const (
 	SeverityCritical Severity = "critical"
 )
 
-// A FaultKey identifies a fault: two with the same key are the same fault. It
-// is comparable.
+// A FaultKey identifies a fault: two with the same key are the same fault.
 type FaultKey struct {
 	Source, Component, Reason, Stage string
 	Severity                         Severity
