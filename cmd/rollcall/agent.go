@@ -132,8 +132,7 @@ func newAgentOf(cmd *cobra.Command, config rollcall.Config, log *slog.Logger, op
 	return service, local, explainListen(err)
 }
 
-// listenAddress returns the address to listen on, which is empty for
-// "off".
+// listenAddress returns an empty address for "off".
 func listenAddress(text string) string {
 	if text == listenOff {
 		return ""

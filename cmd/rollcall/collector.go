@@ -93,8 +93,7 @@ func (d *dataDirFlag) do(cmd *cobra.Command, opts datadir.Options, work func(*co
 	return explainCollector(err)
 }
 
-// explainCollector adds a hint to an error of the collector, unless it
-// has one already.
+// explainCollector adds a hint to an error, unless it has one already.
 func explainCollector(err error) error {
 	if _, ok := errors.AsType[*hintedError](err); ok {
 		return err

@@ -26,8 +26,7 @@ func addFlag(flags *pflag.FlagSet, value pflag.Value, name, usage string) {
 	addFlagWithVariable(flags, value, name, variable(name), usage)
 }
 
-// addCollectorFlag is addFlag for a flag of the collector, whose
-// variable says so.
+// addCollectorFlag is addFlag with a variable of the collector.
 func addCollectorFlag(flags *pflag.FlagSet, value pflag.Value, name, usage string) {
 	addFlagWithVariable(flags, value, name, variable("collector-"+name), usage)
 }
@@ -44,8 +43,7 @@ func variable(flag string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// variableOf returns the name of a flag's variable, or "" if it has
-// none.
+// variableOf returns a flag's variable, or "" if it has none.
 func variableOf(flag *pflag.Flag) string {
 	if names := flag.Annotations[variableAnnotation]; len(names) > 0 {
 		return names[0]
@@ -166,8 +164,7 @@ func newValue[T any](target *T, kind string, value T, parse func(string) (T, err
 	return &flagValue[T]{target, kind, parse, format}
 }
 
-// String implements [pflag.Value]. It works on a zero value, as the
-// help requires.
+// String works on a zero value, as the help of pflag requires.
 func (v *flagValue[T]) String() string {
 	if v.target == nil {
 		return ""
@@ -236,8 +233,7 @@ func limitValue(target *int, value int) pflag.Value {
 	return newValue(target, "number", value, parse, format)
 }
 
-// durationValue is a duration above zero, and at most what the library
-// allows.
+// durationValue is at most what the library allows.
 func durationValue(target *time.Duration, value time.Duration) pflag.Value {
 	parse := func(text string) (time.Duration, error) {
 		d, err := time.ParseDuration(text)
@@ -263,8 +259,7 @@ func choiceValue(target *string, words ...string) pflag.Value {
 	return newValue(target, strings.Join(words, "|"), words[0], parse, same)
 }
 
-// listValue is a list of words separated by commas. A repeated flag
-// adds to it.
+// listValue is separated by commas. A repeated flag adds to it.
 func listValue(target *[]string, kind string) pflag.Value {
 	parse := func(text string) ([]string, error) {
 		list := *target

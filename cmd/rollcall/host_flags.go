@@ -11,8 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// defaultConfig is the host's config unless a flag or a variable names
-// another one.
+// defaultConfig is the default of --config.
 var defaultConfig = filepath.Join("config", "config.json")
 
 const doctorHint = "rollcall doctor looks for the cause"
@@ -96,8 +95,7 @@ func (s *storageFlags) stored(cmd *cobra.Command, limit timeout) (rollcall.Store
 
 var errNoID = errors.New("no installation ID is stored")
 
-// flagOf maps the path of a field of [rollcall.Config] to the flag that
-// sets it.
+// flagOf maps a field of [rollcall.Config] to the flag that sets it.
 var flagOf = map[string]string{
 	"ConfigPath":            "config",
 	"StateDir":              "state-dir",
@@ -118,8 +116,7 @@ var flagOf = map[string]string{
 	"Limits.Backoff":        "backoff",
 }
 
-// inFlags names the flag or the variable in an error about a field of
-// [rollcall.Config].
+// inFlags names the flag or the variable in a [rollcall.ConfigError].
 func inFlags(cmd *cobra.Command, err error) error {
 	field, ok := errors.AsType[*rollcall.ConfigError](err)
 	if !ok {

@@ -46,8 +46,7 @@ func printJSON(w io.Writer, value any) error {
 // newTable returns a writer that aligns columns, which end with tabs.
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
-// printPairs prints names and values in two columns, without the pairs
-// that have no value.
+// printPairs prints names and values, but no pair without a value.
 func printPairs(w io.Writer, pairs ...string) error {
 	table := newTable(w)
 	for i := 0; i+1 < len(pairs); i += 2 {

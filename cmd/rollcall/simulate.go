@@ -180,8 +180,7 @@ func newProgress(cmd *cobra.Command, what string, of int) *progressbar.ProgressB
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth())
 }
 
-// isOnThisMachine reports whether a URL names loopback, without looking
-// up its host.
+// isOnThisMachine looks up no host.
 func isOnThisMachine(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	return err == nil && loopback.IsHost(u.Hostname())

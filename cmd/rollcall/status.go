@@ -156,17 +156,16 @@ func (st storedStatus) print(w io.Writer) error {
 		"installation ID", cmp.Or(st.ID.String(), "none stored"), "place", st.Place)
 }
 
-// withTime appends a time to a text, or returns the text if there is no
-// time.
+// withTime appends a time, if there is one, to a text, if there is one.
 func withTime(text string, at time.Time) string {
-	switch {
-	case at.IsZero():
+	if at.IsZero() {
 		return text
-	case text == "":
-		return at.Format(time.RFC3339)
-	default:
-		return text + " (" + at.Format(time.RFC3339) + ")"
 	}
+	stamp := at.Format(time.RFC3339)
+	if text == "" {
+		return stamp
+	}
+	return text + " (" + stamp + ")"
 }
 
 // failure is withTime, but empty if there was no failure.

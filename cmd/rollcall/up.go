@@ -139,8 +139,7 @@ func (u *up) runBoth(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	return nil
 }
 
-// prepare sets up the collector, which is running, and the agent, which
-// is not yet.
+// prepare sets up the running collector, and the agent.
 func (u *up) prepare(ctx context.Context, cmd *cobra.Command, server *daemon.Daemon, link *signInLink, endpoint string,
 	log *slog.Logger) (*rollcall.Service, *agent.Agent, error) {
 	if err := link.enable(ctx, server.Tokens()); err != nil {
@@ -201,8 +200,7 @@ func (u *up) print(out io.Writer, service *rollcall.Service, link string) {
 	}
 }
 
-// sameConfig returns the flags with which other verbs use the same
-// config.
+// sameConfig returns the flags for other verbs to use this config.
 func (u *up) sameConfig() string {
 	if u.storage.noConfig {
 		return " --no-config --app " + u.storage.app

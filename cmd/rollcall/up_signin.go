@@ -14,8 +14,7 @@ import (
 // replaces it, which invalidates the previous link.
 const upToken = "rollcall up"
 
-// A signInLink is a URL path, impossible to guess, that signs a browser
-// in to the dashboard.
+// A signInLink is a secret URL path that signs a browser in.
 type signInLink struct {
 	path    string
 	enabled chan struct{}

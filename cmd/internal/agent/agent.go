@@ -49,8 +49,7 @@ var _ Service = (*rollcall.Service)(nil)
 
 // Options configure an [Agent].
 type Options struct {
-	// Listen is the TCP address of the local server, host:port. Empty
-	// means no server.
+	// Listen is the TCP address, host:port. Empty means no server.
 	Listen string
 	// AllowHosts are further names by which clients may address the
 	// server; see [Agent.Handler].
@@ -76,8 +75,7 @@ type Agent struct {
 	log     *slog.Logger
 	began   time.Time
 	hosts   guard.Hosts // the names by which clients may address the server
-	// stopping ends when the agent stops, so that no request waits
-	// longer.
+	// stopping ends when the agent stops, and with it all waits.
 	stopping context.Context
 	stop     context.CancelFunc
 }
@@ -142,8 +140,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// serve keeps the service manager informed until ctx ends or something
-// fails.
+// serve informs the service manager until ctx ends or something fails.
 func (a *Agent) serve(ctx context.Context, manager *notify.Manager, failed <-chan error) error {
 	manager.Ready(a.statusText())
 	// This goroutine, which sends the pings, never waits for the disk. A
@@ -186,8 +183,7 @@ func (a *Agent) shutDown(server *http.Server, started <-chan struct{}) {
 	}
 }
 
-// listen opens the server's address. It returns nil if there is to be
-// no server.
+// listen returns nil if there is to be no server.
 func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
 	if a.opts.Listen == "" {
 		return nil, nil
@@ -200,8 +196,7 @@ func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
 	if !loopback.IsAddr(listener.Addr()) {
 		a.log.Warn("Listening on an address that other machines may reach, without authentication", "address", address)
 	}
-	// The operator knows the configured address, but not a port that
-	// the system chose.
+	// The operator does not know a port that the system chose.
 	level := slog.LevelDebug
 	if listen.ChoosesPort(a.opts.Listen) {
 		level = slog.LevelInfo

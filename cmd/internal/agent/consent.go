@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// PathConsent is where clients read and change the operator's
-	// decisions.
+	// PathConsent is where clients read and change the decisions.
 	PathConsent = "/v1/consent"
 
 	// maxDecision bounds the body of a request, and consentTimeout the

@@ -39,8 +39,7 @@ type Installation struct {
 	ID        installid.ID `json:"installation_id"`
 	Persisted bool         `json:"persisted"`
 	Settled   bool         `json:"settled"`
-	// Provisional means that the storage could not be read yet, so the ID
-	// may still change.
+	// Provisional: the storage is not read yet, so the ID may change.
 	Provisional bool `json:"provisional"`
 }
 
@@ -51,8 +50,7 @@ type Status struct {
 	UptimeSeconds float64 `json:"uptime_seconds"`
 }
 
-// errorBody is the body of an error. Settled is present if the ID is what
-// is missing.
+// Settled is present in an errorBody if the ID is missing.
 type errorBody struct {
 	Error   string `json:"error"`
 	Settled *bool  `json:"settled,omitempty"`
@@ -129,8 +127,7 @@ func (a *Agent) serveInstallation(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// waitSettled waits at most d until the ID is settled, the client leaves,
-// or the agent stops.
+// waitSettled returns early if the client leaves or the agent stops.
 func (a *Agent) waitSettled(w http.ResponseWriter, r *http.Request, d time.Duration) {
 	if d == 0 {
 		return
@@ -215,8 +212,7 @@ func (a *Agent) guard(next http.Handler) http.Handler {
 	})
 }
 
-// isOwn reports whether a path belongs to the agent rather than to the
-// operator's page.
+// isOwn reports whether a path does not belong to the operator's page.
 func isOwn(path string) bool {
 	return slices.Contains([]string{pathHealth, pathReady, pathMetrics}, path) || strings.HasPrefix(path, "/v1/")
 }

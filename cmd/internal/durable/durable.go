@@ -14,14 +14,12 @@ import (
 // TempPattern matches the names of temporary files, for [filepath.Glob].
 const TempPattern = ".*.part"
 
-// Temp creates an empty temporary file with mode 0600 in the directory of
-// file.
+// Temp creates a temporary file with mode 0600 beside file.
 func Temp(file string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*.part")
 }
 
-// Create writes a new file with mode 0600. The error is fs.ErrExist if the
-// file exists.
+// Create writes a new file with mode 0600, or returns fs.ErrExist.
 func Create(file string, data []byte) error { return write(file, data, Link) }
 
 // Replace writes a file with mode 0600, in place of the one that may exist.
@@ -76,6 +74,5 @@ func publish(temp, file string, move func(temp, file string) error) error {
 	return SyncDir(filepath.Dir(file))
 }
 
-// SyncDir makes the names in a directory durable, on systems that can sync a
-// directory.
+// SyncDir makes the names in a directory durable, where systems can.
 func SyncDir(dir string) error { return fsys.OS{}.SyncDir(dir) }

@@ -78,8 +78,7 @@ func (m *Manager) Status(text string) { m.post(statusLine(text)) }
 // Stopping says that the process is about to end.
 func (m *Manager) Stopping() { m.post(daemon.SdNotifyStopping) }
 
-// Close waits until everything is sent, at most d. No other method may be
-// called afterwards.
+// Close waits at most d until everything is sent. Call it last.
 func (m *Manager) Close(d time.Duration) {
 	close(m.queue)
 	select {
@@ -88,8 +87,7 @@ func (m *Manager) Close(d time.Duration) {
 	}
 }
 
-// statusLine returns an assignment of text, which cannot start another
-// one.
+// statusLine keeps text from starting another assignment.
 func statusLine(text string) string {
 	return "STATUS=" + strings.Join(strings.Fields(text), " ")
 }

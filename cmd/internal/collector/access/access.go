@@ -39,8 +39,7 @@ type Grant struct {
 	App string
 }
 
-// May reports whether the grant includes a scope for an app. The empty app is the
-// collector as a whole.
+// May reports whether the grant includes a scope for an app, or for all if empty.
 func (g Grant) May(app string, need Scope) bool {
 	return (g.App == "" || g.App == app) && (g.Scope == Admin || g.Scope == Read && need == Read)
 }
@@ -49,8 +48,7 @@ func (g Grant) May(app string, need Scope) bool {
 const (
 	// MaxTokens bounds the tokens of a collector.
 	MaxTokens = 100
-	// MaxNameLen bounds the name of a token, in printable characters. A name has
-	// at least one.
+	// MaxNameLen bounds the name of a token, in printable characters; 1 at least.
 	MaxNameLen = 80
 	// MaxSessions bounds the sessions of a token. A further one ends the oldest.
 	MaxSessions = 20
@@ -58,8 +56,7 @@ const (
 	SessionTime = 30 * 24 * time.Hour
 	// RefreshAfter is how long the settings are cached.
 	RefreshAfter = 5 * time.Second
-	// refreshTimeout bounds a refresh. After a failure the cached state remains
-	// in use.
+	// refreshTimeout bounds a refresh. If it fails, the cached state stays.
 	refreshTimeout = 2 * time.Second
 	// MaxWrong is how many wrong tokens an address prefix may try at once, and
 	// WrongEvery is the interval between further ones.

@@ -79,8 +79,7 @@ func (t *Tokens) List(ctx context.Context) ([]Token, error) {
 	return list, nil
 }
 
-// Revoke ends a token and its sessions. The error is ErrNoToken if there is no
-// token with this name.
+// Revoke ends a token and its sessions. ErrNoToken means that there is none.
 func (t *Tokens) Revoke(ctx context.Context, name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,8 +93,7 @@ func (t *Tokens) Revoke(ctx context.Context, name string) error {
 	}
 	revoked := s.tokens[i].Hash
 	s.tokens = slices.Delete(s.tokens, i, i+1)
-	// The token first: without it its sessions are worthless, whatever happens
-	// now.
+	// The token first: without it its sessions are worthless.
 	if err := t.put(ctx, tokensSetting, s.tokens); err != nil {
 		return fmt.Errorf("revoke token: %w", err)
 	}
@@ -182,8 +180,7 @@ func (s *state) session(h hash) *session {
 	return find(s.sessions, h, func(s *session) *hash { return &s.Hash })
 }
 
-// find returns the item with a hash, or nil, in a time that does not depend on
-// the hashes.
+// find takes a time that does not depend on the hashes.
 func find[T any](items []T, want hash, hashOf func(*T) *hash) (found *T) {
 	for i := range items {
 		if subtle.ConstantTimeCompare(hashOf(&items[i])[:], want[:]) == 1 {
@@ -250,8 +247,7 @@ func (t *Tokens) put(ctx context.Context, name string, value any) error {
 	return t.settings.PutSetting(ctx, 0, name, data)
 }
 
-// putSessions stores the sessions, and caches a state with them. The caller holds
-// mu.
+// putSessions stores and caches the sessions. The caller holds mu.
 func (t *Tokens) putSessions(ctx context.Context, s *state, sessions []session) error {
 	if err := t.put(ctx, sessionsSetting, sessions); err != nil {
 		return fmt.Errorf("store sessions: %w", err)

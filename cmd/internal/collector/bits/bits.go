@@ -16,8 +16,7 @@ import (
 // ChunkBits is the binary logarithm of the numbers in a chunk.
 const ChunkBits = 16
 
-// maxChunkBytes bounds an encoded chunk: a bitmap of all its numbers, and a
-// header.
+// maxChunkBytes bounds an encoded chunk: a full bitmap and a header.
 const maxChunkBytes = 1<<ChunkBits/8 + 64
 
 // A Set is a set of numbers. The zero value is empty, and so is a nil *Set, for

@@ -36,8 +36,7 @@ type Client struct {
 	close func()
 }
 
-// connectTimeout bounds how long a process that is starting or ending may take
-// to answer.
+// connectTimeout is for a process that is starting or ending.
 const connectTimeout = 5 * time.Second
 
 // Connect connects to the collector of a data directory. Its errors are those
@@ -223,8 +222,7 @@ func (c *Client) Series(ctx context.Context, app string) (figures.Series, error)
 	return call[figures.Series](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/series", nil)
 }
 
-// Export writes the totals of an app's closed days in the form that Import
-// reads.
+// Export writes the totals of an app's closed days for Import.
 func (c *Client) Export(ctx context.Context, app string, w io.Writer) error {
 	response, err := c.do(ctx, http.MethodGet, totalsPath(app), nil)
 	if err != nil {
@@ -269,8 +267,7 @@ func (c *Client) Backup(ctx context.Context, dest string, opts BackupOptions) (e
 
 // BackupOptions configure [Client.Backup].
 type BackupOptions struct {
-	// WithoutSecret leaves out the secret, without which a restore needs
-	// another copy of it.
+	// WithoutSecret leaves out the secret, which a restore then needs to be given.
 	WithoutSecret bool
 }
 

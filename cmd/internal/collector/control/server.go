@@ -55,8 +55,7 @@ func NewServer(dir *datadir.Dir, log *slog.Logger) *Server {
 	return s
 }
 
-// Listen serves on loopback, and writes the address and the token to the data
-// directory.
+// Listen serves on loopback, and writes the [datadir.ControlFile].
 func (s *Server) Listen() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,8 +73,7 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// Shutdown accepts no further commands and waits for the current ones until
-// ctx ends.
+// Shutdown waits for the current commands until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) {
 	_ = os.Remove(filepath.Join(s.dir.Path, datadir.ControlFile))
 	if s.http.Shutdown(ctx) != nil {

@@ -27,16 +27,14 @@ import (
 type Options struct {
 	// Dir is the data directory. It is created if it is missing.
 	Dir string
-	// Listen is the TCP address of the server, host:port. The system chooses
-	// the port if it is 0.
+	// Listen is the TCP address, host:port. Port 0 lets the system choose.
 	Listen string
 	// PlainListen is a second address without TLS, for a server with TLS. It
 	// redirects browsers to https, and answers the HTTP-01 challenges of a
 	// certificate authority. Empty is none.
 	PlainListen string
 
-	// TLSCert and TLSKey are PEM files, reloaded when they change. Empty is
-	// none.
+	// TLSCert and TLSKey are PEM files, reloaded when they change; or empty.
 	TLSCert, TLSKey string
 	// ACMEDomains are the host names for which to request certificates from a
 	// certificate authority; empty requests none. Setting ACMEDomains accepts
@@ -46,8 +44,7 @@ type Options struct {
 	// URL of the authority; empty is Let's Encrypt.
 	ACMEEmail, ACMEDirectory string
 
-	// TrustedProxies are the addresses of proxies whose forwarding headers are
-	// trusted.
+	// TrustedProxies are proxies whose forwarding headers are trusted.
 	TrustedProxies []netip.Prefix
 	// CountryDB is a database in MaxMind's format for the countries of
 	// reports, reloaded when it changes; empty records no countries.
@@ -72,8 +69,7 @@ type Options struct {
 // DefaultStopTimeout is the value of Options.StopTimeout if that is 0.
 const DefaultStopTimeout = 10 * time.Second
 
-// A Daemon is a collector that serves. Create it with [Open], then call
-// [Daemon.Run].
+// A Daemon is a collector that serves. Create it with [Open].
 type Daemon struct {
 	opts       Options
 	log        *slog.Logger
@@ -83,8 +79,7 @@ type Daemon struct {
 	background []func(context.Context)
 	server     *http.Server
 	listener   net.Listener
-	// plain is the server without TLS. It has no listener without
-	// Options.PlainListen.
+	// plain is the server without TLS; its listener may be nil.
 	plain         *http.Server
 	plainListener net.Listener
 }
@@ -150,8 +145,7 @@ func (d *Daemon) abandon(ctx context.Context) {
 	}
 }
 
-// newServer limits the connections. The handlers have stricter limits for bodies
-// and answers.
+// newServer limits connections. Handlers limit bodies and answers further.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:                      handler,
@@ -210,13 +204,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	watchdog := time.NewTicker(manager.PingEvery())
 	defer watchdog.Stop()
 	var err error
-loop:
-	for {
+	for err == nil && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			break loop
 		case err = <-failed:
-			break loop
 		case <-watchdog.C:
 			manager.Ping()
 		}

@@ -12,8 +12,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// checkInterval is how often, at most, the files of a value in use are checked
-// for changes.
+// checkInterval is how often, at most, files in use are checked for changes.
 const checkInterval = 10 * time.Second
 
 // A reloaded value comes from files and is loaded again when one of them
@@ -42,8 +41,7 @@ func newReloaded[T any](log *slog.Logger, load func() (T, error), files ...strin
 	return r, err
 }
 
-// get returns the value, which stays the same while changed files cannot be
-// loaded.
+// get returns the last value if changed files cannot be loaded.
 func (r *reloaded[T]) get() T {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,8 +55,7 @@ func (r *reloaded[T]) get() T {
 	}
 	value, err := r.load()
 	if err != nil {
-		// A certificate and its key change one after the other; the next check
-		// may find both.
+		// Of a certificate and its key, only one may have changed yet.
 		r.log.Warn("Changed file cannot be read; the last version stays in use", "file", r.files[0], "error", err.Error())
 		return r.value
 	}

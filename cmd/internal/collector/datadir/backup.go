@@ -43,8 +43,7 @@ type RestoreOptions struct {
 	// SecretFile names the file with the secret; empty is the one in the
 	// backup, or else the one in the data directory.
 	SecretFile string
-	// Overwrite replaces the data in the directory; without it, they are the
-	// error fs.ErrExist.
+	// Overwrite replaces data in the directory, instead of fs.ErrExist.
 	Overwrite bool
 }
 

@@ -46,8 +46,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// A Dir is an open data directory. Its Store, Collector, and Tokens are valid
-// until Close.
+// A Dir is an open data directory. Its fields are valid until Close.
 type Dir struct {
 	Path      string
 	Store     *sqlite.Store
@@ -212,8 +211,7 @@ func readSecret(file string) ([]byte, error) {
 
 func secretText(secret []byte) []byte { return append(hex.AppendEncode(nil, secret), '\n') }
 
-// CopySecret copies the secret of a data directory to another directory, where
-// it must not exist.
+// CopySecret copies a secret to another directory, where it must not exist.
 func CopySecret(from, to string) error {
 	secret, err := readSecret(filepath.Join(from, SecretFile))
 	if err != nil {

@@ -16,8 +16,7 @@ type Key uint64
 // seed is random, so that nobody can choose keys that displace others.
 var seed = maphash.MakeSeed()
 
-// Of returns the key of a text. Two texts have the same key with a probability of
-// 2^-64.
+// Of returns the key of a text. Two texts share one with a probability of 2^-64.
 func Of(text string) Key { return Key(maphash.String(seed, text)) }
 
 // Prefix returns the key of the network of an address: the address itself for
@@ -72,8 +71,7 @@ type slot struct {
 	full int64
 }
 
-// New returns a table with at least that many slots. Interval must be positive
-// and burst at least 1.
+// New returns a table of at least that many slots. Interval and burst are positive.
 func New(slots int, interval time.Duration, burst int) *Table {
 	shards := max(1, (slots+ways*setsOfShard-1)/(ways*setsOfShard))
 	return &Table{int64(interval), int64(interval) * int64(burst), time.Now(), make([]shard, shards)}

@@ -18,8 +18,7 @@ const (
 	HealthPath    = "/v1/health"
 )
 
-// A Client sends reports to one collector, one at a time. It is used
-// by one goroutine.
+// A Client sends reports to one collector. One goroutine uses it.
 type Client interface {
 	// Send posts a report to a path of the collector, and waits at
 	// most 30 seconds for the answer. After an error the collector
@@ -37,8 +36,7 @@ type Answer struct {
 	RetryAfter time.Duration
 }
 
-// An httpClient is a Client of package net/http with one connection and
-// no proxy.
+// An httpClient has one connection and uses no proxy.
 type httpClient struct {
 	endpoint *url.URL
 	http     http.Client

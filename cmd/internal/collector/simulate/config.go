@@ -32,11 +32,9 @@ type Config struct {
 	ExcludeDevelopment bool
 }
 
-// Shares are parts of the installations, each from 0 to 1 and together at
-// most 1.
+// Shares are parts of the installations, together at most 1.
 type Shares struct {
-	// Once are IDs that report on one day only, as those of build servers
-	// do.
+	// Once are IDs that report on one day only: build servers.
 	Once float64
 	// Memory are installations whose ID is never persisted and changes
 	// with each restart. Late are those whose ID is persisted only after

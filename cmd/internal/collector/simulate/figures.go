@@ -170,8 +170,7 @@ func (t *Truth) Floor(day collector.Day) []Step {
 	return steps
 }
 
-// Moves returns the changes of version in a range, and how many of them
-// went up and down.
+// Moves returns the changes of version, and how many went up and down.
 func (t *Truth) Moves(r collector.Range) (moves map[Move]uint64, up, down uint64) {
 	moves = make(map[Move]uint64)
 	for day, some := range t.moves {
@@ -237,8 +236,7 @@ type Curve struct {
 	Of     []uint64 `json:"of"`
 }
 
-// Survival returns a curve for each first version, over the weeks that
-// are over on a day.
+// Survival returns a curve for each first version, over the weeks that are over.
 func (t *Truth) Survival(day collector.Day) map[string]*Curve {
 	curves := make(map[string]*Curve)
 	end := PeriodStart(collector.GrainWeek, day)

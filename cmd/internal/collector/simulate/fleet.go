@@ -18,8 +18,7 @@ type Fleet struct {
 	first    collector.Day
 	releases []release
 	births   births
-	// newestOf is the newest stable release of each day; newestPre
-	// includes pre-releases.
+	// The newest release of each day; newestPre includes pre-releases.
 	newestOf, newestPre []int
 }
 
@@ -76,8 +75,7 @@ func (f *Fleet) weekend(day int) bool {
 	return weekday == time.Saturday || weekday == time.Sunday
 }
 
-// A Sent is one report: a heartbeat or a health report. The other field
-// is nil.
+// A Sent is a heartbeat or a health report; the other is nil.
 type Sent struct {
 	Heartbeat *report.Heartbeat
 	Health    *report.HealthReport
@@ -86,8 +84,7 @@ type Sent struct {
 // A Visit is what one installation sends on a day, in order.
 type Visit []Sent
 
-// Visits returns all visits, day by day. The caller may change what it
-// gets.
+// Visits returns all visits by day. The caller may change them.
 func (f *Fleet) Visits() iter.Seq2[collector.Day, Visit] {
 	return func(yield func(collector.Day, Visit) bool) {
 		born := f.born()
@@ -213,8 +210,7 @@ func stream(seed uint64, kind, i int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, mix(uint64(kind)<<56^uint64(i))))
 }
 
-// mix is the finaliser of SplitMix64, which turns close numbers into
-// distant ones.
+// mix is the finaliser of SplitMix64: close numbers become distant.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -229,8 +225,7 @@ type births []float64
 // brings as many as launchDays usual days.
 const launchDays = 5
 
-// newBirths makes growth logistic: slow, fast in the middle, and slow
-// again.
+// newBirths makes growth logistic: fast in the middle.
 func newBirths(days int, releases []release) births {
 	weights := make([]float64, days)
 	for day := range weights {

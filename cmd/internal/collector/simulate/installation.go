@@ -189,8 +189,7 @@ func (in *installation) reports(f *Fleet, day int) bool {
 	return in.random.Float64() < likely
 }
 
-// update ages an installation: it adopts a release, rolls back, or gains
-// users.
+// update adopts a release, rolls back, or adds users.
 func (in *installation) update(f *Fleet, day int) {
 	if in.next != in.running && day >= in.when {
 		if in.next > in.running && in.random.Float64() < 0.01 {
@@ -216,8 +215,7 @@ type fault struct {
 	key report.FaultKey
 	// rate is the probability that it happens on a day.
 	rate float64
-	// large is the number of the launch that brings it, from 1; 0 is all
-	// versions.
+	// large is the launch that brings it, from 1; 0 is all versions.
 	large int
 	// system, if not empty, is the only operating system that has it.
 	system string
@@ -231,8 +229,7 @@ var faults = []fault{
 	{key: report.FaultKey{Source: "log", Component: "service", Reason: "not-started", Severity: report.SeverityError}, rate: 0.05, large: 3, system: "windows"},
 }
 
-// counted is how often an installation had a fault since it began to
-// count.
+// counted is how often an installation had a fault.
 type counted struct {
 	fault       int
 	count       int

@@ -19,8 +19,7 @@ type Sending struct {
 	Endpoint string
 	// Connections is the number of concurrent requests; 16 by default.
 	Connections int
-	// Rate is how many reports are started per second; 0 is as many as
-	// possible.
+	// Rate is in reports per second; 0 is as many as possible.
 	Rate float64
 	// Duration bounds the time; 0 means until all reports are sent.
 	Duration time.Duration
@@ -29,8 +28,7 @@ type Sending struct {
 	// connection waits as long as the collector asks, at most a minute,
 	// or else a second.
 	Attempts int
-	// Progress, if not nil, is called after each report, from many
-	// goroutines.
+	// Progress, if not nil, is called after each report, concurrently.
 	Progress func()
 	// Connect returns the client of one connection, which opens no
 	// connection after ctx has ended. Nil uses net/http.
@@ -265,8 +263,7 @@ func over(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// sleep waits, and reports whether it waited the whole time, before ctx
-// ended.
+// sleep reports whether it waited the whole time.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):

@@ -62,8 +62,7 @@ type cumulative struct {
 	count int
 }
 
-// An affliction is who had a fault on which days, and how often it
-// happened.
+// An affliction is who had a fault on which days, and how often.
 type affliction struct {
 	affected    map[collector.Day]map[string]bool
 	occurrences map[collector.Day]uint64
@@ -81,8 +80,7 @@ func (f *Fleet) Truth() *Truth {
 	return t
 }
 
-// NewTruth returns a truth without reports. ExcludeDevelopment is that of
-// [collector.App].
+// NewTruth returns a truth without reports.
 func NewTruth(excludeDevelopment bool) *Truth {
 	return &Truth{
 		excludeDevelopment: excludeDevelopment,

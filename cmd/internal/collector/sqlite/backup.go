@@ -14,8 +14,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
 
-// backupPages is how many pages one step of a backup copies: 1 MiB, during which
-// commits wait.
+// backupPages is how many pages one step copies, while commits wait: 1 MiB.
 const backupPages = 256
 
 // Backup implements [collector.Store]. The file has mode 0600, is durable, and
@@ -53,8 +52,7 @@ func (s *Store) backup(ctx context.Context, file string, replace bool) (err erro
 }
 
 func (s *Store) copyTo(ctx context.Context, temp string) (err error) {
-	// Without a journal or syncs: the file is useless if this is interrupted, and
-	// is synced at the end.
+	// Without a journal or syncs: an incomplete file is useless.
 	target := uri(temp) + "?_pragma=journal_mode(off)&_pragma=synchronous(off)"
 	var b *sqlite.Backup
 	if err := s.onWriter(ctx, func(conn any) (err error) {
@@ -101,8 +99,7 @@ func (s *Store) onWriter(ctx context.Context, f func(conn any) error) error {
 
 // RestoreOptions configure [Restore].
 type RestoreOptions struct {
-	// Overwrite replaces a database that exists; without it, that is the error
-	// fs.ErrExist.
+	// Overwrite replaces a database that exists, instead of fs.ErrExist.
 	Overwrite bool
 }
 
@@ -189,8 +186,7 @@ func (r contextReader) Read(p []byte) (int, error) {
 	return r.r.Read(p)
 }
 
-// verify checks that a file is an intact database of a version that this program
-// supports.
+// verify checks that a file is an intact database of a supported version.
 func verify(ctx context.Context, file string) (err error) {
 	found, err := inspect(ctx, file, Options{})
 	if err != nil {

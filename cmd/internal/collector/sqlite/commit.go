@@ -29,8 +29,7 @@ func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.Scrub {
-		// The file grows to its final size now, so that the rest needs less
-		// space on the disk.
+		// The file grows now, so that the rest needs less space on the disk.
 		if err := s.checkpoints.empty(ctx); err != nil {
 			return 0, fmt.Errorf("scrub: %w", explain(ctx, err))
 		}
@@ -171,8 +170,7 @@ func (s *Store) writer(ctx context.Context) (*writer, error) {
 	return s.write, nil
 }
 
-// preparedWriter returns the connection for writing with its statements. The
-// caller holds mu.
+// preparedWriter is writer, with its statements. The caller holds mu.
 func (s *Store) preparedWriter(ctx context.Context) (*writer, error) {
 	w, err := s.writer(ctx)
 	if err != nil {

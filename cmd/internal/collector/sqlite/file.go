@@ -23,8 +23,7 @@ const (
 	indexSuffix = "-shm"
 )
 
-// resolve returns the absolute name of a file behind symbolic links. The file
-// itself may be missing.
+// resolve follows symbolic links. The file itself may be missing.
 func resolve(file string) (string, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {

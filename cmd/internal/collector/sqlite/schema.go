@@ -43,10 +43,8 @@ func inspect(ctx context.Context, file string, opts Options) (found schema, err 
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	var id, tables int
-	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return found, err
-	}
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+	const query = "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id"
+	if err := db.QueryRowContext(ctx, query).Scan(&id, &tables); err != nil {
 		return found, err
 	}
 	if id == 0 && tables == 0 {
@@ -99,8 +97,7 @@ func (s *Store) upgrade(ctx context.Context, found schema, opts Options) error {
 	case found.version > 0:
 		backup := fmt.Sprintf("%s.v%d.backup", s.file, found.version)
 		s.log.Info("Database is backed up and upgraded", "version", found.version, "to", found.target, "backup", backup)
-		// This one is newer than a backup of an interrupted upgrade, or of one
-		// before a restore.
+		// This one is newer than a backup that may exist.
 		if err := s.backup(ctx, backup, true); err != nil {
 			return fmt.Errorf("back up before the upgrade: %w", err)
 		}

@@ -161,8 +161,7 @@ func (s *Store) Size(context.Context) (int64, error) {
 	return size, nil
 }
 
-// Close implements [collector.Store]. It copies the log to the file. Closing
-// again does nothing.
+// Close implements [collector.Store]. It copies the log to the file, once.
 func (s *Store) Close() error { return s.closing() }
 
 func (s *Store) close() (err error) {
