@@ -599,6 +599,7 @@ func TestIdleChildEnds(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("signal 0 is of Unix")
 	}
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, count), "", 0o600)
 	newStore(t, in(dir)).Load(t.Context())
