@@ -48,8 +48,8 @@ type Config struct {
 	// does not know whether it has reported today.
 	StateDir string
 
-	// Endpoint is the collector's URL: https, or http on this machine, with an
-	// ASCII host name. If it is empty, nothing is ever sent.
+	// Endpoint is the collector's URL: https, or http on this machine. If it
+	// is empty, nothing is ever sent.
 	Endpoint string
 	// Facts are the declared values of a heartbeat, at most report.MaxFacts.
 	// A fact added in a later version than the operator granted is withheld

@@ -3,6 +3,7 @@
 package sender
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,6 +48,15 @@ type proxyError int
 
 func (e proxyError) Error() string { return "the proxy answered " + statusText(int(e)) }
 
+// checkProxy judges a proxy's answer to CONNECT. It repeats only the status:
+// the proxy was told a password.
+func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return proxyError(resp.StatusCode)
+	}
+	return nil
+}
+
 // A redirectError says why a redirect is not followed.
 type redirectError string
 
@@ -55,26 +65,18 @@ func (e redirectError) Error() string { return "the collector redirects " + stri
 // maxRedirects bounds the redirects that are followed.
 const maxRedirects = 3
 
-func isRedirect(status int) bool {
-	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return true
-	}
-	return false
-}
-
-// checkRedirect allows redirects on the same host, but none to plain HTTP, and
-// none that would turn the report into a GET.
-func checkRedirect(followed, status int, from, to *url.URL) error {
+// checkRedirect follows redirects on the same host, but none to plain HTTP,
+// and none that would turn the report into a GET.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	first, last := via[0], via[len(via)-1]
 	switch {
-	case followed >= maxRedirects:
+	case len(via) > maxRedirects:
 		return redirectError("too many times")
-	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
+	case req.Method != first.Method:
 		return redirectError("with a status that loses the report; it should answer 307 or 308")
-	case !strings.EqualFold(to.Hostname(), from.Hostname()):
+	case !strings.EqualFold(req.URL.Hostname(), first.URL.Hostname()):
 		return redirectError("to another host, which is not followed")
-	case to.Scheme != "https" && to.Scheme != from.Scheme:
+	case req.URL.Scheme != "https" && req.URL.Scheme != last.URL.Scheme:
 		return redirectError("from https to another scheme, which is not followed")
 	}
 	return nil

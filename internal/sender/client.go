@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"time"
 
@@ -29,17 +31,17 @@ const (
 	// drainTimeout bounds the wait for the rest of an answer whose status
 	// is known.
 	drainTimeout = time.Second
-	// maxHeader and maxBody bound what is read of an answer, in bytes.
-	maxHeader = 16 << 10
+	// maxBody and maxHeader bound what is read of an answer, in bytes.
 	maxBody   = 4 << 10
+	maxHeader = 16 << 10
 )
 
 // A network is what clients share. All but caFiles is for tests.
 type network struct {
-	caFiles   *flight.Flight // reads of the CAFile
-	dial      dialFunc       // instead of a net.Dialer's
-	resolver  *net.Resolver
-	roundTrip func(*http.Request) (*http.Response, error)
+	caFiles      *flight.Flight // reads of the CAFile
+	dial         dialFunc       // instead of a net.Dialer's
+	resolver     *net.Resolver
+	roundTripper http.RoundTripper
 }
 
 func newNetwork() network { return network{caFiles: new(flight.Flight)} }
@@ -75,15 +77,28 @@ func newClient(ctx context.Context, c Config, n network) (requester, error) {
 func (c *client) do(ctx context.Context, method, url string, body []byte) *Error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	open := &conns{ctx: ctx}
-	unbind := context.AfterFunc(ctx, open.close)
+	// The request learns of the end only after its connections are closed,
+	// so that it cannot tell the server.
+	requestCtx, endRequest := context.WithCancelCause(context.WithoutCancel(ctx))
+	end := func() {
+		open.close()
+		endRequest(context.Cause(ctx))
+	}
+	unbind := context.AfterFunc(ctx, end)
 	defer func() {
 		unbind()
 		cancel(nil)
-		open.close()
+		end()
 	}()
-	defer time.AfterFunc(attemptTimeout, func() { cancel(errAttemptTimeout) }).Stop()
 
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	defer time.AfterFunc(attemptTimeout, func() { cancel(errAttemptTimeout) }).Stop()
+	connecting := time.AfterFunc(connectTimeout, func() { cancel(errConnectTimeout) })
+	defer connecting.Stop()
+	requestCtx = httptrace.WithClientTrace(requestCtx, &httptrace.ClientTrace{
+		GetConn: func(string) { connecting.Reset(connectTimeout) }, // again after a redirect
+		GotConn: func(httptrace.GotConnInfo) { connecting.Stop() },
+	})
+	req, err := http.NewRequestWithContext(requestCtx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return &Error{Text: "the endpoint is not a URL", Refused: true, Err: err}
 	}
@@ -93,40 +108,38 @@ func (c *client) do(ctx context.Context, method, url string, body []byte) *Error
 	req.Header.Set("User-Agent", cmp.Or(c.userAgent, "rollcall"))
 	req.Header.Set("Accept", "application/json")
 
-	roundTrip := c.network.roundTrip
-	if roundTrip == nil {
-		roundTrip = (&exchange{c, open, cancel}).roundTrip
+	hc := http.Client{Transport: c.network.roundTripper, CheckRedirect: checkRedirect}
+	if hc.Transport == nil {
+		hc.Transport = c.transport(open)
 	}
-	resp, err := follow(req, body, roundTrip)
+	resp, err := hc.Do(req)
 	if err != nil {
 		return noAnswer(context.Cause(ctx), err)
 	}
+	defer resp.Body.Close()
 	// The status is the answer. Some of the rest is read, so that the
-	// connection can end in order. Closing the body would read all of it.
+	// connection can end in order.
 	defer time.AfterFunc(drainTimeout, func() { cancel(nil) }).Stop()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
 	return statusError(resp.StatusCode, resp.Header, time.Now())
 }
 
-// follow makes a request, and those that the answers redirect to.
-func follow(req *http.Request, body []byte, roundTrip func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-	for redirects := 0; ; redirects++ {
-		resp, err := roundTrip(req)
-		if err != nil {
-			return nil, err
-		}
-		to := resp.Header.Get("Location")
-		if to == "" || !isRedirect(resp.StatusCode) {
-			return resp, nil
-		}
-		target, err := req.URL.Parse(to)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkRedirect(redirects, resp.StatusCode, req.URL, target); err != nil {
-			return nil, err
-		}
-		req = req.Clone(req.Context())
-		req.URL, req.Host, req.Body = target, "", io.NopCloser(bytes.NewReader(body))
+func (c *client) transport(open *conns) *http.Transport {
+	dial := c.network.dial
+	if dial == nil {
+		dial = open.dialer(connectTimeout, cmp.Or(c.network.resolver, net.DefaultResolver)).DialContext
+	}
+	// HTTP/2 would repeat the request whenever a server asks.
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                  c.proxy,
+		OnProxyConnectResponse: checkProxy,
+		DialContext:            open.bind(dial),
+		TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
+		Protocols:              &http1,
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // an answer is a few bytes; a compressed one could be a bomb
+		MaxResponseHeaderBytes: maxHeader,
 	}
 }

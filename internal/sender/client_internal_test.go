@@ -386,7 +386,9 @@ func TestAnswers(t *testing.T) {
 }
 
 // instant is a network that accepts everything at once.
-func instant(req *http.Request) (*http.Response, error) {
+type instant struct{}
+
+func (instant) RoundTrip(req *http.Request) (*http.Response, error) {
 	io.Copy(io.Discard, req.Body)
 	req.Body.Close()
 	return &http.Response{StatusCode: http.StatusAccepted, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
@@ -407,7 +409,7 @@ func BenchmarkSend(b *testing.B) {
 		Save:      func(_ context.Context, data []byte) error { saved = data; return nil },
 	})
 	n := newNetwork()
-	n.roundTrip = instant
+	n.roundTripper = instant{}
 	s.connect = func(ctx context.Context) (requester, error) { return newClient(ctx, s.config, n) }
 	b.ReportAllocs()
 	for b.Loop() {

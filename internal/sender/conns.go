@@ -10,8 +10,8 @@ import (
 )
 
 // conns are the connections of one attempt, including those to name servers.
-// None outlives it. On its own, Go continues the lookup of a cancelled
-// request.
+// None outlives it. On its own, Go continues the lookup, the dialing and the
+// handshake of a cancelled request.
 //
 // A lookup by the C library, which some system settings require, cannot be
 // ended.

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"unicode"
 
 	"github.com/rollcall-dev/rollcall/internal/loopback"
 )
@@ -22,8 +21,6 @@ func CheckEndpoint(endpoint string) error {
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(endpoint, "?#"):
 		return errors.New("not a URL of scheme, host and path")
-	case strings.ContainsFunc(u.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }):
-		return errors.New("the host name is not ASCII; write it in the form that begins with xn--")
 	case u.Scheme == "https" || u.Scheme == "http" && loopback.IsHost(u.Hostname()):
 		return nil
 	case u.Scheme == "http":

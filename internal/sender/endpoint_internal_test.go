@@ -24,7 +24,7 @@ func TestCheckEndpoint(t *testing.T) {
 	for endpoint, ok := range map[string]bool{
 		"https://collector.example": true, "https://collector.example:8443/telemetry/": true, "HTTPS://collector.example": true,
 		"http://127.0.0.1:8080": true, "http://localhost": true, "http://LOCALHOST:1": true, "http://[::1]:8080": true,
-		"https://xn--bcher-kva.example": true, "https://b\u00fccher.example": false,
+		"https://xn--bcher-kva.example": true, "https://b\u00fccher.example": true,
 		"http://127.9.9.9": true, "http://[::ffff:127.0.0.1]": true,
 		"": false, "collector.example": false, "http://collector.example": false, "http://localhost.example": false, "http://10.0.0.1": false,
 		"ftp://collector.example": false, "ftp://localhost": false, "https://": false, "https://:443": false, "https:///path": false,

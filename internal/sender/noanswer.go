@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"syscall"
 )
 
@@ -55,7 +56,7 @@ func reason(err error) string {
 	dns, isDNS := as[*net.DNSError](err)
 	errno, isErrno := as[syscall.Errno](err)
 	alert, isAlert := as[tls.AlertError](err)
-	record, isRecord := as[tls.RecordHeaderError](err)
+	_, isRecord := as[tls.RecordHeaderError](err)
 	_, isCertificate := as[*tls.CertificateVerificationError](err)
 	switch {
 	case isDNS && dns.IsNotFound:
@@ -68,7 +69,7 @@ func reason(err error) string {
 		return errno.Error()
 	case isAlert:
 		return alert.Error()
-	case isRecord && string(record.RecordHeader[:]) == "HTTP/":
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it speaks plain HTTP"
 	case isRecord:
 		return "it does not speak TLS"

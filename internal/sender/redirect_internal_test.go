@@ -99,13 +99,9 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("took %v, want 15s", took)
 		}
 	})
-	run(t, "slow body", func(t *testing.T, r *rig, m *memoryNet) { // nobody waits for it
+	run(t, "slow body", func(t *testing.T, r *rig, m *memoryNet) {
 		address := m.listen(says("HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\n\r\n", time.Second, "x"))
-		began := time.Now()
-		r.fails(r.onNet(m, "http://"+address, nil), "redirects too many times")
-		if took := time.Since(began); took > 0 {
-			t.Errorf("took %v", took)
-		}
+		r.fails(r.onNet(m, "http://"+address, nil), "no answer within 30 seconds")
 	})
 	run(t, "no location", func(t *testing.T, r *rig, m *memoryNet) {
 		server := m.serve(nil, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTemporaryRedirect) })

@@ -85,7 +85,7 @@ func certificate(t *testing.T, template *x509.Certificate, by *authority) (*x509
 	return cert, key
 }
 
-// serve runs an HTTP server; with TLS and HTTP/2 if there is a certificate.
+// serve runs an HTTP server; over TLS if there is a certificate.
 func (m *memoryNet) serve(cert *tls.Certificate, handler http.HandlerFunc) *httptest.Server {
 	m.t.Helper()
 	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}

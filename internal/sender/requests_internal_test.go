@@ -120,8 +120,8 @@ func TestRequestBytes(t *testing.T) {
 			io.WriteString(conn, accepted+"Content-Length: 0\r\n\r\n")
 		})
 		r.succeeds(r.onNet(m, "http://"+address, nil))
-		want := fmt.Sprintf("POST /v1/heartbeat HTTP/1.1\r\nHost: %s\r\nUser-Agent: test\r\nConnection: close\r\nContent-Length: 9\r\n"+
-			"Accept: application/json\r\nContent-Type: application/json\r\n\r\nheartbeat", address)
+		want := fmt.Sprintf("POST /v1/heartbeat HTTP/1.1\r\nHost: %s\r\nUser-Agent: test\r\nContent-Length: 9\r\n"+
+			"Accept: application/json\r\nContent-Type: application/json\r\nConnection: close\r\n\r\nheartbeat", address)
 		if got.Load() != want {
 			t.Errorf("got %q, want %q", got.Load(), want)
 		}
