@@ -61,7 +61,7 @@ func blankComments(text []byte) (strict []byte, d *defect) {
 }
 
 // tooDeepAt returns the offset of the bracket that nests text deeper than
-// MaxDepth, or -1. It runs before the parser, so that this cannot be sent into
+// MaxDepth, or 0. It runs before the parser, so that this cannot be sent into
 // deep recursion.
 func tooDeepAt(text []byte) int {
 	depth := 0
@@ -73,7 +73,7 @@ func tooDeepAt(text []byte) int {
 		case '/':
 			end, d := skipComment(text, i)
 			if d != nil {
-				return -1 // the parser gets no further than this
+				return 0 // the parser gets no further than this
 			}
 			next = max(end, next)
 		case '{', '[':
@@ -85,7 +85,7 @@ func tooDeepAt(text []byte) int {
 		}
 		i = next
 	}
-	return -1
+	return 0
 }
 
 // stringEnd returns the offset behind the string literal at i, which is the end

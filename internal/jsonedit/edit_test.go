@@ -253,7 +253,7 @@ func TestEditOtherKeys(t *testing.T) {
 		{"one name", `{"a":1}`, Key{"b"}, "v", `{"a":1,"b":"v"}`},
 		{"three names", "{\n \"a\": {}\n}", Key{"a", "b", "c"}, "v", "{\n \"a\": {\n  \"b\": {\n   \"c\": \"v\"\n  }\n }\n}"},
 		{"name with a dot", `{"a.b":0}`, Key{"a.b"}, "v", `{"a.b":"v"}`},
-		{"name and value to be escaped", `{}`, Key{"a\"\\"}, "\n\x00\u2028é\"", `{"a\"\\": "\u000a\u0000` + "\u2028" + `é\""}`},
+		{"name and value to be escaped", `{}`, Key{"a\"\\"}, " \n\x00\u2028é\"", `{"a\"\\": " \u000a\u0000` + "\u2028" + `é\""}`},
 		{"same name again inside", `{"a":{"a":{"x":1}}}`, Key{"a", "a", "a"}, "v", `{"a":{"a":{"x":1,"a":"v"}}}`},
 		{"empty value", `{"a":1}`, Key{"a"}, "", `{"a":""}`},
 	} {
@@ -390,6 +390,7 @@ func TestVerify(t *testing.T) {
 		t.Error("comment changed: got no error")
 	}
 	for name, splices := range map[string][]splice{
+		"nothing":        {},
 		"trailing comma": {{len(`{"a":1`), 0, []byte(`,"b":"ID",`)}},
 		"comment":        {{len(`{"a":1`), 0, []byte(`,"b":"ID"/**/`)}},
 		"sibling":        {{len(`{"a":1`), 0, []byte(`,"b":"ID","c":2`)}},
@@ -398,6 +399,31 @@ func TestVerify(t *testing.T) {
 		const strict = `{"a":1}`
 		if err := verified(t, strict, applied(strict, splices), splices, Key{"b"}); err == nil {
 			t.Errorf("%s inserted: got no error", name)
+		}
+	}
+}
+
+func TestVerifyBytes(t *testing.T) {
+	for _, tt := range []struct {
+		before, after string
+		splices       []splice
+		ok            bool
+	}{
+		{"abc", "abc", nil, true},
+		{"abc", "aXc", []splice{{1, 1, []byte("X")}}, true},
+		{"abc", "abX", []splice{{2, 1, []byte("X")}}, true},
+		{"abc", "aXYbc", []splice{{1, 0, []byte("X")}, {1, 0, []byte("Y")}}, true},
+		{"abc", "ab", nil, false},
+		{"abc", "abcd", nil, false},
+		{"abc", "abd", nil, false},
+		{"abc", "aXd", []splice{{1, 1, []byte("X")}}, false},
+		{"abc", "aYc", []splice{{1, 1, []byte("X")}}, false},
+		{"abc", "XbY", []splice{{2, 1, []byte("Y")}, {0, 1, []byte("X")}}, false},
+		{"abc", "abXbc", []splice{{2, -1, []byte("X")}}, false},
+		{"abc", "abX", []splice{{2, 2, []byte("X")}}, false},
+	} {
+		if err := verifyBytes([]byte(tt.before), []byte(tt.after), tt.splices); (err == nil) != tt.ok {
+			t.Errorf("%s to %s by %v: got %v", tt.before, tt.after, tt.splices, err)
 		}
 	}
 }

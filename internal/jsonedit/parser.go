@@ -51,7 +51,7 @@ func (p *parser) document() int {
 // object reads an object to which depth names lead, and records where it is.
 func (p *parser) object(i, depth, holder int, o *object) int {
 	text := p.doc.strict
-	*o = object{holder: holder, open: i, previousEnd: i + 1}
+	*o = object{holder: holder, open: i}
 	i = jsonscan.SkipSpace(text, i+1)
 	for more := jsonscan.ByteAt(text, i) != '}'; more; {
 		if i = p.member(i, depth, o); jsonscan.Failed(i) {
@@ -72,9 +72,7 @@ func (p *parser) object(i, depth, holder int, o *object) int {
 
 func (p *parser) member(i, depth int, o *object) int {
 	text := p.doc.strict
-	if o.count > 0 {
-		o.previousEnd = o.last.valueEnd
-	}
+	o.previousEnd = o.last.valueEnd
 	o.last.name = i
 	if i = jsonscan.SkipName(text, i); jsonscan.Failed(i) {
 		return i
@@ -83,7 +81,7 @@ func (p *parser) member(i, depth int, o *object) int {
 	if o.count++; o.count == 1 {
 		o.first = o.last.name
 	}
-	matched, further, duplicate := p.match(text[o.last.name:i], depth)
+	matched, duplicate := p.match(text[o.last.name:i], depth)
 	if duplicate {
 		return jsonscan.Failure(o.last.name, jsonscan.DuplicateName)
 	}
@@ -92,7 +90,7 @@ func (p *parser) member(i, depth int, o *object) int {
 	}
 	o.last.value = i
 	isObject := jsonscan.ByteAt(text, i) == '{'
-	if further && isObject {
+	if matched && isObject {
 		var inner object
 		i = p.object(i, depth+1, o.last.name, &inner)
 	} else {
@@ -109,9 +107,8 @@ func (p *parser) member(i, depth int, o *object) int {
 }
 
 // match records which keys a name at this depth continues, and reports whether
-// there are any, whether some of them have further names, and whether the name
-// is a duplicate.
-func (p *parser) match(name []byte, depth int) (matched, further, duplicate bool) {
+// there are any, and whether the name is a duplicate.
+func (p *parser) match(name []byte, depth int) (matched, duplicate bool) {
 	for i, key := range p.keys {
 		at := &p.doc.places[i]
 		if at.matched != depth || len(key) <= depth || !isString(name, key[depth]) {
@@ -119,13 +116,12 @@ func (p *parser) match(name []byte, depth int) (matched, further, duplicate bool
 		}
 		if at.reached > depth {
 			p.duplicate = key[depth]
-			return false, false, true
+			return false, true
 		}
 		at.matched, at.reached = depth+1, depth+1
 		matched = true
-		further = further || len(key) > depth+1
 	}
-	return matched, further, false
+	return matched, false
 }
 
 // unmatch reverts match after the value of the member has been read.

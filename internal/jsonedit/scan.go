@@ -79,7 +79,7 @@ type object struct {
 	open, close int // its braces
 	count       int
 	first       int // where the name of the first member begins
-	previousEnd int // where the value before the last one ends
+	previousEnd int // where the value before the last one ends; 0 if there is none
 	last        member
 }
 

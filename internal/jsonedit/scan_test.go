@@ -127,6 +127,7 @@ var syntaxCases = []struct {
 
 	{"\xff\xfe{\x00}\x00", `line 1, column 1: looks like UTF-16, want UTF-8`, false},
 	{"\xfe\xff\x00{\x00}", `line 1, column 1: looks like UTF-16, want UTF-8`, false},
+	{"\x00{}", `line 1, column 1: NUL byte: binary, or UTF-16 without a byte order mark`, false},
 	{"{\x00}\x00", `line 1, column 2: NUL byte: binary, or UTF-16 without a byte order mark`, false},
 	{"{\"a\": 1}\n\x00\x00\x00\x00", `line 2, column 1: NUL byte: binary, or UTF-16 without a byte order mark`, false},
 	{"{} /* \x00 */", `line 1, column 7: NUL byte: binary, or UTF-16 without a byte order mark`, false},
@@ -181,6 +182,26 @@ func TestSyntaxError(t *testing.T) {
 		result, editErr := edited([]byte(tt.data), idKey, text("ID"))
 		if result != nil || editErr == nil || editErr.Error() != tt.want {
 			t.Errorf("%q: edit: got %q, %v, want %s", tt.data, result, editErr, tt.want)
+		}
+	}
+}
+
+func TestIsTorn(t *testing.T) {
+	for data, want := range map[string]struct{ torn, cutShort bool }{
+		`{"a":1}`:                       {false, false},
+		`[]`:                            {false, false},
+		"":                              {true, true},
+		"\n":                            {true, true},
+		`{"a":`:                         {true, true},
+		`{"a":x`:                        {true, false},
+		strings.Repeat("[", maxDepth+1): {false, false},
+	} {
+		_, err := Scan([]byte(data), []Key{{"a"}})
+		if got := IsTorn(err); got != want.torn {
+			t.Errorf("%.20q: torn: got %v, want %v", data, got, want.torn)
+		}
+		if got := IsCutShort([]byte(data)); got != want.cutShort {
+			t.Errorf("%.20q: cut short: got %v, want %v", data, got, want.cutShort)
 		}
 	}
 }

@@ -174,20 +174,20 @@ func firstDefect(text []byte) *defect {
 	// Counting brackets takes a hundredth of the time of following them, and
 	// is enough for nearly every config.
 	if bytes.Count(sound, []byte("{"))+bytes.Count(sound, []byte("[")) > MaxDepth {
-		if i := tooDeepAt(sound); i >= 0 {
+		if i := tooDeepAt(sound); i > 0 {
 			first = &defect{offset: i, deep: true}
 		}
 	}
 	return first
 }
 
+// firstInvalidUTF8 returns the offset of the first byte that makes text invalid.
 func firstInvalidUTF8(text []byte) int {
-	for i := 0; i < len(text); {
+	for i := 0; ; {
 		r, n := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && n == 1 {
 			return i
 		}
 		i += n
 	}
-	return len(text)
 }

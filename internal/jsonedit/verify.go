@@ -79,16 +79,21 @@ func compare(before, after []byte, key Key, value Scalar) error {
 		changed, a = cut(a, ',')
 		oldName, oldValue := cut(old, ':')
 		name, newValue := cut(changed, ':')
-		onTheWay := !found && isString(name, key[0])
-		found = found || onTheWay
 		var err error
 		switch {
 		case !bytes.Equal(oldName, name):
 			err = errOtherMembers
-		case onTheWay && len(key) > 1:
-			err = compare(oldValue, newValue, key[1:], value)
-		case onTheWay && !value.is(newValue), !onTheWay && !bytes.Equal(oldValue, newValue):
-			err = errOtherMembers
+		case found || !isString(name, key[0]):
+			if !bytes.Equal(oldValue, newValue) {
+				err = errOtherMembers
+			}
+		default:
+			found = true
+			if len(key) > 1 {
+				err = compare(oldValue, newValue, key[1:], value)
+			} else if !value.is(newValue) {
+				err = errOtherMembers
+			}
 		}
 		if err != nil {
 			return err

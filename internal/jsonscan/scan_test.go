@@ -2,6 +2,7 @@ package jsonscan_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -11,7 +12,7 @@ import (
 var seeds = []string{
 	"", " ", "{}", " [ ] ", "null", "true", "falsy", "nul", "01", "-", "-0", "1.", "1.5e+3", "1e", "1E-", `"a`, `"a\`, `"\u12g4"`,
 	`"\u0041\n\/\"\\\b\f\r\t"`, "\"\x00\"", "\"\x1f\"", "\"\x7f\"", `"\x"`, "\x00", "{}\x00", `{"a":1,}`, `{"a" : [1, {"b":null}]}`,
-	`{"a"}`, `{"a":}`, `{1:2}`, `[1,]`, `[1 2]`, `{}{}`, "[\n        1]", `"raw enough for eight bytes \ud83d\udc26"`, `"éééééééé"`,
+	`{"a"}`, `{"a":}`, `{1:2}`, `[1,]`, `[1 2]`, `{}{}`, "[\n        1]", "[\n\b\b\b\b\b\b\b 1]", `"raw enough for eight bytes \ud83d\udc26"`, `"éééééééé"`,
 }
 
 // FuzzValid compares the package with encoding/json: what is valid, and what
@@ -82,5 +83,20 @@ func TestUnquoteLimit(t *testing.T) {
 	}
 	if got := jsonscan.Unquote([]byte(raw), 2); len(got) <= 2 {
 		t.Errorf("got %q, want more than the limit of 2", got)
+	}
+}
+
+// TestHexDigits accepts the digits of an escape sequence and not their
+// neighbours.
+func TestHexDigits(t *testing.T) {
+	const digits = "0123456789abcdefABCDEF"
+	for c := range byte(128) {
+		if c == '"' {
+			continue // ends the string
+		}
+		text := []byte(`"\u00` + string(c) + `0"`)
+		if got, want := jsonscan.Valid(text), strings.IndexByte(digits, c) >= 0; got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
 	}
 }

@@ -23,15 +23,14 @@ func Unquote(raw []byte, limit int) []byte {
 // AppendUnquoted appends the text of a valid string literal to text. inner is
 // the literal without its quotes.
 func AppendUnquoted(text, inner []byte) []byte {
-	for len(inner) > 0 {
+	for {
 		plain, escape, found := bytes.Cut(inner, []byte{'\\'})
 		text = append(text, plain...)
 		if !found {
-			break
+			return text
 		}
 		text, inner = appendUnescaped(text, escape)
 	}
-	return text
 }
 
 // appendUnescaped appends the character of a valid escape sequence, without
@@ -47,7 +46,7 @@ func appendUnescaped(text, escape []byte) (_, rest []byte) {
 	}
 	r, rest := codeUnit(rest), rest[4:]
 	if utf16.IsSurrogate(r) {
-		second := rune(-1)
+		var second rune
 		if bytes.HasPrefix(rest, []byte(`\u`)) {
 			second = codeUnit(rest[2:])
 		}
