@@ -101,7 +101,9 @@ func (s split) counts(window int) map[string]uint64 {
 // Breakdown splits the installations active in the window of that many days (1,
 // 7, 28 or 30) that ends with to. A closed day has the values of its end. An app
 // without the dimension has no values of it.
-func (e *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v figures.View) (figures.Breakdown, error) {
+func (e *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int,
+	to collector.Day, v figures.View,
+) (figures.Breakdown, error) {
 	f, w, err := e.fleetWindow(app, window)
 	if err != nil {
 		return figures.Breakdown{}, err
@@ -133,7 +135,9 @@ func (e *Engine) fleetWindow(app collector.AppNum, days int) (f *fleet, window i
 
 // Trend returns a breakdown day by day, with the top most frequent values: 1 to
 // [figures.MaxTop]; 0 means 8.
-func (e *Engine) Trend(ctx context.Context, app collector.AppNum, dimension string, window int, r collector.Range, top int, v figures.View) (figures.Trend, error) {
+func (e *Engine) Trend(ctx context.Context, app collector.AppNum, dimension string, window int,
+	r collector.Range, top int, v figures.View,
+) (figures.Trend, error) {
 	f, w, err := e.fleetWindow(app, window)
 	if err == nil {
 		err = r.Validate()
@@ -167,7 +171,9 @@ func limitTop(top int) int { return max(0, min(cmp.Or(top, 8), figures.MaxTop)) 
 
 // splits returns the days of a range, and the splits of those that have one, in
 // a window by index.
-func (e *Engine) splits(ctx context.Context, f *fleet, dimension string, r collector.Range, window int) ([]dayFigures, map[collector.Day]daySplit, error) {
+func (e *Engine) splits(ctx context.Context, f *fleet, dimension string,
+	r collector.Range, window int,
+) ([]dayFigures, map[collector.Day]daySplit, error) {
 	days, err := e.days(ctx, f, r, (*fleet).countersOnly)
 	if err != nil || len(days) == 0 {
 		return nil, nil, err
@@ -219,7 +225,9 @@ func trendPoint(s *figures.Suppressor, d dayFigures, sp daySplit, values []strin
 
 // CoOccurrence counts pairs of current values, of the installations active in
 // the window that ends today.
-func (e *Engine) CoOccurrence(_ context.Context, app collector.AppNum, row, column string, window int, v figures.View) (figures.CoOccurrence, error) {
+func (e *Engine) CoOccurrence(_ context.Context, app collector.AppNum, row, column string,
+	window int, v figures.View,
+) (figures.CoOccurrence, error) {
 	f, w, err := e.fleetWindow(app, window)
 	if err != nil {
 		return figures.CoOccurrence{}, err

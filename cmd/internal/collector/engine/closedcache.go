@@ -68,7 +68,9 @@ func closed[T any](ctx context.Context, e *Engine, f *fleet, kind, name string, 
 }
 
 // eachNamed calls use with the records that differ from a key only in their day.
-func (e *Engine) eachNamed(ctx context.Context, key collector.RecordKey, r collector.Range, use func(collector.Record) error) error {
+func (e *Engine) eachNamed(ctx context.Context, key collector.RecordKey, r collector.Range,
+	use func(collector.Record) error,
+) error {
 	if key.Kind != kindSplit {
 		return eachRecord(ctx, e.store, key.Kind, key.App, r, func(record collector.Record) error {
 			if record.Name != key.Name {
@@ -110,7 +112,9 @@ func (c *closedCache) get(key closedKey, r collector.Range, use func(collector.D
 
 // put caches what was read of a range, up to the first day without a record
 // that may still come, being late or later.
-func (c *closedCache) put(key closedKey, r collector.Range, late collector.Day, fresh map[collector.Day]any, sizes map[collector.Day]int) {
+func (c *closedCache) put(key closedKey, r collector.Range, late collector.Day,
+	fresh map[collector.Day]any, sizes map[collector.Day]int,
+) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	run := c.runs[key]

@@ -153,7 +153,9 @@ func (f *fleet) newIn(fault *fault) string {
 
 // SetFault sets the maintainer's triage of a fault. FixedIn is for FaultFixed,
 // and may be empty.
-func (e *Engine) SetFault(ctx context.Context, app collector.AppNum, id string, status collector.FaultStatus, fixedIn, note string) error {
+func (e *Engine) SetFault(ctx context.Context, app collector.AppNum, id string,
+	status collector.FaultStatus, fixedIn, note string,
+) error {
 	switch {
 	case status != collector.FaultOpen && status != collector.FaultIgnored && status != collector.FaultFixed:
 		return fmt.Errorf("status %q is not open, ignored or fixed", status)

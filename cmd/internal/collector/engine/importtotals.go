@@ -67,7 +67,9 @@ func (e *Engine) ExportTotals(ctx context.Context, app collector.AppNum) iter.Se
 //
 // No installations come with the totals. Those that report from then on are new,
 // so figures that compare with days before the import start afresh.
-func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum, records iter.Seq2[collector.Record, error]) (span collector.Range, days int, err error) {
+func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum,
+	records iter.Seq2[collector.Record, error],
+) (span collector.Range, days int, err error) {
 	f, err := e.fleet(app)
 	if err != nil {
 		return span, 0, err

@@ -11,7 +11,9 @@ import (
 // Retention returns the cohorts that were new in the periods that begin or lie
 // in the range, each with all periods since. It goes back at most 400 days or
 // 120 weeks from the current period.
-func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collector.Grain, r collector.Range, v figures.View) (figures.Retention, error) {
+func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collector.Grain,
+	r collector.Range, v figures.View,
+) (figures.Retention, error) {
 	f, err := e.fleetIn(app, r)
 	if err == nil {
 		err = g.Validate()

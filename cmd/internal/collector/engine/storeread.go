@@ -41,7 +41,9 @@ func eachRecord(ctx context.Context, store collector.Store, kind string, app col
 
 // eachBits calls use with the bits of a kind in a range of days, a chunk of a
 // day at a time.
-func (e *Engine) eachBits(ctx context.Context, f *fleet, kind string, r collector.Range, use func(collector.RecordKey, *bits.Set)) error {
+func (e *Engine) eachBits(ctx context.Context, f *fleet, kind string, r collector.Range,
+	use func(collector.RecordKey, *bits.Set),
+) error {
 	return eachRecord(ctx, e.store, kind, f.num, r, func(record collector.Record) error {
 		set := &bits.Set{}
 		if err := decodeChunk(set, record); err != nil {

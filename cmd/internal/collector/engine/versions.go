@@ -91,7 +91,9 @@ func addMoves(s *figures.Suppressor, answer *figures.Versions, days []dayFigures
 
 // addAdoption adds to the newest releases how many installations ran them, or a
 // newer version, on the days after.
-func (e *Engine) addAdoption(ctx context.Context, f *fleet, s *figures.Suppressor, releases []figures.Release, to collector.Day) error {
+func (e *Engine) addAdoption(ctx context.Context, f *fleet, s *figures.Suppressor,
+	releases []figures.Release, to collector.Day,
+) error {
 	first := to
 	var followed []*figures.Release
 	for i := range releases {
