@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -32,6 +33,15 @@ func TestStateCodec(t *testing.T) {
 		if s, err := decodeState(data); err == nil && !slices.Equal(data, s.encode(nil)) {
 			t.Errorf("%x, %d bytes, reads as %+v", data, n, s)
 		}
+	}
+}
+
+// A row cannot claim more pairs than it has bytes for.
+func TestStateIsBounded(t *testing.T) {
+	t.Parallel()
+	data := binary.AppendUvarint([]byte{0}, 1<<62)
+	if s, err := decodeState(data); err == nil {
+		t.Errorf("got %+v, want an error", s)
 	}
 }
 

@@ -274,3 +274,22 @@ func TestOldestCohort(t *testing.T) {
 		}
 	}
 }
+
+// A fleet of which nobody is active has figures, but no age, splits or curves.
+func TestNobodyActive(t *testing.T) {
+	t.Parallel()
+	f := newWarmFleet(collector.App{Num: 1, Key: "app"}, 20_000)
+	f.first, f.next = []firstNum{{19_000, 0}}, 5
+	st := f.state([]label{{collector.DimVersion, "1.0"}})
+	f.dims.update(0, nil, &st)
+	f.number(label{collector.DimFirstVersion, "1.0"})
+	if got := f.survival(20_000, 20_000); len(got) != 0 {
+		t.Errorf("got curves %v, want none", got)
+	}
+	if got := f.total(); fmt.Sprint(got) != fmt.Sprint(dayTotal{}) {
+		t.Errorf("got %+v, want zeros", got)
+	}
+	if got := f.splits(20_000); len(got) != 0 {
+		t.Errorf("got splits %v, want none", got)
+	}
+}
