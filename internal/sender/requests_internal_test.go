@@ -102,6 +102,21 @@ func TestInformation(t *testing.T) {
 	})
 }
 
+// The status line and the header of an answer have 16 KiB at most.
+func TestHeaderLimit(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{16384, 16385} {
+		onNet(t, func(t *testing.T, r *rig, m *memoryNet) {
+			head := accepted + "Content-Length: 0\r\nX: "
+			head += strings.Repeat("y", size-len(head)-4) + "\r\n\r\n"
+			err := r.onNet(m, "http://"+m.listen(says(head, 0, "")), nil).SendNow(t.Context())
+			if (err == nil) != (size == 16384) {
+				t.Errorf("%d bytes: got %v", size, err)
+			}
+		})
+	}
+}
+
 // The request is written as HTTP/1.1, and says that it is the only one.
 func TestRequestBytes(t *testing.T) {
 	t.Parallel()
