@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -179,23 +180,36 @@ func TestProxyFromEnvironment(t *testing.T) {
 		io.Copy(conn, onward)
 	}}
 	address := serveTCP(t, proxy.serve)
-	for _, tt := range []struct{ password, want string }{
-		{proxyPassword, "result: <nil>"},
-		{"not " + proxyPassword, "result: the proxy answered 407 (proxy authentication required)"},
+	other := newAuthority(t)
+	tried, succeed := 0, 0
+	for _, tt := range []struct{ password, caFile, systemFile, want string }{
+		{proxyPassword, ca.file, "", "result: <nil>"},
+		{"not " + proxyPassword, ca.file, "", "result: the proxy answered 407 (proxy authentication required)"},
+		{proxyPassword, other.file, other.file, "result: the collector's certificate is not trusted: it is signed by an unknown authority"},
+		{proxyPassword, other.file, ca.file, "result: <nil>"}, // CAFile adds to the system's
 	} {
+		if tt.systemFile != "" && (runtime.GOOS == "windows" || runtime.GOOS == "darwin") {
+			continue // the system's certificates are no file
+		}
+		if tried++; strings.HasSuffix(tt.want, "<nil>") {
+			succeed++
+		}
 		u := url.URL{Scheme: "http", Host: address, User: url.UserPassword(proxyUser, tt.password)}
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyFromEnvironment$")
 		child.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 			return strings.Contains(strings.ToLower(v), "_proxy=") || strings.HasPrefix(v, "GOCOVERDIR=")
-		}), "HTTPS_PROXY="+u.String(), proxyChild+"="+ca.file)
+		}), "HTTPS_PROXY="+u.String(), proxyChild+"="+tt.caFile)
+		if tt.systemFile != "" {
+			child.Env = append(child.Env, "SSL_CERT_FILE="+tt.systemFile, "SSL_CERT_DIR="+t.TempDir())
+		}
 		out, err := child.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), tt.want+"\n") {
 			t.Errorf("got %v, want %q in:\n%s", err, tt.want, out)
 		}
 		checkNoSecret(t, "output", string(out))
 	}
-	if collector.count() != 1 || collector.bodies[0] != "from a child" || proxy.asked.Load() != 2 {
-		t.Errorf("got %d requests, proxy asked %d times", collector.count(), proxy.asked.Load())
+	if collector.count() != succeed || collector.bodies[0] != "from a child" || int(proxy.asked.Load()) != tried {
+		t.Errorf("got %d requests, want %d; proxy asked %d times, want %d", collector.count(), succeed, proxy.asked.Load(), tried)
 	}
 }
 
