@@ -111,8 +111,8 @@ func (q *query) fail(name, format string, args ...any) {
 // restrict refuses unknown and repeated parameters: the answer to a misspelt one
 // would be an answer to something else.
 func (q *query) restrict(w http.ResponseWriter, params []string) bool {
-	for name, values := range q.values {
-		if !slices.Contains(params, name) || len(values) > 1 {
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		if !slices.Contains(params, name) || len(q.values[name]) > 1 {
 			refuse(w, http.StatusBadRequest, reasonParameter,
 				fmt.Sprintf("parameter %.40q is not one of %s, at most once each", name, strings.Join(params, ", ")))
 			return false
