@@ -403,6 +403,39 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyNested checks that a value is noticed which is not where the key
+// leads.
+func TestVerifyNested(t *testing.T) {
+	for _, tt := range []struct {
+		name, before string
+		splice       splice
+		ok           bool
+	}{
+		{"new", `{"a":1}`, splice{6, 0, []byte(`,"b":{"c":"ID"}`)}, true},
+		{"new, wrong value", `{"a":1}`, splice{6, 0, []byte(`,"b":{"c":"IE"}`)}, false},
+		{"new, too high", `{"a":1}`, splice{6, 0, []byte(`,"b":"ID"`)}, false},
+		{"new, sibling", `{"a":1}`, splice{6, 0, []byte(`,"b":{"c":"ID","d":1}`)}, false},
+		{"no object before", `{"b":1}`, splice{5, 1, []byte(`{"c":"ID"}`)}, false},
+		{"no object after", `{"b":{}}`, splice{5, 2, []byte(`"ID"`)}, false},
+	} {
+		after := string(apply(nil, []byte(tt.before), []splice{tt.splice}))
+		err := verified(t, tt.before, after, []splice{tt.splice}, Key{"b", "c"})
+		if (err == nil) != tt.ok {
+			t.Errorf("%s: got %v for %s", tt.name, err, after)
+		}
+	}
+}
+
+func TestIsValue(t *testing.T) {
+	for text, want := range map[string]bool{
+		`"x"`: true, `{"a":[1, 2]}`: true, `1`: true, ` 1`: false, "1\n": false, `1,2`: false, `"x": 1`: false, ``: false,
+	} {
+		if got := isValue([]byte(text)); got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestVerifyBytes(t *testing.T) {
 	for _, tt := range []struct {
 		before, after string

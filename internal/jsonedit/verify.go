@@ -130,7 +130,7 @@ func compareNew(list []byte, key Key, value Scalar) error {
 // false for another value.
 func members(text []byte) (list []byte, ok bool) {
 	text = trim(text)
-	if len(text) == 0 || text[0] != '{' {
+	if !bytes.HasPrefix(text, []byte("{")) {
 		return nil, false
 	}
 	return trim(text[1 : len(text)-1]), true
