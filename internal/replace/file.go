@@ -68,10 +68,10 @@ func retry(ctx context.Context, transient func(error) bool, fn func() error) err
 	err := fn()
 	for _, pause := range pauses {
 		if err == nil || !transient(err) {
-			break
+			return err
 		}
 		if sleep(ctx, pause); ctx.Err() != nil {
-			break
+			return err
 		}
 		err = fn()
 	}
