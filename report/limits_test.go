@@ -121,14 +121,14 @@ func TestTextRules(t *testing.T) {
 			[]string{"a", "0", "-", "bird-watch-2", strings.Repeat("a", 64)},
 			[]string{"", "A", "a_b", "a.b", "a b", "ä", strings.Repeat("a", 65)}},
 		{report.ValidCode,
-			[]string{"a", "0", "a.b_c-d", "1-9", strings.Repeat("a", 64)},
+			[]string{"a", "z", "0", "9", "a.b_c-d", "1-9", strings.Repeat("a", 64)},
 			[]string{"", ".a", "_a", "-a", "A", "a b", "a/b", "a\n", "é", strings.Repeat("a", 65)}},
 		{report.ValidName,
-			[]string{"a", "a1", "a.b_c", "a..", strings.Repeat("a", 64)},
-			[]string{"", "1", ".a", "_a", "a-b", "A", "a b", strings.Repeat("a", 65)}},
+			[]string{"a", "z", "a1", "az09", "a.b_c", "a..", strings.Repeat("a", 64)},
+			[]string{"", "1", ".a", "_a", "`", "{", "a-b", "a/", "a:", "a`", "a{", "A", "a b", strings.Repeat("a", 65)}},
 		{report.ValidPlatform,
-			[]string{"a", "6.12.0-45+x~1_Y", "Linux", strings.Repeat("a", 64)},
-			[]string{"", ".", "-1", "a b", "a/b", "a#b", "<b>", "a\x00", "é", strings.Repeat("a", 65)}},
+			[]string{"a", "z", "A", "Z", "6.12.0-45+x~1_Y", "Linux", strings.Repeat("a", 64)},
+			[]string{"", ".", "@", "[", "-1", "a b", "a/b", "a#b", "<b>", "a\x00", "é", strings.Repeat("a", 65)}},
 	} {
 		for _, text := range c.good {
 			if !c.rule(text) {
