@@ -234,16 +234,25 @@ func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 func thisClient() report.Client {
 	version := ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Path == clientModule {
-			version = info.Main.Version
-		}
-		for _, dep := range info.Deps {
-			if dep.Path == clientModule {
-				version = dep.Version
-			}
-		}
+		version = clientVersion(info)
 	}
 	return report.Client{Name: clientName, Version: report.NormalizeVersion(cmp.Or(version, devBuild))}
+}
+
+// clientVersion returns the version of this module in a build. The program in
+// this tree is a module of its own; a build of the tree knows only the
+// program's version, which is the library's too.
+func clientVersion(info *debug.BuildInfo) string {
+	version := ""
+	for _, dep := range info.Deps {
+		if dep.Path == clientModule {
+			version = dep.Version
+		}
+	}
+	if path := info.Main.Path; (path == clientModule || path == clientModule+"/cmd") && (version == "" || version == devBuild) {
+		return info.Main.Version
+	}
+	return version
 }
 
 // SendIfDue sends today's report if it is due and was not sent yet, within

@@ -170,7 +170,7 @@ for byte and without a line end. Only the timestamp, sent_at, will differ.
 --explain prints each field with its value and the reason for sending it.
 
 A preview needs neither consent nor a network, and changes nothing. If no ID is
-stored, it shows the ID` + rollcall.PreviewID + ` instead.`,
+stored, it shows the ID ` + rollcall.PreviewID + ` instead.`,
 		Example: "  rollcall preview\n  rollcall preview --explain",
 		Args:    noArguments,
 		RunE:    p.run,

@@ -18,7 +18,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
-var known, other = mustParse(knownID), mustParse(otherID)
+var known = mustParse(knownID)
 
 // A method is one of the methods of a script. Load calls it with a zero ID.
 type method func(context.Context, installid.ID) (keeper.Record, error)

@@ -3,12 +3,7 @@
 package sender
 
 import (
-	"bytes"
-	"fmt"
-	"io"
-	"net"
 	"net/url"
-	"strings"
 	"testing"
 )
 
@@ -59,33 +54,4 @@ func TestCertificateThroughProxy(t *testing.T) {
 			t.Error("the report was sent")
 		}
 	})
-}
-
-// A script plays the other end of a connection: it reads what it wants, in
-// hexadecimal, and writes what follows ">".
-func script(t *testing.T, steps ...string) func(net.Conn) {
-	return func(conn net.Conn) {
-		for _, step := range steps {
-			text, answer := strings.CutPrefix(step, ">")
-			data := unhex(t, text)
-			if answer {
-				conn.Write(data)
-				continue
-			}
-			got := make([]byte, len(data))
-			if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, data) {
-				t.Errorf("got %x, %v, want %x", got, err, data)
-				return
-			}
-		}
-		silent(conn)
-	}
-}
-
-func unhex(t *testing.T, text string) []byte {
-	var data []byte
-	if _, err := fmt.Sscanf(strings.ReplaceAll(text, " ", ""), "%x", &data); err != nil && text != "" {
-		t.Errorf("%q: %v", text, err)
-	}
-	return data
 }

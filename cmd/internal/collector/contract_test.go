@@ -147,3 +147,27 @@ func TestValidateApp(t *testing.T) {
 		}
 	}
 }
+
+// The limits are part of the contract with operators, who read them in the
+// help and in the documents.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ got, want int }{
+		"MaxApps":             {collector.MaxApps, 100},
+		"DefaultK":            {collector.DefaultK, 10},
+		"MaxK":                {collector.MaxK, 1000},
+		"DefaultRetention":    {collector.DefaultRetention, 400},
+		"MinRetention":        {collector.MinRetention, 60},
+		"MaxRetention":        {collector.MaxRetention, 3660},
+		"DefaultMaxNewPerDay": {collector.DefaultMaxNewPerDay, 100_000},
+		"MaxValues":           {collector.MaxValues, 250},
+		"MaxFacts":            {collector.MaxFacts, 100},
+		"MaxVersions":         {collector.MaxVersions, 1000},
+		"MaxInMemoryPerDay":   {collector.MaxInMemoryPerDay, 100_000},
+		"MaxFaults":           {collector.MaxFaults, 1000},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %d, want %d", name, tt.got, tt.want)
+		}
+	}
+}

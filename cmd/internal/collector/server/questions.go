@@ -113,8 +113,8 @@ func (q *query) fail(name, format string, args ...any) {
 func (q *query) restrict(w http.ResponseWriter, params []string) bool {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		if !slices.Contains(params, name) || len(q.values[name]) > 1 {
-			refuse(w, http.StatusBadRequest, reasonParameter,
-				fmt.Sprintf("parameter %.40q is not one of %s, at most once each", name, strings.Join(params, ", ")))
+			refuse(w, http.StatusBadRequest, reasonParameter, fmt.Sprintf("parameter %.40q is not one of %s, at most once each",
+				name, cmp.Or(strings.Join(params, ", "), "none")))
 			return false
 		}
 	}

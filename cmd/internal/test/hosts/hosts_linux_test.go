@@ -83,6 +83,12 @@ func TestHosts(t *testing.T) {
 				"_ \"github.com/prometheus/client_golang/prometheus\"\n_ \"modernc.org/sqlite\"",
 			telemetry: telemetryAndAll,
 		},
+		"with older versions pinned": {
+			requires: "golang.org/x/sys v0.26.0\ngoogle.golang.org/protobuf v1.33.0\ngithub.com/prometheus/client_golang v1.19.1",
+			imports: "_ \"golang.org/x/sys/unix\"\n_ \"google.golang.org/protobuf/proto\"\n" +
+				"_ \"github.com/prometheus/client_golang/prometheus\"",
+			telemetry: telemetryAndAll,
+		},
 		"with nothing": {telemetry: telemetry},
 	}
 	for name, tt := range tests {

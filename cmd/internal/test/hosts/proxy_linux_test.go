@@ -89,7 +89,7 @@ func (p proxy) add(path, dir string) error {
 	}
 	for name, data := range map[string][]byte{
 		"list":              []byte(p.version + "\n"),
-		p.version + ".info": []byte(fmt.Sprintf(`{"Version":%q}`, p.version)),
+		p.version + ".info": fmt.Appendf(nil, `{"Version":%q}`, p.version),
 		p.version + ".mod":  mod,
 		p.version + ".zip":  zipped.Bytes(),
 	} {
