@@ -26,7 +26,7 @@ func (e *Engine) Faults(ctx context.Context, app collector.AppNum, r collector.R
 	f.mu.RUnlock()
 	asked := r
 	r = v.Span(r, today)
-	past, err := e.span(ctx, f, r)
+	before, err := e.span(ctx, f, r)
 	if err != nil {
 		return figures.Faults{}, err
 	}
@@ -37,7 +37,7 @@ func (e *Engine) Faults(ctx context.Context, app collector.AppNum, r collector.R
 	}
 	defer f.mu.RUnlock()
 	includesToday := r.From <= today && today <= r.To
-	active := past.active
+	active := before.active
 	if includesToday {
 		active = bits.Union(active, f.days[today])
 	}
@@ -45,7 +45,7 @@ func (e *Engine) Faults(ctx context.Context, app collector.AppNum, r collector.R
 	var all []faultSpan
 	var faulty []*bits.Set
 	for id, fault := range f.faults {
-		fs := faultSpan{fault: fault, affected: past.faults[id], occurrences: past.occurrences[id]}
+		fs := faultSpan{fault: fault, affected: before.faults[id], occurrences: before.occurrences[id]}
 		if includesToday {
 			fs.affected = bits.Union(fs.affected, fault.days[today])
 			fs.occurrences += fault.counts[today]

@@ -44,29 +44,10 @@ func (ft *fleetTx) health(ctx context.Context, t *tx, key collector.Key, r *coll
 		if i < len(r.Events) {
 			events = r.Events[i]
 		}
-		id, record := ft.fault(&h.Faults[i])
-		if record == nil {
-			increase(&ft.counters.Refused, collector.RefusedFaults, 1)
-			continue
-		}
-		j := slices.IndexFunc(counts, func(c faultCount) bool { return c.Fault == id })
-		if j < 0 {
-			j = len(counts)
-			counts = append(counts, faultCount{Fault: id})
-		}
-		more, known := counts[j].add(&h.Faults[i], events)
+		more, known := ft.addFault(found.num, &counts, &h.Faults[i], events, h.Version)
 		receipt.Counted += int(more)
 		receipt.Known += known
-		if more == 0 {
-			continue
-		}
-		changed = true
-		counts[j].Last, record.LastSeen = ft.f.today, ft.f.today
-		if h.Version != "" && (record.OldestVersion == "" || report.CompareVersions(h.Version, record.OldestVersion) < 0) {
-			record.OldestVersion = h.Version
-		}
-		ft.faults[id] = record
-		ft.marks = append(ft.marks, faultMark{fault: id, num: found.num, more: more})
+		changed = changed || more > 0
 	}
 	wasActive := ft.markActive(found.num)
 	receipt.Repeated = wasActive && !changed && !receipt.New
@@ -74,6 +55,32 @@ func (ft *fleetTx) health(ctx context.Context, t *tx, key collector.Key, r *coll
 		ft.putFaultCounts(found.num, counts)
 	}
 	return receipt, nil
+}
+
+// addFault adds one fault of a report, unless there are too many faults. It
+// returns the number of new occurrences, and of known ones.
+func (ft *fleetTx) addFault(num collector.Num, counts *[]faultCount, r *report.Fault, events []string, version string) (more uint64, known int) {
+	id, record := ft.fault(r)
+	if record == nil {
+		increase(&ft.counters.Refused, collector.RefusedFaults, 1)
+		return 0, 0
+	}
+	i := slices.IndexFunc(*counts, func(c faultCount) bool { return c.Fault == id })
+	if i < 0 {
+		i = len(*counts)
+		*counts = append(*counts, faultCount{Fault: id})
+	}
+	c := &(*counts)[i]
+	if more, known = c.add(r, events); more == 0 {
+		return 0, known
+	}
+	c.Last, record.LastSeen = ft.f.today, ft.f.today
+	if version != "" && (record.OldestVersion == "" || report.CompareVersions(version, record.OldestVersion) < 0) {
+		record.OldestVersion = version
+	}
+	ft.faults[id] = record
+	ft.marks = append(ft.marks, faultMark{fault: id, num: num, more: more})
+	return more, known
 }
 
 // putFaultCounts adds what an installation reported: at most maxFaults faults,

@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 )
 
-// retention returns the number of days without a report after which an
+// retentionDays returns the number of days without a report after which an
 // installation is purged.
 func (f *fleet) retentionDays() collector.Day {
 	return collector.Day(cmp.Or(f.app.Retention, collector.DefaultRetention))
@@ -24,8 +24,8 @@ func (e *Engine) purge(ctx context.Context, f *fleet) error {
 	if !f.warm {
 		return nil // another day will
 	}
-	keep := f.today - f.retentionDays()
-	expired := collector.Range{From: firstEver, To: keep - 1}
+	oldest := f.today - f.retentionDays()
+	expired := collector.Range{From: firstEver, To: oldest - 1}
 	var records []collector.Record
 	inactive := &bits.Set{}
 	err := e.eachBits(ctx, f, kindActive, expired, func(key collector.RecordKey, set *bits.Set) {
@@ -42,7 +42,7 @@ func (e *Engine) purge(ctx context.Context, f *fleet) error {
 	if err != nil {
 		return err
 	}
-	if err := e.subtractActive(ctx, f, inactive, keep); err != nil {
+	if err := e.subtractActive(ctx, f, inactive, oldest); err != nil {
 		return err
 	}
 	purged := e.index.identities(f.num, func(num collector.Num) bool { return inactive.Has(uint32(num)) })
