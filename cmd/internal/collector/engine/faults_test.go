@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -112,6 +113,120 @@ func TestTooManyFaults(t *testing.T) {
 		}
 		if counted != 1000 {
 			t.Errorf("got %d faults, want 1,000", counted)
+		}
+	})
+}
+
+// A report may repeat some of its faults, and is known if it repeats all.
+func TestHealthOfSeveralFaults(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		began := time.Now().UTC().Truncate(time.Second)
+		send := func(counts ...int) collector.Receipt {
+			h := r.health(1, 0, began, "")
+			h.Report.Faults = nil
+			for i, count := range counts {
+				h.Report.Faults = append(h.Report.Faults, r.health(1, count, began, fmt.Sprintf("reason-%d", i)).Report.Faults...)
+			}
+			return r.reports(h)
+		}
+		for _, tt := range []struct {
+			counts []int
+			want   collector.Receipt
+		}{
+			{[]int{2, 3}, collector.Receipt{New: true, Counted: 5}},
+			{[]int{2, 3}, collector.Receipt{Repeated: true, Known: 2}},
+			{[]int{2, 4, 1}, collector.Receipt{Counted: 2, Known: 1}},
+			{[]int{1, 4, 1}, collector.Receipt{Repeated: true, Known: 3}},
+		} {
+			if got := send(tt.counts...); got != tt.want {
+				t.Errorf("%v: got %+v, want %+v", tt.counts, got, tt.want)
+			}
+		}
+		r.nextDay()
+		if got, want := send(2, 4, 1), (collector.Receipt{Known: 3}); got != want { // active today now
+			t.Errorf("the next day: got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// The first report of an installation may be a health report, with or without a
+// version.
+func TestHealthOfNewInstallation(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for n, version := range []string{"", "1.0"} {
+			h := r.health(n, 1, time.Now(), "disk-full")
+			h.Report.Version = version
+			if got := r.reports(h); !got.New || got.Repeated {
+				t.Errorf("%q: got %+v, want a new one", version, got)
+			}
+			held, err := r.e.Describe(t.Context(), id(n))
+			if err != nil || len(held) != 1 {
+				t.Fatalf("%q: got %v, %v", version, held, err)
+			}
+			if got, ok := held[0].Values[collector.DimVersion]; got != version || ok != (version != "") {
+				t.Errorf("%q: got version %q, %v", version, got, ok)
+			}
+		}
+		h := r.health(7, 1, time.Now(), "disk-full")
+		h.Report.IDPersistence = report.InMemory
+		if got := r.reports(h); got != (collector.Receipt{}) {
+			t.Errorf("in-memory ID: got %+v", got)
+		}
+		r.wants("in memory", r.point(today()).InMemory, 1)
+		r.wants("active", r.point(today()).Active.Day, 2)
+	})
+}
+
+// The oldest version that reports a fault is the one that brought it, if older
+// ones did not report it.
+func TestNewIn(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.send(r.heartbeat(0, "1.0"))
+		r.nextDay()
+		for n, version := range []string{"1.2", "1.1", "", "1.3"} {
+			h := r.health(n+1, 1, time.Now(), "disk-full")
+			h.Report.Version = version
+			r.reports(h)
+			faults, err := r.e.Faults(t.Context(), r.app.Num, collector.Range{From: today(), To: today()}, figures.View{})
+			if err != nil || len(faults.Faults) != 1 {
+				t.Fatalf("got %+v, %v", faults, err)
+			}
+			want := "1.1"
+			if n == 0 {
+				want = "1.2"
+			}
+			if got := faults.Faults[0].NewIn; got != want {
+				t.Errorf("after %q: got new in %q, want %q", version, got, want)
+			}
+		}
+	})
+}
+
+// Of the faults of an installation, the 100 that it reported last are kept.
+func TestFaultsPerInstallation(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		began := time.Now()
+		for n := range 99 {
+			r.reports(r.health(1, 1, began, fmt.Sprintf("reason-%d", n)))
+		}
+		r.nextDay()
+		for n := range 3 { // one is known
+			r.reports(r.health(1, 2, began, fmt.Sprintf("reason-%d", n+98)))
+		}
+		held, err := r.e.Describe(t.Context(), id(1))
+		if err != nil || len(held) != 1 {
+			t.Fatalf("got %v, %v", held, err)
+		}
+		reasons := map[string]bool{}
+		for _, fault := range held[0].Faults {
+			reasons[fault.Reason] = true
+		}
+		if len(held[0].Faults) != 100 || !reasons["reason-98"] || !reasons["reason-99"] || !reasons["reason-100"] {
+			t.Errorf("got %d faults, want 100 with the last three: %v", len(held[0].Faults), reasons)
 		}
 	})
 }
