@@ -124,3 +124,27 @@ func TestInPlaceLateSpaces(t *testing.T) {
 		})
 	}
 }
+
+// TestInPlaceWrites checks that a change of the same length is one write and one
+// sync, and a longer one two of each.
+func TestInPlaceWrites(t *testing.T) {
+	for _, tt := range []struct {
+		before string
+		writes int
+	}{
+		{withID(config, strings.Repeat("x", len(id))), 1},
+		{withID(config, ""), 2},
+	} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			disk.WriteFile(configPath, []byte(tt.before), 0o644)
+			disk.MarkMountPoint(configPath)
+			disk.ResetLog()
+			mustSet(t, open(t, disk), id)
+			writes := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpWrite || e.Op == faultfs.OpWriteAt })
+			syncs := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpSync })
+			if writes != tt.writes || syncs != tt.writes {
+				t.Errorf("got %d writes and %d syncs, want %d", writes, syncs, tt.writes)
+			}
+		})
+	}
+}

@@ -46,10 +46,9 @@ func Probe(ctx context.Context, disk fsys.FS, name string) (s Support) {
 			unlock()
 		},
 	} {
-		if ctx.Err() != nil {
-			break
+		if ctx.Err() == nil {
+			try()
 		}
-		try()
 	}
 	return s
 }
