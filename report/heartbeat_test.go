@@ -285,6 +285,7 @@ func TestHeartbeatAccepted(t *testing.T) {
 		{`"1.4.0-rc.1"`, `" v1.4.0-rc.1 "`, func(*report.Heartbeat) {}},
 		{`"1.4.0-rc.1"`, `"` + long + `"`, func(h *report.Heartbeat) { h.Version = long }},
 		{`"1.4.0-rc.1"`, `"<script>"`, func(h *report.Heartbeat) { h.Version = "<script>" }},
+		{`"1.4.0-rc.1"`, `"1.4 ~rc1"`, func(h *report.Heartbeat) { h.Version = "1.4 ~rc1" }},
 		{`"1.4.0-rc.1"`, `""`, func(h *report.Heartbeat) { h.Version = "" }},
 		{`"version":"1.4.0-rc.1",`, ``, func(h *report.Heartbeat) { h.Version = "" }},
 		{`"linux"`, `"` + long + `"`, func(h *report.Heartbeat) { h.Platform.System = long }},

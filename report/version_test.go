@@ -26,6 +26,7 @@ func TestNormalizeVersion(t *testing.T) {
 		"(devel)":          "(devel)",
 		"1.2\n3":           "1.2_3",
 		"1.2\x00\x7f":      "1.2__",
+		"1 \x00 ~":         "1 _ ~",
 		"1.2é\U0001f426":   "1.2__",
 		"\xff\xfe":         "__",
 		"\u00a01.2\u2003":  "1.2", // white space is not only that of ASCII
