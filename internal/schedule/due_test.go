@@ -99,7 +99,7 @@ func TestNext(t *testing.T) {
 		want    time.Duration // after midnight
 	}{
 		{"first report", schedule.Process{}, schedule.State{}, now, 10*time.Hour + time.Minute},
-		{"first report of a replica", schedule.Process{Jitter: 5 * time.Minute}, schedule.State{}, now, 10*time.Hour + 2*time.Minute},
+		{"first report of a replica", schedule.Process{Jitter: schedule.MaxJitter}, schedule.State{}, now, 10*time.Hour + 2*time.Minute},
 		{"first report, long after the start", schedule.Process{Age: time.Hour}, schedule.State{}, now, 10 * time.Hour},
 		{"first report after a failure", schedule.Process{Jitter: 5 * time.Minute}, schedule.State{Attempt: now.Add(-4 * time.Hour), Attempts: 1}, now, 10*time.Hour + 6*time.Minute},
 		{"today", schedule.Process{Age: time.Hour, Jitter: time.Minute}, yesterday, now, 20*time.Hour + time.Minute},
