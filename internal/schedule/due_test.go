@@ -53,7 +53,7 @@ func TestDue(t *testing.T) {
 			now: "10 23:00", want: "11 08:00"},
 		{name: "two weeks", phase: 8 * time.Hour, state: State{Attempt: at("20 18:00"), Attempts: 1, Failing: at("6 18:00"), Retry: at("20 22:00")},
 			now: "20 23:00", want: "20 22:00"},
-		{name: "more than two weeks", phase: 8 * time.Hour, state: State{Attempt: at("20 18:00"), Attempts: 1, Failing: at("5 08:00"), Retry: at("20 22:00")},
+		{name: "more than two weeks", phase: 8 * time.Hour, state: State{Attempt: at("20 18:00"), Attempts: 1, Failing: at("6 17:59"), Retry: at("20 22:00")},
 			now: "20 23:00", want: "21 18:00"},
 		{name: "sixty days", phase: 8 * time.Hour, state: State{Attempt: at("20 18:00"), Attempts: 1, Failing: at("20 18:00").AddDate(0, 0, -60), Retry: at("20 22:00")},
 			now: "20 23:00", want: "21 18:00"},
