@@ -114,7 +114,7 @@ func TestMakeDirs(t *testing.T) {
 		{"new", "/etc/app/a/b", faultfs.Rule{Op: faultfs.OpLstat}, nil, true},
 		{"cannot be created", "/etc/app/a/b", faultfs.Rule{Op: faultfs.OpMkdir, Err: syscall.ENOSPC}, syscall.ENOSPC, true},
 		{"created by another process", "/etc/app/a", faultfs.Rule{Op: faultfs.OpMkdir, AfterErr: syscall.EEXIST}, nil, true},
-		{"unknown", "/etc/app/a", faultfs.Rule{Op: faultfs.OpLstat, Err: syscall.EIO}, syscall.EIO, false},
+		{"unknown", "/etc/app/a", faultfs.Rule{Op: faultfs.OpLstat, Name: "a", Err: syscall.EIO}, syscall.EIO, false},
 		{"root", "/", faultfs.Rule{Op: faultfs.OpSyncDir, Err: syscall.EIO}, nil, false},
 		{"no root", "/", faultfs.Rule{Op: faultfs.OpLstat, Err: fs.ErrNotExist}, fs.ErrNotExist, false},
 	} {
