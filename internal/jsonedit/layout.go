@@ -130,7 +130,7 @@ func layoutOf(text []byte, parent, top *object) layout {
 	return l
 }
 
-// write returns the member and what goes before and behind it.
+// write returns the member and the text around it.
 func (l *layout) write(names [][]byte, value []byte) []byte {
 	b := []byte(l.before)
 	for i, name := range names {

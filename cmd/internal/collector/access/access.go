@@ -1,5 +1,5 @@
 // Package access decides who may read and change the data of a collector. The
-// maintainer creates tokens, each of which is shown once. Programs send them as
+// maintainer creates tokens; each is shown once. Programs send them as
 // bearer tokens, and people exchange them for a session in their browser.
 //
 // Only hashes of tokens and sessions are stored, in the settings of the

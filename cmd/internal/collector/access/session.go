@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
-// A session is a browser in which a user has signed in with a token.
+// A session records that a user signed in with a token in one browser.
 type session struct {
 	Hash  hash      `json:"hash"`  // of the cookie
 	Token hash      `json:"token"` // of the token

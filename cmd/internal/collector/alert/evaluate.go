@@ -44,7 +44,7 @@ func (e evaluator) evaluate(ctx context.Context, r Rule, before map[string]firin
 	return kind.evaluate(e, ctx)
 }
 
-// threshold returns the percentage from which a finding is found.
+// threshold returns the lowest percentage that counts as a finding.
 func (e evaluator) threshold(key string) float64 {
 	if _, fires := e.before[key]; fires {
 		return e.Percent * hysteresis
@@ -194,8 +194,8 @@ func (e evaluator) silence(ctx context.Context) (findings, bool, error) {
 	return findIf(expected && quiet >= threshold, "no report was counted for %.0f h", quiet.Hours())
 }
 
-// newBurst compares today with the burstDays days before, of which burstKnown
-// must have figures.
+// newBurst compares today with the burstDays days before. At least burstKnown
+// of them must have figures.
 const (
 	burstDays  = 14
 	burstKnown = 3

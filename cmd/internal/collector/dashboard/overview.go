@@ -96,7 +96,7 @@ func changeSentence(points []figures.SeriesPoint) template.HTML {
 	return htmlf("28-day active installations %s from %s to %s (%s).", verb, was, now, days)
 }
 
-// weekly is the length of a range, in days, from which columns stand for weeks.
+// A range of at least weekly days has a column per week.
 const weekly = 45
 
 func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {

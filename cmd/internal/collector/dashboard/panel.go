@@ -85,7 +85,7 @@ type unknown struct{}
 // MarshalJSON implements [json.Marshaler].
 func (unknown) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
-// atLeast is a sum in which hidden figures are missing.
+// atLeast is a sum that leaves out hidden figures.
 type atLeast uint64
 
 // MarshalText implements [encoding.TextMarshaler].

@@ -229,7 +229,7 @@ func (d *dashboard) viewer(w http.ResponseWriter, r *http.Request, need access.S
 	return v, false
 }
 
-// change returns a handler with which an admin changes something about an app.
+// change returns a handler that lets an admin change something about an app.
 // It leads on to the page next, which says that the change is saved.
 func (d *dashboard) change(do func(*http.Request, viewer) error, next string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -113,7 +113,7 @@ func open(ctx context.Context, path string, secret []byte, log *slog.Logger) (_ 
 	return d, nil
 }
 
-// leftoverAge is the age from which a temporary file counts as left over. A
+// A temporary file that is at least leftoverAge old counts as left over. A
 // younger one may belong to a process that is starting and has not taken the
 // lock yet.
 const leftoverAge = 10 * time.Minute
