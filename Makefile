@@ -18,10 +18,10 @@ MUTATE ?= installid internal/keeper internal/idstore internal/anchor internal/js
 
 MODULE := github.com/rollcall-dev/rollcall
 
-.PHONY: help quick check test bench soak fuzz mutate tidy build cross clean
+.PHONY: help quick check test bench soak fuzz mutate tidy build cross release clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quick: ## Check a change within a minute: format, vet, and the short tests that need neither root nor network
 	@files=$$(gofmt -l .); if [[ -n $$files ]]; then echo "not formatted:"; echo "$$files"; exit 1; fi
@@ -33,12 +33,13 @@ check: bin/staticcheck ## Check everything but the full tests: format, vet, lint
 	$(GO) vet work
 	bin/staticcheck -checks '$(CHECKS)' ./... ./cmd/...
 	$(GO) fix -diff work
+	GOWORK=off $(GO) -C tools/release test -vet=all .
 	@$(MAKE) --no-print-directory tidy
 	@echo "the library with the oldest modules that it requires"
 	GOWORK=off $(GO) vet ./...
 	GOWORK=off $(GO) test -short ./...
 	@$(MAKE) --no-print-directory cross
-	$(GO) test -race -short -timeout 10m work
+	$(GO) test -race -short -timeout 20m work
 
 test: ## Run all tests; what a machine cannot do is skipped loudly
 	$(GO) test work
@@ -73,6 +74,7 @@ tidy: bin/tidy/go.mod
 	GOWORK=off $(GO) mod tidy -diff
 	GOWORK=off $(GO) -C cmd mod tidy -diff -modfile=$(CURDIR)/bin/tidy/go.mod
 	GOWORK=off $(GO) -C tools mod tidy -diff
+	GOWORK=off $(GO) -C tools/release mod tidy -diff
 
 # The program's go.mod cannot replace the library, or go install would refuse
 # it. A copy can, for as long as the release that it requires is not out.
@@ -91,10 +93,20 @@ cross: ## Build and vet everything for the systems in PLATFORMS
 	    $(GO) vet work; \
 	done
 
-clean: ## Remove what the other targets made
-	rm -rf bin bench.txt
+release: bin/release bin/cyclonedx-gomod ## Build all files of a release into dist/, twice, and compare them (VERSION=v0.1.0)
+	bin/release -version '$(VERSION)' -platforms '$(PLATFORMS)' -root . -out dist -sbom bin/cyclonedx-gomod
 
-# The tools are pinned in tools/go.mod.
+clean: ## Remove what the other targets made
+	rm -rf bin bench.txt dist
+
+# The tools are pinned in tools/go.mod, and those of a release in tools/release/go.mod.
 bin/staticcheck bin/benchstat bin/gremlins: tools/go.mod tools/go.sum
 	GOWORK=off $(GO) -C tools build -o ../bin/ $$(GOWORK=off $(GO) -C tools list tool | grep '/$(@F)$$')
 	@touch $@
+
+bin/cyclonedx-gomod bin/helm: tools/release/go.mod tools/release/go.sum
+	GOWORK=off $(GO) -C tools/release build -o ../../bin/ $$(GOWORK=off $(GO) -C tools/release list tool | grep '/$(@F)$$')
+	@touch $@
+
+bin/release: $(wildcard tools/release/*)
+	GOWORK=off $(GO) -C tools/release build -o ../../$@ .

@@ -18,10 +18,15 @@ const (
 	MaxAskTimeout     = 5 * time.Minute
 )
 
-const askQuestion = `May this program send one small anonymous report a day to its authors?
+const (
+	askQuestion = `May this program send one small anonymous report a day to its authors?
 What it holds and how to switch it off: see the program's page on telemetry. [y/N] `
 
-// AskOptions configure [Service.AskConsent].
+	askUpdateQuestion = `May this program ask its authors once a day whether there is a newer version?
+It says nothing about itself or this machine. [y/N] `
+)
+
+// AskOptions configure [Service.AskConsent] and [Service.AskUpdateConsent].
 type AskOptions struct {
 	// Question is the question in the host's own words; empty means a short
 	// one in English.
@@ -34,7 +39,8 @@ type AskOptions struct {
 // AskConsent asks the operator about telemetry, on standard error, if that is
 // undecided and if standard input and standard error are terminals. It asks
 // nobody in a pipe, in CI, while a container is built, in a service, and on
-// Windows. It returns the decision that holds afterwards.
+// Windows, nor for a host that has Consent.Load without Save, whose settings
+// alone can grant. It returns the decision that holds afterwards.
 //
 // Only yes and no are answers: yes grants, no denies, and both are saved. A
 // denial is final and nobody is asked again. Anything else, and silence,
@@ -45,20 +51,45 @@ func (s *Service) AskConsent(ctx context.Context, opts AskOptions) (Consent, err
 	if s == nil {
 		return Unset, nil
 	}
-	decided := s.Decisions(ctx).Telemetry.State
-	if decided != Unset || s.config.Consent.Load != nil || !canAsk(os.Getenv, os.Stdin, os.Stderr) {
+	return s.askIfUnset(ctx, aboutTelemetry, opts)
+}
+
+// AskUpdateConsent asks about the update check, as [Service.AskConsent] asks
+// about telemetry. It asks nobody if the host has no update check.
+func (s *Service) AskUpdateConsent(ctx context.Context, opts AskOptions) (Consent, error) {
+	if s.noUpdates() != nil {
+		return Unset, nil
+	}
+	return s.askIfUnset(ctx, aboutUpdates, opts)
+}
+
+// A question is one that an operator can be asked, with its usual words.
+type question struct {
+	text    string
+	decided func(Decisions) Decision
+	save    func(s *Service, ctx context.Context, granted bool) error
+}
+
+var (
+	aboutTelemetry = question{askQuestion, func(d Decisions) Decision { return d.Telemetry }, (*Service).SetConsent}
+	aboutUpdates   = question{askUpdateQuestion, func(d Decisions) Decision { return d.UpdateCheck }, (*Service).SetUpdateConsent}
+)
+
+func (s *Service) askIfUnset(ctx context.Context, q question, opts AskOptions) (Consent, error) {
+	decided := q.decided(s.Decisions(ctx)).State
+	if decided != Unset || s.config.Consent.Load != nil && s.config.Consent.Save == nil || !canAsk(os.Getenv, os.Stdin, os.Stderr) {
 		return decided, nil
 	}
 	if opts.Timeout < 0 || opts.Timeout > MaxAskTimeout {
 		return decided, fmt.Errorf("ask for consent: Timeout: %v is not between 1ns and %v", opts.Timeout, MaxAskTimeout)
 	}
-	return s.ask(ctx, opts, os.Stdin, os.Stderr)
+	return s.ask(ctx, q, opts, os.Stdin, os.Stderr)
 }
 
-func (s *Service) ask(ctx context.Context, opts AskOptions, in, out *os.File) (Consent, error) {
+func (s *Service) ask(ctx context.Context, q question, opts AskOptions, in, out *os.File) (Consent, error) {
 	limited, cancel := context.WithTimeout(ctx, cmp.Or(opts.Timeout, DefaultAskTimeout))
 	defer cancel()
-	fmt.Fprint(out, cmp.Or(opts.Question, askQuestion))
+	fmt.Fprint(out, cmp.Or(opts.Question, q.text))
 	answer, err := terminal.ReadLine(limited, in)
 	if err != nil {
 		fmt.Fprintln(out) // no answer
@@ -68,10 +99,10 @@ func (s *Service) ask(ctx context.Context, opts AskOptions, in, out *os.File) (C
 	if !isAnswer {
 		return Unset, nil
 	}
-	if err := s.SetConsent(ctx, granted); err != nil {
+	if err := q.save(s, OrderedBy(ctx, "answer at the terminal"), granted); err != nil {
 		return Unset, err
 	}
-	return s.Decisions(ctx).Telemetry.State, nil
+	return q.decided(s.Decisions(ctx)).State, nil
 }
 
 func parseAnswer(answer string) (granted, ok bool) {

@@ -45,6 +45,9 @@ func TestAsk(t *testing.T) {
 		want        Consent
 		saved       string
 	}{
+		{"updates: yes", "y\n", Granted, `{"telemetry": {"update_check": true}}`},
+		{"updates: no", "no\n", Denied, `{"telemetry": {"update_check": false}}`},
+		{"updates: silence", "", Unset, before},
 		{"yes", "yes\n", Granted, `{"telemetry": {"enabled": true}}`},
 		{"no", "n\n", Denied, `{"telemetry": {"enabled": false}}`},
 		{"something else", "what?\n", Unset, before},
@@ -68,7 +71,11 @@ func TestAsk(t *testing.T) {
 			if tt.typed == "" {
 				options.Timeout = 50 * time.Millisecond
 			}
-			got, err := service.ask(t.Context(), options, program, program)
+			about := aboutTelemetry
+			if strings.HasPrefix(tt.name, "updates") {
+				about = aboutUpdates
+			}
+			got, err := service.ask(t.Context(), about, options, program, program)
 			if got != tt.want || err != nil {
 				t.Errorf("got %v, %v, want %v", got, err, tt.want)
 			}

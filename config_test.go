@@ -3,10 +3,12 @@ package rollcall_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,12 +51,20 @@ func TestNonsense(t *testing.T) {
 		{"App", "too long", func(c *config) { c.ConfigPath, c.App = "", strings.Repeat("a", 65) }},
 		{"StateDir", "relative", func(c *config) { c.StateDir = "state" }},
 		{"StateDir", "dot", func(c *config) { c.StateDir = "." }},
-		{"StateDir", "root", func(c *config) { c.StateDir = "/" }},
-		{"StateDir", "another spelling of the root", func(c *config) { c.StateDir = "//x/.." }},
+		{"StateDir", "root", func(c *config) { c.StateDir = faultfs.Abs("/") }},
+		{"StateDir", "another spelling of the root", func(c *config) { c.StateDir = faultfs.Abs("//x/..") }},
 		{"StateDir", "NUL", func(c *config) { c.StateDir = "/a\x00" }},
 		{"ID.Variable", "an assignment", func(c *config) { c.ID.Variable = "A=B" }},
 		{"ID.Variable", "NUL", func(c *config) { c.ID.Variable = "A\x00" }},
 		{"ID.Variable", "not an ID in it", func(c *config) { c.ID.Variable = "TEST_BAD_ID" }},
+		{"Consent.DenyVariable", "a line end", func(c *config) { c.Consent.DenyVariable = "MYAPP_TELEMETRY\r" }},
+		{"Consent.DenyVariable", "quotes", func(c *config) { c.Consent.DenyVariable = `"MYAPP_TELEMETRY"` }},
+		{"Consent.PolicyPath", "a line end", func(c *config) { c.Consent.PolicyPath = faultfs.Abs("/etc/policy.json") + "\r" }},
+		{"Reporting.Client", "upper case", func(c *config) { c.Reporting.Client.Name = "MyAgent" }},
+		{"Reporting.Transport", "with a proxy", func(c *config) {
+			c.Reporting.Transport, c.Reporting.Proxy = http.DefaultTransport, "http://proxy.example"
+		}},
+		{"Reporting.Client", "a version alone", func(c *config) { c.Reporting.Client.Version = "1.0.0" }},
 		{"Limits.Attempts", "negative", func(c *config) { c.Limits.Attempts = -1 }},
 		{"Limits.Attempts", "too many", func(c *config) { c.Limits.Attempts = 101 }},
 		{"Limits.AttemptTimeout", "negative", func(c *config) { c.Limits.AttemptTimeout = -time.Second }},
@@ -64,6 +74,8 @@ func TestNonsense(t *testing.T) {
 		{"Limits.Backoff", "negative", func(c *config) { c.Limits.Backoff = -1 }},
 		{"Limits.Backoff", "too long", func(c *config) { c.Limits.Backoff = 25 * time.Hour }},
 		{"Isolate", "with functions", func(c *config) { c.ConfigPath, c.ID.Load, c.ID.Save, c.Isolate = "", noLoad, noSave, true }},
+		{"Consent.Load", "with Save alone", func(c *config) { c.Consent.Save = func(context.Context, rollcall.Consents) error { return nil } }},
+		{"Consent.Load", "with Where alone", func(c *config) { c.Consent.Where = "Settings" }},
 		{"ID.AfterConsent", "nowhere to read it", func(c *config) { c.ConfigPath, c.App, c.ID.AfterConsent = "", "app", true }},
 	}
 	t.Setenv("TEST_BAD_ID", "sekret")
@@ -86,8 +98,10 @@ func TestNonsense(t *testing.T) {
 			if service != nil {
 				t.Error("got a service too")
 			}
-			// Reading the stored ID does not need the limits.
-			if !strings.HasPrefix(tt.field, "Limits.") {
+			// Reading the stored ID does not need what is about saving it,
+			// about sending or about what denies.
+			unused := func(prefix string) bool { return strings.HasPrefix(tt.field, prefix) }
+			if !slices.ContainsFunc([]string{"Limits.", "Reporting.", "Consent.DenyVariable", "Consent.PolicyPath"}, unused) {
 				if _, err := config.Stored(t.Context()); !errors.As(err, &wrong) || wrong.Field != tt.field {
 					t.Errorf("got %v from Stored, want a ConfigError of %s", err, tt.field)
 				}
@@ -106,8 +120,10 @@ func TestBounds(t *testing.T) {
 		"smallest": func(c *rollcall.Config) {
 			c.Limits.Attempts, c.Limits.AttemptTimeout, c.Limits.StartTimeout, c.Limits.Backoff = 1, 1, 1, 1
 		},
-		"other keys":    func(c *rollcall.Config) { c.ID.Key, c.Consent.Key = "id", "a.b.c.d" },
-		"longest app":   func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", strings.Repeat("a", 64), "/s" },
+		"other keys": func(c *rollcall.Config) { c.ID.Key, c.Consent.Key = "id", "a.b.c.d" },
+		"longest app": func(c *rollcall.Config) {
+			c.ConfigPath, c.App, c.StateDir = "", strings.Repeat("a", 64), faultfs.Abs("/s")
+		},
 		"relative path": func(c *rollcall.Config) { c.ConfigPath = "config.json" },
 		"functions":     func(c *rollcall.Config) { c.ConfigPath, c.ID.Load, c.ID.Save = "", noLoad, noSave },
 	} {
@@ -188,7 +204,7 @@ func TestNewDoesNothing(t *testing.T) {
 	for name, set := range map[string]func(*rollcall.Config){
 		"config":    func(*rollcall.Config) {},
 		"functions": func(c *rollcall.Config) { c.ConfigPath, c.ID.Load, c.ID.Save = "", noLoad, noSave },
-		"state":     func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", "app", "/var/lib/app" },
+		"state":     func(c *rollcall.Config) { c.ConfigPath, c.App, c.StateDir = "", "app", faultfs.Abs("/var/lib/app") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := faultfs.New()

@@ -20,7 +20,7 @@ func TestIDFromEnvironment(t *testing.T) {
 		for _, config := range []string{"", hostConfig, withID(otherID)} {
 			t.Run(variable, func(t *testing.T) {
 				if variable == "" {
-					t.Setenv(rollcall.DefaultIDVariable, strings.ToUpper(knownID))
+					t.Setenv(rollcall.DefaultIDVariable, "\ufeff"+strings.ToUpper(knownID)+"\r\n") // as in a secret
 				} else {
 					t.Setenv(variable, knownID)
 				}

@@ -2,7 +2,9 @@ package rollcall_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -225,6 +227,59 @@ func ExampleService_Run() {
 	cancel()
 	host.Wait()
 	// Output: persisted: true
+}
+
+// The logger exists before the service, which logs to it; the handler that counts
+// faults needs the service. So the service gets the plain logger, and the rest
+// of the host one that also counts.
+func ExampleFaultHandler() {
+	dir, remove := tempDir()
+	defer remove()
+	handler := slog.NewTextHandler(io.Discard, nil)
+	service, err := rollcall.New(rollcall.Config{ConfigPath: filepath.Join(dir, "config.json"), Logger: slog.New(handler)})
+	if err != nil {
+		panic(err)
+	}
+	log := slog.New(rollcall.FaultHandler(service, handler, rollcall.FaultHandlerOptions{
+		Source: "log", Component: "main", ComponentKey: "component",
+		Reasons: map[string]string{"Backup failed": "backup-failed"},
+	}))
+	log.Error("Backup failed", "component", "storage", "path", "/srv/data")
+	p, err := service.Preview(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	var report struct {
+		Faults []struct{ Component, Reason string }
+	}
+	json.Unmarshal(p.Health, &report)
+	fmt.Println(report.Faults) // codes only, no message and no path
+	// Output: [{storage backup-failed}]
+}
+
+// A process reloads with another service: New checks the new Config while the
+// old service still runs. What was sent today is not sent again.
+func ExampleService_Stop() {
+	dir, remove := tempDir()
+	defer remove()
+	ctx := context.Background()
+	config := rollcall.Config{ConfigPath: filepath.Join(dir, "config.json")}
+	service, err := rollcall.New(config)
+	if err != nil {
+		panic(err)
+	}
+	service.Start(ctx)
+	before := service.ID()
+
+	config.Consent.Hint = "see Settings > Privacy" // the host's settings changed
+	if reloaded, err := rollcall.New(config); err == nil {
+		service.Stop(ctx)
+		service = reloaded
+		service.Start(ctx)
+	}
+	defer service.Stop(ctx)
+	fmt.Println("the same ID:", service.ID() == before)
+	// Output: the same ID: true
 }
 
 // tempDir returns a directory for an example, and a function that removes it.

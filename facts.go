@@ -2,8 +2,12 @@ package rollcall
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/report"
@@ -19,9 +23,33 @@ type Fact struct {
 	// Value returns the value at the time of a report: a bool, a string that
 	// is one of the declared values, or an integer to put into a bucket. All
 	// functions together have one second. One that takes longer, panics, fails
-	// or returns anything else is left out of the report. Different functions
-	// are called concurrently, but none while an earlier call of it runs.
+	// or returns anything else is left out of the report; the preview and a
+	// line at DEBUG say why, and [Config.CheckFacts] does in a test. Nil means
+	// that there is no value at present. Different functions are called
+	// concurrently, but none while an earlier call of it runs.
 	Value func(ctx context.Context) (any, error)
+}
+
+// Environment returns the fact "environment", by which a maintainer tells
+// installations that somebody relies on from others. Value is "production",
+// "staging", "development" or "test"; the host knows, or asks its settings.
+func Environment(value string) Fact {
+	return Fact{
+		Declaration: report.EnumFact("environment", "Shows how many installations somebody relies on.", "production", "staging", "development", "test"),
+		Value:       func(context.Context) (any, error) { return value, nil },
+	}
+}
+
+// Declaration returns the facts that c declares. As JSON, they are the file with
+// which a maintainer declares them to the collector, so that their names and
+// values always have a place in its figures: see the help of rollcall collector
+// app declare. It checks the facts and nothing else of c.
+func (c Config) Declaration() (*report.Declaration, error) {
+	f, err := newFacts(c.Facts)
+	if err != nil {
+		return nil, err
+	}
+	return f.declaration, nil
 }
 
 // factsTimeout bounds the calls of all functions for one report.
@@ -34,10 +62,12 @@ type facts struct {
 }
 
 type factSource struct {
-	name    string
-	since   int
-	value   func(context.Context) (any, error)
-	running chan struct{} // holds a token while the function runs
+	declared report.Fact
+	since    int
+	value    func(context.Context) (any, error)
+	running  chan struct{} // holds a token while the function runs
+
+	logged atomic.Pointer[string] // why the value was last left out
 }
 
 func newFacts(given []Fact) (*facts, error) {
@@ -49,10 +79,10 @@ func newFacts(given []Fact) (*facts, error) {
 		}
 		declared[i] = fact.Declaration
 		f.sources = append(f.sources, &factSource{
-			name:    fact.Declaration.Name,
-			since:   max(fact.Declaration.Since, 1),
-			value:   fact.Value,
-			running: make(chan struct{}, 1),
+			declared: fact.Declaration,
+			since:    max(fact.Declaration.Since, 1),
+			value:    fact.Value,
+			running:  make(chan struct{}, 1),
 		})
 	}
 	var err error
@@ -62,63 +92,118 @@ func newFacts(given []Fact) (*facts, error) {
 	return f, nil
 }
 
+// leftOut says why a report lacks the values of facts, by their names.
+type leftOut map[string]error
+
 // until returns the values of the facts up to a version, which are those that
 // the operator granted. It calls no other function.
-func (f *facts) until(ctx context.Context, version int) report.Facts {
+func (f *facts) until(ctx context.Context, version int) (report.Facts, leftOut) {
 	declaration, sources := f.declaration, f.sources
 	if version < declaration.Version() {
 		declaration = declaration.Until(version)
 		sources = slices.DeleteFunc(slices.Clone(sources), func(s *factSource) bool { return s.since > version })
 	}
 	if len(sources) == 0 {
-		return nil
+		return nil, nil
 	}
-	return declaration.Encode(collect(ctx, sources))
+	values, missing := collect(ctx, sources)
+	return declaration.Encode(values), missing
 }
 
-// An answer is the value that a function returned; nil for none.
+// CheckFacts asks for all facts as for a report, and returns why a report would
+// leave one out: one error for each, joined. It is for tests of the host; see
+// package rollcalltest. Facts without a value at present are no error. It waits
+// no longer than ctx and a second.
+func (c Config) CheckFacts(ctx context.Context) error {
+	f, err := newFacts(c.Facts)
+	if err != nil {
+		return err
+	}
+	_, missing := f.until(ctx, f.declaration.Version())
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		errs = append(errs, fmt.Errorf("fact %q: %w", name, missing[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// log says once at DEBUG why a value is left out, and again when that changes.
+func (f *facts) log(logger *slog.Logger, missing leftOut) {
+	for _, source := range f.sources {
+		reason := ""
+		if err := missing[source.declared.Name]; err != nil {
+			reason = err.Error()
+		}
+		if last := source.logged.Swap(&reason); reason != "" && (last == nil || *last != reason) {
+			logger.Debug("Fact left out of the report", "fact", source.declared.Name, "reason", reason)
+		}
+	}
+}
+
+var errFactTimeout = errors.New("its function did not return in time")
+
+// An answer is the value that a function returned, or why there is none.
 type answer struct {
-	name  string
-	value any
+	source *factSource
+	value  any
+	err    error
 }
 
-// collect calls all functions and returns the values that arrive in time.
-func collect(ctx context.Context, sources []*factSource) map[string]any {
+// collect calls all functions. It returns the values that arrive in time, and
+// why others are left out.
+func collect(ctx context.Context, sources []*factSource) (map[string]any, leftOut) {
 	ctx, cancel := context.WithTimeout(ctx, factsTimeout)
 	defer cancel()
 	answers := make(chan answer, len(sources))
+	missing := make(leftOut)
 	for _, source := range sources {
+		missing[source.declared.Name] = errFactTimeout
 		go source.ask(ctx, answers)
 	}
 	values := make(map[string]any, len(sources))
 	for range sources {
 		select {
 		case a := <-answers:
-			if a.value != nil {
-				values[a.name] = a.value
+			name := a.source.declared.Name
+			if a.err == nil && a.value != nil {
+				values[name] = a.value
+				a.err = a.source.declared.Accept(a.value)
+			}
+			if missing[name] = a.err; a.err == nil {
+				delete(missing, name)
 			}
 		case <-ctx.Done():
-			return values
+			return values, missing
 		}
 	}
-	return values
+	return values, missing
 }
 
 // ask calls the function, once an earlier call of it has returned, and answers
 // even if the function panics or ends its goroutine.
 func (s *factSource) ask(ctx context.Context, answers chan<- answer) {
-	a := answer{name: s.name}
+	a := answer{source: s, err: errors.New("its function ended its goroutine")}
 	defer func() {
-		_ = recover()
+		if p := recover(); p != nil {
+			a.err = fmt.Errorf("its function panicked: %v", p)
+		}
 		answers <- a
 	}()
 	select {
 	case s.running <- struct{}{}:
 	case <-ctx.Done():
+		a.err = errFactTimeout
 		return
 	}
 	defer func() { <-s.running }()
-	if value, err := s.value(ctx); err == nil && ctx.Err() == nil {
+	value, err := s.value(ctx)
+	switch {
+	case ctx.Err() != nil:
+		err = errFactTimeout
+	case err != nil:
+		err = fmt.Errorf("its function failed: %w", err)
+	default:
 		a.value = value
 	}
+	a.err = err
 }

@@ -28,6 +28,10 @@ type Preview struct {
 	Fields []ExplainedField
 	// Withheld says why nothing is sent at present; empty if reports are.
 	Withheld string
+	// UpdateRequest is the request of the update check, which has no body, and
+	// UpdateWithheld says why it is not made at present. Both are empty if the
+	// host has no update check.
+	UpdateRequest, UpdateWithheld string
 	// WithoutID reports that no ID is stored, and that PreviewID stands for
 	// it.
 	WithoutID bool
@@ -39,6 +43,9 @@ type ExplainedField struct {
 	report.Field
 	// Value is the field's JSON; empty if the heartbeat leaves the field out.
 	Value string
+	// LeftOut says why there is no value, if the host has a fact that cannot be
+	// sent; else it is empty.
+	LeftOut string
 }
 
 // Preview creates the reports as they would be sent now, with the code that
@@ -46,7 +53,7 @@ type ExplainedField struct {
 // consent nor Start, and waits no longer than ctx.
 func (s *Service) Preview(ctx context.Context) (Preview, error) {
 	if s == nil {
-		return Preview{}, fmt.Errorf("preview: %w", errNoService)
+		return Preview{}, fmt.Errorf("preview: %w", ErrNoService)
 	}
 	st, err := s.previewStatus(ctx)
 	if err != nil {
@@ -60,7 +67,8 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 	if err := s.obstacle(d, st); err != nil {
 		p.Withheld = err.Error()
 	}
-	heartbeat := s.heartbeat(ctx, d, st)
+	heartbeat, missing := s.heartbeat(ctx, d, st)
+	s.facts.log(s.log, missing)
 	if p.Heartbeat, err = heartbeat.Marshal(); err != nil {
 		return Preview{}, fmt.Errorf("preview: %w", err)
 	}
@@ -69,7 +77,10 @@ func (s *Service) Preview(ctx context.Context) (Preview, error) {
 			return Preview{}, fmt.Errorf("preview health report: %w", err)
 		}
 	}
-	p.Fields = explain(p.Heartbeat, s.fields())
+	if s.config.Updates.URLPrefix != "" && s.config.Endpoint != "" {
+		p.UpdateRequest, p.UpdateWithheld = "GET "+s.config.updateRequest(), s.updateStatus(d).Withheld
+	}
+	p.Fields = explain(p.Heartbeat, fieldsWith(s.facts.declaration), missing)
 	return p, nil
 }
 
@@ -82,7 +93,7 @@ func (s *Service) previewStatus(ctx context.Context) (installid.Status, error) {
 	if err != nil && !errors.Is(err, keeper.ErrNotFound) && !errors.Is(err, jsonedit.ErrEmpty) {
 		return installid.Status{}, err
 	}
-	return installid.Status{ID: rec.ID, Persisted: !rec.ID.IsZero()}, nil
+	return installid.Status{ID: rec.ID, Persisted: !rec.ID.IsZero() && rec.Doubt == ""}, nil
 }
 
 const (
@@ -90,13 +101,13 @@ const (
 	factPrefix = factsField + "."
 )
 
-// fields returns the fields of a heartbeat, with the declared facts in place of
-// the one that holds them.
-func (s *Service) fields() []report.Field {
+// fieldsWith returns the fields of a heartbeat, with the declared facts in place
+// of the one that holds them.
+func fieldsWith(declaration *report.Declaration) []report.Field {
 	var fields []report.Field
 	for _, field := range report.Fields() {
 		if field.Name == factsField {
-			fields = append(fields, s.facts.declaration.Fields()...)
+			fields = append(fields, declaration.Fields()...)
 		} else {
 			fields = append(fields, field)
 		}
@@ -104,15 +115,19 @@ func (s *Service) fields() []report.Field {
 	return fields
 }
 
-// explain returns the fields with their values in a heartbeat.
-func explain(body []byte, fields []report.Field) []ExplainedField {
+// explain returns the fields with their values in a heartbeat, or why they have
+// none.
+func explain(body []byte, fields []report.Field, missing leftOut) []ExplainedField {
 	explained := make([]ExplainedField, 0, len(fields))
 	for _, field := range fields {
-		path := strings.Split(field.Name, ".")
+		path, reason := strings.Split(field.Name, "."), ""
 		if name, ok := strings.CutPrefix(field.Name, factPrefix); ok {
 			path = []string{factsField, name} // names of facts may have dots
+			if err := missing[name]; err != nil {
+				reason = err.Error()
+			}
 		}
-		explained = append(explained, ExplainedField{field, valueAt(body, path)})
+		explained = append(explained, ExplainedField{field, valueAt(body, path), reason})
 	}
 	return explained
 }

@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/internal/consent"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/sender"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -61,6 +65,9 @@ func (e *SendError) Unwrap() error { return e.Err }
 func sendError(err error) error {
 	var failed *sender.Error
 	if !errors.As(err, &failed) {
+		if errors.Is(err, sender.ErrStopped) {
+			return ErrStopped
+		}
 		return err
 	}
 	return &SendError{failed.Text, failed.Status, failed.RetryAfter, failed.Refused, failed.Gone, failed.Err}
@@ -79,22 +86,28 @@ func (s *Service) newSender() *sender.Sender {
 	if s.config.Endpoint == "" || !sender.Enabled {
 		return nil
 	}
-	return sender.New(sender.Config{
+	c := s.senderConfig()
+	c.Ended, c.Heartbeat, c.Health = s.reportEnded, s.heartbeatBody, s.healthBody
+	c.ID = func(context.Context) (string, bool) { return s.sendableID() }
+	c.Allowed = func(ctx context.Context) bool { return s.withheld(s.Decisions(ctx)) == nil }
+	c.HealthAllowed = func(ctx context.Context) bool { return s.Decisions(ctx).Health.State == Granted }
+	c.Load = func(ctx context.Context) ([]byte, error) { return s.records.LoadNote(ctx, idstore.StateNote) }
+	c.Save = func(ctx context.Context, state []byte) error {
+		return s.records.SaveNote(ctx, idstore.StateNote, state)
+	}
+	return sender.New(c)
+}
+
+// senderConfig returns what reports and the update check have in common.
+func (s *Service) senderConfig() sender.Config {
+	return sender.Config{
 		Endpoint:  s.config.Endpoint,
 		Proxy:     s.config.Reporting.Proxy,
 		CAFile:    s.config.Reporting.CAFile,
+		Transport: s.config.Reporting.Transport,
 		UserAgent: s.client().Name + "/" + s.client().Version,
-		ID:        s.sendableID,
-		Allowed:   func(ctx context.Context) bool { return s.withheld(s.Decisions(ctx)) == nil },
-		Heartbeat: s.heartbeatBody,
-		Health:    s.healthBody,
-		HealthAllowed: func(ctx context.Context) bool {
-			return s.Decisions(ctx).Health.State == Granted
-		},
-		Load:   s.records.LoadState,
-		Save:   s.records.SaveState,
-		Logger: s.log,
-	})
+		Logger:    s.log,
+	}
 }
 
 // sendableID returns the ID, and false as long as a stored one may still
@@ -118,18 +131,63 @@ func (s *Service) withheld(d Decisions) error {
 		return withheldError(fmt.Sprintf("telemetry is %v (%v)", d.Telemetry.State, d.Telemetry.Source))
 	case d.Schema < 1:
 		return withheldError("the granted version of the report cannot be read")
-	case s.notCounted != "" && !s.config.Reporting.Development:
-		return withheldError("not counted: " + s.notCounted)
+	}
+	if why := s.version.Load().notCounted; why != nil {
+		return why
 	}
 	return nil
 }
 
+// A NotCountedError says why this process is no installation to count: it
+// reports nothing, even if the operator granted telemetry. It is an
+// [ErrWithheld]. Reporting.Development makes it report anyway.
+type NotCountedError struct {
+	// Variable is the environment variable by which a build server marks its
+	// jobs; empty if there is none.
+	Variable string
+	// Development reports that Version, which is Config.Version, is a
+	// development version.
+	Development bool
+	Version     string
+}
+
+func (e *NotCountedError) Error() string {
+	switch {
+	case e.Variable != "":
+		return "not counted: environment variable " + e.Variable + " marks a job of CI; unset it where this runs for good"
+	case e.Development && e.Version == "":
+		return "not counted: no version of the host is set"
+	case e.Development:
+		return "not counted: development version " + e.Version
+	default:
+		return "not counted: a test binary"
+	}
+}
+
+// Is reports whether target is [ErrWithheld].
+func (e *NotCountedError) Is(target error) bool { return target == ErrWithheld }
+
+// notCounted returns why a process with this config is no installation to
+// count; nil if it is one.
+func notCounted(c Config) *NotCountedError {
+	x := consent.NotCounted(c.Version, os.Getenv, flag.Lookup("test.v") != nil)
+	if c.Reporting.Development || x == (consent.Exclusion{}) {
+		return nil
+	}
+	return &NotCountedError{x.Variable, x.Development, c.Version}
+}
+
 // noSender returns why there is no sender; nil if there is one.
 func (s *Service) noSender() error {
-	switch {
-	case s != nil && s.sender != nil:
+	if s != nil && s.sender != nil {
 		return nil
-	case !sender.Enabled:
+	}
+	return s.noEndpoint()
+}
+
+// noEndpoint returns why there is nobody to send to or to ask.
+func (s *Service) noEndpoint() error {
+	if !sender.Enabled {
 		return errNoSending
 	}
 	return ErrNoEndpoint
@@ -160,13 +218,19 @@ func (s *Service) heartbeatBody(ctx context.Context) ([]byte, error) {
 		return nil, err // withdrawn since the sender asked
 	}
 	s.healthUnderWay.Store(false)
-	h := s.heartbeat(ctx, d, s.keeper.Status().Status)
-	return h.Marshal()
+	st := s.keeper.Status().Status
+	h, missing := s.heartbeat(ctx, d, st)
+	s.facts.log(s.log, missing)
+	body, err := h.Marshal()
+	if err == nil { // facts took their time, and the next step connects
+		err = s.withheld(s.decisionsOn(ctx, st.ID))
+	}
+	return body, err
 }
 
-// heartbeat creates the heartbeat as it would be sent now. Without a grant, it
-// has what a grant would cover now.
-func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Status) report.Heartbeat {
+// heartbeat creates the heartbeat as it would be sent now, and says why it lacks
+// facts. Without a grant, it has what a grant would cover now.
+func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Status) (report.Heartbeat, leftOut) {
 	schema, facts := d.Schema, d.Facts
 	if d.Telemetry.State != Granted || schema < 1 {
 		schema, facts = report.SchemaVersion, s.facts.declaration.Version()
@@ -174,18 +238,19 @@ func (s *Service) heartbeat(ctx context.Context, d Decisions, st installid.Statu
 	limited, cancel := context.WithTimeout(ctx, platformTimeout)
 	defer cancel()
 	info := s.platform.Detect(limited)
+	values, missing := s.facts.until(ctx, facts)
 	return report.Heartbeat{
 		Schema:         schema,
 		App:            cmp.Or(s.config.App, unnamedApp),
 		InstallationID: st.ID.String(),
 		IDPersistence:  persistence(st),
 		SentAt:         time.Now().UTC().Truncate(time.Second),
-		Version:        report.NormalizeVersion(s.config.Version),
+		Version:        report.NormalizeVersion(s.version.Load().text),
 		Platform:       report.Platform{System: info.System, Release: info.Release, Machine: info.Machine},
 		Deployment:     report.Deployment(info.Deployment),
 		Client:         s.client(),
-		Facts:          s.facts.until(ctx, facts),
-	}
+		Facts:          values,
+	}, missing
 }
 
 func persistence(st installid.Status) report.Persistence {
@@ -203,7 +268,7 @@ func (s *Service) health(d Decisions, st installid.Status) report.HealthReport {
 		InstallationID: st.ID.String(),
 		IDPersistence:  persistence(st),
 		SentAt:         time.Now().UTC().Truncate(time.Second),
-		Version:        report.NormalizeVersion(s.config.Version),
+		Version:        report.NormalizeVersion(s.version.Load().text),
 		Faults:         s.faults.list(),
 	}
 }
@@ -217,8 +282,9 @@ func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 	if d.Health.State != Granted {
 		return nil, sent
 	}
-	h := s.health(d, s.keeper.Status().Status)
-	if len(h.Faults) == 0 {
+	st := s.keeper.Status().Status
+	h := s.health(d, st)
+	if len(h.Faults) == 0 || s.decisionsOn(ctx, st.ID).Health.State != Granted {
 		return nil, sent
 	}
 	body, err := h.Marshal()
@@ -230,29 +296,28 @@ func (s *Service) healthBody(ctx context.Context) (body []byte, sent func()) {
 	return body, sent
 }
 
-// thisClient describes this library, in the version that the host's build has.
-func thisClient() report.Client {
-	version := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = clientVersion(info)
-	}
-	return report.Client{Name: clientName, Version: report.NormalizeVersion(cmp.Or(version, devBuild))}
-}
-
-// clientVersion returns the version of this module in a build. The program in
-// this tree is a module of its own; a build of the tree knows only the
-// program's version, which is the library's too.
-func clientVersion(info *debug.BuildInfo) string {
-	version := ""
-	for _, dep := range info.Deps {
-		if dep.Path == clientModule {
-			version = dep.Version
+// client returns what makes the reports: the configured program, or else this
+// library in the version that the host's build has.
+func (r ReportingConfig) client() report.Client {
+	c := r.Client
+	if c.Name == "" {
+		c.Name = clientName
+		if info, ok := debug.ReadBuildInfo(); ok {
+			c.Version = libraryVersion(info)
 		}
 	}
-	if path := info.Main.Path; (path == clientModule || path == clientModule+"/cmd") && (version == "" || version == devBuild) {
-		return info.Main.Version
+	c.Version = report.NormalizeVersion(cmp.Or(c.Version, devBuild))
+	return c
+}
+
+// libraryVersion returns the version of this module in a build, or "".
+func libraryVersion(info *debug.BuildInfo) string {
+	for _, module := range append(info.Deps, &info.Main) {
+		if module.Path == clientModule {
+			return module.Version
+		}
 	}
-	return version
+	return ""
 }
 
 // SendIfDue sends today's report if it is due and was not sent yet, within
@@ -273,6 +338,7 @@ func (s *Service) sendBy(ctx context.Context, send func(*sender.Sender, context.
 		return err
 	}
 	if err := s.withheld(s.Decisions(ctx)); err != nil {
+		s.reportEnded(false, err)
 		return err
 	}
 	return sendError(send(s.sender, ctx))
@@ -285,17 +351,25 @@ func (s *Service) Upload(ctx context.Context, heartbeat []byte) error {
 	if err := s.noSender(); err != nil {
 		return err
 	}
-	if _, _, err := report.ParseHeartbeat(heartbeat); err != nil {
+	h, _, err := report.ParseHeartbeat(heartbeat)
+	if err != nil {
 		return fmt.Errorf("not a heartbeat: %w", err)
+	}
+	if id, err := installid.Parse(h.InstallationID); err == nil {
+		if w, err := s.records.ReadWithdrawals(ctx, id); err == nil && w.Retired {
+			return withheldError("its installation ID was reset or forgotten here")
+		}
 	}
 	return sendError(s.sender.Upload(ctx, heartbeat))
 }
 
 // Forget asks the collector to delete everything it holds about this
 // installation, which is the one request that needs no consent. If the
-// collector does, telemetry is denied and a new ID, which was never sent,
-// replaces the deleted one. With Consent.Load telemetry is denied in this
-// process only: the host must save that in its settings.
+// collector does, telemetry is denied, as by [Service.SetConsent], the ID is
+// never used again, wherever a copy of it turns up, and a new one, which was
+// never sent, replaces it. If the collector does not, nothing changes. With
+// Consent.Load and no StateDir the denial lasts as long as the process: the
+// host must save it in its settings.
 func (s *Service) Forget(ctx context.Context) error {
 	if err := s.noSender(); err != nil {
 		return err
@@ -305,16 +379,25 @@ func (s *Service) Forget(ctx context.Context) error {
 		return fmt.Errorf("forget: %w", err)
 	}
 	mark := s.withdraw(&s.withdrawn) // a report after the deletion would undo it
+	undo := s.recordForgetting(ctx)
 	if err := s.sender.Forget(ctx, id.String()); err != nil {
+		undo()
 		s.withdrawn.CompareAndSwap(mark, 0)
 		s.changes.Add(1)
 		return fmt.Errorf("forget: %w", sendError(err))
 	}
-	if err = s.SetConsent(ctx, false); errors.Is(err, errHostDecides) {
-		err = nil
+	s.forgotten.Store(&id)
+	retireErr := s.records.Retire(ctx, id)
+	if errors.Is(retireErr, idstore.ErrNoPlace) {
+		retireErr = nil
 	}
-	if _, resetErr := s.Reset(ctx); err != nil || resetErr != nil {
-		return fmt.Errorf("the collector has forgotten the installation, but: %w", errors.Join(err, resetErr))
+	consentErr := s.SetConsent(ctx, false)
+	if errors.Is(consentErr, ErrHostDecides) {
+		consentErr = nil
+	}
+	_, resetErr := s.Reset(ctx)
+	if err := errors.Join(retireErr, consentErr, resetErr); err != nil {
+		return fmt.Errorf("the collector has forgotten the installation, but: %w", err)
 	}
 	return nil
 }

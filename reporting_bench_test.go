@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // BenchmarkReportFault: at most 200 ns and no allocation.
 func BenchmarkReportFault(b *testing.B) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: faultfs.Abs("/state"), Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,7 @@ import (
 
 const enabledKey, healthKey = "config key telemetry.enabled", "config key telemetry.health_enabled"
 
-const policyPath = "/etc/rollcall/policy.json"
+var policyPath = faultfs.Slashed(rollcall.DefaultPolicyPath())
 
 // A layer is one of the places that can decide, and its content.
 type layer struct {
@@ -37,7 +38,7 @@ type layer struct {
 // the first one that says something decides.
 func TestReportingPrecedence(t *testing.T) {
 	const no, yes = rollcall.Denied, rollcall.Granted
-	const denied, unread = "policy file " + policyPath, "the policy file could not be read: " + policyPath
+	denied, unread := "policy file "+policyPath, "the policy file could not be read: "+policyPath
 	type env = map[string]string
 	policies := []layer{
 		{name: "no policy"},
@@ -45,9 +46,12 @@ func TestReportingPrecedence(t *testing.T) {
 		{"policy denies", `{"telemetry": {"enabled": false}} // by order`, nil, no, denied},
 		{name: "policy grants", text: `{"telemetry": {"enabled": true}}`},
 		{"policy says yes in words", `{"telemetry": {"enabled": "yes"}}`, nil, no, denied},
-		{"policy says nothing", `{"telemetry": {"enabled": null}}`, nil, no, denied},
+		{name: "policy says nothing", text: `{"telemetry": {"enabled": null}}`},
+		{name: "policy has no section", text: `{"telemetry": null}`},
+		{"policy is false", `{"telemetry": false}`, nil, no, denied},
+		{"policy is true", `{"telemetry": true}`, nil, no, denied},
 		{"policy is torn", `{"telemetry": {"ena`, nil, no, unread},
-		{"policy is a list", `[]`, nil, no, unread},
+		{"policy is a list", `[]`, nil, no, denied},
 		{"policy is a directory", "/", nil, no, unread},
 	}
 	environments := []layer{
@@ -58,7 +62,8 @@ func TestReportingPrecedence(t *testing.T) {
 		{"own variable", "", env{denyVariable: "No ", "ROLLCALL_TELEMETRY": "off"}, no, "environment variable " + denyVariable},
 		{"general variable", "", env{"DO_NOT_TRACK": "0", "ROLLCALL_TELEMETRY": "FALSE"}, no, "environment variable ROLLCALL_TELEMETRY"},
 		{name: "variables say yes", env: env{"DO_NOT_TRACK": "off", denyVariable: "true", "ROLLCALL_TELEMETRY": "1"}},
-		{name: "variables say nonsense", env: env{denyVariable: "-1", "ROLLCALL_TELEMETRY": "nope"}},
+		{"own variable says nonsense", "", env{denyVariable: "-1"}, no, "environment variable " + denyVariable},
+		{"general variable says nonsense", "", env{denyVariable: " Yes\r", "ROLLCALL_TELEMETRY": "nope"}, no, "environment variable ROLLCALL_TELEMETRY"},
 	}
 	configs := []layer{
 		{"no config", "", nil, rollcall.Unset, "not decided"},
@@ -107,7 +112,7 @@ func testPrecedence(t *testing.T, collector *rollcalltest.Collector, policy, con
 	disk.ResetLog()
 	service, err := rollcall.New(rollcall.Config{
 		App: "my-app", ConfigPath: configPath, Endpoint: collector.URL, Version: "1.2.3",
-		Consent:   rollcall.ConsentConfig{PolicyPath: policyPath, DenyVariable: denyVariable},
+		Consent:   rollcall.ConsentConfig{PolicyPath: rollcall.DefaultPolicyPath(), DenyVariable: denyVariable},
 		Reporting: rollcall.ReportingConfig{Development: true},
 	}.On(disk))
 	if err != nil {
@@ -121,7 +126,7 @@ func testPrecedence(t *testing.T, collector *rollcalltest.Collector, policy, con
 		return
 	}
 	wantDecision(t, config.name+", health", d.Health, want.state, want.source)
-	contains(t, "withheld", st.Reporting.Withheld, want.source)
+	contains(t, "withheld", faultfs.Slashed(st.Reporting.Withheld), want.source)
 	for _, send := range []func(context.Context) error{service.SendNow, service.SendIfDue} {
 		if err := send(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
 			t.Errorf("%s: got %v, want %v", config.name, err, rollcall.ErrWithheld)
@@ -233,7 +238,7 @@ func TestReportingConsentHangs(t *testing.T) {
 						t.Errorf("%d operations hang", n)
 					}
 				}
-				if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != tt.source {
+				if st := service.Status(); st.Consent.State != rollcall.Denied || faultfs.Slashed(st.Consent.Source.String()) != tt.source {
 					t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 				}
 				time.Sleep(2 * time.Hour) // the keeper's check waits for the same operation
@@ -352,10 +357,12 @@ func TestReportingConsentFromHost(t *testing.T) {
 				if most.Load() > 1 {
 					t.Errorf("%d concurrent calls", most.Load())
 				}
-				for _, set := range []func(context.Context, bool) error{service.SetConsent, service.SetHealthConsent} {
-					if err := set(t.Context(), true); err == nil {
-						t.Error("the service accepted a decision that only the host can save")
-					}
+				granted := func(c rollcall.Consent) bool { return tt.do == nil && c == rollcall.Granted }
+				if err := service.SetConsent(t.Context(), true); (err == nil) != granted(tt.telemetry) {
+					t.Errorf("SetConsent: got %v, though only the host can save a grant", err)
+				}
+				if err := service.SetHealthConsent(t.Context(), true); (err == nil) != (granted(tt.health)) {
+					t.Errorf("SetHealthConsent: got %v, though only the host can save a grant", err)
 				}
 			})
 		})
@@ -379,6 +386,8 @@ func TestReportingSetConsent(t *testing.T) {
 		{"health", odd, true, true, strings.Replace(odd, "[1,2,],", "[1,2,], \"health_enabled\": true,", 1)},
 		{"no section", `{"a": 1}`, true, false, `{"a": 1, "telemetry": {"enabled": true}}`},
 		{"no config", "", true, false, "{\n  \"telemetry\": {\n    \"enabled\": true\n  }\n}\n"},
+		{"null", `{"telemetry": null}`, true, false, `{"telemetry": {"enabled": true}}`},
+		{"null, health", `{"telemetry": {"health_enabled": null}}`, true, true, `{"telemetry": {"health_enabled": true}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -393,12 +402,37 @@ func TestReportingSetConsent(t *testing.T) {
 			}
 			s.wantConfig(tt.after)
 			if want := map[bool]rollcall.Consent{true: rollcall.Granted, false: rollcall.Denied}[tt.granted]; !tt.health {
-				wantDecision(t, "decision", get(service.Decisions(t.Context())), want, enabledKey)
+				source := map[bool]string{true: enabledKey, false: withdrawnBy("library")}[tt.granted]
+				wantDecision(t, "decision", get(service.Decisions(t.Context())), want, source)
 				if st := service.Status(); st.Consent.State != want {
 					t.Errorf("got %v in the status, want %v", st.Consent, want)
 				}
 			}
 		})
+	}
+}
+
+// TestReportingSetConsentBlocked is C11: a plain denial in place of the section
+// stays as it is. Denying succeeds, and granting says which edit to make.
+func TestReportingSetConsentBlocked(t *testing.T) {
+	for _, config := range []string{`{"telemetry": false}`, `{"telemetry": "off"}`, `{"telemetry": 0}`} {
+		for _, isolate := range []bool{false, true} {
+			s := newSite(t, config)
+			service := s.make(func(c *rollcall.Config) { c.Isolate = isolate })
+			for edit, set := range map[string]func(context.Context, bool) error{
+				`not an object; the edit to make by hand is {"telemetry": {"enabled": true}}`:        service.SetConsent,
+				`not an object; the edit to make by hand is {"telemetry": {"health_enabled": true}}`: service.SetHealthConsent,
+			} {
+				if err := set(t.Context(), false); err != nil {
+					t.Errorf("%s: deny: %v", config, err)
+				}
+				if err := set(t.Context(), true); err == nil || !matches(err.Error(), "*"+edit+"; then remove *telemetry-denied, *") {
+					t.Errorf("%s: grant: got %v, want %q in it", config, err, edit)
+				}
+			}
+			wantDecision(t, config, service.Decisions(t.Context()).Telemetry, rollcall.Denied, withdrawnBy("library"))
+			s.wantConfig(config)
+		}
 	}
 }
 
@@ -450,7 +484,37 @@ func TestReportingSetConsentWithoutConfig(t *testing.T) {
 }
 
 func reportingIsOn(s *site) string {
-	return "INFO Telemetry reporting is on endpoint=" + s.collector.URL + " note=*preview*disable*"
+	return "INFO Telemetry reporting is on endpoint=" + s.collector.URL + " note=to stop it, set telemetry.enabled in /* to false"
+}
+
+// TestReportingHint: the host says how to see and stop what is sent. Nothing
+// names a command that only the program has.
+func TestReportingHint(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*rollcall.Config)
+		want   string
+	}{
+		"its own words": {func(c *rollcall.Config) { c.Consent.Hint = "see Settings > Privacy" }, "see Settings > Privacy"},
+		"a config":      {func(*rollcall.Config) {}, "to stop it, set telemetry.enabled in /* to false"},
+		"its settings": {func(c *rollcall.Config) {
+			new(hostSettings).use(c)
+			c.ConfigPath = ""
+			c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
+				return rollcall.Consents{Telemetry: rollcall.Granted}, nil
+			}
+		}, "to stop it, change the host's settings"},
+		"its settings, and where": {(&consentSettings{consents: rollcall.Consents{Telemetry: rollcall.Granted}}).readOnly,
+			"to stop it, change the host's settings: Settings > Privacy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, granted)
+			s.start(tt.change)
+			last := faultfs.Slashed(s.log.lines[len(s.log.lines)-1].text)
+			if !matches(last, "INFO Telemetry reporting is on endpoint="+s.collector.URL+" note="+tt.want) {
+				t.Errorf("got %s, want %s", last, tt.want)
+			}
+		})
+	}
 }
 
 // TestReportingIDFromEnvironment: the config's consent counts even if the ID is
@@ -636,24 +700,25 @@ func TestReportingHealthWithdrawn(t *testing.T) {
 	})
 }
 
-// TestReportingDenialNotSaved: a denial that cannot be saved holds until the
-// process ends.
+// TestReportingDenialNotSaved: a denial that can be neither saved nor recorded
+// holds until the process ends.
 func TestReportingDenialNotSaved(t *testing.T) {
-	s := newSite(t, grantedBoth)
-	service := s.start()
+	s := newSite(t, "")
+	disk := faultfs.New()
+	disk.WriteFile(configPath, []byte(grantedBoth), 0o644)
+	service := s.start(func(c *rollcall.Config) { *c = c.On(disk); c.ConfigPath = configPath })
 	send(t, service)
-	config := s.read(s.config)
-	if err := os.Chmod(s.config, 0o444); err != nil {
-		t.Fatal(err)
-	}
+	config, _ := disk.ReadFile(configPath)
+	disk.Chmod(configPath, 0o444)
+	disk.Inject(faultfs.Rule{Op: faultfs.OpSync, Name: "*telemetry-denied*", Err: syscall.EIO})
 	if err := service.SetHealthConsent(t.Context(), false); err == nil {
-		t.Error("saved into a read-only config")
+		t.Error("saved on a read-only disk")
 	}
 	const notSaved = "denied in this process; that could not be saved"
 	wantDecision(t, "health", service.Decisions(t.Context()).Health, rollcall.Denied, notSaved)
 	send(t, service)
 	if err := service.SetConsent(t.Context(), false); err == nil {
-		t.Error("saved into a read-only config")
+		t.Error("saved on a read-only disk")
 	}
 	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Denied, notSaved)
 	if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
@@ -662,14 +727,18 @@ func TestReportingDenialNotSaved(t *testing.T) {
 	if st := service.Status(); st.Consent.State != rollcall.Denied || st.Consent.Source.String() != notSaved {
 		t.Errorf("got %v by %q", st.Consent.State, st.Consent.Source)
 	}
-	s.wantConfig(config)
-	if err := os.Chmod(s.config, 0o644); err != nil {
-		t.Fatal(err)
+	if now, _ := disk.ReadFile(configPath); string(now) != string(config) {
+		t.Errorf("got config\n%s\nwant\n%s", now, config)
 	}
+	disk.Chmod(configPath, 0o644)
+	err := service.SetConsent(t.Context(), false)
+	contains(t, "error of a denial that is only in the config", fmt.Sprint(err), "old copy")
+	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Denied, notSaved)
+	disk.ReleaseAll()
 	if err := service.SetConsent(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+	wantDecision(t, "telemetry", service.Decisions(t.Context()).Telemetry, rollcall.Denied, withdrawnBy("library"))
 	if err := service.SetConsent(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
@@ -718,7 +787,7 @@ func TestReportingDenialLasts(t *testing.T) {
 			c.Version = fmt.Sprintf("2.%d.0", i)
 			c.Facts = []rollcall.Fact{fact(report.BoolFact("new", "Says something new.").AddedIn(i+1), true)}
 		})
-		wantDecision(t, "decision", again.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+		wantDecision(t, "decision", again.Decisions(t.Context()).Telemetry, rollcall.Denied, withdrawnBy("library"))
 		if err := again.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
 			t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
 		}
@@ -754,14 +823,14 @@ func TestReportingCoverage(t *testing.T) {
 		{`, "granted_facts": 1e1`, nil, false},
 		{`, "granted_facts": "3"`, nil, false},
 		{`, "granted_facts": true`, nil, false},
-		{`, "granted_facts": null`, nil, false},
+		{`, "granted_facts": null`, []string{"one"}, false},
 		{`, "granted_facts": [3]`, nil, false},
 		{`, "granted_facts": 99999999999999999999999`, nil, false},
 		{`, "granted_schema": 1`, []string{"one"}, false},
 		{`, "granted_schema": 2`, []string{"one"}, false},
 		{`, "granted_schema": 0`, nil, true},
 		{`, "granted_schema": "1"`, nil, true},
-		{`, "granted_schema": null`, nil, true},
+		{`, "granted_schema": null`, []string{"one"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.keys, func(t *testing.T) {
@@ -841,17 +910,19 @@ func wantFacts(t *testing.T, got report.Facts, want ...string) {
 // report, unless the host says so.
 func TestReportingNotReal(t *testing.T) {
 	tests := []struct {
-		name, version, variable, value string
-		says                           string
+		name, version   string
+		variable, value string // the first of several has this value
+		says            string
 	}{
 		{"a test", "1.2.3", "", "", "a test binary"},
 		{"CI", "1.2.3", "CI", "true", "environment variable CI"},
 		{"CI=false", "1.2.3", "CI", "false", "a test binary"},
-		{"Jenkins", "1.2.3", "JENKINS_URL", "http://ci", "environment variable JENKINS_URL"},
-		{"BUILD_ID", "1.2.3", "BUILD_ID", "7", "environment variable BUILD_ID"},
+		{"Jenkins", "1.2.3", "JENKINS_URL BUILD_ID", "http://ci", "environment variable JENKINS_URL"},
+		{"JENKINS_URL alone", "1.2.3", "JENKINS_URL", "http://ci", "a test binary"},
+		{"BUILD_ID alone", "1.2.3", "BUILD_ID", "7", "a test binary"},
 		{"TeamCity", "1.2.3", "TEAMCITY_VERSION", "2026", "environment variable TEAMCITY_VERSION"},
 		{"Azure", "1.2.3", "TF_BUILD", "True", "environment variable TF_BUILD"},
-		{"no version", "", "", "", "development version (none)"},
+		{"no version", "", "", "", "no version of the host is set"},
 		{"dev", "dev", "", "", "development version dev"},
 		{"devel", "(devel)", "", "", "development version (devel)"},
 		{"dirty", "v1.2.3+dirty", "", "", "development version v1.2.3+dirty"},
@@ -859,8 +930,8 @@ func TestReportingNotReal(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, granted)
-			if tt.variable != "" {
-				t.Setenv(tt.variable, tt.value)
+			for name := range strings.FieldsSeq(tt.variable) {
+				t.Setenv(name, tt.value)
 			}
 			asItIs := func(c *rollcall.Config) { c.Version, c.Reporting.Development = tt.version, false }
 			service := s.start(asItIs)

@@ -21,5 +21,6 @@ func ReportFaultAt(s *Service, fault Fault, now time.Time) { s.faults.add(fault,
 
 // BuildHeartbeat returns the heartbeat for the given decisions.
 func BuildHeartbeat(ctx context.Context, s *Service, d Decisions) report.Heartbeat {
-	return s.heartbeat(ctx, d, s.keeper.Status().Status)
+	h, _ := s.heartbeat(ctx, d, s.keeper.Status().Status)
+	return h
 }

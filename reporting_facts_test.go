@@ -2,6 +2,7 @@ package rollcall_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -34,34 +36,35 @@ func TestReportingFacts(t *testing.T) {
 		declaration report.Fact
 		value       func(context.Context) (any, error)
 		want        string // "" if it is left out
+		reason      string // why it is
 	}{
-		{"boolean", yes, giving(true), "true"},
-		{"enumeration", enum, giving("two"), "two"},
-		{"enumeration of the host's type", enum, giving(level("one")), "one"},
-		{"bucket", bucket, giving(7), "1-9"},
-		{"bucket of int64", bucket, giving(int64(100)), ">=100"},
-		{"below all buckets", bucket, giving(math.MinInt64), "<1"},
-		{"above all buckets", bucket, giving(uint64(math.MaxUint64)), ">=100"},
+		{"boolean", yes, giving(true), "true", ""},
+		{"enumeration", enum, giving("two"), "two", ""},
+		{"enumeration of the host's type", enum, giving(level("one")), "one", ""},
+		{"bucket", bucket, giving(7), "1-9", ""},
+		{"bucket of int64", bucket, giving(int64(100)), ">=100", ""},
+		{"below all buckets", bucket, giving(math.MinInt64), "<1", ""},
+		{"above all buckets", bucket, giving(uint64(math.MaxUint64)), ">=100", ""},
 
-		{"panic", yes, func(context.Context) (any, error) { panic("host") }, ""},
-		{"end of the goroutine", yes, func(context.Context) (any, error) { runtime.Goexit(); return true, nil }, ""},
-		{"blocks for an hour", yes, func(context.Context) (any, error) { time.Sleep(time.Hour); return true, nil }, ""},
-		{"blocks until its context ends", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, ""},
-		{"error", yes, func(context.Context) (any, error) { return true, errors.New("no") }, ""},
-		{"nothing", yes, giving(nil), ""},
-		{"text for a boolean", yes, giving("true"), ""},
-		{"number for a boolean", yes, giving(1), ""},
-		{"pointer", yes, giving(&truth), ""},
-		{"nil pointer", bucket, giving((*int)(nil)), ""},
-		{"undeclared value", enum, giving("three"), ""},
-		{"value in another case", enum, giving("One"), ""},
-		{"empty value", enum, giving(""), ""},
-		{"free text", enum, giving("one two"), ""},
-		{"boolean for an enumeration", enum, giving(true), ""},
-		{"text for a number", bucket, giving("7"), ""},
-		{"not a number", bucket, giving(math.NaN()), ""},
-		{"infinite", bucket, giving(math.Inf(1)), ""},
-		{"list", bucket, giving([]int{7}), ""},
+		{"panic", yes, func(context.Context) (any, error) { panic("host") }, "", "its function panicked: host"},
+		{"end of the goroutine", yes, func(context.Context) (any, error) { runtime.Goexit(); return true, nil }, "", "its function ended its goroutine"},
+		{"blocks for an hour", yes, func(context.Context) (any, error) { time.Sleep(time.Hour); return true, nil }, "", "its function did not return in time"},
+		{"blocks until its context ends", yes, func(ctx context.Context) (any, error) { <-ctx.Done(); return true, nil }, "", "its function did not return in time"},
+		{"error", yes, func(context.Context) (any, error) { return true, errors.New("no") }, "", "its function failed: no"},
+		{"nothing", yes, giving(nil), "", ""},
+		{"text for a boolean", yes, giving("true"), "", "a value of type string is not a bool"},
+		{"number for a boolean", yes, giving(1), "", "a value of type int is not a bool"},
+		{"pointer", yes, giving(&truth), "", "a value of type *bool is not a bool"},
+		{"nil pointer", bucket, giving((*int)(nil)), "", "a value of type *int is not a number"},
+		{"undeclared value", enum, giving("three"), "", "the text is not one of the declared values: one, two"},
+		{"value in another case", enum, giving("One"), "", "the text is not one of the declared values: one, two"},
+		{"empty value", enum, giving(""), "", "the text is not one of the declared values: one, two"},
+		{"free text", enum, giving("one two"), "", "the text is not one of the declared values: one, two"},
+		{"boolean for an enumeration", enum, giving(true), "", "a value of type bool is not one of the declared values: one, two"},
+		{"text for a number", bucket, giving("7"), "", "a value of type string is not a number"},
+		{"not a number", bucket, giving(math.NaN()), "", "the number is infinite, or not a number"},
+		{"infinite", bucket, giving(math.Inf(1)), "", "the number is infinite, or not a number"},
+		{"list", bucket, giving([]int{7}), "", "a value of type []int is not a number"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,10 +87,36 @@ func TestReportingFacts(t *testing.T) {
 				if got, _ := facts.Get("other"); got != "true" {
 					t.Errorf("the other fact: got %q", got)
 				}
+				wantLeftOut(t, s, service, tt.reason)
 				s.stop(service)
 				time.Sleep(time.Hour) // until the function that blocks returns
 			})
 		})
+	}
+}
+
+// wantLeftOut checks that the preview says why the fact "it" is left out, and
+// the log did so once.
+func wantLeftOut(t *testing.T, s *site, service *rollcall.Service, reason string) {
+	t.Helper()
+	for _, f := range preview(t, service).Fields {
+		want := ""
+		if f.Name == "facts.it" {
+			want = reason
+		}
+		if f.LeftOut != want || want != "" && f.Value != "" {
+			t.Errorf("%s: got value %s, left out: %q, want %q", f.Name, f.Value, f.LeftOut, want)
+		}
+	}
+	var lines []string
+	for _, line := range s.log.lines {
+		if strings.Contains(line.text, "Fact left out") {
+			lines = append(lines, line.text)
+		}
+	}
+	want := "DEBUG Fact left out of the report fact=it reason=" + reason
+	if reason == "" && len(lines) > 0 || reason != "" && (len(lines) != 1 || lines[0] != want) {
+		t.Errorf("logged %q, want %q once", lines, want)
 	}
 }
 
@@ -175,9 +204,29 @@ func TestReportingFactsDeclared(t *testing.T) {
 		"name":             {{Declaration: report.BoolFact("A B", "Is so."), Value: value}},
 		"neither BoolFact": {{Declaration: report.Fact{Name: "a", Reason: "Is so."}, Value: value}},
 	} {
-		_, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Facts: facts})
+		_, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: faultfs.Abs("/state"), Facts: facts})
 		if err == nil || !strings.HasPrefix(err.Error(), "rollcall: Config.Facts") || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
+	}
+}
+
+// A host writes the file that declares its facts to the collector.
+func TestConfigDeclaration(t *testing.T) {
+	t.Parallel()
+	c := rollcall.Config{Facts: []rollcall.Fact{{
+		Declaration: report.BoolFact("tls", "whether HTTP can go"), Value: func(context.Context) (any, error) { return true, nil },
+	}}}
+	d, err := c.Declaration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(d)
+	if want := `{"facts":[{"name":"tls","reason":"whether HTTP can go","type":"bool"}]}`; err != nil || string(text) != want {
+		t.Errorf("got %s, %v, want %s", text, err, want)
+	}
+	c.Facts[0].Value = nil
+	if _, err := c.Declaration(); err == nil {
+		t.Error("a fact without a value: got nil, want an error")
 	}
 }

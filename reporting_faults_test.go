@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -308,7 +309,7 @@ func TestReportingFaultsConcurrently(t *testing.T) {
 
 // TestReportFaultAllocates: counting a known fault allocates nothing.
 func TestReportFaultAllocates(t *testing.T) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state", Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: faultfs.Abs("/state"), Reporting: rollcall.ReportingConfig{FaultContext: []string{"op"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,6 +395,50 @@ type panicking struct{}
 
 func (panicking) LogValue() slog.Value { panic("host") }
 
+// TestFaultHandlerOptions: level, stage, and context.
+func TestFaultHandlerOptions(t *testing.T) {
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelInfo)
+	options := rollcall.FaultHandlerOptions{
+		Source: "log", Component: "main", Stage: "run", Level: level, StageKey: "stage", ContextKeys: []string{"op", "secret"},
+	}
+	for name, tt := range map[string]struct {
+		log  func(*slog.Logger)
+		want []string
+	}{
+		"levels": {func(l *slog.Logger) {
+			l.Debug("a")
+			l.Info("a")
+			l.Warn("a")
+			l.Error("a")
+			level.Set(slog.LevelError)
+			l.Warn("a")
+			l.Error("a")
+			level.Set(slog.LevelInfo)
+		}, []string{"log/main/unlisted/run/error 2 map[]", "log/main/unlisted/run/info 1 map[]", "log/main/unlisted/run/warning 1 map[]"}},
+		"stage": {func(l *slog.Logger) {
+			l.Warn("a", "stage", "save")
+			l.With("stage", "load").Warn("a")
+			l.Warn("a", "stage", "Free text")
+		}, []string{"log/main/unlisted/load/warning 1 map[]", "log/main/unlisted/run/warning 1 map[]", "log/main/unlisted/save/warning 1 map[]"}},
+		"context": {func(l *slog.Logger) { l.Warn("a", "op", "write", "secret", "x", "other", "y") },
+			[]string{"log/main/unlisted/run/warning 1 map[op:write]"}},
+		"context of the logger": {func(l *slog.Logger) {
+			with := l.With("op", "read", "stage", "load")
+			with.Warn("a", "op", "write") // changes nothing for the next one
+			with.Warn("a")
+		}, []string{"log/main/unlisted/load/warning 2 map[op:read]"}},
+		"context that is no code": {func(l *slog.Logger) { l.Warn("a", "op", "/home/bob") }, []string{"log/main/unlisted/run/warning 1 map[]"}},
+		"context in a group":      {func(l *slog.Logger) { l.WithGroup("g").Warn("a", "op", "write") }, []string{"log/main/unlisted/run/warning 1 map[]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := newSite(t, grantedBoth).start(withContext("op"))
+			tt.log(slog.New(rollcall.FaultHandler(service, slog.DiscardHandler, options)))
+			wantFaults(t, service, tt.want...)
+		})
+	}
+}
+
 // TestFaultHandlerHandsOn: the next handler receives what it would receive
 // without FaultHandler, and its errors are returned.
 func TestFaultHandlerHandsOn(t *testing.T) {
@@ -451,7 +496,7 @@ func (f failing) WithGroup(string) slog.Handler             { return f }
 
 // TestFaultHandlerContract runs the handler tests of testing/slogtest.
 func TestFaultHandlerContract(t *testing.T) {
-	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: "/state"})
+	service, err := rollcall.New(rollcall.Config{App: "my-app", StateDir: faultfs.Abs("/state")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +511,8 @@ func TestFaultHandlerContract(t *testing.T) {
 	})
 }
 
-// TestFaultHandlerOfOwnLogger: the warnings of the service itself can be faults.
+// TestFaultHandlerOfOwnLogger: the warnings of the service itself are no faults
+// of its host, even if the service logs through the handler.
 func TestFaultHandlerOfOwnLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hostConfig)
@@ -478,7 +524,9 @@ func TestFaultHandlerOfOwnLogger(t *testing.T) {
 		if err := service.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantFaults(t, service, "log/rollcall/unlisted//warning 2 map[]")
+		wantFaults(t, service)
+		slog.New(handler).Warn("of the host")
+		wantFaults(t, service, "log/rollcall/unlisted//warning 1 map[]")
 	})
 }
 

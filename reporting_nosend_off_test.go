@@ -26,6 +26,12 @@ func TestNoSend(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	updating := newSite(t, updatesOnly).start(withUpdates)
+	if _, err := updating.CheckUpdate(t.Context()); !errors.Is(err, rollcall.ErrNoEndpoint) || !strings.Contains(err.Error(), without) {
+		t.Errorf("CheckUpdate: got %v", err)
+	}
+	updating.Decisions(t.Context())
+	contains(t, "update status", updating.Status().Updates.Withheld, without)
 	p := preview(t, service)
 	if len(p.Heartbeat) == 0 || len(p.Health) == 0 {
 		t.Errorf("got %+v", p)

@@ -474,7 +474,7 @@ func TestForget(t *testing.T) {
 	if got := s.collector.Forgotten(); !slices.Equal(got, []string{id.String()}) {
 		t.Errorf("forgotten: got %v, want %v", got, id)
 	}
-	wantDecision(t, "decision", service.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+	wantDecision(t, "decision", service.Decisions(t.Context()).Telemetry, rollcall.Denied, withdrawnBy("library"))
 	if now := service.ID(); now == id || now.IsZero() || !strings.Contains(s.read(s.config), now.String()) {
 		t.Errorf("got ID %v after %v, in the config\n%s", now, id, s.read(s.config))
 	}
@@ -545,7 +545,8 @@ func TestForgetFails(t *testing.T) {
 		err := service.Forget(t.Context())
 		contains(t, "error", fmt.Sprint(err), "the collector has forgotten")
 		contains(t, "error", fmt.Sprint(err), rollcall.DefaultIDVariable)
-		wantDecision(t, "decision", service.Decisions(t.Context()).Telemetry, rollcall.Denied, enabledKey)
+		wantDecision(t, "decision", service.Decisions(t.Context()).Telemetry, rollcall.Denied,
+			"the installation ID was reset or forgotten: "+rollcall.DefaultIDVariable)
 	})
 	t.Run("read-only config", func(t *testing.T) {
 		s := newSite(t, strings.Replace(granted, "{\"en", "{\"installation_id\": \""+knownID+"\", \"en", 1))
@@ -553,9 +554,12 @@ func TestForgetFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		service := s.start()
-		err := service.Forget(t.Context())
-		contains(t, "error", fmt.Sprint(err), "the collector has forgotten")
-		contains(t, "error", fmt.Sprint(err), "read-only")
+		if err := service.Forget(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if id := service.ID().String(); id == knownID || !strings.Contains(s.read(filepath.Join(filepath.Dir(s.config), ".config.json.installation-id")), id) {
+			t.Errorf("got ID %s, which is not in the anchor", id)
+		}
 		if err := service.SendNow(t.Context()); !errors.Is(err, rollcall.ErrWithheld) {
 			t.Errorf("got %v: forgotten, and sent under the same ID", err)
 		}

@@ -173,7 +173,7 @@ func TestRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan error)
 		go func() { ran <- service.Run(ctx) }()
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour + 30*time.Second) // between two looks at the disk, which would get a moment to end
 		r.wantPersisted(service, service.ID().String())
 		if err := service.Run(ctx); !errors.Is(err, rollcall.ErrStarted) {
 			t.Errorf("second Run: got error %v", err)
@@ -361,7 +361,7 @@ func TestStored(t *testing.T) {
 		for config, want := range map[string]string{withID(knownID): knownID, hostConfig: ""} {
 			r := newRig(t, config)
 			stored, err := rollcall.Config{ConfigPath: configPath}.On(r.fs).Stored(t.Context())
-			if err != nil || stored.ID.String() != want || stored.Place != "config "+configPath+", key telemetry.installation_id" {
+			if err != nil || stored.ID.String() != want || faultfs.Slashed(stored.Place) != "config "+configPath+", key telemetry.installation_id" {
 				t.Errorf("got %+v, %v, want %q", stored, err, want)
 			}
 			r.wantNoMutation()
@@ -389,5 +389,19 @@ func TestResetBeforeStart(t *testing.T) {
 		if st := service.Status(); st.Incomplete || st.Place == "" {
 			t.Errorf("got %+v", st)
 		}
+	})
+}
+
+// TestChangedElsewhere: a running service follows an ID that another process
+// put into the config within a minute.
+func TestChangedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		service := r.start()
+		time.Sleep(time.Hour / 2)
+		r.fs.WriteFile(configPath, []byte(withID(otherID)), 0o640)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.wantState(service, otherID, true)
 	})
 }

@@ -24,7 +24,7 @@ import (
 // location returns where the files are, after checking the fields that say so.
 // Without files for the ID, because of ID.Load, it has only a StateDir.
 func (c Config) location() (idstore.Location, error) {
-	l := idstore.Location{PolicyPath: c.Consent.PolicyPath}
+	l := idstore.Location{PolicyPath: c.Consent.PolicyPath, TrustDisk: c.TrustDisk}
 	if err := c.checkPlaces(); err != nil {
 		return l, err
 	}
@@ -48,7 +48,8 @@ func (c Config) checkPlaces() error {
 		broken        bool
 		field, reason string
 	}{
-		{inConfig && c.Consent.Load != nil, "Consent.Load", "set together with ConfigPath; only one of them can hold the decision"},
+		{c.Consent.Load == nil && c.Consent.Save != nil, "Consent.Load", "missing, while Consent.Save is set"},
+		{c.Consent.Load == nil && c.Consent.Where != "", "Consent.Load", "missing, while Consent.Where is set"},
 		{inConfig && (load || save), "ConfigPath", "set together with ID.Load or ID.Save; only one of them can keep the ID"},
 		{!inConfig && !load && !save && c.App == "", "ConfigPath", "missing, as are ID.Load and App, so there is no place for the ID"},
 		{c.App != "" && !report.ValidApp(c.App), "App", fmt.Sprintf("not 1 to %d of a-z, 0-9 and '-'", report.MaxAppLen)},
@@ -82,13 +83,16 @@ func (c Config) configLocation(l idstore.Location) (_ idstore.Location, err erro
 	if l.Key, err = parseKey("ID.Key", c.ID.Key); err != nil {
 		return l, err
 	}
+	l.AnchorDir = c.StateDir
+	if c.Consent.Load != nil {
+		return l, nil // the config has no switch that would do nothing
+	}
 	if l.EnabledKey, err = parseKey("Consent.Key", c.Consent.Key); err != nil {
 		return l, err
 	}
 	if n := min(len(l.Key), len(l.EnabledKey)); slices.Equal(l.Key[:n], l.EnabledKey[:n]) {
 		return l, invalid("Consent.Key", "the same as the key of the ID, or one contains the other")
 	}
-	l.AnchorDir = c.StateDir
 	return l, nil
 }
 
@@ -108,11 +112,11 @@ func parseKey(field, dotted string) (jsonedit.Key, error) {
 // the place that the config names.
 func (c Config) store(location idstore.Location) (keeper.Store, error) {
 	variable := c.ID.Variable
-	if strings.ContainsAny(variable, "=\x00") {
+	if !isVariable(variable) {
 		return nil, invalid("ID.Variable", "not the name of an environment variable")
 	}
 	if text := os.Getenv(variable); text != "" {
-		id, err := installid.Parse(text)
+		id, err := idstore.ParseID(text)
 		if err != nil {
 			return nil, &ConfigError{Field: "ID.Variable", Variable: variable, Err: err}
 		}
@@ -120,13 +124,18 @@ func (c Config) store(location idstore.Location) (keeper.Store, error) {
 	}
 	switch {
 	case c.ID.Load != nil:
-		return idstore.NewFuncs(c.ID.Load, c.ID.Save), nil
+		return location.OpenFuncs(c.fs, c.ID.Load, c.ID.Save)
 	case c.Isolate:
 		return isolatedStore(location)
 	default:
 		return location.Open(c.fs)
 	}
 }
+
+// isVariable reports whether name can name an environment variable. One with
+// quotes or white space, as files of variables leave around a value, would
+// silently never be set.
+func isVariable(name string) bool { return !strings.ContainsAny(name, "=\x00\"' \t\r\n") }
 
 // records returns what is kept besides the ID, even if the environment has the
 // ID.
@@ -204,13 +213,15 @@ func checkStateDir(dir string) error {
 	return nil
 }
 
+const policyOnUnix = "/etc/rollcall/policy.json"
+
 // DefaultPolicyPath returns the path of the policy file with which an
 // administrator can deny telemetry for every program on the machine.
 func DefaultPolicyPath() string {
 	if runtime.GOOS == "windows" {
 		return filepath.Join(cmp.Or(os.Getenv("ProgramData"), `C:\ProgramData`), "rollcall", "policy.json")
 	}
-	return "/etc/rollcall/policy.json"
+	return policyOnUnix
 }
 
 // Stored is the installation ID on disk.
@@ -219,6 +230,9 @@ type Stored struct {
 	ID installid.ID
 	// Place says where the ID is or would be stored, for people.
 	Place string
+	// Doubt says why the stored ID counts as one in memory; empty if it does
+	// not. See Config.TrustDisk.
+	Doubt string
 }
 
 // Stored reads the ID that a [Service] with this config would find, without
@@ -241,7 +255,7 @@ func (c Config) Stored(ctx context.Context) (Stored, error) {
 	if err != nil {
 		return Stored{Place: rec.Place}, fmt.Errorf("read installation ID: %w", err)
 	}
-	return Stored{rec.ID, rec.Place}, nil
+	return Stored{rec.ID, rec.Place, rec.Doubt}, nil
 }
 
 // A Finding is one result of [Config.Diagnose].
@@ -280,6 +294,18 @@ func (l Level) String() string {
 // MarshalText returns the text of [Level.String].
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
+// Diagnose is [Config.Diagnose] for the config of the service. A host that keeps
+// the ID itself has nothing to examine, which is an error.
+func (s *Service) Diagnose(ctx context.Context) ([]Finding, error) {
+	switch {
+	case s == nil:
+		return nil, ErrNoService
+	case s.config.ID.Load != nil || s.idVariable != "":
+		return nil, errors.New("the host keeps the ID, so there are no files to examine")
+	}
+	return s.config.Diagnose(ctx)
+}
+
 // Diagnose checks everything that saving the ID depends on: the files, their
 // directories and mounts, and what the file system can do, which it tries on
 // temporary files of its own. It changes neither the config nor the ID. If ctx
@@ -306,9 +332,12 @@ func (c Config) Diagnose(ctx context.Context) ([]Finding, error) {
 	case err != nil:
 		return nil, fmt.Errorf("diagnose: %w", err)
 	}
-	findings := make([]Finding, len(found))
-	for i, f := range found {
-		findings[i] = Finding{f.Check, Level(f.Level), f.Detail, f.Hint}
+	var findings []Finding
+	if c.notIsolated != nil {
+		findings = append(findings, Finding{"isolation", LevelWarning, c.notIsolated.Error(), "mount /proc, so that a hung disk cannot delay the exit"})
+	}
+	for _, f := range found {
+		findings = append(findings, Finding{f.Check, Level(f.Level), f.Detail, f.Hint})
 	}
 	return findings, nil
 }

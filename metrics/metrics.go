@@ -1,6 +1,6 @@
 // Package metrics exports Prometheus metrics of a rollcall service: how its
-// attempts to find or save the installation ID end, how long they take, and
-// whether the ID is on disk.
+// attempts to find or save the installation ID end, how long they take, whether
+// the ID is on disk, and how its reports end.
 //
 // It is a package of its own so that hosts without Prometheus do not link it.
 package metrics
@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
@@ -18,8 +19,12 @@ const (
 	nameDuration  = "rollcall_save_attempt_duration_seconds"
 	nameFallbacks = "rollcall_fallbacks_total"
 	namePersisted = "rollcall_installation_id_persisted"
+	nameReports   = "rollcall_reports_total"
+	nameWithheld  = "rollcall_reports_withheld"
+	nameSuccess   = "rollcall_reports_last_success_timestamp_seconds"
 
 	labelResult = "result"
+	labelKind   = "kind"
 )
 
 // durationBuckets reach from a read of the page cache to twice the limit of an
@@ -30,7 +35,8 @@ var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2
 // for its config, which feeds them. All series exist from then on, so that
 // alerts never lack data. New fails if reg already has them: a process with
 // several services uses a registerer with labels for each
-// (prometheus.WrapRegistererWith).
+// (prometheus.WrapRegistererWith), and one that replaces a service by another
+// uses the same observer again.
 func New(reg prometheus.Registerer) (installid.Observer, error) {
 	o := newObserver()
 	if err := reg.Register(o); err != nil {
@@ -45,11 +51,14 @@ type observer struct {
 	duration  prometheus.Histogram
 	fallbacks prometheus.Counter
 	persisted prometheus.Gauge
+	reports   *prometheus.CounterVec
+	withheld  prometheus.Gauge
+	success   prometheus.Gauge
 }
 
 var (
-	_ installid.Observer   = (*observer)(nil)
-	_ prometheus.Collector = (*observer)(nil)
+	_ rollcall.ReportObserver = (*observer)(nil)
+	_ prometheus.Collector    = (*observer)(nil)
 )
 
 func newObserver() *observer {
@@ -71,6 +80,24 @@ func newObserver() *observer {
 			Name: namePersisted,
 			Help: "Whether the installation ID in use is durable on disk (1) or not (0).",
 		}),
+		reports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: nameReports,
+			Help: "Attempts to send a report, by its kind and by how they ended.",
+		}, []string{labelKind, labelResult}),
+		withheld: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: nameWithheld,
+			Help: "Whether reports are withheld (1), such as without consent, or sent when due (0).",
+		}),
+		success: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: nameSuccess,
+			Help: "When the collector last accepted a heartbeat, as Unix time; 0 if it is not known to have.",
+		}),
+	}
+	o.withheld.Set(1)
+	for _, kind := range rollcall.ReportKinds() {
+		for _, result := range rollcall.ReportResults() {
+			o.reports.WithLabelValues(string(kind), string(result))
+		}
 	}
 	for _, result := range installid.Results() {
 		o.attempts.WithLabelValues(string(result))
@@ -97,6 +124,22 @@ func (o *observer) PersistedChanged(persisted bool) {
 	}
 }
 
+// ReportEnded implements [rollcall.ReportObserver].
+func (o *observer) ReportEnded(outcome rollcall.ReportOutcome) {
+	o.reports.WithLabelValues(string(outcome.Kind), string(outcome.Result)).Inc()
+}
+
+// ReportingChanged implements [rollcall.ReportObserver].
+func (o *observer) ReportingChanged(st rollcall.ReportingStatus) {
+	o.withheld.Set(0)
+	if st.Withheld != "" {
+		o.withheld.Set(1)
+	}
+	if !st.LastSuccess.IsZero() {
+		o.success.Set(float64(st.LastSuccess.Unix()))
+	}
+}
+
 // Describe implements [prometheus.Collector].
 func (o *observer) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range o.collectors() {
@@ -112,5 +155,5 @@ func (o *observer) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (o *observer) collectors() []prometheus.Collector {
-	return []prometheus.Collector{o.attempts, o.duration, o.fallbacks, o.persisted}
+	return []prometheus.Collector{o.attempts, o.duration, o.fallbacks, o.persisted, o.reports, o.withheld, o.success}
 }

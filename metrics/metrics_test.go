@@ -1,14 +1,19 @@
 package metrics_test
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/metrics"
+	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
 
 // untouched are all series but the histogram before anything happened.
@@ -19,6 +24,22 @@ rollcall_fallbacks_total 0
 # HELP rollcall_installation_id_persisted Whether the installation ID in use is durable on disk (1) or not (0).
 # TYPE rollcall_installation_id_persisted gauge
 rollcall_installation_id_persisted 0
+# HELP rollcall_reports_last_success_timestamp_seconds When the collector last accepted a heartbeat, as Unix time; 0 if it is not known to have.
+# TYPE rollcall_reports_last_success_timestamp_seconds gauge
+rollcall_reports_last_success_timestamp_seconds 0
+# HELP rollcall_reports_total Attempts to send a report, by its kind and by how they ended.
+# TYPE rollcall_reports_total counter
+rollcall_reports_total{kind="health",result="failed"} 0
+rollcall_reports_total{kind="health",result="refused"} 0
+rollcall_reports_total{kind="health",result="sent"} 0
+rollcall_reports_total{kind="health",result="withheld"} 0
+rollcall_reports_total{kind="heartbeat",result="failed"} 0
+rollcall_reports_total{kind="heartbeat",result="refused"} 0
+rollcall_reports_total{kind="heartbeat",result="sent"} 0
+rollcall_reports_total{kind="heartbeat",result="withheld"} 0
+# HELP rollcall_reports_withheld Whether reports are withheld (1), such as without consent, or sent when due (0).
+# TYPE rollcall_reports_withheld gauge
+rollcall_reports_withheld 1
 # HELP rollcall_save_attempts_total Attempts to find or save the installation ID, by how they ended.
 # TYPE rollcall_save_attempts_total counter
 rollcall_save_attempts_total{result="failed"} 0
@@ -29,6 +50,7 @@ rollcall_save_attempts_total{result="timeout"} 0
 
 var countNames = []string{
 	"rollcall_fallbacks_total", "rollcall_installation_id_persisted", "rollcall_save_attempts_total",
+	"rollcall_reports_last_success_timestamp_seconds", "rollcall_reports_total", "rollcall_reports_withheld",
 }
 
 func TestAllSeriesFromTheStart(t *testing.T) {
@@ -122,8 +144,68 @@ func TestRegisterTwice(t *testing.T) {
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(untouched), countNames...); err != nil {
 		t.Error(err)
 	}
-	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"service": "second"}, prometheus.NewPedanticRegistry())
-	if _, err := metrics.New(labelled); err != nil {
-		t.Errorf("got %v with labels of its own", err)
+}
+
+// TestReports: several services in one process have series of their own in one
+// registry, told apart by a label.
+func TestReports(t *testing.T) {
+	for _, name := range []string{"CI", "DO_NOT_TRACK", "ROLLCALL_TELEMETRY", rollcall.DefaultIDVariable} {
+		t.Setenv(name, "")
+	}
+	reg := prometheus.NewPedanticRegistry()
+	collector := rollcalltest.NewCollector(t)
+	start := func(app, config string) *rollcall.Service {
+		observer, err := metrics.New(prometheus.WrapRegistererWith(prometheus.Labels{"app": app}, reg))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		service, err := rollcall.New(rollcall.Config{
+			App: app, Version: "v1.0.0", ConfigPath: path, Endpoint: collector.URL, Observer: observer,
+			Consent:   rollcall.ConsentConfig{PolicyPath: filepath.Join(t.TempDir(), "policy.json")},
+			Reporting: rollcall.ReportingConfig{Development: true},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := service.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { service.Stop(context.Background()) })
+		return service
+	}
+	first, second := start("first", `{"telemetry": {"enabled": true}}`), start("second", "{}")
+	if err := first.SendNow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.SendNow(t.Context()); err == nil {
+		t.Fatal("sent without consent")
+	}
+	got := map[string]float64{}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			key := []string{strings.TrimPrefix(family.GetName(), "rollcall_reports_")}
+			for _, l := range m.GetLabel() {
+				key = append(key, l.GetValue())
+			}
+			got[strings.Join(key, " ")] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	for key, want := range map[string]float64{
+		"total first heartbeat sent": 1, "total first heartbeat withheld": 0, "withheld first": 0,
+		"total second heartbeat sent": 0, "total second heartbeat withheld": 1, "withheld second": 1,
+		"last_success_timestamp_seconds first":  float64(first.Status().Reporting.LastSuccess.Unix()),
+		"last_success_timestamp_seconds second": 0,
+	} {
+		if value, ok := got[key]; !ok || value != want {
+			t.Errorf("%s: got %v (%v), want %v", key, value, ok, want)
+		}
 	}
 }

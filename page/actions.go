@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-dev/rollcall"
 )
 
-// A toggle is one of the two switches: the codes of its outcomes, the decision
+// A toggle is one of the switches: the codes of its outcomes, the decision
 // so far, and the function that saves a new one.
 type toggle struct {
 	granted, denied, notSaved, overruled code
@@ -31,6 +31,10 @@ func (p *operatorPage) decide(t toggle) http.HandlerFunc {
 			granted, done = false, t.denied
 		default:
 			http.Error(w, "The decision must be grant or deny.", http.StatusBadRequest)
+			return
+		}
+		if have := p.rights(r); have < MayDeny || granted && have < MayChange {
+			p.refuse(w)
 			return
 		}
 		p.act(w, r, configTimeout, func(ctx context.Context) (code, error) {
@@ -84,7 +88,7 @@ func (p *operatorPage) act(w http.ResponseWriter, r *http.Request, timeout time.
 	if p.service != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeout)
 		defer cancel()
-		result, err = do(ctx)
+		result, err = do(rollcall.OrderedBy(ctx, "page"))
 	}
 	p.remember(result, err)
 	// Relative, because the page can be mounted anywhere.

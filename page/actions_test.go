@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"os"
@@ -55,7 +56,7 @@ func TestDenyStopsReporting(t *testing.T) {
 		t.Errorf("the heartbeat in flight led to %q, want %q", got, want)
 	}
 
-	wantText(t, s.post("/send", nil, "not-sent"), "The heartbeat was not accepted.", "telemetry is denied (config key telemetry.enabled)")
+	wantText(t, s.post("/send", nil, "not-sent"), "The heartbeat was not accepted.", "telemetry is denied (withdrawn by page on ")
 	if got := len(collector.Requests()); got != 2 {
 		t.Errorf("got %d requests, want none after the denial", got)
 	}
@@ -86,13 +87,43 @@ func TestGrantOverruled(t *testing.T) {
 	s.decide("/consent", "deny", "denied")
 }
 
+// A host that saves decisions has the same switch, and its config stays as it is.
+func TestHostSaves(t *testing.T) {
+	var kept rollcall.Consents
+	s := newSite(t, hostConfig, func(c *rollcall.Config) {
+		c.Consent.Load = func(context.Context) (rollcall.Consents, error) { return kept, nil }
+		c.Consent.Save = func(_ context.Context, consents rollcall.Consents) error { kept = consents; return nil }
+	})
+	wantText(t, s.decide("/consent", "grant", "granted"), "Telemetry is on.", "by this program&#39;s settings")
+	s.decide("/health-consent", "grant", "health-granted")
+	if want := (rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}); kept != want {
+		t.Errorf("the host keeps %+v, want %+v", kept, want)
+	}
+	s.decide("/consent", "deny", "denied")
+	if kept.Telemetry != rollcall.Denied {
+		t.Errorf("the host keeps %+v", kept)
+	}
+	s.wantConfig(hostConfig)
+}
+
+// A form that the page does not offer says where the setting is.
+func TestHostOnlyReads(t *testing.T) {
+	s := newSite(t, hostConfig, func(c *rollcall.Config) {
+		c.Consent.Load = func(context.Context) (rollcall.Consents, error) { return rollcall.Consents{}, nil }
+		c.Consent.Where = "Settings > Privacy"
+	})
+	wantText(t, get(s, "/").Body.String(), "Change it there: Settings &gt; Privacy")
+	wantText(t, s.decide("/consent", "grant", "not-saved"), "could not be saved", "Settings &gt; Privacy")
+}
+
 func TestNotSaved(t *testing.T) {
 	s := newSite(t, hostConfig)
 	if err := os.WriteFile(s.path, []byte("[]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantText(t, s.decide("/consent", "grant", "not-saved"), "could not be saved", "save consent", "Nothing is sent")
-	s.decide("/health-consent", "deny", "health-not-saved")
+	s.decide("/health-consent", "grant", "health-not-saved")
+	s.decide("/health-consent", "deny", "health-denied") // recorded beside the config
 	s.wantConfig("[]")
 }
 
@@ -160,7 +191,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestOutcomesAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &site{Handler: page.Handler(nil, page.Options{}), t: t}
+		s := &site{Handler: page.Handler(nil, page.Options{Rights: page.BehindLogin}), t: t}
 		s.post("/send", nil, "not-running")
 		time.Sleep(5 * time.Minute)
 		wantText(t, get(s, "/?outcome=not-running").Body.String(), `class="notice bad"`)

@@ -21,7 +21,7 @@ func ExampleHandler() {
 	if err != nil {
 		fmt.Println(err) // service is nil, and the page says that telemetry is not running
 	}
-	telemetry := page.Handler(service, page.Options{Title: "Example", BasePath: "/telemetry", AnyHost: true})
+	telemetry := page.Handler(service, page.Options{Title: "Example", BasePath: "/telemetry", AnyHost: true, Rights: page.BehindLogin})
 
 	mux := http.NewServeMux()
 	mux.Handle("/telemetry/", requireLogin(telemetry))

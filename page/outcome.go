@@ -18,6 +18,10 @@ const (
 	healthDenied       code = "health-denied"
 	healthNotSaved     code = "health-not-saved"
 	healthOverruled    code = "health-overruled"
+	updatesGranted     code = "updates-granted"
+	updatesDenied      code = "updates-denied"
+	updatesNotSaved    code = "updates-not-saved"
+	updatesOverruled   code = "updates-overruled"
 	sent               code = "sent"
 	notSent            code = "not-sent"
 	reset              code = "reset"
@@ -81,6 +85,8 @@ var notices = map[code]notice{
 	telemetryDenied:  good("Turned off", "Telemetry is off. Your decision is saved."),
 	healthGranted:    good("Turned on", "Health reports are on. Your decision is saved."),
 	healthDenied:     good("Turned off", "Health reports are off. Your decision is saved."),
+	updatesGranted:   good("Turned on", "The update check is on. Your decision is saved."),
+	updatesDenied:    good("Turned off", "The update check is off. Your decision is saved, and what was learnt is forgotten."),
 	sent:             good("Sent", "The collector accepted the heartbeat."),
 	reset:            good("New ID", "This installation has a new ID."),
 	forgotten: good("Forgotten", "The collector deleted this installation. Telemetry is off, and a new installation ID, "+
@@ -89,6 +95,8 @@ var notices = map[code]notice{
 	healthNotSaved:     bad("Not saved", "Your decision could not be saved. The state below still applies."),
 	telemetryOverruled: bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config."),
 	healthOverruled:    bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config."),
+	updatesNotSaved:    bad("Not saved", "Your decision could not be saved. The state below still applies."),
+	updatesOverruled:   bad("Not changed", "Nothing was changed. A policy or an environment variable takes precedence over the config."),
 	notSent:            bad("Not sent", "The heartbeat was not accepted."),
 	notReset:           bad("Not changed", "The new installation ID could not be saved. The old one stays in use."),
 	notForgotten:       bad("Not forgotten", "This installation was not forgotten, or not completely."),

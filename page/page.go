@@ -2,14 +2,16 @@
 // there what is sent, and turns telemetry on and off. A host mounts it beside
 // its own pages:
 //
-//	mux.Handle("/telemetry/", page.Handler(service, page.Options{Title: "Example", BasePath: "/telemetry"}))
+//	telemetry := page.Handler(service, page.Options{Title: "Example", BasePath: "/telemetry", Rights: page.BehindLogin})
+//	mux.Handle("/telemetry/", requireLogin(telemetry))
 //
 // The page is plain HTML. It works without JavaScript, loads nothing from other
 // machines, and shows everything that comes from outside as text.
 //
-// The page has no login. Whoever can open it sees the installation ID and can
-// change the config. If anyone but the operator can reach the host, mount the
-// page behind the host's own login.
+// The page has no login. Whoever can open it sees the installation ID, with
+// which anyone can report in the installation's name and have it deleted from
+// the collector. What they can change is up to [Options].Rights, and by default
+// nothing. Mount the page behind the host's own login, and say so there.
 //
 // The package protects the operator from other web sites in the same browser.
 // It refuses requests that another origin caused, even if they only read. It
@@ -34,6 +36,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/guard"
 )
 
@@ -48,8 +51,8 @@ const (
 	answerTime = 5 * time.Second
 )
 
-// Options configure the page. The zero value serves it at the root of a server
-// on this machine.
+// Options configure the page. The zero value serves a page without forms at the
+// root of a server on this machine.
 type Options struct {
 	// Title is the name of the host, which the page shows. It may be empty.
 	Title string
@@ -65,6 +68,15 @@ type Options struct {
 	// itself or requires a login. Otherwise a web site whose name resolves to
 	// this machine can read the page.
 	AnyHost bool
+	// Rights returns what the sender of a request may do. It has no default that
+	// allows anything: if it is nil, the page is [ReadOnly]. A host whose login
+	// lets only the operator reach the page sets [BehindLogin]; one with several
+	// kinds of users returns the rights of the user of the request. It must be
+	// safe for concurrent use.
+	Rights func(*http.Request) Rights
+	// SignIn is a sentence that says what somebody without [MayChange] can do to
+	// get it, such as "Sign in as an administrator." It may be empty.
+	SignIn string
 }
 
 // Handler returns the page of a service. If service is nil, the page says that
@@ -78,8 +90,8 @@ func Handler(service *rollcall.Service, opts Options) http.Handler {
 	renew := func(ctx context.Context) error { _, err := service.Reset(ctx); return err }
 	p.resources = map[string]resource{
 		"/":       {get: p.servePage},
-		"/reset":  {get: p.serveConfirm(resetting), post: p.actOnID(configTimeout, reset, notReset, renew)},
-		"/forget": {get: p.serveConfirm(forgetting), post: p.actOnID(sendTimeout, forgotten, notForgotten, service.Forget)},
+		"/reset":  {change: true, get: p.serveConfirm(resetting), post: p.actOnID(configTimeout, reset, notReset, renew)},
+		"/forget": {change: true, get: p.serveConfirm(forgetting), post: p.actOnID(sendTimeout, forgotten, notForgotten, service.Forget)},
 		"/consent": {post: p.decide(toggle{
 			telemetryGranted, telemetryDenied, telemetryNotSaved, telemetryOverruled,
 			func(st rollcall.Status) rollcall.Decision { return st.Consent }, service.SetConsent,
@@ -88,7 +100,11 @@ func Handler(service *rollcall.Service, opts Options) http.Handler {
 			healthGranted, healthDenied, healthNotSaved, healthOverruled,
 			func(st rollcall.Status) rollcall.Decision { return st.Reporting.Health }, service.SetHealthConsent,
 		})},
-		"/send":      {post: p.send},
+		"/update-consent": {post: p.decide(toggle{
+			updatesGranted, updatesDenied, updatesNotSaved, updatesOverruled,
+			func(st rollcall.Status) rollcall.Decision { return st.Updates.Consent }, service.SetUpdateConsent,
+		})},
+		"/send":      {change: true, post: p.send},
 		"/style.css": {get: serveAsset("style.css", "text/css; charset=utf-8")},
 		"/page.js":   {get: serveAsset("page.js", "text/javascript; charset=utf-8")},
 		"/icon.svg":  {get: serveAsset("icon.svg", "image/svg+xml")},
@@ -105,13 +121,21 @@ type operatorPage struct {
 	templates   *template.Template
 	resources   map[string]resource
 
-	mu   sync.Mutex
-	last outcome
+	diagnosing flight.Flight
+
+	mu        sync.Mutex
+	last      outcome
+	findings  []rollcall.Finding // of the last diagnosis
+	diagnosed time.Time
 }
 
 // A resource answers at one path. A nil handler stands for a method that is not
 // allowed.
-type resource struct{ get, post http.HandlerFunc }
+type resource struct {
+	get, post http.HandlerFunc
+	// change says that both need [MayChange].
+	change bool
+}
 
 func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
@@ -132,6 +156,8 @@ func (p *operatorPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Page not found.", http.StatusNotFound)
 	case guard.CrossSite(r) || p.crossOrigin.Check(r) != nil:
 		p.refuseForeign(w, r)
+	case found.change && p.rights(r) < MayChange:
+		p.refuse(w)
 	case found.get != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		found.get(w, r)
 	case found.post != nil && r.Method == http.MethodPost:
@@ -215,10 +241,15 @@ func (p *operatorPage) servePage(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		g.preview, g.previewError = p.service.Preview(ctx)
 		g.decisions = p.service.Decisions(ctx)
+		g.grantError, g.resetError = p.service.CheckGrant(ctx), p.service.CheckReset()
 		st := p.service.Status()
 		status = &st
+		if inMemory(st) {
+			g.findings = p.diagnose(ctx)
+		}
 	}
-	p.render(w, http.StatusOK, "page.html", newView(p.opts.Title, p.notice(r), status, g, time.Now()))
+	v := newView(p.opts.Title, p.notice(r), status, g, time.Now())
+	p.render(w, http.StatusOK, "page.html", v.limitedTo(p.rights(r), p.opts.SignIn))
 }
 
 // A glance is what the page reads from the disk.
@@ -226,6 +257,45 @@ type glance struct {
 	preview      rollcall.Preview
 	previewError error
 	decisions    rollcall.Decisions
+	// grantError and resetError say why these would fail; nil if they may work.
+	grantError, resetError error
+	// findings say what keeps the ID from being stored, each with a hint.
+	findings []rollcall.Finding
+}
+
+// diagnoseEvery bounds how often a page tries what the disk can do.
+const diagnoseEvery = 10 * time.Second
+
+// diagnose returns what keeps the ID in memory, as rollcall doctor finds it: the
+// worst findings that have a hint. However often the page is asked for, one
+// diagnosis runs at a time.
+func (p *operatorPage) diagnose(ctx context.Context) []rollcall.Finding {
+	p.mu.Lock()
+	recent, at := p.findings, p.diagnosed
+	p.mu.Unlock()
+	if time.Since(at) < diagnoseEvery && !at.IsZero() {
+		return recent
+	}
+	all, err := flight.Do(ctx, &p.diagnosing, "diagnose", p.service.Diagnose)
+	if err != nil {
+		return nil
+	}
+	worst := rollcall.LevelWarning
+	for _, f := range all {
+		if f.Hint != "" {
+			worst = max(worst, f.Level)
+		}
+	}
+	var found []rollcall.Finding
+	for _, f := range all {
+		if f.Hint != "" && f.Level == worst {
+			found = append(found, f)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.findings, p.diagnosed = found, time.Now()
+	return found
 }
 
 // isAdded reports whether a field was added after the operator agreed.

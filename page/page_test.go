@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/page"
+	"github.com/rollcall-dev/rollcall/report"
 	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
 
@@ -41,9 +42,11 @@ func TestSources(t *testing.T) {
 	}
 	t.Setenv("EXAMPLE_TELEMETRY", "off")
 	variable := func(c *rollcall.Config) { c.Consent.DenyVariable = "EXAMPLE_TELEMETRY" }
-	settings := func(state rollcall.Consent) func(*rollcall.Config) {
+	var memory rollcalltest.Memory
+	settings := func(state rollcall.Consent, dir string) func(*rollcall.Config) {
 		return func(c *rollcall.Config) {
-			c.ConfigPath, c.StateDir = "", t.TempDir()
+			c.ConfigPath, c.StateDir, c.ID.Load, c.ID.Save = "", dir, memory.Load, memory.Save
+			c.Consent.Where = "Settings"
 			c.Consent.Load = func(context.Context) (rollcall.Consents, error) {
 				return rollcall.Consents{Telemetry: state, Health: state}, nil
 			}
@@ -60,8 +63,9 @@ func TestSources(t *testing.T) {
 		{"policy", grantedConfig, policy(`{"telemetry": {"enabled": false}}`), cannot, can},
 		{"policy is not valid", grantedConfig, policy(`{`), cannot, can},
 		{"policy about health reports", grantedConfig, policy(`{"telemetry": {"health_enabled": false}}`), cannot, "Turn on health reports"},
-		{"host grants", hostConfig, settings(rollcall.Granted), elsewhere, "<button name"},
-		{"host denies", hostConfig, settings(rollcall.Denied), elsewhere, "<button name"},
+		{"host grants", hostConfig, settings(rollcall.Granted, t.TempDir()), "Turn off telemetry</button>", elsewhere + " Change it there: Settings"},
+		{"host grants, and nothing can be recorded", hostConfig, settings(rollcall.Granted, ""), elsewhere, "<button name"},
+		{"host denies", hostConfig, settings(rollcall.Denied, t.TempDir()), elsewhere, "<button name"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,7 +77,7 @@ func TestSources(t *testing.T) {
 }
 
 func TestNoService(t *testing.T) {
-	h := page.Handler(nil, page.Options{})
+	h := page.Handler(nil, page.Options{Rights: page.BehindLogin})
 	wantText(t, get(h, "/").Body.String(), "<title>Telemetry</title>", "Telemetry is not running")
 	for _, path := range []string{"/reset", "/forget"} {
 		body := get(h, path).Body.String()
@@ -135,7 +139,7 @@ func TestMethodsAndPaths(t *testing.T) {
 func TestMounted(t *testing.T) {
 	service := newSite(t, hostConfig).service
 	mux := http.NewServeMux()
-	mux.Handle("/telemetry/", page.Handler(service, page.Options{BasePath: "/telemetry"}))
+	mux.Handle("/telemetry/", page.Handler(service, page.Options{BasePath: "/telemetry", Rights: page.BehindLogin}))
 	mux.Handle("/admin/a/", page.Handler(service, page.Options{BasePath: "/admin/a/"}))
 	mux.Handle("/stripped/", http.StripPrefix("/stripped", page.Handler(service, page.Options{})))
 	mux.Handle("/bare", page.Handler(service, page.Options{BasePath: "/bare"}))
@@ -158,4 +162,57 @@ func TestMounted(t *testing.T) {
 		body := get(mux, path).Body.String()
 		wantNoText(t, body, `href="/`, `src="/`, `action="/`, "http://", "https://")
 	}
+}
+
+// TestReadOnlyConfig: the page offers no grant that could not be saved, and its
+// banner says what keeps the ID in memory and what to do.
+func TestReadOnlyConfig(t *testing.T) {
+	s := newSite(t, "{}\n", func(c *rollcall.Config) {
+		if err := os.Chmod(c.ConfigPath, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		c.Updates.URLPrefix = "https://example.org/"
+	})
+	got := get(s, "/").Body.String()
+	wantText(t, got, `class="summary warn"`, "only in memory", "Make it writable, or keep the ID in a state directory.", "the decision cannot be saved: ", "Turn off telemetry</button>")
+	wantNoText(t, got, "Turn on telemetry</button>", "Turn on the update check</button>")
+	if err := os.Chmod(s.path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, get(s, "/").Body.String(), "Turn on telemetry</button>", "Turn on the update check</button>")
+	if entries, err := os.ReadDir(filepath.Dir(s.path)); err != nil || len(entries) != 1 {
+		t.Errorf("the diagnosis left %v, %v", entries, err)
+	}
+	// What is no object has no room for a grant.
+	s = newSite(t, `{"telemetry": "off"}`)
+	wantNoText(t, get(s, "/").Body.String(), "Turn on telemetry</button>")
+}
+
+// TestIDFromEnvironment: it is not replaced here.
+func TestIDFromEnvironment(t *testing.T) {
+	t.Setenv(rollcall.DefaultIDVariable, knownID)
+	s := newSite(t, "{}\n")
+	got := get(s, "/").Body.String()
+	wantText(t, got, "It cannot be replaced here: the installation ID comes from the environment variable ROLLCALL_INSTALLATION_ID")
+	wantNoText(t, got, "Make a new ID")
+	if err := s.service.CheckReset(); err == nil {
+		t.Error("CheckReset: no error")
+	}
+}
+
+// TestUpdateConsent: the switch works, and a newer release is shown.
+func TestUpdateConsent(t *testing.T) {
+	collector := rollcalltest.NewCollector(t)
+	collector.SetReleases(report.Releases{List: []report.Release{{Version: "2.0", URL: "https://example.org/2.0", Severity: report.ReleaseSecurity}}})
+	s := newSite(t, hostConfig, func(c *rollcall.Config) {
+		c.Endpoint, c.Updates.URLPrefix = collector.URL, "https://example.org/"
+	})
+	wantText(t, s.decide("/update-consent", "grant", "updates-granted"), "The update check is on. Your decision is saved.")
+	if _, err := s.service.CheckUpdate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, get(s, "/").Body.String(), "Version 2.0 is out", "has a known weakness", `<a href="https://example.org/2.0" rel="noreferrer">`)
+	page := s.decide("/update-consent", "deny", "updates-denied")
+	wantText(t, page, "The update check is off.")
+	wantNoText(t, page, "Version 2.0 is out")
 }

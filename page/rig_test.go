@@ -52,7 +52,7 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) *sit
 		f(&c)
 	}
 	s.service = start(t, c)
-	s.Handler = page.Handler(s.service, page.Options{Title: "Example"})
+	s.Handler = page.Handler(s.service, page.Options{Title: "Example", Rights: page.BehindLogin})
 	return s
 }
 

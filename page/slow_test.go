@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
 	"github.com/rollcall-dev/rollcall/page"
 	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
@@ -35,7 +36,7 @@ func slowSite(t *testing.T, takes time.Duration, started bool) *site {
 			Save: func(ctx context.Context, id string) error { return errors.Join(wait(ctx), memory.Save(ctx, id)) },
 		},
 		Consent: rollcall.ConsentConfig{
-			PolicyPath: "/nowhere/policy.json",
+			PolicyPath: faultfs.Abs("/nowhere/policy.json"),
 			Load: func(ctx context.Context) (rollcall.Consents, error) {
 				return rollcall.Consents{Telemetry: rollcall.Granted, Health: rollcall.Granted}, wait(ctx)
 			},
@@ -49,7 +50,7 @@ func slowSite(t *testing.T, takes time.Duration, started bool) *site {
 		service.Start(t.Context())
 		t.Cleanup(func() { service.Stop(context.Background()) })
 	}
-	return &site{Handler: page.Handler(service, page.Options{}), t: t, service: service}
+	return &site{Handler: page.Handler(service, page.Options{Rights: page.BehindLogin}), t: t, service: service}
 }
 
 // While the storage hangs, the page comes within its bound and shows what it
@@ -127,7 +128,7 @@ func TestBrowserGoesAway(t *testing.T) {
 // The page does not wait for an endless form, whatever the server's limits.
 func TestSlowForm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		conn := serve(t, &http.Server{Handler: page.Handler(nil, page.Options{})})
+		conn := serve(t, &http.Server{Handler: page.Handler(nil, page.Options{Rights: page.BehindLogin})})
 		begin := time.Now()
 		io.WriteString(conn, "POST /send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nslow")
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -57,6 +57,8 @@ func TestEveryBranch(t *testing.T) {
 		tt.change(&s)
 		all.WriteString(execute(t, templates, "page.html", newView("Example", s.notice, &s.status, s.glance, now)))
 	}
+	limited := working()
+	all.WriteString(execute(t, templates, "page.html", newView("Example", nil, &limited.status, limited.glance, now).limitedTo(MayDeny, "Sign in.")))
 	all.WriteString(execute(t, templates, "page.html", newView("", nil, nil, glance{}, now)))
 	all.WriteString(execute(t, templates, "foreign.html", view{Title: "Elsewhere"}))
 	running := view{Running: true, Status: working().status}

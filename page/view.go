@@ -19,11 +19,19 @@ type view struct {
 	Notice *notice
 	Now    time.Time // zero on pages without a state
 	// Running says that there is a service. Without one, the rest is empty.
-	Running           bool
-	Summary           summary
-	Telemetry, Health consentView
-	Status            rollcall.Status
-	Preview           previewView
+	Running bool
+	// CanSend, CanReset and CanForget say what the page offers, and NoReset why
+	// the ID cannot be replaced.
+	CanSend, CanReset, CanForget bool
+	NoReset                      string
+	// Limit says why the page does not offer every change; empty if it does.
+	Limit   string
+	Summary summary
+	// Newer is the newer release; nil if none is known.
+	Newer                      *newerView
+	Telemetry, Health, Updates consentView
+	Status                     rollcall.Status
+	Preview                    previewView
 }
 
 // When returns nil for the zero time.
@@ -38,10 +46,17 @@ func (v view) Hangs() bool {
 	return v.Status.Stuck != "" && v.Now.Sub(v.Status.StuckSince) >= hangsAfter
 }
 
-// A summary is the first sentence of the page.
+// A summary is the first sentence of the page, and what is not as it should be.
 type summary struct {
-	Sending, Trouble bool // heartbeats are sent; the last one failed
-	Headline, Text   string
+	Sending        bool // heartbeats are sent
+	Headline, Text string
+	Problems       []problem
+}
+
+// A problem is what is not as it should be, and what the operator can do.
+type problem struct {
+	Text     string
+	Remedies []string
 }
 
 // newView returns the view of a status, which is nil without a service.
@@ -55,16 +70,75 @@ func newView(host string, n *notice, st *rollcall.Status, g glance, now time.Tim
 		return v
 	}
 	v.Running, v.Status = true, *st
-	v.Telemetry = newConsentView(st.Consent)
-	v.Health = newConsentView(st.Reporting.Health)
+	v.Telemetry = newConsentView(st.Consent, "rollcall enable")
+	v.Health = newConsentView(st.Reporting.Health, "rollcall enable --health")
+	v.Updates = newConsentView(st.Updates.Consent, "rollcall enable --update-check")
+	if u := st.Updates.Newer; u.Version != "" {
+		v.Newer = &newerView{
+			Version: visible(u.Version), URL: u.URL,
+			IsSecurity: u.Severity == report.ReleaseSecurity, IsRecommended: u.Severity == report.ReleaseRecommended,
+		}
+		if !u.Released.IsZero() {
+			v.Newer.Day = u.Released.UTC().Format(time.DateOnly)
+		}
+	}
 	v.Preview = newPreviewView(g)
 	for _, f := range v.Preview.Fields {
 		if f.Added {
-			v.Telemetry.Added = append(v.Telemetry.Added, visible(f.Name))
+			v.Telemetry.Added, v.Telemetry.CanAdd = append(v.Telemetry.Added, visible(f.Name)), true
 		}
 	}
 	v.Summary = v.summarize()
+	v.Summary.Problems = v.problems(g)
+	v.offerPossible(g)
 	return v
+}
+
+// problems returns what the operator should know of and can change.
+func (v view) problems(g glance) (found []problem) {
+	s := v.Status
+	if v.Hangs() || v.Preview.TimedOut {
+		found = append(found, problem{Text: "The storage does not respond. This page may be out of date."})
+	}
+	if inMemory(s) {
+		p := problem{Text: "The installation ID is only in memory and may change at the next start"}
+		if s.Reason != "" && len(g.findings) == 0 {
+			p.Text += ": " + plain(s.Reason)
+		}
+		p.Text += "."
+		for _, f := range g.findings {
+			p.Remedies = append(p.Remedies, sentence(plain(f.Detail))+" "+sentence(plain(f.Hint)))
+		}
+		found = append(found, p)
+	}
+	if v.Telemetry.Granted && s.Reporting.LastError != "" && s.Reporting.Withheld == "" {
+		found = append(found, problem{"The last heartbeat failed: " + plain(s.Reporting.LastError) + ".", []string{
+			"It is sent again later, without your help. If it keeps failing, check that this machine reaches the collector, through its proxy if there is one, and that its clock is right.",
+		}})
+	}
+	return found
+}
+
+// inMemory reports whether the ID in use may change at the next start.
+func inMemory(st rollcall.Status) bool { return st.Settled && !st.Persisted && !st.ID.IsZero() }
+
+// offerPossible withdraws the offers that are bound to fail.
+func (v *view) offerPossible(g glance) {
+	s := v.Status
+	v.CanSend = s.Reporting.Endpoint != "" && s.Reporting.Withheld == "" && !s.Reporting.Gone && s.Settled && !s.Provisional && !s.ID.IsZero()
+	v.CanForget = s.Reporting.Endpoint != "" && !s.ID.IsZero() && !s.Provisional
+	v.CanReset = !s.ID.IsZero() && g.resetError == nil
+	if g.resetError != nil {
+		v.NoReset = plain(g.resetError.Error())
+	}
+	if g.grantError == nil {
+		return
+	}
+	for _, c := range []*consentView{&v.Telemetry, &v.Health, &v.Updates} {
+		if c.CanGrant || c.CanAdd {
+			c.CanGrant, c.CanAdd, c.Blocked = false, false, plain(g.grantError.Error())
+		}
+	}
 }
 
 func (v view) summarize() summary {
@@ -82,14 +156,20 @@ func (v view) summarize() summary {
 		return nothing("Telemetry is on. Heartbeats start once the installation ID is known for certain.")
 	case s.Reporting.LastError != "":
 		return summary{
-			Sending: true, Trouble: true, Headline: "The last heartbeat failed",
-			Text: "Telemetry is on. Heartbeats go to " + plain(s.Reporting.Endpoint) + ". It will be retried. See below for the error.",
+			Sending: true, Headline: "The last heartbeat failed",
+			Text: "Telemetry is on. Heartbeats go to " + plain(s.Reporting.Endpoint) + ".",
 		}
 	}
 	return summary{
 		Sending: true, Headline: "A heartbeat is sent once a day",
 		Text: "Telemetry is on. Heartbeats go to " + plain(v.Status.Reporting.Endpoint) + ".",
 	}
+}
+
+// A newerView is a release that is newer than the running version.
+type newerView struct {
+	Version, URL, Day         string // all but Version may be empty
+	IsSecurity, IsRecommended bool
 }
 
 type previewView struct {
@@ -101,6 +181,8 @@ type previewView struct {
 	Health    *reportView // nil without faults
 	// HealthFields are the fields that a health report can contain.
 	HealthFields []report.Field
+	// UpdateRequest is the request of the update check; empty if there is none.
+	UpdateRequest string
 }
 
 // A reportView is a report as it would be sent, indented and exact.
@@ -122,6 +204,7 @@ func newPreviewView(g glance) previewView {
 		v.TimedOut = errors.Is(g.previewError, context.DeadlineExceeded)
 		return v
 	}
+	v.UpdateRequest = g.preview.UpdateRequest
 	v.Heartbeat = newReportView(g.preview.Heartbeat)
 	if g.preview.Health != nil {
 		health := newReportView(g.preview.Health)

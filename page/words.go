@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // maxText bounds a text from outside in bytes, because an error may quote
@@ -36,6 +37,15 @@ func visible(text string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// sentence returns a text that begins with a capital and ends with a full stop.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + text[size:] + "."
 }
 
 type moment struct{ Machine, Text, Distance string }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -88,14 +89,17 @@ func (c number[T]) bad() *InvalidError {
 	return &InvalidError{Reason: c.outside, bound: bound}
 }
 
-// moment is the codec of a time.
+// moment is the codec of a time. It sends UTC in whole seconds, and accepts every
+// form of RFC 3339.
 type moment[T any] struct {
 	at func(*T) *time.Time
 }
 
 const (
 	timeFormat = "2006-01-02T15:04:05Z"
-	timeBound  = "RFC 3339 in UTC, in whole seconds, such as 2026-01-31T23:59:59Z; 1970 to 9999"
+	timeBound  = "RFC 3339, sent in UTC and whole seconds, such as 2026-01-31T23:59:59Z; 1970 to 9999"
+	// maxTimeLen leaves room for nanoseconds and an offset.
+	maxTimeLen = len("2006-01-02T15:04:05.999999999+00:00")
 )
 
 func (c moment[T]) describe() (string, string) { return typeTime, timeBound }
@@ -122,13 +126,16 @@ func (c moment[T]) parse(r *reader, t *T) *InvalidError {
 	if len(value) == 0 {
 		return nil
 	}
-	if len(value) != len(timeFormat) {
+	if len(value) > maxTimeLen || bytes.IndexByte(value, ',') >= 0 { // package time reads a comma as a point
 		return &InvalidError{Reason: CodeWrongType, bound: timeBound}
 	}
-	parsed, err := time.Parse(timeFormat, string(value))
+	// Other languages print fractions, and +00:00 for Z. A report that is parsed
+	// and marshalled again is the same as if its sender had used Go.
+	parsed, err := time.Parse(time.RFC3339, string(value))
 	if err != nil {
 		return &InvalidError{Reason: CodeWrongType, bound: timeBound}
 	}
+	parsed = parsed.UTC().Truncate(time.Second)
 	if parsed.IsZero() { // the first second of year 1, which stands for none
 		return outOfBounds(timeBound)
 	}

@@ -158,6 +158,31 @@ func (f Fact) checkBounds() error {
 	return nil
 }
 
+// Accept returns why a report leaves out a value of the host; nil if it is
+// sent. The error does not quote the value, which may be private.
+func (f Fact) Accept(value any) error {
+	if f.index(value) >= 0 {
+		return nil
+	}
+	kind := fmt.Sprintf("a value of type %T", value)
+	if value == nil {
+		kind = "nil"
+	}
+	switch f.kind {
+	case boolean:
+		return fmt.Errorf("%s is not a bool", kind)
+	case enumeration:
+		if reflect.ValueOf(value).Kind() == reflect.String {
+			kind = "the text"
+		}
+		return fmt.Errorf("%s is not one of the declared values: %s", kind, strings.Join(f.values, ", "))
+	}
+	if v := reflect.ValueOf(value); v.CanFloat() {
+		return errors.New("the number is infinite, or not a number")
+	}
+	return fmt.Errorf("%s is not a number", kind)
+}
+
 // index returns which of values stands for a value of the host, or -1.
 func (f *Fact) index(value any) int {
 	v := reflect.ValueOf(value)

@@ -50,7 +50,7 @@ const (
 	whyApp         = "Says which program is counted: a collector can serve several."
 	whyID          = "Counts the installation once. It is random and says nothing about the machine, its user or its network."
 	whyPersistence = "Keeps an installation that loses its disk from being counted as a new one each time."
-	whySentAt      = "Tells apart reports that were exported to files. It is not trusted: the collector uses its own clock."
+	whySentAt      = "Dates reports that were exported to files, and shows wrong clocks. Other reports count by the clock of the collector."
 	whyVersion     = "Shows which versions are in use, so that old ones are not dropped while many still need them."
 )
 

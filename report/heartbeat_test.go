@@ -222,13 +222,17 @@ func TestHeartbeatRefused(t *testing.T) {
 		{`"sent_at":` + at + `,`, ``, "sent_at", report.CodeMissing},
 		{at, `""`, "sent_at", report.CodeMissing},
 		{at, `1769903999`, "sent_at", report.CodeWrongType},
-		{at, `"2026-01-31T23:59:59+00:00"`, "sent_at", report.CodeWrongType},
-		{at, `"2026-01-31T23:59:59.5Z"`, "sent_at", report.CodeWrongType},
+		{at, `"2026-01-31T23:59:59"`, "sent_at", report.CodeWrongType},
+		{at, `"2026-01-31T23:59:59+0000"`, "sent_at", report.CodeWrongType},
+		{at, `"2026-01-31T23:59:59,5Z"`, "sent_at", report.CodeWrongType},
+		{at, `"2026-01-31T23:59:59.0000000000000000Z"`, "sent_at", report.CodeWrongType},
 		{at, `"2026-01-31 23:59:59Z"`, "sent_at", report.CodeWrongType},
 		{at, `"2026-02-30T23:59:59Z"`, "sent_at", report.CodeWrongType},
 		{at, `"2026-01-31T23:59:60Z"`, "sent_at", report.CodeWrongType},
 		{at, `"1969-12-31T23:59:59Z"`, "sent_at", report.CodeOutOfBounds},
 		{at, `"0001-01-01T00:00:00Z"`, "sent_at", report.CodeOutOfBounds},
+		{at, `"0001-01-01T01:00:00.5+01:00"`, "sent_at", report.CodeOutOfBounds},
+		{at, `"9999-12-31T23:59:59-01:00"`, "sent_at", report.CodeOutOfBounds},
 
 		{`"1.4.0-rc.1"`, `null`, "version", report.CodeWrongType},
 		{`"1.4.0-rc.1"`, `1.4`, "version", report.CodeWrongType},
@@ -282,6 +286,12 @@ func TestHeartbeatAccepted(t *testing.T) {
 		}},
 		{`2026-01-31`, `1970-01-01`, func(h *report.Heartbeat) { h.SentAt = time.Date(1970, 1, 1, 23, 59, 59, 0, time.UTC) }},
 		{`2026-01-31`, `9999-12-31`, func(h *report.Heartbeat) { h.SentAt = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }},
+		{`23:59:59Z`, `23:59:59.123Z`, func(*report.Heartbeat) {}},                        // toISOString() in JavaScript
+		{`23:59:59Z`, `23:59:59+00:00`, func(*report.Heartbeat) {}},                       // isoformat() in Python, DATE_ATOM in PHP
+		{`23:59:59Z`, `23:59:59.123456+00:00`, func(*report.Heartbeat) {}},                // isoformat() in Python, with microseconds
+		{`23:59:59Z`, `23:59:59.1234567Z`, func(*report.Heartbeat) {}},                    // ToString("o") in C#
+		{`23:59:59Z`, `23:59:59.123456789Z`, func(*report.Heartbeat) {}},                  // Instant.now() in Java
+		{`2026-01-31T23:59:59Z`, `2026-02-01T01:59:59+02:00`, func(*report.Heartbeat) {}}, // to_rfc3339() in Rust, local time
 		{`"1.4.0-rc.1"`, `" v1.4.0-rc.1 "`, func(*report.Heartbeat) {}},
 		{`"1.4.0-rc.1"`, `"` + long + `"`, func(h *report.Heartbeat) { h.Version = long }},
 		{`"1.4.0-rc.1"`, `"<script>"`, func(h *report.Heartbeat) { h.Version = "<script>" }},

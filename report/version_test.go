@@ -1,7 +1,6 @@
 package report_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -79,72 +78,3 @@ func TestIsDevelopment(t *testing.T) {
 		}
 	}
 }
-
-// ascending are versions, each newer than the one before.
-var ascending = []string{
-	"", "(devel)", "main", "nightly", // no versions, in the order of their bytes
-	"0", "0.0.1-0", "0.0.1", "0.9", "0.10", "0.10.0.1",
-	"1.0.0-1", "1.0.0-9", "1.0.0-10", "1.0.0-99999999999999999999", "1.0.0-A", "1.0.0-alpha", "1.0.0-alpha.1",
-	"1.0.0-alpha.1.0", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0",
-	"1.0.1", "1.1.1rc1", "1.1.1rc2", "1.1.1", "1.2.0.dev4", "1.2.0~rc1", "1.2", "1.2.3-5-g0123abc", "1.2.3",
-	"2.0.0", "10.0.0", "2024.01.31", "20240131", "99999999999999999998", "99999999999999999999", "100000000000000000000",
-}
-
-func TestCompareVersions(t *testing.T) {
-	for i, a := range ascending {
-		for j, b := range ascending {
-			want := 0
-			switch {
-			case i < j:
-				want = -1
-			case i > j:
-				want = 1
-			}
-			if got := sign(report.CompareVersions(a, b)); got != want {
-				t.Errorf("%q and %q: got %d, want %d", a, b, got, want)
-			}
-		}
-	}
-	for _, equal := range [][]string{
-		{"1", "1.0", "1.0.0", "v1.0.0", " V1 ", "01.00", "1+build", "1.0.0+5-dirty", "1.", "1-"},
-		{"1.2.3-rc.1", "v1.2.3-rc.1", "1.2.3-rc.1+b1", "1.2.3_rc.1", "1.2.3~rc.1", "1.2.3.rc.1", "1.2.3rc.1"},
-		{"1.0.0-1", "1.0.0-01"},
-	} {
-		for _, a := range equal {
-			for _, b := range equal {
-				if got := report.CompareVersions(a, b); got != 0 {
-					t.Errorf("%q and %q: got %d, want 0", a, b, got)
-				}
-			}
-		}
-	}
-}
-
-// FuzzCompareVersions checks what sorting needs: the order is antisymmetric and
-// transitive.
-func FuzzCompareVersions(f *testing.F) {
-	for i := range len(ascending) - 2 {
-		f.Add(ascending[i], ascending[i+1], ascending[i+2])
-	}
-	f.Add("1-a..b", "1-a.0.b", "1-a.b")
-	f.Fuzz(func(t *testing.T, a, b, c string) {
-		list := []string{a, b, c}
-		slices.SortFunc(list, report.CompareVersions)
-		for i, x := range list {
-			for j, y := range list {
-				got, back := sign(report.CompareVersions(x, y)), sign(report.CompareVersions(y, x))
-				if got != -back || i == j && got != 0 || i < j && got > 0 {
-					t.Errorf("%q: %q and %q: got %d and %d back", list, x, y, got, back)
-				}
-			}
-		}
-	})
-}
-
-func TestCompareVersionsDoesNotAllocate(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { report.CompareVersions("1.0.0-alpha.1", "1.0.0-alpha.beta+5") }); n != 0 {
-		t.Errorf("got %v allocations, want none", n)
-	}
-}
-
-func sign(n int) int { return min(1, max(-1, n)) }

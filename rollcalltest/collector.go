@@ -1,7 +1,9 @@
 package rollcalltest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -16,6 +19,7 @@ import (
 const (
 	heartbeatPath     = "/v1/heartbeat"
 	healthPath        = "/v1/health"
+	releasesPath      = "/v1/releases/"
 	installationsPath = "/v1/installations/"
 )
 
@@ -23,6 +27,7 @@ const (
 type Request struct {
 	Method string
 	Path   string
+	Query  string
 	Header http.Header
 	// Body is what was sent, byte for byte, up to report.MaxBodyBytes and one.
 	Body []byte
@@ -41,6 +46,7 @@ type Collector struct {
 
 	mu       sync.Mutex
 	requests []Request
+	releases report.Releases
 	answer   func(http.ResponseWriter, *http.Request) bool
 	arrived  chan struct{} // closed and replaced at each request
 }
@@ -68,6 +74,24 @@ func (c *Collector) Answer(handler func(http.ResponseWriter, *http.Request) bool
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answer = handler
+}
+
+// SetReleases sets what the collector answers to the update check, on every
+// channel of every app. At first that is an empty list.
+func (c *Collector) SetReleases(releases report.Releases) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.releases = releases
+}
+
+// UpdateChecks returns how often the collector answered the update check.
+func (c *Collector) UpdateChecks() (n int) {
+	for _, r := range c.Requests() {
+		if strings.HasPrefix(r.Path, releasesPath) && (isSuccess(r.Status) || r.Status == http.StatusNotModified) {
+			n++
+		}
+	}
+	return n
 }
 
 // Requests returns all requests in the order of their arrival.
@@ -127,7 +151,7 @@ func (c *Collector) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, report.MaxBodyBytes+1))
 	c.mu.Lock()
 	at, answer := len(c.requests), c.answer
-	c.requests = append(c.requests, Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: body})
+	c.requests = append(c.requests, Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone(), Body: body})
 	close(c.arrived)
 	c.arrived = make(chan struct{})
 	c.mu.Unlock()
@@ -138,18 +162,21 @@ func (c *Collector) serve(w http.ResponseWriter, r *http.Request) {
 		c.requests[at].Status = status
 	}}
 	if answer == nil || !answer(recorder, r) {
-		validate(recorder, r, body)
+		c.validate(recorder, r, body)
 	}
 }
 
 // validate answers as a collector does that accepts every app.
-func validate(w http.ResponseWriter, r *http.Request, body []byte) {
+func (c *Collector) validate(w http.ResponseWriter, r *http.Request, body []byte) {
 	var err error
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == heartbeatPath:
 		_, _, err = report.ParseHeartbeat(body)
 	case r.Method == http.MethodPost && r.URL.Path == healthPath:
 		_, _, err = report.ParseHealth(body)
+	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, releasesPath):
+		c.serveReleases(w, r)
+		return
 	case r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, installationsPath):
 	default:
 		http.NotFound(w, r)
@@ -162,6 +189,40 @@ func validate(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	json.NewEncoder(w).Encode(map[string]string{"status": "ok"})
+}
+
+// serveReleases answers as in docs/protocol.md.
+func (c *Collector) serveReleases(w http.ResponseWriter, r *http.Request) {
+	type release struct {
+		Channel  string                 `json:"channel"`
+		Version  string                 `json:"version"`
+		URL      string                 `json:"url,omitempty"`
+		Date     string                 `json:"date,omitempty"`
+		Severity report.ReleaseSeverity `json:"severity,omitempty"`
+	}
+	answer := struct {
+		Releases []release           `json:"releases"`
+		Order    report.VersionOrder `json:"version_order,omitempty"`
+	}{Releases: []release{}}
+	c.mu.Lock()
+	for _, one := range c.releases.List {
+		published := release{Channel: r.URL.Query().Get("channel"), Version: one.Version, URL: one.URL, Severity: one.Severity}
+		if !one.Date.IsZero() {
+			published.Date = one.Date.UTC().Format(time.DateOnly)
+		}
+		answer.Releases = append(answer.Releases, published)
+	}
+	answer.Order = c.releases.Order
+	c.mu.Unlock()
+	body, _ := json.Marshal(answer)
+	tag := fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(body))[:16])
+	w.Header().Set("ETag", tag)
+	w.Header().Set("Content-Type", "application/json")
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Write(body)
 }
 
 // A statusRecorder records the status of an answer before it is sent.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/report"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +19,8 @@ func newCollectorApp() *cobra.Command {
 		Short: "Add, list, change and end the counted apps",
 		Long: `Add, list, change and end the apps that the collector counts. A heartbeat names
 its app by the app's key. Heartbeats of unknown apps are refused.`,
-	}, newAppAdd(), newAppList(), newAppSet(), newAppRemove())
+	}, newAppAdd(), newAppList(), newAppSet(), newAppDeclare(), newAppClear(), newAppRemove(),
+		newAppRefuseID(), newAppAllowID(), newAppRefusedIDs())
 }
 
 type appFlags struct {
@@ -29,10 +32,15 @@ func (a *appFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&a.want.Name, "name", "", "display name; the key by default")
 	flags.BoolVar(&a.want.Public, "public", false, "publish the figures, with small groups hidden")
-	flags.IntVar(&a.want.K, "k", 0, fmt.Sprintf("smallest group that the public sees (0 is %d)", collector.DefaultK))
+	flags.BoolVar(&a.want.PublicPairs, "public-pairs", false,
+		"publish the table of two dimensions too: whoever knows one value of an installation can find out others")
+	flags.IntVar(&a.want.K, "k", 0, fmt.Sprintf("smallest group that the public sees (0 is %d); below %d is not anonymous",
+		collector.DefaultK, collector.AnonymousK))
 	flags.IntVar(&a.want.Retention, "retention", 0,
 		fmt.Sprintf("days after which an inactive installation is deleted (0 is %d)", collector.DefaultRetention))
 	flags.BoolVar(&a.want.ExcludeDevelopment, "exclude-development", false, "count development versions separately")
+	flags.StringVar((*string)(&a.want.VersionOrder), "version-order", "",
+		fmt.Sprintf("which of two versions is newer: one of %v (empty is %s)", report.VersionOrders(), report.NaturalOrder))
 	flags.IntVar(&a.want.MaxNewPerDay, "max-new-per-day", 0,
 		fmt.Sprintf("maximum of new installations per day (0 is %d)", collector.DefaultMaxNewPerDay))
 	flags.BoolVar(&a.want.Legacy, "legacy", false, "count reports in the YA-WAMF format, which name no app, as this app's")
@@ -44,9 +52,11 @@ func (a *appFlags) apply(cmd *cobra.Command, app *collector.App) {
 	for flag, set := range map[string]func(){
 		"name":                func() { app.Name = a.want.Name },
 		"public":              func() { app.Public = a.want.Public },
+		"public-pairs":        func() { app.PublicPairs = a.want.PublicPairs },
 		"k":                   func() { app.K = a.want.K },
 		"retention":           func() { app.Retention = a.want.Retention },
 		"exclude-development": func() { app.ExcludeDevelopment = a.want.ExcludeDevelopment },
+		"version-order":       func() { app.VersionOrder = a.want.VersionOrder },
 		"max-new-per-day":     func() { app.MaxNewPerDay = a.want.MaxNewPerDay },
 		"legacy":              func() { app.Legacy = a.want.Legacy },
 		"gone":                func() { app.Gone = a.want.Gone },
@@ -161,6 +171,14 @@ func newAppList() *cobra.Command {
 	})
 }
 
+// notAnonymous warns of a k that is too small.
+func notAnonymous(k int) string {
+	if k != 0 && k < collector.AnonymousK {
+		return " (not anonymous)"
+	}
+	return ""
+}
+
 func (a *appFlags) print(cmd *cobra.Command, app collector.App) error {
 	or := func(n, fallback int) string {
 		if n == 0 {
@@ -174,10 +192,12 @@ func (a *appFlags) print(cmd *cobra.Command, app collector.App) error {
 			"name", app.Name,
 			"since", app.Created.String(),
 			"public", yesNo(app.Public),
-			"smallest public group", or(app.K, collector.DefaultK),
+			"public table of two dimensions", yesNo(app.PublicPairs),
+			"smallest public group", or(app.K, collector.DefaultK)+notAnonymous(app.K),
 			"retention (days)", or(app.Retention, collector.DefaultRetention),
 			"max. new per day", or(app.MaxNewPerDay, collector.DefaultMaxNewPerDay),
 			"development versions", map[bool]string{true: "counted separately", false: "counted"}[app.ExcludeDevelopment],
+			"version order", string(cmp.Or(app.VersionOrder, report.NaturalOrder)),
 			"legacy reports", yesNo(app.Legacy),
 			"gone", yesNo(app.Gone),
 		)

@@ -29,20 +29,29 @@ type tokenOutput struct {
 
 func newTokenAdd() *cobra.Command {
 	var out output
-	var admin bool
+	var admin, releases, notes, feed bool
 	want := control.NewToken{Scope: access.Read}
 	cmd := clientVerb(with(&cobra.Command{
 		Use:   "add NAME",
 		Short: "Create a token and print it once",
 		Long: `Create a token and print it to standard output. It cannot be shown again. It
-allows reading; with --admin, changing settings too. With --app it is limited to
-that app.`,
-		Example: "  rollcall collector token add me --admin\n  rollcall collector token add grafana --app myapp",
+allows reading; with --admin, changing settings too; with --release, nothing but
+publishing releases; with --note, nothing but adding and removing notes; with
+--feed, nothing but reading the feed of weekly reports, also as a part of its
+address. With --app it is limited to that app.`,
+		Example: "  rollcall collector token add me --admin\n  rollcall collector token add grafana --app myapp\n  rollcall collector token add ci --app myapp --release",
 		Args:    oneArgument("the name of the token"),
 	}, &out), func(cmd *cobra.Command, args []string, client *control.Client) error {
 		want.Name = args[0]
-		if admin {
+		switch {
+		case admin:
 			want.Scope = access.Admin
+		case releases:
+			want.Scope = access.Release
+		case notes:
+			want.Scope = access.Note
+		case feed:
+			want.Scope = access.Feed
 		}
 		token, err := client.AddToken(cmd.Context(), want)
 		if err != nil {
@@ -51,6 +60,15 @@ that app.`,
 		return out.printf(cmd, tokenOutput{want.Name, want.Scope, want.App, token}, "%s\n", token)
 	})
 	cmd.Flags().BoolVar(&admin, "admin", false, "allow changing settings too")
+	cmd.Flags().BoolVar(&releases, "release", false, "allow publishing releases, and nothing else")
+	cmd.Flags().BoolVar(&notes, "note", false, "allow adding and removing notes, and nothing else")
+	cmd.Flags().BoolVar(&feed, "feed", false, "allow reading the feed of weekly reports, and nothing else")
+	scopes := []string{"admin", "release", "note", "feed"}
+	for i, one := range scopes {
+		for _, other := range scopes[i+1:] {
+			exclusive(cmd, one, other)
+		}
+	}
 	cmd.Flags().StringVar(&want.App, "app", "", "limit the token to the app with this key")
 	return cmd
 }
@@ -79,12 +97,17 @@ func newTokenList() *cobra.Command {
 }
 
 func newTokenRevoke() *cobra.Command {
-	return clientVerb(&cobra.Command{
-		Use:     "revoke NAME",
-		Short:   "Revoke a token, and end the sessions that it started",
+	app := access.AnyApp
+	cmd := clientVerb(&cobra.Command{
+		Use:   "revoke NAME",
+		Short: "Revoke a token, and end the sessions that it started",
+		Long: `Revoke a token, all tokens that were created with it, and the sessions that they
+started. If several apps have a token with this name, --app says which is meant.`,
 		Example: "  rollcall collector token revoke grafana",
 		Args:    oneArgument("the name of the token"),
 	}, func(cmd *cobra.Command, args []string, client *control.Client) error {
-		return client.RevokeToken(cmd.Context(), args[0])
+		return client.RevokeToken(cmd.Context(), app, args[0])
 	})
+	cmd.Flags().StringVar(&app, "app", app, `key of the token's app; empty for a token for all apps`)
+	return cmd
 }

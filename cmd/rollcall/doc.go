@@ -16,7 +16,9 @@
 // Nothing is sent unless an endpoint is configured and the operator has granted
 // telemetry. "rollcall preview" shows what would be sent, "enable" and
 // "disable" decide, "send" and "export" report by hand, and "forget" asks the
-// collector to delete the installation.
+// collector to delete the installation. "rollcall page" prints a link to a page
+// in the browser that shows and does the same, and "rollcall privacy" prints
+// what is sent for the documentation of the host.
 //
 // On the other side, "rollcall collector" counts the installations that report,
 // and serves the dashboard. "rollcall up" runs an agent and a collector

@@ -41,7 +41,9 @@ func TestDocumentedCommands(t *testing.T) {
 				continue
 			}
 			count++
-			cmd, rest, err := newRoot().Find(words)
+			root := newRoot()
+			root.InitDefaultCompletionCmd()
+			cmd, rest, err := root.Find(words)
 			if err == nil {
 				err = cmd.ParseFlags(rest)
 			}

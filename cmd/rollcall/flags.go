@@ -95,6 +95,22 @@ func with(cmd *cobra.Command, flags ...interface{ add(*cobra.Command) }) *cobra.
 	return cmd
 }
 
+// exclusive refuses two flags of a command together, and completion offers only
+// one of them.
+func exclusive(cmd *cobra.Command, one, other string) {
+	cmd.MarkFlagsMutuallyExclusive(one, other)
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed(one) && cmd.Flags().Changed(other) {
+			return withHint(fmt.Errorf("--%s and --%s are both set", one, other), "set only one of them")
+		}
+		if before != nil {
+			return before(cmd, args)
+		}
+		return nil
+	}
+}
+
 // A timeout is the flag --timeout, whose default is its first value.
 type timeout time.Duration
 
@@ -262,13 +278,17 @@ func choiceValue(target *string, words ...string) pflag.Value {
 // listValue is separated by commas. A repeated flag adds to it.
 func listValue(target *[]string, kind string) pflag.Value {
 	parse := func(text string) ([]string, error) {
-		list := *target
-		for word := range strings.SplitSeq(text, ",") {
-			if word = strings.TrimSpace(word); word != "" {
-				list = append(list, word)
-			}
-		}
-		return list, nil
+		return append(*target, splitList(text)...), nil
 	}
 	return newValue(target, kind, nil, parse, func(list []string) string { return strings.Join(list, ",") })
+}
+
+// splitList returns the words between the commas.
+func splitList(text string) (words []string) {
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			words = append(words, word)
+		}
+	}
+	return words
 }

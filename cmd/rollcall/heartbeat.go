@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/report"
 	"github.com/spf13/cobra"
 )
@@ -24,7 +24,9 @@ answer. Telemetry has to be granted. The collector counts an installation once a
 day, however often it reports.
 
 With FILE, or - for standard input, send a heartbeat that "rollcall export"
-wrote on a machine without a network, where telemetry was granted.`,
+wrote on a machine without a network, where telemetry was granted. It counts on
+the day that it was written, if that is one of the last 30 and the collector knew
+the installation then; otherwise today.`,
 		Example: "  rollcall send --app myapp --endpoint https://collector.example\n  rollcall send report.json --app myapp --endpoint https://collector.example",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    s.run,
@@ -41,6 +43,7 @@ type sendOutput struct {
 	Sent   bool   `json:"sent"`
 	Status int    `json:"status,omitempty"` // of HTTP; 0 if there was no answer
 	Error  string `json:"error,omitempty"`
+	State  string `json:"state,omitempty"` // where it was recorded
 }
 
 func (s *send) run(cmd *cobra.Command, args []string) error {
@@ -52,7 +55,7 @@ func (s *send) run(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		defer stop()
-		return s.print(cmd, service.SendNow(ctx))
+		return s.print(cmd, service, service.Files().State, service.SendNow(ctx))
 	}
 	in, err := openInput(cmd, args[0], "rollcall export")
 	if err != nil {
@@ -63,31 +66,33 @@ func (s *send) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("read report: %w", err)
 	}
-	service, err := newService(cmd, &s.reporting)
+	service, err := s.reporting.newService(cmd)
 	if err != nil {
 		return err
 	}
-	return s.print(cmd, service.Upload(ctx, body))
+	return s.print(cmd, service, "", service.Upload(ctx, body)) // which another installation recorded
 }
 
-// print prints the result of sending. With --json, a refusal is data
+// print prints the result of sending, which is recorded in the state file. With --json, a refusal is data
 // too; the exit code is always set.
-func (s *send) print(cmd *cobra.Command, err error) error {
+func (s *send) print(cmd *cobra.Command, service *rollcall.Service, state string, err error) error {
 	failed, answered := errors.AsType[*rollcall.SendError](err)
 	switch {
 	case err == nil:
-		return s.out.printf(cmd, sendOutput{Sent: true}, "Accepted by the collector.\n")
+		return s.out.print(cmd, sendOutput{Sent: true, State: state}, func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, "Accepted by the collector.")
+			if err == nil {
+				err = printPairs(w, "recorded in", state)
+			}
+			return err
+		})
 	case answered && s.out.json:
 		if err := printJSON(cmd.OutOrStdout(), sendOutput{Status: failed.Status, Error: failed.Error()}); err != nil {
 			return err
 		}
 		return exitCode(exitError)
 	case errors.Is(err, rollcall.ErrWithheld):
-		hint := withheldHint
-		if s.reporting.hostVersion == "" {
-			hint += "; --host-version sets the version to count"
-		}
-		return withHint(err, "%s", hint)
+		return withHint(err, "%s", withheldHint(err, service.Status().Consent))
 	case errors.Is(err, rollcall.ErrNoEndpoint):
 		return withHint(err, endpointHint)
 	case errors.Is(err, rollcall.ErrNoID):
@@ -96,7 +101,22 @@ func (s *send) print(cmd *cobra.Command, err error) error {
 	return err
 }
 
-const withheldHint = "rollcall preview shows what would be sent; rollcall enable grants it"
+// withheldHint says what to change so that reports are sent.
+func withheldHint(err error, d rollcall.Decision) string {
+	change := "rollcall enable grants it"
+	notCounted, ok := errors.AsType[*rollcall.NotCountedError](err)
+	switch {
+	case ok && notCounted.Variable == "" && notCounted.Development:
+		change = "--host-version, or the host with PUT /v1/host, sets the version to count; --report-development reports this one"
+	case ok:
+		change = "--report-development reports from here too"
+	case d.Source.Kind == rollcall.SourcePolicy:
+		change = "policy file " + d.Source.Name + " takes precedence over rollcall enable"
+	case d.Source.Kind == rollcall.SourceEnvironment:
+		change = "variable " + d.Source.Name + " takes precedence over rollcall enable"
+	}
+	return "rollcall preview shows what would be sent; " + change
+}
 
 func newExport() *cobra.Command {
 	e := &export{limit: timeout(10 * time.Second)}
@@ -130,7 +150,7 @@ func (e *export) run(cmd *cobra.Command, args []string) error {
 	ctx, cancel := e.limit.context(cmd)
 	defer cancel()
 	if d := service.Decisions(ctx); d.Telemetry.State != rollcall.Granted {
-		return withHint(fmt.Errorf("%w: telemetry is %s", rollcall.ErrWithheld, describe(d.Telemetry)), withheldHint)
+		return withHint(fmt.Errorf("%w: telemetry is %s", rollcall.ErrWithheld, describe(d.Telemetry)), "%s", withheldHint(nil, d.Telemetry))
 	}
 	made, err := service.Preview(ctx)
 	if err != nil {
@@ -151,7 +171,7 @@ func writeFile(name string, data []byte, force bool) error {
 	}
 	file, err := os.OpenFile(name, flag, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return withHint(fmt.Errorf("%s exists", name), "give another name, or use --force")
+		return withHint(fmt.Errorf("%s exists", name), "choose another name, or use --force")
 	}
 	if err != nil {
 		return err
@@ -179,6 +199,14 @@ stored, it shows the ID ` + rollcall.PreviewID + ` instead.`,
 	return cmd
 }
 
+// notSent says why a field has no value, as far as that is known.
+func notSent(f rollcall.ExplainedField) string {
+	if f.LeftOut != "" {
+		return "(not sent: " + f.LeftOut + ")"
+	}
+	return "(not sent)"
+}
+
 type preview struct {
 	reporting reportingFlags
 	explain   bool
@@ -186,23 +214,8 @@ type preview struct {
 	out       output
 }
 
-type previewOutput struct {
-	Heartbeat json.RawMessage  `json:"heartbeat"`
-	Withheld  string           `json:"withheld,omitempty"`
-	WithoutID bool             `json:"without_id"`
-	Fields    []explainedField `json:"fields,omitempty"`
-}
-
-type explainedField struct {
-	Name   string          `json:"name"`
-	Value  json.RawMessage `json:"value,omitempty"`
-	Since  int             `json:"since"`
-	Bound  string          `json:"bound,omitempty"`
-	Reason string          `json:"reason"`
-}
-
 func (p *preview) run(cmd *cobra.Command, _ []string) error {
-	service, err := newService(cmd, &p.reporting)
+	service, err := p.reporting.newService(cmd)
 	if err != nil {
 		return err
 	}
@@ -212,13 +225,7 @@ func (p *preview) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return withHint(err, doctorHint)
 	}
-	result := previewOutput{Heartbeat: made.Heartbeat, Withheld: made.Withheld, WithoutID: made.WithoutID}
-	if p.explain {
-		for _, f := range made.Fields {
-			result.Fields = append(result.Fields, explainedField{f.Name, json.RawMessage(f.Value), f.Since, f.Bound, f.Reason})
-		}
-	}
-	err = p.out.print(cmd, result, func(w io.Writer) error {
+	err = p.out.print(cmd, agent.NewPreview(made, p.explain), func(w io.Writer) error {
 		if !p.explain {
 			_, err := w.Write(made.Heartbeat)
 			return err
@@ -226,12 +233,19 @@ func (p *preview) run(cmd *cobra.Command, _ []string) error {
 		table := newTable(w)
 		fmt.Fprintln(table, "FIELD\tVALUE\tREASON")
 		for _, f := range made.Fields {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, cmp.Or(f.Value, "(not sent)"), f.Reason)
+			fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, cmp.Or(f.Value, notSent(f)), f.Reason)
 		}
-		return table.Flush()
+		if err := table.Flush(); err != nil || made.UpdateRequest == "" {
+			return err
+		}
+		_, err := fmt.Fprintf(w, "\nThe update check asks once a day, with no body:\n%s\n", made.UpdateRequest)
+		return err
 	})
 	if err == nil && made.Withheld != "" && !p.out.json {
 		fmt.Fprintf(cmd.ErrOrStderr(), "\nNothing is sent at present: %s.\n", made.Withheld)
+	}
+	if err == nil && p.explain && made.UpdateWithheld != "" && !p.out.json {
+		fmt.Fprintf(cmd.ErrOrStderr(), "\nNo newer release is asked for at present: %s.\n", made.UpdateWithheld)
 	}
 	return err
 }

@@ -45,7 +45,7 @@ cannot be read in time. An ID that an agent has only in memory is not stored;
 	}, &storage, &limit, &out)
 }
 
-const adoptionNote = "A running agent adopts the new ID within an hour, or when it restarts."
+const adoptionNote = "A running agent adopts the new ID within a minute."
 
 func newReset() *cobra.Command {
 	r := &reset{limit: timeout(20 * time.Second)}
@@ -79,10 +79,11 @@ type resetOutput struct {
 	Previous string       `json:"previous,omitempty"`
 	ID       installid.ID `json:"installation_id"`
 	Place    string       `json:"place"`
+	Retired  string       `json:"retired,omitempty"` // where the old ID was recorded
 }
 
 func (r *reset) run(cmd *cobra.Command, _ []string) error {
-	service, err := newService(cmd, &r.storage)
+	service, err := r.storage.newService(cmd)
 	if err != nil {
 		return err
 	}
@@ -99,15 +100,22 @@ func (r *reset) run(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, cancel := r.limit.context(cmd)
 	defer cancel()
-	if _, err := service.Reset(ctx); err != nil {
+	if _, err := service.Reset(orderedBy(ctx, cmd)); err != nil {
 		return withHint(err, doctorHint)
 	}
 	now := service.Status()
-	if now.Incomplete { // a copy of the old ID is left
-		fmt.Fprintln(cmd.ErrOrStderr(), "rollcall: not stored everywhere yet; an agent will finish this")
+	if now.Incomplete {
+		fmt.Fprintf(cmd.ErrOrStderr(), "rollcall: not stored everywhere: %s\n", now.Reason)
 	}
-	return r.out.print(cmd, resetOutput{old.ID.Short(), now.ID, now.Place}, func(w io.Writer) error {
-		err := printPairs(w, "old ID", cmp.Or(old.ID.Short(), "none"), "new ID", now.ID.String(), "place", now.Place)
+	wrote := resetOutput{Previous: old.ID.Short(), ID: now.ID, Place: now.Place}
+	if !old.ID.IsZero() {
+		wrote.Retired = service.Files().Retired
+	}
+	return r.out.print(cmd, wrote, func(w io.Writer) error {
+		err := printPairs(w, "old ID", cmp.Or(wrote.Previous, "none"), "new ID", now.ID.String(), "place", now.Place, "retired in", wrote.Retired)
+		if err == nil && old.ID.IsZero() {
+			r.storage.hintElsewhere(cmd, service.Files().ID)
+		}
 		if err == nil {
 			_, err = fmt.Fprintln(cmd.ErrOrStderr(), adoptionNote)
 		}
@@ -145,6 +153,9 @@ type forget struct {
 // because nobody needs it any more.
 type forgetOutput struct {
 	Forgotten string `json:"forgotten"`
+	ID        string `json:"id_file,omitempty"` // where the new ID is
+	Retired   string `json:"retired,omitempty"` // where the old one was recorded
+	Record    string `json:"record,omitempty"`  // where the denial was recorded
 }
 
 func (f *forget) run(cmd *cobra.Command, _ []string) error {
@@ -159,17 +170,21 @@ func (f *forget) run(cmd *cobra.Command, _ []string) error {
 	if err := f.yes.confirm(cmd, question); err != nil {
 		return err
 	}
-	service, err := newService(cmd, &f.reporting)
+	service, err := f.reporting.newService(cmd)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := f.limit.context(cmd)
 	defer cancel()
-	if err := service.Forget(ctx); errors.Is(err, rollcall.ErrNoEndpoint) {
+	if err := service.Forget(orderedBy(ctx, cmd)); errors.Is(err, rollcall.ErrNoEndpoint) {
 		return withHint(err, endpointHint)
 	} else if err != nil {
 		return err
 	}
-	return f.out.printf(cmd, forgetOutput{old.ID.Short()},
-		"The collector has deleted installation %s. Telemetry is denied.\n", old.ID.Short())
+	files := service.Files()
+	wrote := forgetOutput{old.ID.Short(), files.ID, files.Retired, files.Denial}
+	return f.out.print(cmd, wrote, func(w io.Writer) error {
+		fmt.Fprintf(w, "The collector has deleted installation %s. Telemetry is denied.\n", wrote.Forgotten)
+		return printPairs(w, "new ID in", wrote.ID, "retired in", wrote.Retired, "denial in", wrote.Record)
+	})
 }

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/winservice"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The exit codes, which doc.go describes.
@@ -33,12 +35,19 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	rollcall.RunChild() // does not return in the child process that does the file work
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	code, service := winservice.Run(func(ctx context.Context, stderr io.Writer) int {
+		return run(ctx, os.Args[1:], os.Stdin, io.Discard, stderr)
+	})
+	if !service {
+		code = run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
+	os.Exit(code)
 }
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
+	fitHelp(root, stdout)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -124,11 +133,16 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+			if similar := similarFlag(cmd, unknown.GetSpecifiedName()); similar != "" {
+				return withHint(err, "did you mean --%s?", similar)
+			}
+		}
 		return withHint(err, "%s --help lists the flags", cmd.CommandPath())
 	})
-	root.AddCommand(newAgent(), newID(), newStatus(), newDoctor(), newReset(), newVersion(),
-		newEnable(), newDisable(), newPreview(), newSend(), newExport(), newForget(),
-		newUp(), newCollector(), newSimulate(), newLicenses())
+	root.AddCommand(newAgent(), newPage(), newID(), newStatus(), newDoctor(), newReset(), newVersion(),
+		newEnable(), newDisable(), newPreview(), newPrivacy(), newSend(), newExport(), newForget(),
+		newUp(), newCollector(), newSimulate(), newLicenses(), newMan())
 	return root
 }
 
@@ -158,7 +172,26 @@ func verbOnly(cmd *cobra.Command, args []string) error {
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 		return withHint(err, "did you mean %q?", similar[0])
 	}
-	return withHint(err, "rollcall --help lists the commands")
+	return withHint(err, "%s --help lists the commands", cmd.CommandPath())
+}
+
+// similarFlag returns the flag of cmd whose name is nearest to name, or "" if
+// none is near.
+func similarFlag(cmd *cobra.Command, name string) string {
+	if len(name) < 2 { // a shorthand, or a slip of the finger
+		return ""
+	}
+	// The command line library suggests commands; ask it about the flags.
+	names := &cobra.Command{SuggestionsMinimumDistance: 2}
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if !flag.Hidden {
+			names.AddCommand(&cobra.Command{Use: flag.Name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	if similar := names.SuggestionsFor(name); len(similar) > 0 {
+		return similar[0]
+	}
+	return ""
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {

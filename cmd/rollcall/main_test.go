@@ -18,7 +18,7 @@ func TestHelpIsPackageComment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	comment := strings.TrimSpace(strings.ReplaceAll(file.Doc.Text(), "\n\t", "\n  "))
+	comment := wrap(strings.TrimSpace(strings.ReplaceAll(file.Doc.Text(), "\n\t", "\n  ")), helpWidth)
 	var help bytes.Buffer
 	if code := run(t.Context(), []string{"--help"}, nil, &help, os.Stderr); code != exitOK {
 		t.Fatalf("got exit code %d", code)

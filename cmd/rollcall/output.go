@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -43,9 +42,6 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// newTable returns a writer that aligns columns, which end with tabs.
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
 // printPairs prints names and values, but no pair without a value.
 func printPairs(w io.Writer, pairs ...string) error {
 	table := newTable(w)
@@ -71,7 +67,7 @@ func openInput(cmd *cobra.Command, name, writtenBy string) (io.ReadCloser, error
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, withHint(err, "give a file that %s wrote, or - for standard input", writtenBy)
+		return nil, withHint(err, "name a file that %s wrote, or - for standard input", writtenBy)
 	}
 	return file, nil
 }

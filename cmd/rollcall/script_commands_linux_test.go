@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/pgserver"
 	"github.com/rollcall-dev/rollcall/rollcalltest"
 )
 
@@ -33,6 +34,7 @@ type script struct {
 	ids    []string // those that norm has seen
 
 	collector *rollcalltest.Collector
+	server    *pgserver.Server
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
@@ -49,11 +51,14 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	                             print the status, the header and the body of the response
 //	norm FILE [TO]               replace IDs by ID1, ID2, ..., times by TIME, and directories by their variables
 //	readonly DIR                 mount the directory read-only on itself
+//	memory                       create a directory $MEMORY that lies in memory
 //	notify FILE                  act as the service manager, and write its messages to the file
 //	collector                    start a collector at $COLLECTOR
 //	answer STATUS                let the collector answer with the status
 //	received FILE                write the body of the last report, or the method and path of another request, to
 //	                             the file
+//	postgres                     start a PostgreSQL with a standby; $DATABASE and others are addresses of it
+//	synchronous                  make commits wait for the standby
 //	disk                         create a directory $DISK whose operations can fail
 //	fault NAME hang|delay|fail OPERATION SUFFIX [DURATION|ERRNO]
 //	                             let operations of $DISK on names with the suffix hang, take long, or fail
@@ -64,23 +69,26 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	changes                      print the recorded operations that changed something, or opened a file to change it
 func (s *script) commands() map[string]command {
 	return map[string]command{
-		"waitfor":   s.waitFor,
-		"address":   s.address,
-		"terminate": s.terminate,
-		"get":       s.get,
-		"norm":      s.norm,
-		"readonly":  s.readOnly,
-		"notify":    s.notify,
-		"collector": s.startCollector,
-		"answer":    s.answer,
-		"received":  s.received,
-		"disk":      s.makeDisk,
-		"fault":     s.fault,
-		"happening": s.happening,
-		"release":   s.release,
-		"freeze":    s.freeze,
-		"forget":    func(*testscript.TestScript, bool, []string) { s.disk.ClearCalls() },
-		"changes":   s.changes,
+		"waitfor":     s.waitFor,
+		"address":     s.address,
+		"terminate":   s.terminate,
+		"get":         s.get,
+		"norm":        s.norm,
+		"readonly":    s.readOnly,
+		"memory":      s.makeMemory,
+		"notify":      s.notify,
+		"collector":   s.startCollector,
+		"answer":      s.answer,
+		"received":    s.received,
+		"postgres":    s.postgres,
+		"synchronous": s.synchronous,
+		"disk":        s.makeDisk,
+		"fault":       s.fault,
+		"happening":   s.happening,
+		"release":     s.release,
+		"freeze":      s.freeze,
+		"forget":      func(*testscript.TestScript, bool, []string) { s.disk.ClearCalls() },
+		"changes":     s.changes,
 	}
 }
 
@@ -200,6 +208,11 @@ func (s *script) nameID(id string) string {
 func (s *script) readOnly(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 1, "readonly DIR")
 	lab.ReadOnlyMount(s.t, ts.MkAbs(args[0]))
+}
+
+func (s *script) makeMemory(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "memory")
+	ts.Setenv("MEMORY", lab.Tmpfs(s.t, ""))
 }
 
 func (s *script) notify(ts *testscript.TestScript, neg bool, args []string) {

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the program as a user would, one scenario per file. A
-// script that begins with "# needs root" or "# needs fuse" is skipped
-// with -short, and loudly where the machine lacks it. script.commands
+// script that begins with "# needs" and root, fuse, or names of programs is
+// skipped with -short, and loudly where the machine lacks them. script.commands
 // lists the commands that scripts have.
 func TestScripts(t *testing.T) {
 	bin := binDir(t)
@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 				Files: []string{file},
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+					env.Setenv("ROLLCALL_TRUST_DISK", "true") // that of the test run may be a container's
 					env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 					env.Vars = append(env.Vars, quickExit)
 					s.work = env.WorkDir
@@ -83,13 +84,21 @@ func needs(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	words, _ := strings.CutPrefix(first, "# needs ")
+	words, ok := strings.CutPrefix(first, "# needs ")
+	if !ok {
+		return
+	}
 	for word := range strings.FieldsSeq(words) {
 		switch word {
 		case "root":
 			lab.Need(t, lab.Root)
+		case "unshare":
+			lab.Need(t, lab.Root, lab.Tool(word))
+			lab.KeepDisks(t)
 		case "fuse":
 			lab.Need(t, lab.Root, lab.FUSEDevice)
+		default:
+			lab.Need(t, lab.Tool(word))
 		}
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/internal/loopback"
-	"github.com/rollcall-dev/rollcall/internal/terminal"
 )
 
 func newSimulate() *cobra.Command {
@@ -66,8 +65,8 @@ the collector with --limit-address off --limit-address-new off
 	flags.DurationVar(&s.sending.Duration, "duration", 0, "how long to send at most (0 is until all is sent)")
 	flags.StringVar(&s.truth, "truth", "", "write the whole truth to this file, as JSON")
 	s.out.add(cmd)
-	cmd.MarkFlagsMutuallyExclusive("data-dir", "endpoint")
-	cmd.MarkFlagsMutuallyExclusive("but-today", "endpoint")
+	exclusive(cmd, "data-dir", "endpoint")
+	exclusive(cmd, "but-today", "endpoint")
 	completeDirectory(cmd, "data-dir")
 	return cmd
 }
@@ -168,18 +167,6 @@ func (s *simulation) send(cmd *cobra.Command, fleet *simulate.Fleet) (*simulate.
 	return &result, nil
 }
 
-// newProgress returns a progress bar with the rate and the remaining
-// time. It is silent unless standard error is a terminal.
-func newProgress(cmd *cobra.Command, what string, of int) *progressbar.ProgressBar {
-	file, ok := cmd.ErrOrStderr().(*os.File)
-	if !ok || !terminal.Is(file) {
-		return progressbar.DefaultSilent(int64(of))
-	}
-	return progressbar.NewOptions(of, progressbar.OptionSetWriter(file), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString(what), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth())
-}
-
 // isOnThisMachine looks up no host.
 func isOnThisMachine(endpoint string) bool {
 	u, err := url.Parse(endpoint)
@@ -189,7 +176,7 @@ func isOnThisMachine(endpoint string) bool {
 func writeTruth(name string, figures simulate.Figures) error {
 	file, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
-		return withHint(err, "give a file that you can write to with --truth")
+		return withHint(err, "name a file that you can write to with --truth")
 	}
 	return errors.Join(printJSON(file, figures), file.Close())
 }

@@ -7,15 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/installid"
+	"github.com/rollcall-dev/rollcall/report"
 	"github.com/spf13/cobra"
 )
 
@@ -25,24 +24,30 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show the status of the agent and its ID",
 		Long: `Ask the running agent for its status: the ID, whether and where it is persisted,
-the last error, and the consent. If no agent answers, show what is stored on
+the last error, the consent, and a newer release. If no agent answers, show what is stored on
 disk, and change nothing.
 
 The exit code is 0 if an agent is running and its ID is settled and persisted; 3
 if the ID is not settled, or only in memory, or if no agent answers; and 1 after
-an error.`,
-		Example: "  rollcall status\n  rollcall status --agent http://127.0.0.1:9000 --json",
+an error. An ID on a disk that may not last, such as a container's own layer,
+counts as one in memory until it has survived 30 days.
+
+With --alive, an ID in memory is only a warning. Use that for the health check
+of a container: replacing the container would only make another ID.`,
+		Example: "  rollcall status\n  rollcall status --alive\n  rollcall status --agent http://127.0.0.1:9000 --json",
 		Args:    noArguments,
 		RunE:    s.run,
 	}, &s.storage, &s.limit, &s.out)
 	addFlag(cmd.Flags(), textValue(&s.agent, "URL", ""), "agent",
-		"URL of the agent; by default that of ROLLCALL_LISTEN, or else http://"+defaultListen)
+		"URL of the agent, or unix:PATH; by default that of ROLLCALL_LISTEN, or else http://"+defaultListen)
+	cmd.Flags().BoolVar(&s.alive, "alive", false, "succeed with an ID in memory too, with a warning")
 	return cmd
 }
 
 type status struct {
 	storage storageFlags
 	agent   string
+	alive   bool
 	limit   timeout
 	out     output
 }
@@ -68,24 +73,33 @@ func (st runningStatus) MarshalJSON() ([]byte, error) {
 }
 
 type storedStatus struct {
-	Running   bool         `json:"running"`
-	Agent     string       `json:"agent"`
-	Problem   string       `json:"problem"`
-	Persisted bool         `json:"persisted"`
-	ID        installid.ID `json:"installation_id"`
-	Place     string       `json:"place"`
+	Running   bool              `json:"running"`
+	Agent     string            `json:"agent"`
+	Problem   string            `json:"problem"`
+	Persisted bool              `json:"persisted"`
+	ID        installid.ID      `json:"installation_id"`
+	Place     string            `json:"place"`
+	Consent   rollcall.Decision `json:"consent"`
+	Health    rollcall.Decision `json:"health"`
+	Updates   rollcall.Decision `json:"update_check"`
+	Reason    string            `json:"reason,omitempty"`
 }
 
 func (s *status) run(cmd *cobra.Command, _ []string) error {
-	if _, err := newService(cmd, &s.storage); err != nil { // a mistake in the flags
+	service, err := s.storage.newService(cmd)
+	if err != nil { // a mistake in the flags
 		return err
 	}
-	address := cmp.Or(s.agent, agentURL())
+	address := cmp.Or(s.agent, agentURL(agentAddresses()))
 	reply, noAnswer := s.ask(cmd, address)
 	if noAnswer == nil {
 		st := runningStatus{reply, address}
 		if err := s.out.print(cmd, st, st.print); err != nil || st.Settled && st.Persisted {
 			return err
+		}
+		if s.alive && st.Settled {
+			fmt.Fprintf(cmd.ErrOrStderr(), "rollcall: warning: the installation ID is only in memory: %s\n", st.Reason)
+			return nil
 		}
 		return exitCode(exitNotWell)
 	}
@@ -93,9 +107,13 @@ func (s *status) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := s.limit.context(cmd)
+	defer cancel()
+	decisions := service.Decisions(ctx)
 	st := storedStatus{
 		Agent: address, Problem: noAnswer.Error(),
-		Persisted: !stored.ID.IsZero(), ID: stored.ID, Place: stored.Place,
+		Persisted: !stored.ID.IsZero() && stored.Doubt == "", ID: stored.ID, Place: stored.Place, Reason: stored.Doubt,
+		Consent: decisions.Telemetry, Health: decisions.Health, Updates: decisions.UpdateCheck,
 	}
 	if err := s.out.print(cmd, st, st.print); err != nil {
 		return err
@@ -112,39 +130,66 @@ func (s *status) ask(cmd *cobra.Command, address string) (agent.Reply, error) {
 	return agent.Ask(ctx, address)
 }
 
-// agentURL returns the URL of an agent that was started with the same
-// environment, or "" if its server is off.
-func agentURL() string {
-	host, port, err := net.SplitHostPort(listenAddress(cmp.Or(os.Getenv(variable("listen")), defaultListen)))
-	if err != nil {
-		return ""
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
-}
-
 func (st runningStatus) print(w io.Writer) error {
 	uptime := time.Duration(st.UptimeSeconds * float64(time.Second)).Round(time.Second)
 	return printPairs(w,
 		"agent", fmt.Sprintf("running at %s for %v, version %s", st.address, uptime, st.Version),
 		"installation ID", st.ID.String(),
-		"settled", yesNo(st.Settled),
-		"persisted", yesNo(st.Persisted),
+		"settled", paintYes(w, st.Settled),
+		"persisted", paintYes(w, st.Persisted),
 		"place", st.Place,
 		"reason", st.Reason,
-		"last error", failure(st.LastError, st.LastErrorTime),
+		"last error", paint(w, red, failure(st.LastError, st.LastErrorTime)),
 		"operation in progress", withTime(st.Stuck, st.StuckSince),
 		"attempts", strconv.Itoa(st.Attempts),
 		"next attempt", withTime("", st.NextTry),
 		"consent", describe(st.Consent),
+		"health reports", describeHealth(st.Reporting.Health, st.Consent),
 		"collector", st.Reporting.Endpoint,
 		"not sending", st.Reporting.Withheld,
 		"last heartbeat", withTime("", st.Reporting.LastSuccess),
-		"last failure", failure(st.Reporting.LastError, st.Reporting.LastAttempt),
+		"last failure", paint(w, red, failure(st.Reporting.LastError, st.Reporting.LastAttempt)),
 		"next heartbeat", withTime("", st.Reporting.NextDue),
+		"update check", ifDecided(st.Updates.Consent, st.Updates.Channel != ""),
+		"newer release", paint(w, updateColor(st.Updates.Newer), describeUpdate(st.Updates.Newer)),
+		"no check", withheldUpdates(st.Updates),
+		"last check", withTime("", st.Updates.LastSuccess),
+		"failed check", paint(w, red, failure(st.Updates.LastError, st.Updates.LastAttempt)),
+		"next check", withTime("", st.Updates.NextDue),
 	)
+}
+
+// withheldUpdates says why nobody is asked, although the operator granted it.
+func withheldUpdates(st rollcall.UpdateStatus) string {
+	if st.Consent.State != rollcall.Granted {
+		return ""
+	}
+	return st.Withheld
+}
+
+func updateColor(u rollcall.Update) color {
+	if u.Severity == report.ReleaseSecurity {
+		return red
+	}
+	return yellow
+}
+
+// describeUpdate returns a newer release on one line; empty for none.
+func describeUpdate(u rollcall.Update) string {
+	text := u.Version
+	switch u.Severity {
+	case report.ReleaseSecurity:
+		text += ", which fixes a known weakness of the running version"
+	case report.ReleaseRecommended:
+		text += ", recommended"
+	}
+	if !u.Released.IsZero() {
+		text += ", of " + u.Released.Format(time.DateOnly)
+	}
+	if u.URL != "" {
+		text += ": " + u.URL
+	}
+	return text
 }
 
 func (st storedStatus) print(w io.Writer) error {
@@ -152,8 +197,19 @@ func (st storedStatus) print(w io.Writer) error {
 	if st.Agent != "" {
 		where += " from " + st.Agent
 	}
-	return printPairs(w, "agent", where+": "+st.Problem,
-		"installation ID", cmp.Or(st.ID.String(), "none stored"), "place", st.Place)
+	return printPairs(w, "agent", paint(w, yellow, where+": "+st.Problem),
+		"installation ID", cmp.Or(st.ID.String(), "none stored"), "place", st.Place, "not persisted", paint(w, red, st.Reason),
+		"consent", describe(st.Consent), "health reports", describeHealth(st.Health, st.Consent),
+		"update check", ifDecided(st.Updates, false))
+}
+
+// ifDecided describes the consent to the update check if somebody decided, or if
+// the host has one.
+func ifDecided(d rollcall.Decision, has bool) string {
+	if !has && d.State == rollcall.Unset {
+		return ""
+	}
+	return describeUpdateCheck(d)
 }
 
 // withTime appends a time, if there is one, to a text, if there is one.

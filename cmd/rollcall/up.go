@@ -19,6 +19,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
+	"github.com/rollcall-dev/rollcall/cmd/internal/operator"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 )
@@ -52,8 +53,8 @@ seconds the installation is then counted in the app that --app names.
 --demo adds an app with a simulated fleet. The data of a demo is in a temporary
 directory that is removed at the end.
 
-The sign-in link is printed once. Anyone who has it can use it as long as this
-command runs.`,
+The link to the dashboard works once. The browser that opens it stays signed in
+as long as this command runs.`,
 		Example: "  rollcall up --demo\n  rollcall up --app myapp --data-dir /srv/rollcall",
 		Args:    noArguments,
 		RunE:    u.run,
@@ -63,9 +64,10 @@ command runs.`,
 type up struct {
 	storage         storageFlags
 	denial          denialFlags
+	facts           factsFlag
 	data            dataDirFlag
 	log             logFlags
-	listen          string
+	listen          []string
 	collectorListen string
 	hostVersion     string
 	demo            bool
@@ -73,9 +75,10 @@ type up struct {
 }
 
 func (u *up) add(cmd *cobra.Command) {
-	flags := with(cmd, &u.storage, &u.denial, &u.data, &u.log).Flags()
+	flags := with(cmd, &u.storage, &u.denial, &u.facts, &u.log).Flags()
+	u.data.addDir(cmd)
 	addFlag(flags, textValue(&u.hostVersion, "version", ""), "host-version", "the host's version; by default rollcall's own")
-	addFlag(flags, textValue(&u.listen, "address", defaultListen), "listen", "address of the agent's local server")
+	addFlag(flags, listenValue(&u.listen), "listen", `addresses of the agent's local server, or "off"`)
 	addFlag(flags, textValue(&u.collectorListen, "address", defaultCollectorListen), "collector-listen", "address of the collector")
 	flags.BoolVar(&u.demo, "demo", false, "add a simulated fleet, and keep the collector's data in a temporary directory")
 	flags.BoolVarP(&u.yes, "yes", "y", false, "grant telemetry, to this collector only")
@@ -122,7 +125,18 @@ func (u *up) runBoth(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	defer stop(nil)
 	var running sync.WaitGroup
 	run := func(part func(context.Context) error) { running.Go(func() { stop(part(ctx)) }) }
-	run(server.Run)
+	// The collector ends after the link's token is revoked.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	context.AfterFunc(ctx, func() {
+		defer stopServing()
+		revoking, cancel := context.WithTimeout(serving, time.Second)
+		defer cancel()
+		if err := revokeSignInLink(revoking, server.Tokens()); err != nil {
+			log.Warn("The token of the sign-in link was not revoked", "error", err.Error())
+		}
+	})
+	run(func(context.Context) error { return server.Run(serving) })
 	address := "http://" + server.Addr().String()
 	service, local, err := u.prepare(ctx, cmd, server, link, address, log)
 	if err == nil {
@@ -162,12 +176,18 @@ func (u *up) prepare(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	u.denial.apply(&config)
 	config.Endpoint, config.Version = endpoint, cmp.Or(u.hostVersion, buildVersion().Version)
 	config.Reporting.Development = true // the collector is the operator's own
-	service, local, err := newAgentOf(cmd, config, log, agent.Options{Listen: listenAddress(u.listen)})
+	if err := u.facts.apply(cmd, &config); err != nil {
+		return nil, nil, err
+	}
+	service, local, err := newAgentOf(cmd, config, log, agent.Options{Listen: u.listen, Host: u.facts.host})
 	if err == nil {
 		err = u.decide(ctx, cmd, service)
 	}
 	return service, local, err
 }
+
+// upQuestion is asked about a collector that is the operator's own.
+const upQuestion = "May this installation send one small anonymous report a day to the collector of this command, on this machine? [y/N] "
 
 // decide grants telemetry with --yes. Otherwise it asks, if somebody is
 // there to ask and has not decided yet.
@@ -178,35 +198,73 @@ func (u *up) decide(ctx context.Context, cmd *cobra.Command, service *rollcall.S
 		}
 		return nil
 	}
-	if _, err := service.AskConsent(ctx, rollcall.AskOptions{}); err != nil {
+	if _, err := service.AskConsent(ctx, rollcall.AskOptions{Question: upQuestion}); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "rollcall: %v\n", err) // the same as no answer
 	}
 	return nil
 }
 
 func (u *up) print(out io.Writer, service *rollcall.Service, link string) {
-	page := "off (--listen off)"
-	if address := listenAddress(u.listen); strings.HasSuffix(address, ":0") {
-		page = "on the port in the log"
-	} else if address != "" {
-		page = "http://" + address + "/"
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
+	page := u.pageLink(ctx, service)
 	decision := service.Decisions(ctx).Telemetry
 	_ = printPairs(out, "dashboard", link, "operator's page", page, "telemetry", describe(decision))
+	if strings.Contains(page, operator.SignInPath) {
+		fmt.Fprintf(out, "The link to the operator's page works once, within %d minutes. For another one:\n  rollcall page%s\n",
+			operator.LinkTime/time.Minute, u.sameStorage()+u.sameAgent())
+	}
 	if decision.State != rollcall.Granted {
 		fmt.Fprintf(out, "Nothing is sent until you grant telemetry: on the operator's page, or with\n  rollcall enable%s\n", u.sameConfig())
 	}
 }
 
-// sameConfig returns the flags for other verbs to use this config.
-func (u *up) sameConfig() string {
-	if u.storage.noConfig {
-		return " --no-config --app " + u.storage.app
+// pageLink returns a link to the operator's page, which signs a browser in if
+// there is a token.
+func (u *up) pageLink(ctx context.Context, service *rollcall.Service) string {
+	base := agentURL(u.listen)
+	switch {
+	case base == "":
+		return "off (--listen off)"
+	case strings.HasSuffix(base, ":0"):
+		return "on the port in the log"
+	case !strings.HasPrefix(base, "http"):
+		return "needs a TCP address in --listen"
 	}
-	if u.storage.config != defaultConfig {
-		return " --config " + u.storage.config
+	proof, err := service.CreateToken(ctx)
+	if err != nil {
+		return base + "/"
+	}
+	return base + operator.NewLink(proof.Token)
+}
+
+// sameConfig returns the flags for other verbs to use this config and these facts,
+// and sameStorage those for a verb that knows no facts.
+func (u *up) sameConfig() string {
+	if u.facts.file != "" {
+		return u.sameStorage() + " --facts " + u.facts.file
+	}
+	return u.sameStorage()
+}
+
+func (u *up) sameStorage() string {
+	flags := ""
+	switch {
+	case u.storage.noConfig:
+		flags = " --no-config --app " + u.storage.app
+	case u.storage.config != defaultConfig:
+		flags = " --config " + u.storage.config
+	}
+	if u.storage.stateDir != "" {
+		flags += " --state-dir " + u.storage.stateDir
+	}
+	return flags
+}
+
+// sameAgent returns the flag for other verbs to ask this agent.
+func (u *up) sameAgent() string {
+	if url := agentURL(u.listen); url != urlOf(defaultListen) {
+		return " --agent " + url
 	}
 	return ""
 }

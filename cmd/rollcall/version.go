@@ -40,19 +40,30 @@ func versionLine() string {
 }
 
 func buildVersion() versionInfo {
-	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{
+		Version: version, Revision: buildSetting("vcs.revision"),
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		v.Version = cmp.Or(v.Version, build.Main.Version)
-		for _, s := range build.Settings {
-			if s.Key == "vcs.revision" {
-				v.Revision = s.Value
-			}
-		}
 	}
 	if v.Version == "" || v.Version == "(devel)" {
 		v.Version = "devel"
 	}
 	return v
+}
+
+// buildSetting returns a setting of the build, or "" if the program does not
+// know it.
+func buildSetting(key string) string {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range build.Settings {
+			if s.Key == key {
+				return s.Value
+			}
+		}
+	}
+	return ""
 }
 
 // noticesText contains the licences and notices of everything that is

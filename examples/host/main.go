@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/page"
 )
 
 func main() {
@@ -29,9 +30,10 @@ func main() {
 
 func run(ctx context.Context) error {
 	service, err := rollcall.New(rollcall.Config{
-		ConfigPath: "config.json",
-		Lazy:       true, // serve at once, however slow the disk is
-		Isolate:    true, // exit at once, even if the disk hangs
+		App: "example", Version: "v1.0.0", Endpoint: "https://telemetry.example.org",
+		ConfigPath: "config.json", // the operator grants at telemetry.enabled
+		Lazy:       true,          // serve at once, however slow the disk is
+		Isolate:    true,          // exit at once, even if the disk hangs
 		Logger:     slog.Default(),
 	})
 	if err != nil {
@@ -46,6 +48,11 @@ func run(ctx context.Context) error {
 	mux.HandleFunc("GET /installation", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, service.ID())
 	})
+	// This program has no login, so its page shows what is sent and changes
+	// nothing. Behind a login for the operator, set Rights: page.BehindLogin.
+	mux.Handle("/telemetry/", page.Handler(service, page.Options{
+		Title: "Example host", BasePath: "/telemetry", SignIn: "Edit telemetry.enabled in config.json instead.",
+	}))
 	server := http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), "localhost:8080"), Handler: mux}
 	context.AfterFunc(ctx, func() { server.Close() })
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {

@@ -25,6 +25,7 @@ const asHost = "ROLLCALL_EXAMPLE_HOST"
 
 func TestMain(m *testing.M) {
 	rollcall.RunChild()
+	os.Setenv("ROLLCALL_TRUST_DISK", "true") // that of the test run may be a container's
 	if os.Getenv(asHost) != "" {
 		main()
 		return
@@ -77,6 +78,10 @@ func runHost(t *testing.T, dir string) string {
 		t.Fatalf("the host did not start; it said:\n%s", log.String())
 	}
 	id := ask(ctx, t, "http://"+address+"/installation")
+	page := ask(ctx, t, "http://"+address+"/telemetry/")
+	if !strings.Contains(page, id) || !strings.Contains(page, "You can only read this page.") || strings.Contains(page, "<form") {
+		t.Errorf("got page %s\nwant one with the ID and without a form", page)
+	}
 	if err := host.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

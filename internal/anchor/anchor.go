@@ -4,6 +4,7 @@
 package anchor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,15 +13,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
+	"github.com/rollcall-dev/rollcall/internal/lasting"
 	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
 const (
-	// maxSize is the size in bytes of the largest anchor; larger files count
-	// as damaged.
+	// maxSize is the default of Options.MaxSize.
 	maxSize = 1024
 	// maxRounds is how often a publication starts over because other
 	// processes publish or replace the anchor at the same time.
@@ -46,9 +48,17 @@ type Options struct {
 	// as damaged and is replaced.
 	Valid func(text string) bool
 
-	// Config is the path of a config file. The mode of a new anchor is no
-	// wider than the config's. Empty means none.
+	// MaxSize is the size in bytes of the largest anchor; larger files count
+	// as damaged. 0 means 1,024.
+	MaxSize int
+
+	// Config is the path of a config file. A new anchor belongs to whom
+	// the config does, if they lie in one directory, and its mode is no wider. Empty means none.
 	Config string
+
+	// Private makes the mode of a new anchor 0600. Read and Publish then return
+	// [ErrNotPrivate] for one that others may have written or read.
+	Private bool
 
 	// Flight is shared with other files; nil means one of its own.
 	Flight *flight.Flight
@@ -60,6 +70,7 @@ func Open(disk fsys.FS, path string, opts Options) (*Anchor, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("file %q: not an absolute path", path)
 	}
+	opts.MaxSize = cmp.Or(opts.MaxSize, maxSize)
 	if opts.Flight == nil {
 		opts.Flight = new(flight.Flight)
 	}
@@ -73,22 +84,26 @@ func (a *Anchor) Path() string { return a.path }
 // none.
 func (a *Anchor) Running() (op string, since time.Time) { return a.flight.Running() }
 
-// Read returns the text of the anchor, without white space around it. The
-// error is fs.ErrNotExist if there is no anchor. A damaged anchor has a text
-// that is not valid.
+// ErrDangling is an fs.ErrNotExist: the anchor is a symlink that leads to nothing,
+// such as to a disk that is not mounted.
+var ErrDangling = fmt.Errorf("a symlink that leads to nothing: %w", fs.ErrNotExist)
+
+// Read returns the text of the anchor as [Trim] does. The error is
+// fs.ErrNotExist if there is no anchor. A damaged anchor has a text that is not
+// valid.
 func (a *Anchor) Read(ctx context.Context) (string, error) {
 	return a.do(ctx, "read", func(ctx context.Context) (string, error) {
 		s, err := a.read(ctx)
-		return text(s), err
+		return a.text(s), err
 	})
 }
 
 // Publish creates the anchor with text unless a valid one exists, and returns
 // the text of the anchor, which then is durable. Missing directories are
-// created. The file's mode follows the umask and the config.
+// created. The file belongs to whom it serves; see [replace.Access].
 func (a *Anchor) Publish(ctx context.Context, text string) (string, error) {
 	return a.do(ctx, "publish", func(ctx context.Context) (string, error) {
-		if err := checkLength(text); err != nil {
+		if err := a.checkLength(text); err != nil {
 			return "", err
 		}
 		return retry(func() (string, error) { return a.publish(ctx, text) })
@@ -98,7 +113,7 @@ func (a *Anchor) Publish(ctx context.Context, text string) (string, error) {
 // Replace writes text into the anchor, whatever it holds.
 func (a *Anchor) Replace(ctx context.Context, text string) error {
 	_, err := a.do(ctx, "replace", func(ctx context.Context) (string, error) {
-		if err := checkLength(text); err != nil {
+		if err := a.checkLength(text); err != nil {
 			return "", err
 		}
 		dir := fsys.Dir(a.path)
@@ -112,9 +127,9 @@ func (a *Anchor) Replace(ctx context.Context, text string) error {
 			switch {
 			case err == nil:
 				return text, a.replace(ctx, s, text)
-			case errors.Is(err, fs.ErrNotExist) && !a.isSymlink():
-				perm, _ := a.perm(ctx)
-				return text, a.write(text, func() error { return replace.CreateLocked(ctx, a.fs, a.path, line(text), perm) })
+			case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrDangling):
+				access, _ := a.access(ctx)
+				return text, a.write(text, func() error { return replace.CreateLocked(ctx, a.fs, a.path, line(text), access) })
 			case errors.Is(err, replace.ErrNotRegular):
 				return "", err
 			}
@@ -131,6 +146,13 @@ func (a *Anchor) Sync(ctx context.Context) error {
 		return "", replace.Sync(ctx, a.fs, a.path)
 	})
 	return err
+}
+
+// Doubt returns why the anchor may not be there at the next start.
+func (a *Anchor) Doubt(ctx context.Context) (lasting.Doubt, error) {
+	return flight.Do(ctx, a.flight, "look at the mount", func(context.Context) (lasting.Doubt, error) {
+		return lasting.About(a.fs, a.path), nil
+	})
 }
 
 // Sweep removes temporary files that killed processes left next to the anchor.
@@ -175,27 +197,45 @@ func retry(attempt func() (string, error)) (string, error) {
 // read returns a closed snapshot of the anchor.
 func (a *Anchor) read(ctx context.Context) (*replace.Snapshot, error) {
 	s, err := replace.Read(ctx, a.fs, a.path)
+	if errors.Is(err, fs.ErrNotExist) && a.isSymlink() {
+		err = ErrDangling
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.Close()
+	if a.opts.Private {
+		return s, a.checkPrivate(ctx, s)
+	}
+	if err := replace.CheckPlanted(ctx, a.fs, a.path, s.Info(), a.opts.Config); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
-func text(s *replace.Snapshot) string {
+func (a *Anchor) text(s *replace.Snapshot) string {
 	if s == nil {
 		return ""
 	}
-	return Text(s.Data)
+	return textOf(s.Data, a.opts.MaxSize)
 }
 
-// Text returns the text of an anchor with this content. It is empty if data is
-// too large.
-func Text(data []byte) string {
+// Text returns the text of an anchor with this content, of the default size.
+// It is empty if data is too large.
+func Text(data []byte) string { return textOf(data, maxSize) }
+
+func textOf(data []byte, maxSize int) string {
 	if len(data) > maxSize {
 		return ""
 	}
-	return strings.TrimSpace(string(data))
+	return Trim(string(data))
+}
+
+// Trim returns text without white space and byte order marks around it, which
+// editors and secrets in files often have.
+func Trim(text string) string {
+	const byteOrderMark = '\uFEFF'
+	return strings.TrimFunc(text, func(r rune) bool { return r == byteOrderMark || unicode.IsSpace(r) })
 }
 
 // publish is one round of Publish. The error is fs.ErrExist or
@@ -203,29 +243,29 @@ func Text(data []byte) string {
 func (a *Anchor) publish(ctx context.Context, want string) (string, error) {
 	s, err := a.read(ctx)
 	switch {
-	case err == nil && a.opts.Valid(text(s)):
-		return text(s), a.confirm(ctx, s)
+	case err == nil && a.opts.Valid(a.text(s)):
+		return a.text(s), a.confirm(ctx, s)
 	case err == nil, errors.Is(err, replace.ErrTooLarge):
 		return want, a.repair(ctx, want)
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
-	case a.isSymlink(): // a dangling one
+	case errors.Is(err, ErrDangling):
 		return want, a.repair(ctx, want)
 	}
-	perm, besideConfig := a.perm(ctx)
+	access, besideConfig := a.access(ctx)
 	if !besideConfig {
 		if err := replace.MakeDirs(ctx, a.fs, fsys.Dir(a.path)); err != nil {
 			return "", err
 		}
 	}
-	return want, a.write(want, func() error { return replace.Create(ctx, a.fs, a.path, line(want), perm) })
+	return want, a.write(want, func() error { return replace.Create(ctx, a.fs, a.path, line(want), access) })
 }
 
 // confirm syncs another process's anchor, or rewrites one that this process
 // failed to sync.
 func (a *Anchor) confirm(ctx context.Context, s *replace.Snapshot) error {
-	if a.Unsynced(text(s)) {
-		return a.replace(ctx, s, text(s))
+	if a.Unsynced(a.text(s)) {
+		return a.replace(ctx, s, a.text(s))
 	}
 	return replace.SyncDir(ctx, a.fs, a.path)
 }
@@ -236,11 +276,11 @@ func (a *Anchor) repair(ctx context.Context, want string) error {
 	defer unlock()
 	s, err := a.read(ctx)
 	switch {
-	case err == nil && a.opts.Valid(text(s)):
+	case err == nil && a.opts.Valid(a.text(s)):
 		return fs.ErrExist
 	case err == nil:
 		return a.replace(ctx, s, want)
-	case errors.Is(err, replace.ErrTooLarge), errors.Is(err, fs.ErrNotExist) && a.isSymlink():
+	case errors.Is(err, replace.ErrTooLarge), errors.Is(err, ErrDangling):
 		return a.overwrite(ctx, want)
 	case errors.Is(err, fs.ErrNotExist):
 		return replace.ErrChanged
@@ -255,14 +295,14 @@ func (a *Anchor) replace(ctx context.Context, s *replace.Snapshot, text string) 
 	if a.isSymlink() {
 		return a.overwrite(ctx, text)
 	}
-	perm, _ := a.perm(ctx)
-	return a.write(text, func() error { return s.Replace(ctx, line(text), perm) })
+	access, _ := a.access(ctx)
+	return a.write(text, func() error { return s.Replace(ctx, line(text), access) })
 }
 
 // overwrite replaces an anchor that cannot be read, or a symlink.
 func (a *Anchor) overwrite(ctx context.Context, text string) error {
-	perm, _ := a.perm(ctx)
-	return a.write(text, func() error { return replace.Overwrite(ctx, a.fs, a.path, line(text), perm) })
+	access, _ := a.access(ctx)
+	return a.write(text, func() error { return replace.Overwrite(ctx, a.fs, a.path, line(text), access) })
 }
 
 func (a *Anchor) isSymlink() bool {
@@ -287,28 +327,20 @@ func (a *Anchor) setUnsynced(text string) {
 	a.unsynced = text
 }
 
-// perm returns the mode of a new anchor before the umask, and whether the
-// anchor lies next to an existing config. Their directory then is not new, so
-// that it need not be synced: it was, before the config was put into it.
-func (a *Anchor) perm(ctx context.Context) (perm fs.FileMode, besideConfig bool) {
-	const all = 0o666
-	if a.opts.Config == "" {
-		return all, false
+// access returns who may use a new anchor, and whether it lies next to an
+// existing config. Their directory then is not new, so that it need not be
+// synced: it was, before the config was put into it.
+func (a *Anchor) access(ctx context.Context) (access replace.Access, besideConfig bool) {
+	access = replace.AccessBeside(ctx, a.fs, a.path, a.opts.Config)
+	if a.opts.Private {
+		access.Perm, access.Secret = 0o600, true
 	}
-	target, err := replace.Resolve(ctx, a.fs, a.opts.Config)
-	if err != nil {
-		return all, false
-	}
-	info, err := a.fs.Lstat(target)
-	if err != nil || !info.Mode().IsRegular() {
-		return all, false
-	}
-	return info.Mode().Perm() & all, fsys.Dir(target) == fsys.Dir(a.path)
+	return access, access.Like != nil
 }
 
-func checkLength(text string) error {
-	if len(line(text)) > maxSize {
-		return fmt.Errorf("longer than %d bytes", maxSize-1)
+func (a *Anchor) checkLength(text string) error {
+	if len(line(text)) > a.opts.MaxSize {
+		return fmt.Errorf("longer than %d bytes", a.opts.MaxSize-1)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // openAnchor opens the config's anchor in a process.
 func openAnchor(t *testing.T, process *faultfs.FS) *anchor.Anchor {
 	t.Helper()
-	a, err := anchor.Open(process, anchorPath, anchor.Options{Valid: isID, Config: configPath})
+	a, err := anchor.Open(process, faultfs.Abs(anchorPath), anchor.Options{Valid: isID, Config: faultfs.Abs(configPath)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +39,8 @@ func TestOpen(t *testing.T) {
 	if _, err := anchor.Open(faultfs.New(), "anchor", anchor.Options{Valid: isID}); err == nil {
 		t.Error("a relative path: no error")
 	}
-	a, err := anchor.Open(faultfs.New(), "/etc//app/./id", anchor.Options{Valid: isID})
-	if err != nil || a.Path() != "/etc/app/id" {
+	a, err := anchor.Open(faultfs.New(), faultfs.Abs("/etc//app/./id"), anchor.Options{Valid: isID})
+	if err != nil || a.Path() != faultfs.Abs("/etc/app/id") {
 		t.Errorf("got %v, %v", a, err)
 	}
 }
@@ -177,7 +177,7 @@ func TestAnchorMode(t *testing.T) {
 	}{
 		{"config 0600", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o600) }, 0o022, 0o600},
 		{"config 0644", func(*faultfs.FS) {}, 0o022, 0o644},
-		{"config 0777", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o777) }, 0o002, 0o664},
+		{"config 0777", func(disk *faultfs.FS) { disk.Chmod(configPath, 0o777) }, 0o002, 0o644},
 		{"no config", func(disk *faultfs.FS) { disk.Delete(configPath) }, 0o077, 0o600},
 		{"config 0600 behind a symlink", func(disk *faultfs.FS) {
 			disk.Delete(configPath)
@@ -202,14 +202,14 @@ func TestAnchorMode(t *testing.T) {
 
 func TestAnchorCreatesDirectories(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
-		a, err := anchor.Open(disk, "/var/lib/app/id", anchor.Options{Valid: isID})
+		a, err := anchor.Open(disk, faultfs.Abs("/var/lib/app/id"), anchor.Options{Valid: isID})
 		if err != nil {
 			t.Fatal(err)
 		}
 		mustPublish(t, a, id, id)
 		requireMode(t, disk, "/var/lib/app/id", 0o644)
 		requireMode(t, disk, "/var/lib/app", fs.ModeDir|0o755)
-		b, err := anchor.Open(disk, "/opt/app/id", anchor.Options{Valid: isID})
+		b, err := anchor.Open(disk, faultfs.Abs("/opt/app/id"), anchor.Options{Valid: isID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +315,7 @@ func TestParentSynced(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			disk.WriteFile("/srv/config.json", nil, 0o600)
-			a, err := anchor.Open(disk, anchorPath, anchor.Options{Valid: isID, Config: tt.config})
+			a, err := anchor.Open(disk, faultfs.Abs(anchorPath), anchor.Options{Valid: isID, Config: faultfs.Abs(tt.config)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -56,7 +56,7 @@ func causes(err error) (permanent, transient bool) {
 
 var (
 	permanentErrors = []error{
-		replace.ErrNotRegular, replace.ErrReadOnly, replace.ErrNotInPlace, replace.ErrTooLarge,
+		replace.ErrNotRegular, replace.ErrReadOnly, replace.ErrReplaced, replace.ErrNotInPlace, replace.ErrTooLarge, replace.ErrForeignLink, replace.ErrPlanted,
 		jsonedit.ErrNotObject, jsonedit.ErrTooLarge, jsonedit.ErrTooDeep,
 		errors.ErrUnsupported, fs.ErrPermission,
 	}

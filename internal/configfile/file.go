@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/flight"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/lasting"
 	"github.com/rollcall-dev/rollcall/internal/replace"
 )
 
@@ -22,6 +24,7 @@ import (
 type File struct {
 	path   string
 	empty  []byte // the document that a new file begins with
+	own    bool   // not a host's
 	fs     fsys.FS
 	file   *replace.File
 	flight *flight.Flight
@@ -42,6 +45,10 @@ type Options struct {
 	// New is the document that a new file begins with; nil means an empty
 	// object.
 	New []byte
+
+	// Own means that the file is Rollcall's own, and not a host's: one that
+	// somebody else may have planted is refused.
+	Own bool
 }
 
 // Open returns the file at path, which must be absolute. It does not touch the
@@ -57,8 +64,9 @@ func Open(disk fsys.FS, path string, opts Options) (*File, error) {
 	return &File{
 		path:   path,
 		empty:  opts.New,
+		own:    opts.Own,
 		fs:     disk,
-		file:   replace.New(disk, path, replace.Options{Torn: jsonedit.IsTorn, CutShort: jsonedit.IsCutShort}),
+		file:   replace.New(disk, path, replace.Options{Torn: jsonedit.IsTorn, CutShort: jsonedit.IsCutShort, Own: opts.Own}),
 		flight: new(flight.Flight),
 	}, nil
 }
@@ -67,17 +75,43 @@ func Open(disk fsys.FS, path string, opts Options) (*File, error) {
 // share their operation in flight, so that a disk that hangs costs one
 // goroutine for both. Each has its own Unsynced.
 func (f *File) Sibling() *File {
-	return &File{path: f.path, empty: f.empty, fs: f.fs, file: f.file, flight: f.flight}
+	return &File{path: f.path, empty: f.empty, own: f.own, fs: f.fs, file: f.file, flight: f.flight}
 }
 
 // Anchor returns the anchor at path, an absolute path, whose mode follows the
 // config and which shares its operation in flight.
-func (f *File) Anchor(path string, valid func(text string) bool) (*anchor.Anchor, error) {
-	return anchor.Open(f.fs, path, anchor.Options{Valid: valid, Config: f.path, Flight: f.flight})
+func (f *File) Anchor(path string, opts anchor.Options) (*anchor.Anchor, error) {
+	opts.Config, opts.Flight = f.host(), f.flight
+	return anchor.Open(f.fs, path, opts)
+}
+
+// host returns the path of the file if it is a host's, by which anchors go.
+func (f *File) host() string {
+	if f.own {
+		return ""
+	}
+	return f.path
 }
 
 // Path returns the path of the file.
 func (f *File) Path() string { return f.path }
+
+// Owner returns the user ID of the owner of the file or, if there is none, of
+// its directory. ok is false where that is not known.
+func (f *File) Owner(ctx context.Context) (uid int, ok bool) {
+	uid, err := flight.Do(ctx, f.flight, "look up the owner", func(ctx context.Context) (int, error) {
+		for _, path := range []string{f.host(), fsys.Dir(f.path)} {
+			if path == "" {
+				continue
+			}
+			if uid, ok := replace.Owner(ctx, f.fs, path); ok {
+				return uid, nil
+			}
+		}
+		return 0, fs.ErrNotExist
+	})
+	return uid, err == nil
+}
 
 // Running returns the operation in flight and its start; op is "" if there is
 // none.
@@ -90,11 +124,21 @@ func (f *File) Running() (op string, since time.Time) { return f.flight.Running(
 // Its errors are fs.ErrNotExist, those of [jsonedit.Scan] and [replace.Read],
 // and a timeout.
 func (f *File) Read(ctx context.Context, keys ...jsonedit.Key) ([]jsonedit.Value, error) {
+	return f.ReadThen(ctx, func(context.Context) {}, keys...)
+}
+
+// ReadThen is Read with then as part of the operation in flight, if the file
+// could be read. It saves an operation of its own for a small file on the same
+// disk; see [anchor.Anchor.Peek].
+func (f *File) ReadThen(ctx context.Context, then func(context.Context), keys ...jsonedit.Key) ([]jsonedit.Value, error) {
 	values, err := flight.Do(ctx, f.flight, "read", func(ctx context.Context) (values []jsonedit.Value, err error) {
 		err = f.file.Read(ctx, func(s *replace.Snapshot) error {
 			values, err = jsonedit.Scan(s.Data, keys)
 			return err
 		})
+		if err == nil {
+			then(ctx)
+		}
 		return values, err
 	})
 	return values, f.explain("read", err)
@@ -244,6 +288,13 @@ func oldValue(data []byte, key jsonedit.Key, change *jsonedit.Change) (jsonedit.
 // Sync makes durable what the config holds, if it exists, and writes nothing:
 // whoever wrote it may have been killed before syncing it.
 func (f *File) Sync(ctx context.Context) error { return f.do(ctx, "sync", f.file.Sync) }
+
+// Doubt returns why the config may not be there at the next start.
+func (f *File) Doubt(ctx context.Context) (lasting.Doubt, error) {
+	return flight.Do(ctx, f.flight, "look at the mount", func(context.Context) (lasting.Doubt, error) {
+		return lasting.About(f.fs, f.path), nil
+	})
+}
 
 // Sweep removes temporary files that killed processes left next to the config.
 func (f *File) Sweep(ctx context.Context) error { return f.do(ctx, "sweep", f.file.Sweep) }

@@ -18,7 +18,7 @@ var key = jsonedit.Key{"telemetry", "installation_id"}
 // open opens the config in a process.
 func open(t *testing.T, process *faultfs.FS) *configfile.File {
 	t.Helper()
-	f, err := configfile.Open(process, configPath, configfile.Options{})
+	f, err := configfile.Open(process, faultfs.Abs(configPath), configfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func mustSet(t *testing.T, f *configfile.File, id string) {
 
 func anchorOf(t *testing.T, f *configfile.File) *anchor.Anchor {
 	t.Helper()
-	a, err := f.Anchor(anchorPath, isID)
+	a, err := f.Anchor(faultfs.Abs(anchorPath), anchor.Options{Valid: isID})
 	if err != nil {
 		t.Fatal(err)
 	}

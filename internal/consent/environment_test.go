@@ -36,12 +36,24 @@ func TestDenyingVariable(t *testing.T) {
 		{env{"MY_APP": "off"}, "MY_APP", "MY_APP"},
 		{env{"MY_APP": "1"}, "MY_APP", ""},
 		{env{"MY_APP": ""}, "MY_APP", ""},
-		{env{"MY_APP": "-1"}, "MY_APP", ""},
+		{env{"MY_APP": "-1"}, "MY_APP", "MY_APP"},
+		{env{"MY_APP": " "}, "MY_APP", "MY_APP"},
+		{env{"MY_APP": "disabled"}, "MY_APP", "MY_APP"},
+		{env{"MY_APP": "yes\r"}, "MY_APP", ""},
+		{env{"MY_APP": " On "}, "MY_APP", ""},
+		{env{"MY_APP": "ENABLED"}, "MY_APP", ""},
+		{env{"MY_APP": `"true"`}, "MY_APP", ""},
+		{env{"MY_APP": `' 1 '`}, "MY_APP", ""},
+		{env{"MY_APP": `"off"`}, "MY_APP", "MY_APP"},
+		{env{"MY_APP": `"`}, "MY_APP", "MY_APP"},
+		{env{"MY_APP": `""`}, "MY_APP", "MY_APP"},
+		{env{"DO_NOT_TRACK": "\"0\"\r"}, "", ""},
+		{env{"DO_NOT_TRACK": `"1"`}, "", "DO_NOT_TRACK"},
 		{env{"MY_APP": "0"}, "", ""},
 		{env{"ROLLCALL_TELEMETRY": "0"}, "", "ROLLCALL_TELEMETRY"},
 		{env{"ROLLCALL_TELEMETRY": "off"}, "MY_APP", "ROLLCALL_TELEMETRY"},
 		{env{"ROLLCALL_TELEMETRY": "true"}, "", ""},
-		{env{"ROLLCALL_TELEMETRY": "nope"}, "", ""},
+		{env{"ROLLCALL_TELEMETRY": "nope"}, "", "ROLLCALL_TELEMETRY"},
 		// The first one that denies.
 		{env{"DO_NOT_TRACK": "1", "MY_APP": "0", "ROLLCALL_TELEMETRY": "0"}, "MY_APP", "DO_NOT_TRACK"},
 		{env{"DO_NOT_TRACK": "0", "MY_APP": "0", "ROLLCALL_TELEMETRY": "0"}, "MY_APP", "MY_APP"},
@@ -55,7 +67,7 @@ func TestDenyingVariable(t *testing.T) {
 }
 
 func TestCIMarker(t *testing.T) {
-	for _, name := range []string{"CI", "BUILD_ID", "JENKINS_URL", "TEAMCITY_VERSION", "TF_BUILD"} {
+	for _, name := range []string{"CI", "TEAMCITY_VERSION", "TF_BUILD", "CODEBUILD_BUILD_ID"} {
 		for value, want := range map[string]string{
 			"true": name, "1": name, "https://jenkins": name, "": "", "0": "", "false": "", "No": "", "off": "",
 		} {
@@ -64,8 +76,14 @@ func TestCIMarker(t *testing.T) {
 			}
 		}
 	}
-	if got := consent.CIMarker(environ(map[string]string{"GITHUB": "1"})); got != "" {
-		t.Errorf("got %q", got)
+	jenkins := map[string]string{"JENKINS_URL": "https://jenkins", "BUILD_ID": "7"}
+	if got := consent.CIMarker(environ(jenkins)); got != "JENKINS_URL" {
+		t.Errorf("%v: got %q", jenkins, got)
+	}
+	for _, name := range []string{"GITHUB", "BUILD_ID", "JENKINS_URL", "BUILD_NUMBER"} {
+		if got := consent.CIMarker(environ(map[string]string{name: "1"})); got != "" {
+			t.Errorf("%s alone: got %q", name, got)
+		}
 	}
 }
 
@@ -75,18 +93,17 @@ func TestNotCounted(t *testing.T) {
 		version string
 		getenv  func(string) string
 		isTest  bool
-		want    string
+		want    consent.Exclusion
 	}{
-		{"v1.2.3", none, false, ""},
-		{"v1.2.3", ci, false, "environment variable TF_BUILD"},
-		{"dev", none, false, "development version dev"},
-		{"", none, false, "development version (none)"},
-		{"v1.2.3", none, true, "a test binary"},
-		{"dev", none, true, "development version dev"},
-		{"dev", ci, true, "environment variable TF_BUILD"},
+		{"v1.2.3", none, false, consent.Exclusion{}},
+		{"v1.2.3", ci, false, consent.Exclusion{Variable: "TF_BUILD"}},
+		{"dev", none, false, consent.Exclusion{Development: true}},
+		{"", none, false, consent.Exclusion{Development: true}},
+		{"v1.2.3", none, true, consent.Exclusion{Test: true}},
+		{"dev", ci, true, consent.Exclusion{Variable: "TF_BUILD", Development: true, Test: true}},
 	} {
 		if got := consent.NotCounted(tt.version, tt.getenv, tt.isTest); got != tt.want {
-			t.Errorf("version %q, test %v: got %q, want %q", tt.version, tt.isTest, got, tt.want)
+			t.Errorf("version %q, test %v: got %+v, want %+v", tt.version, tt.isTest, got, tt.want)
 		}
 	}
 }

@@ -1,18 +1,20 @@
 package diagnose_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
-	"path"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/diagnose"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
+	"github.com/rollcall-dev/rollcall/internal/keeper"
 	"github.com/rollcall-dev/rollcall/internal/replace"
 	"github.com/rollcall-dev/rollcall/internal/test/configdisk"
 	"github.com/rollcall-dev/rollcall/internal/test/faultfs"
@@ -34,6 +36,7 @@ ok: hard links in directory: supported
 ok: exchange in directory: supported
 ok: durable names in directory: supported
 ok: lock of directory: supported
+ok: disk lasts: an ID will be there at the next start
 `
 
 func lines(findings []diagnose.Finding) string {
@@ -46,15 +49,33 @@ func lines(findings []diagnose.Finding) string {
 		}
 		b.WriteString("\n")
 	}
-	return b.String()
+	return faultfs.Slashed(b.String())
 }
 
 const page = 4096
 
-var key = jsonedit.Key{"telemetry", "installation_id"}
+var keys = []jsonedit.Key{{"telemetry", "installation_id"}, {"telemetry", "enabled"}}
+
+// location is where the ID is kept. The directory of the anchor is that of the
+// config if anchorDir is empty.
+func location(anchorDir string) idstore.Location {
+	l := idstore.Location{ConfigPath: faultfs.Abs(configPath), Key: keys[0], EnabledKey: keys[1]}
+	if anchorDir != "" {
+		l.AnchorDir = faultfs.Abs(anchorDir)
+	}
+	return l
+}
 
 func diagnoseConfig(ctx context.Context, disk *faultfs.FS, anchorDir string) []diagnose.Finding {
-	return diagnose.Config(ctx, disk, configPath, key, path.Join(cmp.Or(anchorDir, "/etc/app"), ".config.json.installation-id"))
+	return diagnoseAt(ctx, disk, location(anchorDir))
+}
+
+func diagnoseAt(ctx context.Context, disk *faultfs.FS, l idstore.Location) []diagnose.Finding {
+	findings, err := l.Diagnose(ctx, disk)
+	if err != nil {
+		panic(err)
+	}
+	return findings
 }
 
 func TestDiagnose(t *testing.T) {
@@ -102,6 +123,50 @@ func TestDiagnose(t *testing.T) {
 			disk.Delete(configPath)
 			disk.Symlink(configPath, configPath)
 		}, want: []string{"problem: config: more than 40 symlinks: too many levels of symbolic links [fix this, and run doctor again]"}},
+		{name: "symlink of another user", prepare: func(disk *faultfs.FS) {
+			disk.Delete(configPath)
+			disk.WriteFile("/srv/c.json", []byte(config), 0o600)
+			disk.Symlink("/srv/c.json", configPath)
+			disk.Lchown(configPath, 7, 7)
+		}, want: []string{
+			"problem: config: symlink /etc/app/config.json belongs to user 7, and what it leads to belongs to user 0: not followed " +
+				"[name the target itself, or let root or the owner of the target own the symlink (chown -h)]",
+		}},
+		{name: "planted anchor", prepare: func(disk *faultfs.FS) {
+			disk.Chmod("/etc/app", fs.ModeSticky|0o777)
+			disk.WriteFile(anchorPath, []byte(id), 0o644)
+			disk.Chown(anchorPath, 7, 7)
+		}, want: []string{
+			"warning: anchor: /etc/app/.config.json.installation-id: it belongs to user 7, in a directory where everybody may put files: " +
+				"may have been planted [remove it, or keep the ID in a directory of your own (--state-dir)]",
+		}},
+		{name: "closed to the host", prepare: func(disk *faultfs.FS) {
+			disk.Chown("/etc/app", 7, 7)
+			disk.Chmod(configPath, 0o600)
+			disk.WriteFile(anchorPath, []byte(id), 0o600)
+		}, want: []string{
+			"warning: config: /etc/app/config.json is closed to user 7, to whom /etc/app belongs [chown 7:7 /etc/app/config.json]",
+		}},
+		{name: "anchor closed to the host", prepare: func(disk *faultfs.FS) {
+			disk.Chown(configPath, 7, 7)
+			disk.WriteFile(anchorPath, []byte(id), 0o600)
+		}, want: []string{
+			"warning: anchor: /etc/app/.config.json.installation-id is closed to user 7, to whom /etc/app/config.json belongs " +
+				"[chown 7:7 /etc/app/.config.json.installation-id]",
+		}},
+		{name: "record closed to the host", prepare: func(disk *faultfs.FS) {
+			disk.Chown(configPath, 7, 7)
+			disk.WriteFile("/etc/app/.config.json.telemetry-denied", []byte(`{"telemetry": {"by": "page"}}`), 0o600)
+		}, want: []string{
+			"warning: record: /etc/app/.config.json.telemetry-denied is closed to user 7, to whom /etc/app/config.json belongs " +
+				"[chown 7:7 /etc/app/.config.json.telemetry-denied]",
+		}},
+		{name: "directory for all", prepare: func(disk *faultfs.FS) { disk.Chmod("/etc/app", 0o777) }, want: []string{
+			"warning: directory: everybody may write in /etc/app, and replace what lies there [chmod o-w /etc/app]",
+		}},
+		{name: "read-only by its mode, with an ID", prepare: func(disk *faultfs.FS) {
+			disk.WriteFile(configPath, []byte(configdisk.WithID(config, "0b8f7c52-9d1e-4f6a-8a35-c1de2f90ab47")), 0o444)
+		}, want: []string{"warning: config writable: file is read-only: mode 0444 [" + makeWritable + "]"}},
 		{name: "empty", prepare: put(""), want: []string{"problem: config: /etc/app/config.json: empty [write {} into it, or remove it]"}},
 		{name: "garbage", prepare: put("{\n!"), want: []string{
 			"problem: config: /etc/app/config.json: line 2, column 1: invalid character '!' at start of name " +
@@ -111,6 +176,16 @@ func TestDiagnose(t *testing.T) {
 			"problem: config: /etc/app/config.json: top level: not an object " +
 				"[the config must be a JSON object, and so must each part of the key's path before the last]",
 		}},
+		{name: "consent twice", prepare: put(`{"telemetry": {"enabled": true, "enable\u0064": false}}`), want: []string{
+			"problem: config: /etc/app/config.json: line 1, column 33: duplicate member \"enabled\" " +
+				"[correct it at this line and column; a file with a syntax error is never overwritten]",
+		}},
+		{name: "plain denial", prepare: put(`{"telemetry": "off"}`), want: []string{
+			"warning: config: /etc/app/config.json turns telemetry off with a plain value; only the anchor holds the ID " +
+				"[for a copy of the ID in the config, put an object there]",
+			"ok: directory: /etc/app is writable",
+		}},
+		{name: "null", prepare: put(`{"telemetry": null}`), want: []string{"ok: config writable: mode 0644"}},
 		{name: "too deep", prepare: put(strings.Repeat("[", 2000)), want: []string{
 			"problem: config: /etc/app/config.json: nested deeper than 1000 levels [use a smaller config" + orStateDir + "]",
 		}},
@@ -126,10 +201,13 @@ func TestDiagnose(t *testing.T) {
 		}},
 		{name: "read-only mount", prepare: func(disk *faultfs.FS) { disk.MarkReadOnly("/") }, want: []string{
 			"problem: config writable: access /etc/app/config.json: read-only file system [" + makeWritable + "]",
-			"warning: directory: /etc/app is not writable: access /etc/app: read-only file system [" + makeDirWritable + "]",
+			"problem: directory: /etc/app is not writable: access /etc/app: read-only file system [" + makeDirWritable + "]",
 		}},
-		{name: "directory not writable, in place", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o666) }, want: []string{
+		{name: "directory not writable, in place", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chown(configPath, 7, 7) }, want: []string{
 			"warning: directory: /etc/app is not writable: access /etc/app: permission denied [" + makeDirWritable + "]",
+		}},
+		{name: "directory not writable, config of another user", uid: 7, prepare: func(disk *faultfs.FS) { disk.Chmod(configPath, 0o666) }, want: []string{
+			"problem: directory: /etc/app is not writable: access /etc/app: permission denied [" + makeDirWritable + "]",
 		}},
 		{name: "directory not writable, not in place", uid: 7, prepare: func(disk *faultfs.FS) {
 			disk.WriteFile(configPath, []byte(ofSize(page, 0)), 0o666)
@@ -141,7 +219,10 @@ func TestDiagnose(t *testing.T) {
 			disk.WriteFile("/etc/app", nil, 0o644)
 		}, want: []string{"problem: config: lstat /etc/app/config.json: not a directory [fix this, and run doctor again]"}},
 		{name: "anchor directory is a file", anchorDir: "/var", prepare: func(disk *faultfs.FS) { disk.WriteFile("/var", nil, 0o644) }, want: []string{
-			"problem: anchor directory: /var is not a directory [remove it, or choose another path]",
+			"warning: anchor directory: /var is not a directory [remove it, or choose another path]",
+		}},
+		{name: "mounted elsewhere", prepare: func(disk *faultfs.FS) { disk.MarkMountedElsewhere(configPath, "/config.json of process 7") }, want: []string{
+			"warning: mount elsewhere: the config is also mounted by itself at /config.json of process 7; it is written in place [mount its directory there instead of the single file]",
 		}},
 		{name: "several names", prepare: func(disk *faultfs.FS) { disk.Link(configPath, "/etc/app/same") }, want: []string{
 			"warning: hard links: the config has 2 hard links; it is written in place [remove the others]",
@@ -153,16 +234,22 @@ func TestDiagnose(t *testing.T) {
 			put(ofSize(page, 0))(disk)
 			disk.MarkMountPoint(configPath)
 		}, want: []string{
-			"problem: mount: the config itself is a mount point; it cannot be replaced, or changed in place without the risk of tearing it [" +
+			"warning: mount: the config itself is a mount point; it cannot be replaced, or changed in place without the risk of tearing it [" +
 				mountDirectory + orStateDir + "]",
 		}},
 		{name: "no files", prepare: fails(faultfs.OpWrite, syscall.ENOSPC), want: []string{
 			"ok: directory: /etc/app is writable",
-			"problem: new files in directory: write temporary file: write *: no space left on device [fix this, and run doctor again]",
+			"problem: new files in directory: write temporary file: write *: no space left on device [free space on this disk, or keep the ID in a state directory]",
 		}},
 		{name: "no links", prepare: fails(faultfs.OpLink, syscall.EPERM), want: []string{
 			"warning: hard links in directory: link *: operation not permitted [two programs that start at the same moment may disagree once about the ID]",
 			"ok: exchange in directory: supported",
+		}},
+		{name: "access says EIO", prepare: fails(faultfs.OpCheckWritable, syscall.EIO), want: []string{
+			"ok: config writable: mode 0644", "ok: directory: /etc/app is writable",
+		}},
+		{name: "no links, says EIO", prepare: fails(faultfs.OpLink, syscall.EIO), want: []string{
+			"warning: hard links in directory: link *: input/output error [two programs that start at the same moment may disagree once about the ID]",
 		}},
 		{name: "no exchange", prepare: fails(faultfs.OpExchange, errors.ErrUnsupported), want: []string{
 			"warning: exchange in directory: exchange *: unsupported operation [a setting may be lost that is saved at the very moment the ID is saved]",
@@ -177,6 +264,9 @@ func TestDiagnose(t *testing.T) {
 			"warning: lock of directory: another process holds it [look for a process that hangs; saving goes on without the lock]",
 		}},
 	} {
+		if tt.name == "directory is a file" && runtime.GOOS == "windows" {
+			continue // Windows says that the file does not exist
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -199,8 +289,57 @@ func TestDiagnose(t *testing.T) {
 				if d := time.Since(begin); d > time.Second {
 					t.Errorf("took %v", d)
 				}
+				requireAgreement(t, asUser(disk, tt.uid), location(tt.anchorDir), got)
 			})
 		})
+	}
+}
+
+// requireAgreement checks that a start keeps an ID if and only if the diagnosis
+// has found no problem.
+func requireAgreement(t *testing.T, disk *faultfs.FS, l idstore.Location, findings string) {
+	t.Helper()
+	store, err := l.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := store.Load(t.Context())
+	if errors.Is(err, keeper.ErrNotFound) {
+		rec, err = store.Save(t.Context(), installid.New())
+	}
+	if kept := !rec.ID.IsZero() && !rec.Unread; kept == strings.Contains(findings, "\nproblem: ") {
+		t.Errorf("a start keeps an ID: %v (%v); the diagnosis:%s", kept, err, findings)
+	}
+}
+
+// TestDiagnoseAgrees lets everything fail that a start or a diagnosis does, each
+// alone and every time. Both judge alike.
+func TestDiagnoseAgrees(t *testing.T) {
+	for _, op := range faultfs.Ops() {
+		for _, name := range []string{"", "config.json", ".config.json.installation-id", "*.tmp", "app"} {
+			switch op {
+			case faultfs.OpLink, faultfs.OpRename, faultfs.OpExchange:
+				if strings.HasPrefix(name, ".config") || name == "config.json" {
+					continue // a diagnosis does not touch the files themselves
+				}
+			}
+			for _, errno := range []error{syscall.EIO, syscall.EACCES, syscall.EROFS, syscall.ENOSPC, syscall.EINVAL} {
+				if op == faultfs.OpSync && errno != syscall.EIO && errno != syscall.ENOSPC {
+					continue // does not happen with a file that may be written
+				}
+				for _, anchorDir := range []string{"", "/var/lib/app"} {
+					bubble(t, func(t *testing.T, disk *faultfs.FS) {
+						disk.MkdirAll("/var/lib/app", 0o755)
+						disk.Inject(faultfs.Rule{Op: op, Name: name, Err: errno})
+						l := location(anchorDir)
+						requireAgreement(t, disk.As("p"), l, lines(diagnoseAt(t.Context(), disk, l)))
+						if t.Failed() {
+							t.Fatalf("%s %s fails with %v, anchor directory %q", op, name, errno, anchorDir)
+						}
+					})
+				}
+			}
+		}
 	}
 }
 
@@ -271,11 +410,21 @@ func TestDiagnoseAnchor(t *testing.T) {
 			"problem: directory: /etc/app is not writable: access /etc/app: read-only file system [" + makeDirWritable + "]",
 			func(disk *faultfs.FS) { disk.MarkReadOnly("/") },
 		},
+		{
+			"planted consent",
+			"warning: record: /etc/app/consent.json: it belongs to user 7, in a directory where everybody may put files: may have been planted " +
+				"[remove it, or keep the ID in a directory of your own (--state-dir)]",
+			func(disk *faultfs.FS) {
+				disk.Chmod("/etc/app", fs.ModeSticky|0o777)
+				disk.WriteFile("/etc/app/consent.json", []byte("{}"), 0o644)
+				disk.Chown("/etc/app/consent.json", 7, 7)
+			},
+		},
 		{"FIFO", "problem: file: not a regular file but a FIFO [choose the path of a regular file]", func(disk *faultfs.FS) { disk.Mknod("/etc/app/id", fs.ModeNamedPipe|0o644) }},
 	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			tt.prepare(disk)
-			if got := lines(diagnose.File(t.Context(), disk, "/etc/app/id", isID)); !strings.Contains(got, "\n"+tt.want+"\n") {
+			if got := lines(diagnoseAt(t.Context(), disk, idstore.Location{StateFile: faultfs.Abs("/etc/app/id")})); !strings.Contains(got, "\n"+tt.want+"\n") {
 				t.Errorf("%s: got %s\nwant %s", tt.name, got, tt.want)
 			}
 			requireNoTemps(t, disk)

@@ -4,13 +4,13 @@ import "github.com/rollcall-dev/rollcall/internal/test/configdisk"
 
 const (
 	configPath = configdisk.Path
+	anchorPath = configdisk.AnchorPath
 	id         = configdisk.ID
 	config     = configdisk.Config
 	saved      = configdisk.Saved
 )
 
 var (
-	isID           = configdisk.IsID
 	bubble         = configdisk.Run
 	waitIdle       = configdisk.WaitIdle
 	requireContent = configdisk.RequireContent

@@ -29,13 +29,14 @@ func IsReadOnly(err error) bool {
 		errors.As(err, &errno) && isWriteProtected(errno)
 }
 
+// IsInUse reports whether err can mean that a file cannot be opened, renamed
+// over, or removed because somebody has it open, which only Windows says. A
+// missing right has the same error there.
+func IsInUse(err error) bool {
+	const accessDenied, sharingViolation = syscall.Errno(5), syscall.Errno(32)
+	return runtime.GOOS == "windows" && (errors.Is(err, accessDenied) || errors.Is(err, sharingViolation))
+}
+
 // isWriteProtected reports whether errno is ERROR_WRITE_PROTECT, which Windows
 // has besides the errnos that package syscall invents for it.
 func isWriteProtected(errno syscall.Errno) bool { return runtime.GOOS == "windows" && errno == 19 }
-
-// IsWithoutLinks reports whether an error of Link means that the file system
-// has no hard links, given that a file was just created in the same directory:
-// Linux then returns EPERM (link(2)), others that it is not supported.
-func IsWithoutLinks(err error) bool {
-	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EMLINK)
-}

@@ -11,12 +11,15 @@ import (
 //
 //	                Linux    macOS    BSD     Windows   others
 //	Exchange        yes      yes      -       -         -
-//	SyncDir         yes      yes      yes     nothing   yes
-//	LockDir         yes      yes      yes     -         -
-//	CheckWritable   yes      yes      yes     flag      mode
+//	SyncDir         yes      yes      yes     NTFS      yes
+//	LockDir         yes      yes      yes     yes       -
+//	CheckWritable   yes      yes      yes     partly    mode
 //	IsMountPoint    yes      false    false   false     false
+//	MountedElsewhere yes     none     none    none      none
+//	Place           yes      -        -       -         -
 //	HasWriters      yes      -        -       -         -
-//	CopyAttributes  all      no ACL   no ACL  flag      mode
+//	Amend           yes      -        -       -         -
+//	CopyAttributes  all      no ACL   no ACL  no owner  mode
 //
 // where - is [errors.ErrUnsupported]. The methods say more.
 type OS struct{}
@@ -25,9 +28,6 @@ var _ FS = OS{}
 
 // Lstat implements [FS].
 func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
-
-// Readlink implements [FS].
-func (OS) Readlink(name string) (string, error) { return os.Readlink(name) }
 
 // ReadDir implements [FS]. Like os.ReadDir it does not wait if name is a FIFO.
 func (OS) ReadDir(name string) ([]string, error) {
@@ -42,18 +42,11 @@ func (OS) ReadDir(name string) ([]string, error) {
 	return names, nil
 }
 
-// Mkdir implements [FS].
-func (OS) Mkdir(name string, perm fs.FileMode) error { return os.Mkdir(name, perm) }
-
 // Remove implements [FS].
 func (OS) Remove(name string) error { return os.Remove(name) }
 
-// Rename implements [FS].
-func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }
-
-// Link implements [FS]. The second name of a symbolic link leads to the link
-// itself on Linux, and to its target on some other systems.
-func (OS) Link(oldname, newname string) error { return os.Link(oldname, newname) }
+// Self implements [FS].
+func (OS) Self() Owner { return Owner{os.Geteuid(), os.Getegid()} }
 
 // SameFile implements [FS].
 func (OS) SameFile(a, b fs.FileInfo) bool { return os.SameFile(a, b) }

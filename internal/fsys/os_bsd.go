@@ -2,7 +2,11 @@
 
 package fsys
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 func exchange(a, b string) error { return unix.ENOTSUP } // there is no such operation
 
@@ -11,3 +15,10 @@ func checkAccess(name string, mode uint32) error {
 }
 
 const errNoXattr = unix.ENOATTR
+
+func openFile(name string, flag int, perm uint32) (fd int, err error) {
+	return unix.Open(name, flag, perm)
+}
+
+// Rename implements [FS].
+func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }

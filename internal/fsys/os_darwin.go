@@ -1,6 +1,10 @@
 package fsys
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // exchange is for APFS; HFS+ and network file systems return ENOTSUP.
 func exchange(a, b string) error { return unix.RenamexNp(a, b, unix.RENAME_SWAP) }
@@ -10,3 +14,10 @@ func checkAccess(name string, mode uint32) error {
 }
 
 const errNoXattr = unix.ENOATTR
+
+func openFile(name string, flag int, perm uint32) (fd int, err error) {
+	return unix.Open(name, flag, perm)
+}
+
+// Rename implements [FS].
+func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newname) }

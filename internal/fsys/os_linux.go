@@ -1,9 +1,13 @@
 package fsys
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +16,9 @@ import (
 // overlayfs have it; NFS, FUSE servers without it and some others return
 // EINVAL, and an old kernel ENOSYS.
 func exchange(a, b string) error {
-	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+	return beside(a, b, func(dir int, a, b string) error {
+		return unix.Renameat2(dir, a, dir, b, unix.RENAME_EXCHANGE)
+	})
 }
 
 const errNoXattr = unix.ENODATA
@@ -97,16 +103,12 @@ func statMount(name string) (unix.Statx_t, error) {
 // It is set to SIGURG, which every program ignores unless it asks for it, and
 // which the Go runtime itself sends all the time.
 func (f *file) HasWriters() (bool, error) {
-	fd := f.Fd()
-	flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 	if err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY {
 		err = unix.EINVAL
 	}
 	if err == nil {
-		_, err = unix.FcntlInt(fd, unix.F_SETSIG, int(unix.SIGURG))
-	}
-	if err == nil {
-		_, err = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
+		err = f.takeLease(unix.F_RDLCK)
 	}
 	if err == unix.EAGAIN {
 		return true, nil
@@ -114,8 +116,102 @@ func (f *file) HasWriters() (bool, error) {
 	if err != nil {
 		return false, f.errorOf("lease", unsupportedError{err})
 	}
-	if _, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK); err != nil {
-		return false, f.errorOf("release lease", err)
+	return false, f.returnLease()
+}
+
+// Amend implements [File] under a write lease. The kernel grants that only on a
+// file that is open nowhere else, to the same processes and on the same file
+// systems as a read lease. An open by anyone else, even for reading, then waits
+// until the lease is returned, which is before the content is synced. Before
+// Linux 5.3 the kernel takes a mount of the file itself for an open file.
+func (f *file) Amend(old, b []byte, at int64) (err error) {
+	switch err := f.takeLease(unix.F_WRLCK); {
+	case err == unix.EAGAIN:
+		return f.errorOf("lease", ErrInUse)
+	case err != nil:
+		return f.errorOf("lease", unsupportedError{err})
 	}
-	return false, nil
+	defer func() {
+		if leaseErr := f.returnLease(); err == nil {
+			err = leaseErr
+		}
+	}()
+	found := make([]byte, len(old)+1)
+	n, err := f.ReadAt(found, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if !bytes.Equal(found[:n], old) {
+		return f.errorOf("amend", ErrDiffers)
+	}
+	_, err = f.WriteAt(b, at)
+	return err
+}
+
+func (f *file) takeLease(kind int) error {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETSIG, int(unix.SIGURG)); err != nil {
+		return err
+	}
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, kind)
+	return err
+}
+
+func (f *file) returnLease() error {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK); err != nil {
+		return f.errorOf("release lease", err)
+	}
+	return nil
+}
+
+// openFile opens a file. Where the kernel has no openat2, which a system call
+// filter can hide by EPERM, O_NOFOLLOW has its plain meaning.
+func openFile(name string, flag int, perm uint32) (fd int, err error) {
+	if flag&NoFollow == 0 || strings.HasPrefix(name, "/proc/") {
+		return unix.Open(name, flag, perm)
+	}
+	how := unix.OpenHow{Flags: uint64(flag), Resolve: unix.RESOLVE_NO_SYMLINKS}
+	if flag&unix.O_CREAT != 0 {
+		how.Mode = uint64(perm)
+	}
+	fd, err = unix.Openat2(unix.AT_FDCWD, name, &how)
+	if err == unix.ENOSYS || err == unix.EPERM && !hasOpenat2() {
+		return unix.Open(name, flag, perm)
+	}
+	return fd, err
+}
+
+// hasOpenat2 tries whether the system call works.
+func hasOpenat2() bool {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err == nil
+}
+
+// Readlink implements [FS]. The text and the info are those of one symlink,
+// even if another takes its place meanwhile.
+func (OS) Readlink(name string) (target string, info fs.FileInfo, err error) {
+	var fd int
+	err = ignoringEINTR(func() (err error) {
+		fd, err = unix.Open(name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return "", nil, &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	link := os.NewFile(uintptr(fd), name)
+	defer link.Close()
+	if info, err = link.Stat(); err != nil {
+		return "", nil, err
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(fd, "", buf)
+	if err == unix.ENOENT { // which it says of what is no symlink
+		err = unix.EINVAL
+	}
+	if err != nil {
+		return "", nil, &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return string(buf[:n]), info, nil
 }

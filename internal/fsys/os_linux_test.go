@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
@@ -368,6 +371,71 @@ func TestHasWriters(t *testing.T) {
 	check("that ended", false)
 }
 
+// readOnce reads a small file by one system call. [os.ReadFile] needs two, and
+// so returns the beginning of one content and the end of another if a program
+// writes between them.
+func readOnce(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b := make([]byte, 512)
+	n, err := f.Read(b)
+	if err == io.EOF {
+		err = nil
+	}
+	return string(b[:n]), err
+}
+
+// TestAmend changes a file that others open all the time. What one of them
+// writes is never mixed with the change, and none fails to open it.
+func TestAmend(t *testing.T) {
+	const old, changed, theirs = "old content", "new content", "something else entirely"
+	name := filepath.Join(t.TempDir(), "file")
+	writeFile(t, name, old, 0o600)
+	var stop atomic.Bool
+	done := make(chan error, 2)
+	opener := func(use func() error) {
+		var err error
+		for !stop.Load() && err == nil {
+			if err = use(); err == nil {
+				time.Sleep(50 * time.Microsecond)
+			}
+		}
+		done <- err
+	}
+	go opener(func() error {
+		return errors.Join(os.WriteFile(name, []byte(theirs), 0o600), os.WriteFile(name, []byte(old), 0o600))
+	})
+	go opener(func() error { _, err := os.ReadFile(name); return err })
+	counts := make(map[error]int)
+	for range 3000 {
+		f := open(t, name, os.O_RDWR)
+		err := f.Amend([]byte(old), []byte("new"), 0)
+		f.Close()
+		switch {
+		case errors.Is(err, fsys.ErrInUse):
+			err = fsys.ErrInUse
+		case errors.Is(err, fsys.ErrDiffers):
+			err = fsys.ErrDiffers
+		case err != nil:
+			t.Fatal(err)
+		}
+		counts[err]++
+		if now, err := readOnce(name); err != nil || !slices.Contains([]string{"", old, changed, theirs}, now) {
+			t.Fatalf("got %q, %v", now, err)
+		}
+	}
+	stop.Store(true)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Errorf("another program could not write: %v", err)
+		}
+	}
+	t.Logf("changed, in use, other content: %d, %d, %d", counts[nil], counts[fsys.ErrInUse], counts[fsys.ErrDiffers])
+}
+
 // TestHasWritersDisturbsNobody lets a process open the file for writing all the
 // time. None of its attempts may fail, whether it waits or not, and it may get
 // no SIGIO.
@@ -446,4 +514,39 @@ func TestLockDirOfAnotherProcess(t *testing.T) {
 		t.Fatalf("after the holder has ended: %v", err)
 	}
 	unlock()
+}
+
+// TestNoFollow follows no symlink in any part of a name.
+func TestNoFollow(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(parts ...string) string { return filepath.Join(append([]string{dir}, parts...)...) }
+	writeFile(t, name("file"), "", 0o600)
+	for link, to := range map[string]string{"link": "file", "linked": "."} {
+		if err := os.Symlink(to, name(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd := fmt.Sprintf("/proc/self/fd/%d", open(t, dir, os.O_RDONLY).(interface{ Fd() uintptr }).Fd())
+	for path, want := range map[string]error{
+		name("file"):              nil,
+		name("link"):              syscall.ELOOP,
+		name("linked", "file"):    syscall.ELOOP,
+		name("linked", "new"):     syscall.ELOOP,
+		filepath.Join(fd, "file"): nil, // a link whose text does not say where it leads
+		filepath.Join(fd, "link"): syscall.ELOOP,
+	} {
+		f, err := fsys.OS{}.OpenFile(path, os.O_RDWR|fsys.NoFollow, 0)
+		if !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%s: got %v, want %v", path, err, want)
+		}
+		if err == nil {
+			f.Close()
+		}
+	}
+	if _, err := os.Lstat(name("new")); err == nil {
+		t.Error("a file was created")
+	}
 }

@@ -169,8 +169,11 @@ func TestReadlink(t *testing.T) {
 	if err := os.Symlink("target", link); err != nil {
 		skip(t, err.Error())
 	}
-	if got, err := (fsys.OS{}).Readlink(link); got != "target" || err != nil {
-		t.Errorf("got %q, %v, want %q", got, err, "target")
+	if _, err := os.Lstat(link); err != nil {
+		skip(t, "this system pretends to make symlinks: "+err.Error()) // Wine 8
+	}
+	if got, info, err := (fsys.OS{}).Readlink(link); got != "target" || err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("got %q, %v, %v, want %q of a symlink", got, info, err, "target")
 	}
 }
 
@@ -202,9 +205,6 @@ func TestSyncDir(t *testing.T) {
 	if err := (fsys.OS{}).SyncDir(dir); err != nil {
 		t.Error(err)
 	}
-	if runtime.GOOS == "windows" {
-		return
-	}
 	if err := (fsys.OS{}).SyncDir(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("of a missing directory: got %v, want fs.ErrNotExist", err)
 	}
@@ -214,9 +214,6 @@ func TestLockDir(t *testing.T) {
 	dir := t.TempDir()
 	var osfs fsys.OS
 	unlock, err := osfs.LockDir(dir)
-	if errors.Is(err, errors.ErrUnsupported) && runtime.GOOS == "windows" {
-		return
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

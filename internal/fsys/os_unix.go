@@ -29,7 +29,7 @@ import (
 func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	flag |= unix.O_CLOEXEC
 	for wait := time.Millisecond; ; {
-		fd, err := unix.Open(name, flag|unix.O_NONBLOCK, modeBits(perm))
+		fd, err := openFile(name, flag|unix.O_NONBLOCK, modeBits(perm))
 		switch {
 		case err == nil:
 			// Without O_NONBLOCK, os.NewFile leaves the poller alone. F_SETFL
@@ -153,6 +153,15 @@ func (OS) CheckWritable(name string) error {
 		return &fs.PathError{Op: "access", Path: name, Err: err}
 	}
 	return nil
+}
+
+// Owner implements [FS].
+func (OS) Owner(info fs.FileInfo) (o Owner, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return Owner{}, false
+	}
+	return Owner{int(st.Uid), int(st.Gid)}, true
 }
 
 // LinkCount implements [FS].

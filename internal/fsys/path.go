@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 )
 
 // Clean, Dir and Join leave a path that contains ".." as it is. Behind a
@@ -36,4 +37,18 @@ func Join(dir, name string) string {
 		return strings.TrimRight(dir, separator) + separator + name
 	}
 	return filepath.Join(dir, name)
+}
+
+// CutName returns the first n bytes of a name, or up to three less: some file
+// systems accept no half characters.
+func CutName(name string, n int) string {
+	if len(name) <= n {
+		return name
+	}
+	for end := n; end > max(0, n-utf8.UTFMax); end-- {
+		if utf8.RuneStart(name[end]) {
+			return name[:end]
+		}
+	}
+	return name[:n] // not UTF-8
 }

@@ -4,6 +4,8 @@ package fsys
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"maps"
 	"runtime"
 	"strings"
@@ -53,14 +55,16 @@ func (d *xattrDiff) changed() bool {
 }
 
 // diffXattrs compares the extended attributes of two open files. A file system
-// without them has none.
+// that lists those of neither has none, whatever the error: FUSE servers
+// return EIO too.
 func diffXattrs(src, dst *file) (*xattrDiff, error) {
 	want, err := listXattrs(src)
-	if err != nil {
-		return nil, err
+	have, dstErr := listXattrs(dst)
+	var unlisted, dstUnlisted *listError
+	if errors.As(err, &unlisted) && errors.As(dstErr, &dstUnlisted) {
+		return new(xattrDiff), nil
 	}
-	have, err := listXattrs(dst)
-	if err != nil {
+	if err := cmp.Or(err, dstErr); err != nil {
 		return nil, err
 	}
 	d := &xattrDiff{set: maps.Clone(want), lists: make(map[string][]byte)}
@@ -104,15 +108,17 @@ func setXattrs(f *file, attrs map[string][]byte) error {
 	return nil
 }
 
+// A listError means that the names of the attributes could not be listed.
+type listError struct{ error }
+
+func (e *listError) Unwrap() error { return e.error }
+
 // listXattrs returns the extended attributes to keep, which is nil for most
 // files.
 func listXattrs(f *file) (map[string][]byte, error) {
 	names, err := readXattr(func(buf []byte) (int, error) { return unix.Flistxattr(int(f.Fd()), buf) })
-	if err == unix.ENOTSUP || err == unix.ENOSYS {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, f.errorOf("list attributes of", err)
+		return nil, &listError{f.errorOf("list attributes of", err)}
 	}
 	var attrs map[string][]byte
 	for name := range strings.SplitSeq(string(names), "\x00") {

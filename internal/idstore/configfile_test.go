@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
@@ -66,6 +67,7 @@ func wantFiles(t *testing.T, d *faultfs.FS, config, anchor string) {
 
 func wantRecord(t *testing.T, got, want keeper.Record) {
 	t.Helper()
+	got.Place = faultfs.Slashed(got.Place)
 	if got != want {
 		t.Errorf("got record\n%+v\nwant\n%+v", got, want)
 	}
@@ -91,13 +93,13 @@ func TestLoad(t *testing.T) {
 		{"nothing", "", "", faultfs.Rule{}, keeper.Record{Place: configPlace}, notFound},
 		{"config", withID(knownID), "", faultfs.Rule{}, keeper.Record{ID: known, Place: configPlace, Enabled: yes}, ""},
 		{"config takes precedence", withID(knownID), otherID, faultfs.Rule{}, keeper.Record{ID: known, Place: configPlace, Enabled: yes}, ""},
-		{"anchor", withoutID, knownID, faultfs.Rule{}, keeper.Record{ID: known, Place: anchorPlace, Incomplete: true, Enabled: yes}, ""},
-		{"anchor without config", "", knownID, faultfs.Rule{}, keeper.Record{ID: known, Place: anchorPlace, Incomplete: true}, ""},
+		{"anchor", withoutID, knownID, faultfs.Rule{}, keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true, Enabled: yes}, ""},
+		{"anchor without config", "", knownID, faultfs.Rule{}, keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true}, ""},
 		{"anchor beside a malformed config", "{", knownID, faultfs.Rule{},
-			keeper.Record{ID: known, Place: anchorPlace, Incomplete: true, Unread: true}, ""},
+			keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true, Unread: true}, ""},
 		{"invalid", withID("rubbish"), "", faultfs.Rule{}, keeper.Record{Place: configPlace, Invalid: true, Enabled: yes}, notFound},
 		{"invalid, anchor", withID("rubbish"), knownID, faultfs.Rule{},
-			keeper.Record{ID: known, Place: anchorPlace, Incomplete: true, Invalid: true, Enabled: yes}, ""},
+			keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true, Invalid: true, Enabled: yes}, ""},
 		{"not a string", `{"telemetry": {"installation_id": 7}}`, "", faultfs.Rule{}, keeper.Record{Place: configPlace, Invalid: true}, notFound},
 		{"malformed", "{", "", faultfs.Rule{}, keeper.Record{Place: configPlace}, "unexpected end of file"},
 		{"empty", " ", "", faultfs.Rule{}, keeper.Record{Place: configPlace}, "empty"},
@@ -196,17 +198,18 @@ func TestSave(t *testing.T) {
 			want: keeper.Record{ID: known, Place: configPlace, Written: true}, wantConfig: withID(knownID), wantAnchor: knownID},
 
 		{name: "empty", config: " ", err: "empty",
-			want: keeper.Record{ID: known, Place: anchorPlace, Incomplete: true}, wantConfig: " ", wantAnchor: knownID},
+			want: keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true}, wantConfig: " ", wantAnchor: knownID},
 		{name: "empty, no anchor possible", config: " ", err: "(no anchor either: ",
 			set:        func(d *faultfs.FS) { d.Inject(failing(faultfs.OpOpen, anchor, syscall.EACCES)) },
 			wantConfig: " "},
 		{name: "malformed", config: "{", err: "unexpected end of file", wantConfig: "{"},
 		{name: "read-only", config: withoutID, set: readOnly, err: "mode 0444", wantConfig: withoutID},
 		{name: "read-only, separate anchor", location: apart, config: withoutID, set: readOnly, err: "mode 0444",
-			want: keeper.Record{ID: known, Place: "anchor " + separateAnchor, Incomplete: true}, wantConfig: withoutID},
+			want: keeper.Record{ID: known, Place: "anchor " + separateAnchor, OnlyAnchor: true, Incomplete: true}, wantConfig: withoutID},
 		{name: "malformed, separate anchor", location: apart, config: "{", err: "unexpected end of file", wantConfig: "{"},
 		{name: "read-only, AnchorDir is the config's", set: readOnly, config: withoutID, err: "mode 0444", wantConfig: withoutID,
-			location: idstore.Location{ConfigPath: configPath, Key: idKey, AnchorDir: "/srv/../srv/app/"}},
+			location: idstore.Location{ConfigPath: configPath, Key: idKey, AnchorDir: "/srv/app/"}, wantAnchor: knownID,
+			want: keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true}},
 
 		{name: "anchor fails", config: withoutID, err: "publish anchor: ", wantConfig: withoutID,
 			set: func(d *faultfs.FS) { d.Inject(failing(faultfs.OpLink, anchor, syscall.EIO)) }},
@@ -214,11 +217,11 @@ func TestSave(t *testing.T) {
 			set:  func(d *faultfs.FS) { d.Inject(failing(faultfs.OpOpen, anchor, syscall.EACCES)) },
 			want: keeper.Record{ID: known, Place: configPlace, Written: true}},
 		{name: "config fails", config: withoutID, err: "input/output error", wantConfig: withoutID, wantAnchor: knownID,
-			set:  func(d *faultfs.FS) { d.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EIO}) },
-			want: keeper.Record{ID: known, Place: anchorPlace, Incomplete: true}},
+			set:  func(d *faultfs.FS) { d.Inject(failing(faultfs.OpExchange, "config.json", syscall.EIO)) },
+			want: keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true}},
 		{name: "config fails, no anchor possible", config: withoutID, err: "(no anchor either: ", wantConfig: withoutID,
 			set: func(d *faultfs.FS) {
-				d.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EIO})
+				d.Inject(failing(faultfs.OpExchange, "config.json", syscall.EIO))
 				d.Inject(failing(faultfs.OpOpen, anchor, syscall.EACCES))
 			}},
 	}
@@ -246,6 +249,9 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// stillOld is the reason of a reset beside a read-only config with an ID.
+const stillOld = "the config still has the old ID, which does not count any more, until the config can be written"
+
 func TestReplace(t *testing.T) {
 	const anchor = ".config.json.installation-id"
 	readOnly := func(d *faultfs.FS) { d.Chmod(configPath, 0o444) }
@@ -260,12 +266,22 @@ func TestReplace(t *testing.T) {
 	}{
 		{name: "both", config: withID(otherID), anchor: otherID,
 			want: keeper.Record{ID: known, Place: configPlace, Written: true}, wantConfig: withID(knownID), wantAnchor: knownID},
-		{name: "read-only", config: withID(otherID), anchor: otherID, set: readOnly, err: "mode 0444",
-			wantConfig: withID(otherID), wantAnchor: otherID},
-		{name: "read-only with an ID, separate anchor", location: apart, config: withID(otherID), set: readOnly, err: "mode 0444",
-			wantConfig: withID(otherID)},
+		{name: "read-only", config: withID(otherID), anchor: otherID, set: readOnly,
+			want: keeper.Record{ID: known, Place: "anchor " + anchorPath, OnlyAnchor: true, Incomplete: true, Reason: stillOld}, wantConfig: withID(otherID), wantAnchor: knownID},
+		{name: "read-only with an ID, separate anchor", location: apart, config: withID(otherID), set: readOnly,
+			want: keeper.Record{ID: known, Place: "anchor " + separateAnchor, OnlyAnchor: true, Incomplete: true, Reason: stillOld}, wantConfig: withID(otherID)},
+		{name: "config fails", config: withID(otherID), anchor: otherID, err: "exchange: ",
+			set:        func(d *faultfs.FS) { d.Inject(failing(faultfs.OpExchange, "config.json", syscall.EIO)) },
+			want:       keeper.Record{ID: known, Place: anchorPlace, OnlyAnchor: true, Incomplete: true},
+			wantConfig: withID(otherID), wantAnchor: knownID},
+		{name: "config and anchor fail", config: withID(otherID), anchor: otherID, err: "replace anchor: ",
+			set: func(d *faultfs.FS) {
+				d.Inject(failing(faultfs.OpSync, ".config.json.rollcall-*", syscall.EIO))
+				d.Inject(failing(faultfs.OpSync, "..config.json.installation-id.rollcall-*", syscall.EIO))
+			},
+			want: keeper.Record{Retired: true}, wantConfig: withID(otherID), wantAnchor: otherID},
 		{name: "read-only, separate anchor", location: apart, config: withoutID, set: readOnly,
-			want: keeper.Record{ID: known, Place: "anchor " + separateAnchor, Incomplete: true}, wantConfig: withoutID},
+			want: keeper.Record{ID: known, Place: "anchor " + separateAnchor, OnlyAnchor: true, Incomplete: true}, wantConfig: withoutID},
 		{name: "empty", config: " ", anchor: otherID, err: "empty", wantConfig: " ", wantAnchor: otherID},
 		{name: "anchor fails", config: withID(otherID), anchor: otherID, err: "replace anchor: ",
 			set:        func(d *faultfs.FS) { d.Inject(failing(faultfs.OpExchange, anchor, syscall.EIO)) },
@@ -286,7 +302,7 @@ func TestReplace(t *testing.T) {
 				if tt.location.ConfigPath == "" {
 					tt.location = location
 				}
-				rec, err := open(t, d, tt.location).Replace(t.Context(), known)
+				rec, err := open(t, d, tt.location).Replace(t.Context(), installid.ID{}, known)
 				wantRecord(t, rec, tt.want)
 				if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 					t.Errorf("got error %v, want %q", err, tt.err)
@@ -319,7 +335,9 @@ func TestMaintain(t *testing.T) {
 			want: keeper.Record{ID: known, Place: configPlace, Enabled: yes}, wantConfig: withID(knownID), wantAnchor: otherID},
 		{name: "malformed", config: "{", anchor: knownID, err: "unexpected end of file", wantConfig: "{", wantAnchor: knownID},
 		{name: "anchor fails", config: withID(knownID), anchor: otherID, err: "replace anchor: ",
-			set:        func(d *faultfs.FS) { d.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EIO}) },
+			set: func(d *faultfs.FS) {
+				d.Inject(failing(faultfs.OpExchange, ".config.json.installation-id", syscall.EIO))
+			},
 			want:       keeper.Record{ID: known, Place: configPlace, Enabled: yes, Incomplete: true},
 			wantConfig: withID(knownID), wantAnchor: otherID},
 	}
@@ -410,7 +428,7 @@ func TestRecoverDuringReset(t *testing.T) {
 		store := open(t, d, location)
 		operator := open(t, d.As("operator"), location)
 		d.Inject(faultfs.Rule{Op: faultfs.OpRead, Proc: "", Times: 1, After: func() {
-			if _, err := operator.Replace(t.Context(), other); err != nil {
+			if _, err := operator.Replace(t.Context(), installid.ID{}, other); err != nil {
 				t.Error(err)
 			}
 		}})
@@ -489,7 +507,7 @@ func TestStateFile(t *testing.T) {
 	if err := store.Recover(t.Context()); !errors.Is(err, syscall.EIO) {
 		t.Errorf("Recover: got error %v", err)
 	}
-	if rec, err := store.Replace(t.Context(), other); err == nil || rec != (keeper.Record{}) {
+	if rec, err := store.Replace(t.Context(), installid.ID{}, other); err == nil || !rec.ID.IsZero() {
 		t.Errorf("Replace: got %+v, %v", rec, err)
 	}
 	d.ReleaseAll()

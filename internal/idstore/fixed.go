@@ -31,7 +31,7 @@ func (s *Fixed) Load(context.Context) (keeper.Record, error) { return s.rec, nil
 func (s *Fixed) Save(context.Context, installid.ID) (keeper.Record, error) { return s.rec, nil }
 
 // Replace fails.
-func (s *Fixed) Replace(context.Context, installid.ID) (keeper.Record, error) {
+func (s *Fixed) Replace(context.Context, installid.ID, installid.ID) (keeper.Record, error) {
 	return keeper.Record{}, fmt.Errorf("the installation ID comes from the %s; change it there", s.rec.Place)
 }
 

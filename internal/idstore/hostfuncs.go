@@ -17,17 +17,25 @@ type Funcs struct {
 	load   func(context.Context) (string, error)
 	save   func(context.Context, string) error
 	flight flight.Flight
+
+	retired *ledger
 }
 
 var _ keeper.Store = (*Funcs)(nil)
 
-// NewFuncs returns the store that calls load, which returns the stored ID or
-// "", and save. Neither may be nil.
-func NewFuncs(load func(context.Context) (string, error), save func(context.Context, string) error) *Funcs {
-	return &Funcs{load: load, save: save}
+const funcsPlace = "the host's settings"
+
+// A foreignError means that the host's settings hold something that is no ID.
+// It may be the only copy of what the host counted by before, so that nothing
+// is written over it. The error does not quote it.
+type foreignError struct{}
+
+func (foreignError) Error() string {
+	return funcsPlace + " hold something that is no installation ID, which is not overwritten; convert it with installid.FromLegacy, or remove it"
 }
 
-const funcsPlace = "the host's settings"
+// Permanent is for [configfile.Permanent].
+func (foreignError) Permanent() bool { return true }
 
 // Load calls the host's load function.
 func (s *Funcs) Load(ctx context.Context) (keeper.Record, error) {
@@ -39,11 +47,18 @@ func (s *Funcs) Load(ctx context.Context) (keeper.Record, error) {
 	case text == "":
 		return rec, keeper.ErrNotFound
 	}
-	return parse(rec, text)
+	if !isID(text) {
+		return rec, foreignError{}
+	}
+	s.retired.refreshToUse(ctx)
+	return parse(rec, text, s.retired)
 }
 
 // Save calls the host's save function.
 func (s *Funcs) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
+	if err := s.retired.check(ctx, id); err != nil {
+		return keeper.Record{}, err
+	}
 	_, err := flight.Do(ctx, &s.flight, "save to the host's settings", func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.save(ctx, id.String())
 	})
@@ -53,9 +68,24 @@ func (s *Funcs) Save(ctx context.Context, id installid.ID) (keeper.Record, error
 	return keeper.Record{ID: id, Place: funcsPlace, Written: true}, nil
 }
 
-// Replace calls the host's save function.
-func (s *Funcs) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
-	return s.Save(ctx, id)
+// Replace retires the old ID and calls the host's save function.
+func (s *Funcs) Replace(ctx context.Context, old, id installid.ID) (keeper.Record, error) {
+	if old.IsZero() { // before a start
+		rec, _ := s.Load(ctx)
+		old = rec.ID
+	}
+	if err := s.retired.retire(ctx, old); err != nil {
+		return keeper.Record{}, err
+	}
+	rec, err := s.Save(ctx, id)
+	rec.Retired = err != nil
+	return rec, err
+}
+
+// Recover removes temporary files of killed processes.
+func (s *Funcs) Recover(ctx context.Context) error {
+	s.retired.sweep(ctx)
+	return nil
 }
 
 // Running returns the function in flight and when it was called.

@@ -3,6 +3,7 @@ package idstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -17,7 +18,7 @@ import (
 
 func openRecords(t *testing.T, d *faultfs.FS, l idstore.Location) idstore.Records {
 	t.Helper()
-	records, err := l.OpenRecords(d, nil)
+	records, err := abs(l).OpenRecords(d, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,17 +44,42 @@ func TestRecordPlaces(t *testing.T) {
 			d := faultfs.New()
 			d.MkdirAll("/srv/app", 0o755)
 			records, ctx := openRecords(t, d, tt.location), t.Context()
-			if _, err := records.LoadState(ctx); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := records.LoadNote(ctx, idstore.StateNote); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("got error %v before anything was saved", err)
 			}
-			if err := records.SaveState(ctx, []byte(state)); err != nil {
+			if err := records.SaveNote(ctx, idstore.StateNote, []byte(state)); err != nil {
 				t.Error(err)
 			}
-			if got, err := records.LoadState(ctx); string(got) != state || err != nil {
+			if got, err := records.LoadNote(ctx, idstore.StateNote); string(got) != state || err != nil {
 				t.Errorf("got state %q, %v", got, err)
 			}
 			if got, _ := d.ReadFile(tt.file); string(got) != state+"\n" {
 				t.Errorf("got %q in %s; files: %q", got, tt.file, d.Files())
+			}
+			host, hostFile := `{"facts":{}}`, strings.Replace(tt.file, "-state", "-host", 1)
+			if err := records.SaveNote(ctx, idstore.HostNote, []byte(host)); err != nil {
+				t.Error(err)
+			}
+			if got, err := records.LoadNote(ctx, idstore.HostNote); string(got) != host || err != nil {
+				t.Errorf("got %q, %v, of what the host set", got, err)
+			}
+			if got, _ := d.ReadFile(hostFile); string(got) != host+"\n" {
+				t.Errorf("got %q in %s; files: %q", got, hostFile, d.Files())
+			}
+			updates, updatesFile := `{"seed":"1"}`, strings.Replace(tt.file, "-state", "-updates", 1)
+			if err := records.SaveNote(ctx, idstore.UpdateNote, []byte(updates)); err != nil {
+				t.Error(err)
+			}
+			if got, err := records.LoadNote(ctx, idstore.UpdateNote); string(got) != updates || err != nil {
+				t.Errorf("got %q, %v, of newer releases", got, err)
+			}
+			if got, _ := d.ReadFile(updatesFile); string(got) != updates+"\n" {
+				t.Errorf("got %q in %s; files: %q", got, updatesFile, d.Files())
+			}
+			for note, most := range map[idstore.Note]int{idstore.HostNote: 16 << 10, idstore.UpdateNote: 4 << 10} {
+				if err := records.SaveNote(ctx, note, make([]byte, most+1)); err == nil {
+					t.Errorf("note %d: more than %d bytes were kept", note, most)
+				}
 			}
 			if err := records.WriteValue(ctx, enabledKey, "true"); err != nil {
 				t.Error(err)
@@ -72,11 +98,17 @@ func TestRecordPlaces(t *testing.T) {
 // TestNoPlace: a host that keeps the ID itself may have no place for records.
 func TestNoPlace(t *testing.T) {
 	records, ctx := openRecords(t, faultfs.New(), idstore.Location{}), t.Context()
-	if _, err := records.LoadState(ctx); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("LoadState: got error %v", err)
+	if _, err := records.LoadNote(ctx, idstore.StateNote); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LoadNote: got error %v", err)
 	}
-	if err := records.SaveState(ctx, []byte(state)); !errors.Is(err, idstore.ErrNoPlace) {
-		t.Errorf("SaveState: got error %v", err)
+	if err := records.SaveNote(ctx, idstore.StateNote, []byte(state)); !errors.Is(err, idstore.ErrNoPlace) {
+		t.Errorf("SaveNote: got error %v", err)
+	}
+	if _, err := records.LoadNote(ctx, idstore.HostNote); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LoadNote: got error %v", err)
+	}
+	if err := records.SaveNote(ctx, idstore.HostNote, []byte(state)); !errors.Is(err, idstore.ErrNoPlace) {
+		t.Errorf("SaveNote: got error %v", err)
 	}
 	if err := records.WriteValue(ctx, enabledKey, "true"); !errors.Is(err, idstore.ErrNoPlace) {
 		t.Errorf("WriteValue: got error %v", err)
@@ -96,9 +128,12 @@ func TestSaveStateBesideReadOnlyConfig(t *testing.T) {
 	for _, l := range []idstore.Location{location, apart} {
 		d := disk(withoutID, "")
 		d.Chmod(configPath, 0o444)
-		err := openRecords(t, d, l).SaveState(t.Context(), []byte(state))
+		err := openRecords(t, d, l).SaveNote(t.Context(), idstore.StateNote, []byte(state))
 		if (err == nil) != (l.AnchorDir != "") {
 			t.Errorf("AnchorDir %q: got error %v", l.AnchorDir, err)
+		}
+		if hostErr := openRecords(t, d, l).SaveNote(t.Context(), idstore.HostNote, []byte(state)); (hostErr == nil) != (err == nil) {
+			t.Errorf("AnchorDir %q: got error %v for what the host set", l.AnchorDir, hostErr)
 		}
 		if want := "nothing is written beside the config: "; err != nil && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)
@@ -107,7 +142,7 @@ func TestSaveStateBesideReadOnlyConfig(t *testing.T) {
 	// The state of a state file is not next to a config of the host.
 	d := faultfs.New()
 	d.WriteFile("/var/lib/app/consent.json", []byte("{}"), 0o444)
-	if err := openRecords(t, d, idstore.Location{StateFile: "/var/lib/app/id"}).SaveState(t.Context(), []byte(state)); err != nil {
+	if err := openRecords(t, d, idstore.Location{StateFile: "/var/lib/app/id"}).SaveNote(t.Context(), idstore.StateNote, []byte(state)); err != nil {
 		t.Error(err)
 	}
 }
@@ -186,13 +221,13 @@ func TestOneOperationOnTheConfig(t *testing.T) {
 		d := disk(withoutID, "")
 		fault := d.Inject(faultfs.Rule{Op: faultfs.OpRead, Hang: true})
 		store := open(t, d, location)
-		records, err := location.OpenRecords(d, store)
+		records, err := abs(location).OpenRecords(d, store)
 		if err != nil {
 			t.Fatal(err)
 		}
 		go store.Load(t.Context())
 		go records.ReadDecisions(t.Context(), []jsonedit.Key{enabledKey}, nil)
-		go records.LoadState(t.Context())
+		go records.LoadNote(t.Context(), idstore.StateNote)
 		synctest.Wait()
 		if n := d.InFlight(); n != 1 {
 			t.Errorf("%d operations in flight", n)
@@ -208,8 +243,36 @@ func TestOpenRecordsRefuses(t *testing.T) {
 		"relative anchor": {ConfigPath: "/a", AnchorDir: "b"},
 		"relative policy": {ConfigPath: "/a", PolicyPath: "b"},
 	} {
-		if _, err := l.OpenRecords(faultfs.New(), nil); err == nil {
+		if _, err := abs(l).OpenRecords(faultfs.New(), nil); err == nil {
 			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+// TestDiagnoseWithdrawals: a denial is no problem, and a file that cannot be read
+// is one.
+func TestDiagnoseWithdrawals(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "rubbish": "2 read denial /srv/app/.config.json.telemetry-denied: ",
+		`{"telemetry": {"denied_at": "2026-01-02T03:04:05Z", "by": "page"}}`: "0 telemetry is denied by page on 2026-01-02T03:04:05Z, whatever the config says: " + denialsPath,
+		`{"health": {"denied_at": "2026-01-02T03:04:05Z", "by": "page"}}`:    "0 health reports are denied by page on 2026-01-02T03:04:05Z, whatever the config says: " + denialsPath,
+	} {
+		d := disk(withoutID, "")
+		if text != "" {
+			d.WriteFile(denialsPath, []byte(text), 0o644)
+		}
+		findings, err := abs(location).Diagnose(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range findings {
+			if f.Check == "withdrawal" {
+				got = append(got, fmt.Sprintf("%d %s", f.Level, faultfs.Slashed(f.Detail)))
+			}
+		}
+		if !strings.HasPrefix(strings.Join(got, ""), want) || len(got) == 0 != (want == "") {
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -217,7 +280,7 @@ func TestOpenRecordsRefuses(t *testing.T) {
 // TestDiagnose: a location is diagnosed by its kind.
 func TestDiagnose(t *testing.T) {
 	for _, l := range []idstore.Location{location, {StateFile: "/srv/app/id"}} {
-		findings, err := l.Diagnose(t.Context(), disk(withoutID, ""))
+		findings, err := abs(l).Diagnose(t.Context(), disk(withoutID, ""))
 		if err != nil || len(findings) == 0 {
 			t.Errorf("got %v, %v", findings, err)
 		}

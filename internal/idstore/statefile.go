@@ -15,7 +15,8 @@ import (
 // JSON config.
 type StateFile struct {
 	noUpkeep
-	file *anchor.Anchor
+	file    *anchor.Anchor
+	retired *ledger
 }
 
 var _ keeper.Store = (*StateFile)(nil)
@@ -31,14 +32,19 @@ func (s *StateFile) Load(ctx context.Context) (keeper.Record, error) {
 		return rec, err
 	}
 	rec.Unsynced = s.file.Unsynced(text)
-	return parse(rec, text)
+	s.retired.refreshToUse(ctx)
+	return parse(rec, text, s.retired)
 }
 
 // parse adds to rec the ID that a store keeps as plain text.
-func parse(rec keeper.Record, text string) (keeper.Record, error) {
+func parse(rec keeper.Record, text string, retired *ledger) (keeper.Record, error) {
 	var err error
-	if rec.ID, err = installid.Parse(text); err != nil {
+	if rec.ID, err = ParseID(text); err != nil {
 		rec.Invalid = true
+		return rec, keeper.ErrNotFound
+	}
+	if retired.has(rec.ID) {
+		rec.ID, rec.Retired, rec.Unsynced = installid.ID{}, true, false
 		return rec, keeper.ErrNotFound
 	}
 	return rec, nil
@@ -46,18 +52,26 @@ func parse(rec keeper.Record, text string) (keeper.Record, error) {
 
 // Save creates the file unless it exists with a valid ID.
 func (s *StateFile) Save(ctx context.Context, id installid.ID) (keeper.Record, error) {
+	if err := s.retired.check(ctx, id); err != nil {
+		return keeper.Record{}, err
+	}
 	text, err := s.file.Publish(ctx, id.String())
 	if err != nil {
 		return keeper.Record{}, err
 	}
-	stored, err := installid.Parse(text)
+	stored, err := ParseID(text)
 	return keeper.Record{ID: stored, Place: s.place(), Written: stored == id}, err
 }
 
-// Replace writes the file.
-func (s *StateFile) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
-	if err := s.file.Replace(ctx, id.String()); err != nil {
+// Replace retires the old ID and writes the file.
+func (s *StateFile) Replace(ctx context.Context, old, id installid.ID) (keeper.Record, error) {
+	text, _ := s.file.Read(ctx) // what cannot be read is no ID that anybody uses
+	stored, _ := ParseID(text)
+	if err := s.retired.retire(ctx, old, stored); err != nil {
 		return keeper.Record{}, err
+	}
+	if err := s.file.Replace(ctx, id.String()); err != nil {
+		return keeper.Record{Retired: true}, err
 	}
 	return keeper.Record{ID: id, Place: s.place(), Written: true}, nil
 }
@@ -66,6 +80,7 @@ func (s *StateFile) Replace(ctx context.Context, id installid.ID) (keeper.Record
 // processes.
 func (s *StateFile) Recover(ctx context.Context) error {
 	err := s.file.Sync(ctx)
+	s.retired.sweep(ctx)
 	s.file.Sweep(ctx) // what remains is removed at the next start
 	return err
 }
@@ -74,3 +89,7 @@ func (s *StateFile) Recover(ctx context.Context) error {
 func (s *StateFile) Running() (op string, since time.Time) { return s.file.Running() }
 
 func (s *StateFile) place() string { return "state file " + s.file.Path() }
+
+func (s *StateFile) doubts(keeper.Record) []doubtFunc { return []doubtFunc{s.file.Doubt} }
+
+func (s *StateFile) mayFollow(context.Context) bool { return true }

@@ -32,9 +32,17 @@ func mustParse(text string) installid.ID {
 	return id
 }
 
+// abs makes the paths of a location absolute on every system.
+func abs(l idstore.Location) idstore.Location {
+	for _, path := range []*string{&l.ConfigPath, &l.StateFile, &l.AnchorDir, &l.PolicyPath} {
+		*path = faultfs.Abs(*path)
+	}
+	return l
+}
+
 func open(t *testing.T, disk *faultfs.FS, l idstore.Location) keeper.Store {
 	t.Helper()
-	store, err := l.Open(disk)
+	store, err := abs(l).Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +62,7 @@ func TestStores(t *testing.T) {
 		"state file":              on(idstore.Location{StateFile: "/var/lib/app/installation-id"}),
 		hostFunctions: func(t *testing.T) keeper.Store {
 			var stored string
-			return idstore.NewFuncs(
+			return funcs(t,
 				func(context.Context) (string, error) { return stored, nil },
 				func(_ context.Context, id string) error { stored = id; return nil })
 		},
@@ -80,7 +88,7 @@ func TestStores(t *testing.T) {
 				rec, err = store.Save(ctx, other)
 				check("Save another", rec, err, known, false)
 			}
-			rec, err = store.Replace(ctx, other)
+			rec, err = store.Replace(ctx, known, other)
 			check("Replace", rec, err, other, true)
 			rec, err = store.Load(ctx)
 			check("Load", rec, err, other, false)
@@ -98,7 +106,7 @@ func TestStores(t *testing.T) {
 			if _, err := store.Load(canceled); !errors.Is(err, context.Canceled) {
 				t.Errorf("Load with a canceled context: got error %v", err)
 			}
-			if _, err := store.Save(canceled, known); !errors.Is(err, context.Canceled) {
+			if _, err := store.Save(canceled, other); !errors.Is(err, context.Canceled) {
 				t.Errorf("Save with a canceled context: got error %v", err)
 			}
 		})
@@ -114,7 +122,7 @@ func TestFixed(t *testing.T) {
 	if rec, err := store.Save(ctx, other); err != nil || rec != want {
 		t.Errorf("Save: got %+v, %v", rec, err)
 	}
-	if rec, err := store.Replace(ctx, other); err == nil || !rec.ID.IsZero() {
+	if rec, err := store.Replace(ctx, known, other); err == nil || !rec.ID.IsZero() {
 		t.Errorf("Replace: got %+v, %v", rec, err)
 	}
 	if rec, err := store.Maintain(ctx, known); err != nil || rec != (keeper.Record{}) {
@@ -135,7 +143,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no key":              {ConfigPath: "/a"},
 		"empty name in key":   {ConfigPath: "/a", Key: jsonedit.Key{"a", ""}},
 	} {
-		if store, err := l.Open(faultfs.New()); err == nil {
+		if store, err := abs(l).Open(faultfs.New()); err == nil {
 			t.Errorf("%s: got %v", name, store)
 		}
 	}
@@ -145,7 +153,7 @@ func TestOpenRefuses(t *testing.T) {
 // shortened, and that nothing else is.
 func TestHostErrors(t *testing.T) {
 	cause := errors.New("row " + knownID + " and " + otherID + ", " + knownID[:30])
-	store := idstore.NewFuncs(
+	store := funcs(t,
 		func(context.Context) (string, error) { return "", cause },
 		func(context.Context, string) error { panic(otherID) })
 	_, err := store.Load(t.Context())
@@ -157,8 +165,18 @@ func TestHostErrors(t *testing.T) {
 		t.Errorf("got %q, want %q", err, want)
 	}
 	plain := errors.New("no connection")
-	store = idstore.NewFuncs(func(context.Context) (string, error) { return "", plain }, nil)
+	store = funcs(t, func(context.Context) (string, error) { return "", plain }, nil)
 	if _, err := store.Load(t.Context()); err != plain {
 		t.Errorf("got %v, want the error as it is", err)
 	}
+}
+
+// funcs returns a store of functions, without a directory for anything else.
+func funcs(t *testing.T, load func(context.Context) (string, error), save func(context.Context, string) error) keeper.Store {
+	t.Helper()
+	store, err := idstore.Location{}.OpenFuncs(faultfs.New(), load, save)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
 }

@@ -3,6 +3,7 @@ package isolate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -60,11 +61,6 @@ func startChild() (*child, error) {
 			environment = append(environment, name+"="+value)
 		}
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer null.Close()
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -77,9 +73,11 @@ func startChild() (*child, error) {
 	}
 	defer childOut.Close()
 	process, err := os.StartProcess(path, []string{path}, &os.ProcAttr{
-		Dir:   string(os.PathSeparator),
-		Env:   environment,
-		Files: []*os.File{childIn, childOut, null},
+		Dir: string(os.PathSeparator),
+		Env: environment,
+		// What it writes to standard error is lost. It cannot be written to
+		// its input, and a system may have no /dev/null.
+		Files: []*os.File{childIn, childOut, childIn},
 		Sys:   detached(),
 	})
 	if err != nil {
@@ -88,6 +86,15 @@ func startChild() (*child, error) {
 		return nil, err
 	}
 	return &child{process: process, in: in, out: out}, nil
+}
+
+// Available returns why this process can have no child: the system cannot say
+// which program it is, as Linux without /proc. It does not touch the disk.
+func Available() error {
+	if _, err := os.Executable(); err != nil {
+		return fmt.Errorf("this process cannot start itself again: %w", err)
+	}
+	return nil
 }
 
 func executable() (string, error) {

@@ -114,6 +114,7 @@ func misbehave(ctx context.Context, l idstore.Location) {
 
 func in(dir string) idstore.Location {
 	return idstore.Location{
+		TrustDisk:  true, // that of the test run may be a container's
 		ConfigPath: filepath.Join(dir, "config.json"),
 		Key:        jsonedit.Key{"telemetry", "installation_id"},
 		EnabledKey: jsonedit.Key{"telemetry", "enabled"},
@@ -222,7 +223,7 @@ func perform(t *testing.T, store keeper.Store, root string) (o outcome) {
 	rec, err = store.Maintain(ctx, known)
 	do("maintain", rec, err)
 	do("recover", keeper.Record{}, store.Recover(ctx))
-	rec, err = store.Replace(ctx, other)
+	rec, err = store.Replace(ctx, known, other)
 	do("replace", rec, err)
 	load()
 	o.Files = make(map[string]string)
@@ -268,7 +269,7 @@ func TestSameResults(t *testing.T) {
 			with: func(dir string, l *idstore.Location) { l.AnchorDir = filepath.Join(dir, "state") },
 		},
 		"state file": {with: func(dir string, l *idstore.Location) {
-			*l = idstore.Location{StateFile: filepath.Join(dir, "state", "installation-id")}
+			*l = idstore.Location{TrustDisk: true, StateFile: filepath.Join(dir, "state", "installation-id")}
 		}},
 	}
 	for name, tt := range tests {
@@ -413,9 +414,14 @@ func TestEnvironment(t *testing.T) {
 	got := strings.Split(string(data), "\n")
 	got = slices.DeleteFunc(got, func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
-		return slices.Contains([]string{"SystemRoot", "GORACE", "GOCOVERDIR"}, name)
+		return slices.Contains([]string{"SystemRoot", "SystemDrive", "GORACE", "GOCOVERDIR"}, name) || strings.HasPrefix(name, "WINE")
 	})
-	want := []string{"ROLLCALL_ISOLATED_CHILD=2", "GOMAXPROCS=1", "wd " + string(os.PathSeparator)}
+	slices.Sort(got)
+	root, err := filepath.Abs(string(os.PathSeparator))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"GOMAXPROCS=1", "ROLLCALL_ISOLATED_CHILD=2", "wd " + root}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -466,7 +472,7 @@ func TestAnyPath(t *testing.T) {
 
 // TestServe sends a child what no parent sends.
 func TestServe(t *testing.T) {
-	nowhere := in("/nowhere/at/all")
+	nowhere := in(filepath.Join(t.TempDir(), "nowhere", "at", "all"))
 	load := isolate.Request("load", nowhere)
 	tests := []struct {
 		name, in string
@@ -535,24 +541,50 @@ func TestRecords(t *testing.T) {
 	if v := enabled(); v.Kind != jsonedit.Bool || v.Text != "false" {
 		t.Errorf("got %v", v)
 	}
+	if err := store.CheckWrite(ctx, keys[0]); err != nil {
+		t.Errorf("got %v", err)
+	}
 	if err := store.WriteValue(ctx, keys[0], "true"); err != nil {
 		t.Fatal(err)
 	}
 	if v := enabled(); v.Text != "true" {
 		t.Errorf("got %v", v)
 	}
-	if _, err := store.LoadState(ctx); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := store.LoadNote(ctx, idstore.StateNote); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got error %v", err)
 	}
 	const state = `{"last":1}`
-	if err := store.SaveState(ctx, []byte(state)); err != nil {
+	if err := store.SaveNote(ctx, idstore.StateNote, []byte(state)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := store.LoadState(ctx); err != nil || string(got) != state {
+	if got, err := store.LoadNote(ctx, idstore.StateNote); err != nil || string(got) != state {
 		t.Errorf("got state %q, %v", got, err)
+	}
+	if _, err := store.LoadNote(ctx, idstore.HostNote); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got error %v", err)
+	}
+	host := `"` + strings.Repeat("x", 16<<10-2) + `"` // as long as allowed
+	if err := store.SaveNote(ctx, idstore.HostNote, []byte(host)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.LoadNote(ctx, idstore.HostNote); err != nil || string(got) != host {
+		t.Errorf("got %d bytes, %v, of what the host set", len(got), err)
 	}
 	if d := store.ReadDecisions(ctx, nil, keys); d.PolicyErr != nil || len(d.Policy) != 2 || d.Config != nil {
 		t.Errorf("got %+v of the policy", d)
+	}
+	if _, err := store.ReadOperator(ctx); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got error %v for the token", err)
+	}
+	created, err := store.CreateToken(ctx)
+	if err != nil || len(created.Token) != 26 || filepath.Dir(created.TokenPath) != dir {
+		t.Errorf("got %+v, %v", created, err)
+	}
+	if uid := os.Getuid(); created.Owner != uid {
+		t.Errorf("got owner %d, want %d", created.Owner, uid)
+	}
+	if read, err := store.ReadOperator(ctx); read != created || err != nil {
+		t.Errorf("got %+v, %v, want %+v", read, err, created)
 	}
 	if findings, err := store.Diagnose(ctx); err != nil || len(findings) == 0 {
 		t.Errorf("got findings %v, %v", findings, err)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/diagnose"
+	"github.com/rollcall-dev/rollcall/internal/idstore"
 	"github.com/rollcall-dev/rollcall/internal/jsonedit"
 	"github.com/rollcall-dev/rollcall/internal/keeper"
 )
@@ -119,10 +121,23 @@ func (c *coder) value(v *jsonedit.Value) {
 func (c *coder) record(r *keeper.Record) {
 	c.id(&r.ID)
 	c.text(&r.Place)
+	c.text(&r.Reason)
+	c.text(&r.Doubt)
 	c.value(&r.Enabled)
-	for _, b := range []*bool{&r.Incomplete, &r.Unsynced, &r.Written, &r.Invalid, &r.Unread} {
+	for _, b := range []*bool{&r.OnlyAnchor, &r.Incomplete, &r.Unsynced, &r.Written, &r.Invalid, &r.Unread, &r.Retired} {
 		c.flag(b)
 	}
+}
+
+func (c *coder) denial(d *idstore.Denial) {
+	c.flag(&d.Denied)
+	since, _ := d.Since.MarshalText()
+	text := string(since)
+	c.text(&text)
+	if c.reading && d.Since.UnmarshalText([]byte(text)) != nil {
+		c.bad = true
+	}
+	c.text(&d.By)
 }
 
 func (c *coder) finding(f *diagnose.Finding) {
@@ -130,6 +145,20 @@ func (c *coder) finding(f *diagnose.Finding) {
 	c.number((*int)(&f.Level))
 	c.text(&f.Detail)
 	c.text(&f.Hint)
+}
+
+// operator writes the owner as text, because it can be -1 or more than number
+// takes.
+func (c *coder) operator(o *idstore.Operator) {
+	owner := strconv.Itoa(o.Owner)
+	c.text(&owner)
+	if c.reading {
+		var err error
+		o.Owner, err = strconv.Atoi(owner)
+		c.bad = c.bad || err != nil
+	}
+	c.text(&o.Token)
+	c.text(&o.TokenPath)
 }
 
 // list codes items one by one. Every item has at least one byte.
@@ -159,19 +188,30 @@ func (r *request) code(c *coder) {
 	}
 	c.key(&l.Key)
 	c.key(&l.EnabledKey)
+	c.flag(&l.TrustDisk)
 	c.id(&r.ID)
+	c.id(&r.Old)
+	c.number((*int)(&r.Subject))
+	c.denial(&r.Denial)
 	list(c, &r.Keys, c.key)
 	c.text(&r.Literal)
-	c.text(&r.State)
+	c.number((*int)(&r.Note))
+	c.text(&r.Content)
 }
 
 func (a *answer) code(c *coder) {
 	c.text(&a.Error)
-	for _, b := range []*bool{&a.NotFound, &a.NotExist, &a.Empty, &a.Permanent} {
+	for _, b := range []*bool{&a.NotFound, &a.NotExist, &a.Empty, &a.Retired, &a.NoPlace, &a.Permanent} {
 		c.flag(b)
 	}
 	c.record(&a.Record)
 	list(c, &a.Values, c.value)
-	c.text(&a.State)
+	c.text(&a.Content)
+	c.operator(&a.Operator)
+	for _, d := range []*idstore.Denial{&a.Withdrawals.Telemetry, &a.Withdrawals.Health, &a.Withdrawals.UpdateCheck} {
+		c.denial(d)
+	}
+	c.flag(&a.Withdrawals.Retired)
+	c.text(&a.Withdrawals.Unread)
 	list(c, &a.Findings, c.finding)
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/installid"
 )
@@ -19,6 +20,10 @@ func fill(t *testing.T, v reflect.Value) {
 	if v.Type() == reflect.TypeFor[installid.ID]() {
 		known, _ := installid.Parse(id)
 		v.Set(reflect.ValueOf(known))
+		return
+	}
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 		return
 	}
 	switch v.Kind() {

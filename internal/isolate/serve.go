@@ -21,40 +21,53 @@ type request struct {
 	Op       string
 	Location idstore.Location
 	ID       installid.ID
+	Old      installid.ID
+	Subject  idstore.Subject
+	Denial   idstore.Denial
 	Keys     []jsonedit.Key
 	Literal  string
-	State    string
+	Note     idstore.Note
+	Content  string
 }
 
 // The operations of a request.
 const (
-	opLoad       = "load"
-	opSave       = "save"
-	opReplace    = "replace"
-	opMaintain   = "maintain"
-	opRecover    = "recover"
-	opReadConfig = "read settings"
-	opReadPolicy = "read policy"
-	opWriteValue = "write setting"
-	opLoadState  = "load state"
-	opSaveState  = "save state"
-	opDiagnose   = "diagnose"
+	opLoad        = "load"
+	opSave        = "save"
+	opReplace     = "replace"
+	opMaintain    = "maintain"
+	opRecover     = "recover"
+	opReadConfig  = "read settings"
+	opReadPolicy  = "read policy"
+	opWriteValue  = "write setting"
+	opCheckWrite  = "check setting"
+	opWithdrawals = "read withdrawals"
+	opDeny        = "record denial"
+	opGrant       = "end denial"
+	opRetire      = "retire"
+	opLoadNote    = "load note"
+	opSaveNote    = "save note"
+	opOperator    = "read token"
+	opToken       = "create token"
+	opDiagnose    = "diagnose"
 )
 
 // An answer is a result, and an error with the properties that callers branch
 // on.
 type answer struct {
 	result
-	Error                                string
-	NotFound, NotExist, Empty, Permanent bool
+	Error                                                  string
+	NotFound, NotExist, Empty, Retired, NoPlace, Permanent bool
 }
 
 // A result is what an operation returned, in one of the fields.
 type result struct {
-	Record   keeper.Record
-	Values   []jsonedit.Value
-	State    string
-	Findings []diagnose.Finding
+	Record      keeper.Record
+	Values      []jsonedit.Value
+	Content     string
+	Operator    idstore.Operator
+	Withdrawals idstore.Withdrawals
+	Findings    []diagnose.Finding
 }
 
 func newAnswer(r result, err error) answer {
@@ -67,6 +80,8 @@ func newAnswer(r result, err error) answer {
 		NotFound:  errors.Is(err, keeper.ErrNotFound),
 		NotExist:  errors.Is(err, fs.ErrNotExist),
 		Empty:     errors.Is(err, jsonedit.ErrEmpty),
+		Retired:   errors.Is(err, keeper.ErrRetired),
+		NoPlace:   errors.Is(err, idstore.ErrNoPlace),
 		Permanent: configfile.Permanent(err),
 	}
 }
@@ -87,6 +102,10 @@ func (e *remoteError) Is(target error) bool {
 	switch target {
 	case keeper.ErrNotFound:
 		return e.answer.NotFound
+	case keeper.ErrRetired:
+		return e.answer.Retired
+	case idstore.ErrNoPlace:
+		return e.answer.NoPlace
 	case jsonedit.ErrEmpty:
 		return e.answer.Empty
 	case fs.ErrNotExist:
@@ -156,7 +175,7 @@ func perform(ctx context.Context, req request) (r result, err error) {
 	case opSave:
 		r.Record, err = store.Save(ctx, req.ID)
 	case opReplace:
-		r.Record, err = store.Replace(ctx, req.ID)
+		r.Record, err = store.Replace(ctx, req.Old, req.ID)
 	case opMaintain:
 		r.Record, err = store.Maintain(ctx, req.ID)
 	case opRecover:
@@ -167,17 +186,33 @@ func perform(ctx context.Context, req request) (r result, err error) {
 	case opReadPolicy:
 		d := records.ReadDecisions(ctx, nil, req.Keys)
 		r.Values, err = d.Policy, d.PolicyErr
-	case opWriteValue:
-		if len(req.Keys) != 1 {
-			return r, errors.New("not one key")
+	case opWriteValue, opCheckWrite:
+		switch {
+		case len(req.Keys) != 1:
+			err = errors.New("not one key")
+		case req.Op == opCheckWrite:
+			err = records.CheckWrite(ctx, req.Keys[0])
+		default:
+			err = records.WriteValue(ctx, req.Keys[0], req.Literal)
 		}
-		err = records.WriteValue(ctx, req.Keys[0], req.Literal)
-	case opLoadState:
-		var state []byte
-		state, err = records.LoadState(ctx)
-		r.State = string(state)
-	case opSaveState:
-		err = records.SaveState(ctx, []byte(req.State))
+	case opWithdrawals:
+		r.Withdrawals, err = records.ReadWithdrawals(ctx, req.ID)
+	case opDeny:
+		err = records.Deny(ctx, req.Subject, req.Denial)
+	case opGrant:
+		err = records.Grant(ctx, req.Subject, req.Denial)
+	case opRetire:
+		err = records.Retire(ctx, req.ID)
+	case opLoadNote:
+		var content []byte
+		content, err = records.LoadNote(ctx, req.Note)
+		r.Content = string(content)
+	case opSaveNote:
+		err = records.SaveNote(ctx, req.Note, []byte(req.Content))
+	case opOperator:
+		r.Operator, err = records.ReadOperator(ctx)
+	case opToken:
+		r.Operator, err = records.CreateToken(ctx)
 	default:
 		err = fmt.Errorf("unknown request %q", req.Op)
 	}

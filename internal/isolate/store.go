@@ -130,8 +130,8 @@ func (s *Store) Save(ctx context.Context, id installid.ID) (keeper.Record, error
 }
 
 // Replace implements [keeper.Store].
-func (s *Store) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
-	return s.write(ctx, request{Op: opReplace, ID: id})
+func (s *Store) Replace(ctx context.Context, old, id installid.ID) (keeper.Record, error) {
+	return s.write(ctx, request{Op: opReplace, Old: old, ID: id})
 }
 
 // Maintain implements [keeper.Store].
@@ -181,16 +181,64 @@ func (s *Store) WriteValue(ctx context.Context, key jsonedit.Key, literal string
 	return err
 }
 
-// LoadState implements [idstore.Records].
-func (s *Store) LoadState(ctx context.Context) ([]byte, error) {
-	r, err := s.do(ctx, request{Op: opLoadState})
-	return []byte(r.State), err
+// CheckWrite implements [idstore.Records].
+func (s *Store) CheckWrite(ctx context.Context, key jsonedit.Key) error {
+	_, err := s.do(ctx, request{Op: opCheckWrite, Keys: []jsonedit.Key{key}})
+	return err
 }
 
-// SaveState implements [idstore.Records].
-func (s *Store) SaveState(ctx context.Context, state []byte) error {
-	_, err := s.do(ctx, request{Op: opSaveState, State: string(state)})
+// ReadWithdrawals implements [idstore.Records].
+func (s *Store) ReadWithdrawals(ctx context.Context, id installid.ID) (idstore.Withdrawals, error) {
+	r, err := s.do(ctx, request{Op: opWithdrawals, ID: id})
+	return r.Withdrawals, err
+}
+
+// Deny implements [idstore.Records].
+func (s *Store) Deny(ctx context.Context, subject idstore.Subject, d idstore.Denial) error {
+	_, err := s.do(ctx, request{Op: opDeny, Subject: subject, Denial: d})
 	return err
+}
+
+// Grant implements [idstore.Records].
+func (s *Store) Grant(ctx context.Context, subject idstore.Subject, only idstore.Denial) error {
+	_, err := s.do(ctx, request{Op: opGrant, Subject: subject, Denial: only})
+	return err
+}
+
+// Retire implements [idstore.Records].
+func (s *Store) Retire(ctx context.Context, id installid.ID) error {
+	_, err := s.do(ctx, request{Op: opRetire, ID: id})
+	return err
+}
+
+// LoadNote implements [idstore.Records].
+func (s *Store) LoadNote(ctx context.Context, n idstore.Note) ([]byte, error) {
+	r, err := s.do(ctx, request{Op: opLoadNote, Note: n})
+	return []byte(r.Content), err
+}
+
+// SaveNote implements [idstore.Records].
+func (s *Store) SaveNote(ctx context.Context, n idstore.Note, content []byte) error {
+	_, err := s.do(ctx, request{Op: opSaveNote, Note: n, Content: string(content)})
+	return err
+}
+
+// ReadOperator implements [idstore.Records].
+func (s *Store) ReadOperator(ctx context.Context) (idstore.Operator, error) {
+	return s.operator(ctx, opOperator)
+}
+
+// CreateToken implements [idstore.Records].
+func (s *Store) CreateToken(ctx context.Context) (idstore.Operator, error) {
+	return s.operator(ctx, opToken)
+}
+
+func (s *Store) operator(ctx context.Context, op string) (idstore.Operator, error) {
+	r, err := s.do(ctx, request{Op: op})
+	if err != nil && r.Operator == (idstore.Operator{}) {
+		r.Operator.Owner = -1 // the child returned nothing
+	}
+	return r.Operator, err
 }
 
 // Diagnose is [idstore.Location.Diagnose] in a child process.

@@ -20,11 +20,12 @@ type Change struct {
 // Edit sets key to value in data, whatever stood there before. Nothing else
 // changes: what is inserted follows the indentation, spacing, line ends and
 // trailing commas around it. A missing member becomes the last one of its
-// object, and missing objects on the way to it are created. If the value is
-// there already, data stays as it is.
+// object, and missing objects on the way to it are created, also in place of
+// null. If the value is there already, data stays as it is.
 //
 // The change keeps data, which must not be modified any more. Its result has
-// been read again and compared with data. The errors are those of [Scan].
+// been read again and compared with data. The errors are those of [Scan], and
+// one that wraps [ErrNotObject].
 func Edit(data []byte, key Key, value Scalar) (*Change, error) {
 	doc, err := parse(data, []Key{key})
 	if err != nil {
@@ -59,8 +60,9 @@ type splice struct {
 	insert []byte
 }
 
-// plan returns the splices of the text that give the only key of the document
-// the value, in the order of their offsets: none, one, or a comma and a member.
+// plan returns the splices of the text that set the only key of the document
+// to the value, in the order of their offsets: none, one, or a comma and a
+// member.
 func (d *document) plan(key Key, value Scalar) ([]splice, error) {
 	p := &d.places[0]
 	if p.exists {
@@ -69,12 +71,21 @@ func (d *document) plan(key Key, value Scalar) ([]splice, error) {
 		}
 		return []splice{{p.value, p.valueEnd - p.value, value.raw}}, nil
 	}
+	switch {
+	case d.top.count < 0:
+		return nil, fmt.Errorf("top level: %w", ErrNotObject)
+	case p.instead > 0 && !d.isNull(p):
+		return nil, fmt.Errorf("%s: %w", key[:p.instead], ErrNotObject)
+	}
 	var names [][]byte
-	for _, name := range key[p.depth:] {
+	for _, name := range key[max(p.depth, p.instead):] {
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("key %q: invalid UTF-8", key.String())
 		}
 		names = append(names, quoted(name))
+	}
+	if p.instead > 0 {
+		return replacement(d.text, p, &d.top, names, value.raw), nil
 	}
 	return insertion(d.text, &p.parent, &d.top, names, value.raw), nil
 }

@@ -269,6 +269,25 @@ func TestEditOtherKeys(t *testing.T) {
 	}
 }
 
+// TestEditNull has null on the way to the key, which is absence.
+func TestEditNull(t *testing.T) {
+	for before, want := range map[string]string{
+		`{"telemetry":null}`:                                 `{"telemetry":{"installation_id":"ID"}}`,
+		`{ "telemetry": null, "b": 1 }`:                      `{ "telemetry": {"installation_id": "ID"}, "b": 1 }`,
+		"{\n  \"telemetry\": null,\n  \"b\": 1\n}":           "{\n  \"telemetry\": {\n    \"installation_id\": \"ID\"\n  },\n  \"b\": 1\n}",
+		"{\r\n\t\"telemetry\": /* off */ null, // none\r\n}": "{\r\n\t\"telemetry\": /* off */ {\r\n\t\t\"installation_id\": \"ID\"\r\n\t}, // none\r\n}",
+	} {
+		got, err := edited([]byte(before), idKey, text("ID"))
+		if err != nil || string(got) != want {
+			t.Errorf("%s: got %s, %v, want %s", before, got, err, want)
+		}
+	}
+	got, err := edited([]byte(`{"x": {"a":null, "y": null}}`), Key{"x", "a", "b", "c"}, text("v"))
+	if want := `{"x": {"a":{"b": {"c": "v"}}, "y": null}}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
 func TestEditNotObject(t *testing.T) {
 	for before, want := range map[string]string{
 		`[]`:                       "top level: not an object",
@@ -276,7 +295,6 @@ func TestEditNotObject(t *testing.T) {
 		`null`:                     "top level: not an object",
 		`"{}"`:                     "top level: not an object",
 		"// list\n[1,]":            "top level: not an object",
-		`{"telemetry":null}`:       "telemetry: not an object",
 		`{"telemetry":true,"b":1}`: "telemetry: not an object",
 		`{"telemetry":[{}]}`:       "telemetry: not an object",
 		`{"telemetry":"",}`:        "telemetry: not an object",

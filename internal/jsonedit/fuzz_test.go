@@ -155,7 +155,11 @@ func checkEdit(t *testing.T, data []byte, key Key, text string) {
 	}
 	doc, parseErr := parse(data, []Key{key})
 	if err != nil {
-		if parseErr == nil && !errors.Is(err, ErrTooDeep) {
+		switch values, _ := Scan(data, []Key{key}); {
+		case parseErr != nil, errors.Is(err, ErrTooDeep):
+		case errors.Is(err, ErrNotObject) != (values[0].Kind == Blocked):
+			t.Errorf("got error %v and value %v", err, values[0])
+		case values[0].Kind != Blocked:
 			t.Errorf("got error %v, want the value to be set", err)
 		}
 		return
@@ -250,12 +254,18 @@ func decodeNext(d *json.Decoder) *node {
 	return n
 }
 
-// find returns what is at a key, or nil, and whether the key must be refused: a
-// name on the way to it occurs twice, or leads to no object.
+// find returns what is at a key, or nil, or a node that is Blocked, and whether
+// the key must be refused: a name on the way to it occurs twice.
 func (n *node) find(key Key) (found *node, refused bool) {
-	for _, name := range key {
-		if n.kind != Object {
-			return nil, true
+	for i, name := range key {
+		switch {
+		case n.kind == Object:
+		case i == 0:
+			return &node{kind: Blocked}, false
+		case n.kind == Null:
+			return nil, false
+		default:
+			return &node{kind: Blocked, token: n.token}, false
 		}
 		i := slices.Index(n.names, name)
 		if i < 0 {
@@ -290,6 +300,9 @@ func (n *node) value() Value {
 
 func (n *node) set(key Key, text string) {
 	for _, name := range key {
+		if n.kind == Null {
+			*n = node{kind: Object}
+		}
 		i := slices.Index(n.names, name)
 		if i < 0 {
 			i = len(n.names)

@@ -36,6 +36,18 @@ func insertion(text []byte, parent, top *object, names [][]byte, value []byte) [
 	return []splice{{offset: parent.last.valueEnd, insert: []byte{','}}, {offset: at, insert: insert}}
 }
 
+// replacement returns the splices that put an object in place of the null on
+// the way to a key. It has one member, as an empty object would after
+// insertion.
+func replacement(text []byte, null *place, top *object, names [][]byte, value []byte) []splice {
+	with := bytes.Clone(text)
+	copy(with[null.value:null.valueEnd], "{}  ") // as long, so that the offsets stay
+	empty := object{holder: null.holder, open: null.value, close: null.value + 1}
+	_, l := layoutInEmpty(with, &empty, top)
+	insert := append(append([]byte{'{'}, l.write(names, value)...), '}')
+	return []splice{{null.value, null.valueEnd - null.value, insert}}
+}
+
 // layoutAfterLast returns where and how a member is added after the last one:
 // behind the comments on the same line, which belong to that one, and before
 // any others.

@@ -1,10 +1,6 @@
 package jsonedit
 
-import (
-	"fmt"
-
-	"github.com/rollcall-dev/rollcall/internal/jsonscan"
-)
+import "github.com/rollcall-dev/rollcall/internal/jsonscan"
 
 // A parser goes through a document once. It looks into the objects on the way
 // to the keys and skips everything else.
@@ -13,19 +9,18 @@ import (
 type parser struct {
 	keys      []Key
 	doc       document
-	notObject error  // the first reason to wrap ErrNotObject; a syntax error further on takes precedence
 	duplicate string // the name that is there twice, after such a failure
 }
 
 // parseStrict finds the keys in strict, which is text or its beginning, without
 // comments and trailing commas. It is valid UTF-8 and at most MaxDepth deep. The
-// error is a *SyntaxError, or it wraps ErrNotObject.
+// error is a *SyntaxError.
 func parseStrict(text, strict []byte, keys []Key) (document, error) {
 	p := parser{keys: keys, doc: document{text: text, strict: strict, places: make([]place, len(keys))}}
 	if end := p.document(); jsonscan.Failed(end) {
 		return document{}, p.syntaxError(end)
 	}
-	return p.doc, p.notObject
+	return p.doc, nil
 }
 
 func (p *parser) document() int {
@@ -35,9 +30,7 @@ func (p *parser) document() int {
 		i = p.object(i, 0, 0, &p.doc.top)
 	} else {
 		i = jsonscan.SkipValue(text, i)
-		if len(p.keys) > 0 {
-			p.notObject = fmt.Errorf("top level: %w", ErrNotObject)
-		}
+		p.doc.top.count = -1
 	}
 	if jsonscan.Failed(i) {
 		return i
@@ -135,8 +128,8 @@ func (p *parser) unmatch(depth int, isObject bool, m member) {
 		switch {
 		case len(key) == depth+1:
 			at.exists, at.value, at.valueEnd = true, m.value, m.valueEnd
-		case !isObject && p.notObject == nil:
-			p.notObject = fmt.Errorf("%s: %w", key[:depth+1], ErrNotObject)
+		case !isObject:
+			at.instead, at.holder, at.value, at.valueEnd = depth+1, m.name, m.value, m.valueEnd
 		}
 	}
 }

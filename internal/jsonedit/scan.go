@@ -10,19 +10,17 @@ import (
 // Scan returns the values at the keys, in their order, after checking all of
 // data.
 //
-// The error is [ErrTooLarge], [ErrEmpty], [ErrTooDeep] or a *[SyntaxError],
-// and then there are no values; or it wraps [ErrNotObject], and then the values
-// of all keys that it does not concern are returned with it.
+// The error is [ErrTooLarge], [ErrEmpty], [ErrTooDeep] or a *[SyntaxError].
 func Scan(data []byte, keys []Key) ([]Value, error) {
 	doc, err := parse(data, keys)
-	if doc.places == nil {
+	if err != nil {
 		return nil, err
 	}
 	values := make([]Value, len(keys))
 	for i := range doc.places {
 		values[i] = doc.at(i)
 	}
-	return values, err
+	return values, nil
 }
 
 // IsTorn reports whether an error of [Scan] or [Edit] may be due to a document
@@ -40,7 +38,7 @@ type document struct {
 	text   []byte  // without a byte order mark; offsets count from its beginning
 	strict []byte  // text itself, or a copy in which comments and trailing commas are blank
 	places []place // one for each key
-	top    object  // the top level, if that is an object
+	top    object  // the top level; its count is negative if that is not an object
 }
 
 // isStrict reports whether the document has neither comments nor trailing
@@ -49,16 +47,29 @@ func (d *document) isStrict() bool { return sameSlice(d.strict, d.text) }
 
 // at returns the value of the key with index i.
 func (d *document) at(i int) Value {
-	if p := &d.places[i]; p.exists {
+	p := &d.places[i]
+	switch {
+	case p.exists:
 		return valueOf(d.strict[p.value:p.valueEnd])
+	case d.top.count < 0:
+		return Value{Kind: Blocked}
+	case p.instead > 0:
+		if v := valueOf(d.strict[p.value:p.valueEnd]); v.Kind != Null {
+			return Value{Kind: Blocked, Text: v.Text, Long: v.Long}
+		}
 	}
 	return Value{}
 }
 
+// isNull reports whether null stands in place of an object on the way to a key.
+func (d *document) isNull(p *place) bool { return p.instead > 0 && d.strict[p.value] == 'n' }
+
 // A place is where a key is, or would be inserted.
 type place struct {
 	exists   bool
-	value    int // where its value begins
+	instead  int // the number of names that lead to what stands in place of an object; 0 if nothing does
+	holder   int // where the name of that begins
+	value    int // where its value begins, or what stands in place of an object
 	valueEnd int
 
 	// parent is the innermost object that exists on the way to the key, and
@@ -87,8 +98,7 @@ type member struct{ name, nameEnd, value, valueEnd int }
 
 const byteOrderMark = "\xef\xbb\xbf"
 
-// parse checks data and finds the keys. If the error wraps ErrNotObject, the
-// document is complete.
+// parse checks data and finds the keys.
 func parse(data []byte, keys []Key) (document, error) {
 	for _, key := range keys {
 		if err := key.Check(); err != nil {

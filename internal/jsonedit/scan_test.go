@@ -71,12 +71,26 @@ func TestScan(t *testing.T) {
 }
 
 func TestScanNotObject(t *testing.T) {
-	got, err := Scan([]byte(`{"telemetry":1,"a":2}`), []Key{idKey, {"a"}, {"telemetry"}})
-	if !errors.Is(err, ErrNotObject) || err.Error() != "telemetry: not an object" {
-		t.Errorf("got error %v, want telemetry: not an object", err)
+	for data, want := range map[string]Value{
+		`{"telemetry":1}`:                                  {Kind: Blocked, Text: "1"},
+		`{"telemetry":false}`:                              {Kind: Blocked, Text: "false"},
+		`{"telemetry":"o\u0066f"}`:                         {Kind: Blocked, Text: "off"},
+		`{"telemetry":["off"]}`:                            {Kind: Blocked},
+		`{"telemetry":"` + strings.Repeat("x", 257) + `"}`: {Kind: Blocked, Long: true},
+		`{"telemetry": null }`:                             {},
+		`{"telemetry":{"enabled":null}}`:                   {},
+		`[]`:                                               {Kind: Blocked},
+		`"off"`:                                            {Kind: Blocked},
+		`null`:                                             {Kind: Blocked},
+	} {
+		got, err := Scan([]byte(data), []Key{idKey})
+		if err != nil || got[0] != want {
+			t.Errorf("%s: got %v, %v, want %v", data, got, err, want)
+		}
 	}
-	if want := []Value{{}, {Kind: Number, Text: "2"}, {Kind: Number, Text: "1"}}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	got, err := Scan([]byte(`{"telemetry":1,"a":2}`), []Key{idKey, {"a"}, {"telemetry"}})
+	if want := []Value{{Kind: Blocked, Text: "1"}, {Kind: Number, Text: "2"}, {Kind: Number, Text: "1"}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	if _, err := Scan([]byte(`{"telemetry":1,"a":2`), []Key{idKey}); !isTruncated(err) {
 		t.Errorf("got error %v, want that the end is missing", err)
@@ -237,7 +251,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 		for _, bad := range []string{"", "Ж", "\"", "\\", "\\u12Ж\"", "\n", ",", "}", "]", "1", "*/", "//", "/*", "\xff", "\x00"} {
 			for _, rest := range []int{i, i + 1} {
 				_, err := Scan([]byte(config[:i]+bad+config[rest:]), []Key{idKey})
-				if err == nil || errors.Is(err, ErrNotObject) {
+				if err == nil {
 					continue
 				}
 				if strings.Count(err.Error(), "Ж") > 1 || len(err.Error()) > 120 {
@@ -304,7 +318,7 @@ func TestHostileInput(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		data []byte
-		want error // nil for none, or for a top level that is not an object
+		want error
 		max  uint64
 	}{
 		{"50 MB of brackets", fill("", "[", "", 50<<20), ErrTooLarge, 1 << 16},

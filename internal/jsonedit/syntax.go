@@ -25,8 +25,9 @@ var (
 	// space or a byte order mark.
 	ErrEmpty = errors.New("empty")
 
-	// ErrNotObject means that the top level, or something on the way to a key,
-	// exists but cannot hold members. The error that wraps it names which.
+	// ErrNotObject means that the top level, or something but null on the way
+	// to a key, exists but cannot hold members. The error of [Edit] that wraps
+	// it names which.
 	ErrNotObject = errors.New("not an object")
 
 	// ErrTooLarge means that the document is, or would become, larger than

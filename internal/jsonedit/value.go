@@ -11,7 +11,8 @@ import (
 // A Kind is the type of a value.
 type Kind int
 
-// The kinds of values. Absent means that there is none.
+// The kinds of values. Absent means that there is none, or that null stands in
+// place of an object on the way to it. Blocked means that anything else does.
 const (
 	Absent Kind = iota
 	Null
@@ -20,6 +21,7 @@ const (
 	String
 	Array
 	Object
+	Blocked
 )
 
 // kindOf returns the kind of the valid value that begins with c.
@@ -49,7 +51,8 @@ type Value struct {
 	Kind Kind
 
 	// Text is the decoded text of a string, and a boolean or number as it is
-	// written. It is empty for the other kinds, and if Long is set.
+	// written; if Blocked, of the one that stands in place of an object. It is
+	// empty for the other kinds, and if Long is set.
 	Text string
 
 	// Long means that the text has more than 256 bytes and was not kept, so
@@ -57,6 +60,9 @@ type Value struct {
 	// log.
 	Long bool
 }
+
+// IsAbsent reports whether there is no value, or null, which means the same.
+func (v Value) IsAbsent() bool { return v.Kind == Absent || v.Kind == Null }
 
 // valueOf returns the value that is written as raw, which must be valid.
 func valueOf(raw []byte) Value {

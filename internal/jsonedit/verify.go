@@ -65,12 +65,12 @@ var errOtherMembers = errors.New("other members would change")
 
 // compare returns an error unless two objects in valid JSON have the same
 // members in the same order, except for the one at key, which in after is the
-// value. Objects on the way to it may be new.
+// value. Objects on the way to it may be new, or null before.
 func compare(before, after []byte, key Key, value Scalar) error {
 	found := false
 	b, wasObject := members(before)
 	a, isObject := members(after)
-	if !wasObject || !isObject {
+	if !isObject || !wasObject && string(trim(before)) != "null" {
 		return errOtherMembers
 	}
 	for len(b) > 0 {

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,9 @@ func (k *Keeper) findOrSave(ctx context.Context, attempt int, absent *bool) (ins
 		}
 	}
 	rec, err := k.store.Save(ctx, id)
+	if errors.Is(err, ErrRetired) {
+		rec, err = k.store.Save(ctx, k.renew(installid.New()))
+	}
 	if rec.Enabled.Kind != jsonedit.Absent {
 		k.update(func(st *Status) { st.Enabled = rec.Enabled })
 	}
@@ -74,11 +78,12 @@ func (k *Keeper) recordLoad(ctx context.Context, rec Record, err error) {
 			st.Place = rec.Place
 		}
 		if absent {
-			st.Incomplete = false
+			st.Incomplete, st.Stored = false, false
 		}
 	})
 	if err == nil || absent || rec.Invalid {
 		k.logInvalid(rec.Invalid)
+		k.logRetired(rec.Retired)
 	}
 	if absent && k.Status().Persisted {
 		k.setPersisted(false) // someone has removed it
@@ -100,6 +105,16 @@ func (k *Keeper) create(ctx context.Context, enabled jsonedit.Value) bool {
 	return true
 }
 
+// renew puts a new ID into use, in place of one that was retired.
+func (k *Keeper) renew(id installid.ID) installid.ID {
+	k.mu.Lock()
+	k.announced = false
+	k.mu.Unlock()
+	k.use(id)
+	k.logGenerated()
+	return id
+}
+
 // adopt puts a durable ID into use.
 func (k *Keeper) adopt(rec Record) {
 	k.mu.Lock()
@@ -115,12 +130,13 @@ func (k *Keeper) adopt(rec Record) {
 	}
 	k.use(rec.ID)
 	k.update(func(st *Status) {
-		st.Provisional, st.Incomplete, st.Place, st.Reason = false, rec.Incomplete, rec.Place, ""
-		if rec.Incomplete {
-			st.Reason = "one of its copies is missing"
+		st.Stored, st.Provisional, st.Incomplete, st.Place, st.Reason = true, false, rec.Incomplete, rec.Place, rec.Doubt
+		if rec.Incomplete && rec.Doubt == "" {
+			st.Reason = cmp.Or(rec.Reason, "one of its copies is missing")
 		}
 	})
-	k.setPersisted(true)
+	k.logDoubt(rec)
+	k.setPersisted(rec.Doubt == "")
 }
 
 func failure(ctx context.Context, err error) installid.Result {

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -15,6 +16,9 @@ const (
 	// reads the config, and writes the copy again if a save of the host
 	// removed it. More often would be a fight with the host.
 	checkEvery = time.Hour
+	// lookEvery is the time between two looks at the stored ID between the
+	// checks, with Options.Look. A look never writes over what the host saves.
+	lookEvery = time.Minute
 	// firstRetry is the time to the first check after a failure. It doubles
 	// up to checkEvery.
 	firstRetry = time.Minute
@@ -26,8 +30,8 @@ const (
 	jitter = 0.1
 )
 
-// runInBackground does what Start left, then saves what is not persisted and
-// checks the stored ID once an hour.
+// runInBackground does what Start left, then saves what is not persisted,
+// checks the stored ID once an hour, and looks at it once a minute.
 //
 // It is patient: a storage operation may take as long as it likes, and while
 // one hangs no other begins. A check waits behind it, so that a stored ID is
@@ -51,8 +55,10 @@ func (k *Keeper) runInBackground(ctx context.Context, rest remainder) {
 			wait = jittered(checkEvery)
 			retry = firstRetry
 		}
-		k.update(func(st *Status) { st.NextTry = time.Now().Add(wait) })
-		if !sleep(ctx, wait) {
+		next := time.Now().Add(wait)
+		k.update(func(st *Status) { st.NextTry = next })
+		k.idle(ctx, next, durable)
+		if ctx.Err() != nil {
 			return
 		}
 		if !durable { // and a check would call it persisted
@@ -61,6 +67,23 @@ func (k *Keeper) runInBackground(ctx context.Context, rest remainder) {
 			}
 		}
 		k.check(ctx)
+	}
+}
+
+// idle waits until next and looks at the stored ID meanwhile: once a minute if
+// all is well, and when that is asked for. It returns early if a reset left
+// something to save.
+func (k *Keeper) idle(ctx context.Context, next time.Time, durable bool) {
+	persisted := k.Status().Persisted
+	for k.Status().Persisted == persisted && ctx.Err() == nil {
+		left := time.Until(next)
+		if durable && k.opts.Look && persisted && left > lookEvery {
+			left = lookEvery
+		}
+		if asked := k.sleep(ctx, left); !asked && time.Until(next) <= 0 {
+			return
+		}
+		k.look(ctx)
 	}
 }
 
@@ -77,7 +100,7 @@ func (k *Keeper) repair(ctx context.Context) (durable bool) {
 	if err == nil || ctx.Err() != nil || configfile.Permanent(err) { // no point in waiting where nothing can be synced
 		return true
 	}
-	k.opts.Logger.Debug(msgFailed, keyError, err.Error())
+	k.opts.Logger.Debug(k.msg.failed, keyError, err.Error())
 	k.update(func(st *Status) { st.Reason, st.LastError, st.LastErrorTime = err.Error(), err.Error(), time.Now() })
 	k.setPersisted(false)
 	return false
@@ -112,13 +135,54 @@ func (k *Keeper) check(ctx context.Context) {
 		return // stopped: not the storage's fault
 	}
 	if err != nil {
-		k.opts.Logger.Debug(msgFailed, keyError, err.Error(), keyAttempt, attempt)
+		k.opts.Logger.Debug(k.msg.failed, keyError, err.Error(), keyAttempt, k.saveAttempt(attempt))
 	}
 	k.recordAttempt(attempt, result, err, time.Since(begin))
 }
 
+// look adopts the stored ID if the operator or another process has changed it,
+// and lets the anchor follow: while that has another ID, a save of the host
+// that removes this one would bring the other back. If all that is stored was
+// retired, as in a restored backup, it checks at once: else the next start would
+// make another ID. It leaves everything else to the next check.
+func (k *Keeper) look(ctx context.Context) {
+	if k.lookStored(ctx) {
+		k.check(ctx)
+	}
+}
+
+// lookStored is look, except that it reports whether to check.
+func (k *Keeper) lookStored(ctx context.Context) (stale bool) {
+	if k.lockStore(ctx) != nil {
+		return false
+	}
+	defer k.unlockStore()
+	rec, err := k.store.Load(ctx)
+	if err == nil && !rec.Unsynced && rec.ID != k.ID() {
+		k.adopt(rec)
+		if !rec.Incomplete {
+			k.store.Maintain(ctx, rec.ID) // if it fails, the check does it
+		}
+	}
+	return errors.Is(err, ErrNotFound) && rec.Retired
+}
+
 func jittered(d time.Duration) time.Duration {
 	return d + time.Duration(rand.Float64()*jitter*float64(d))
+}
+
+// sleep waits for d, until ctx ends, or until a look is asked for, which it
+// reports.
+func (k *Keeper) sleep(ctx context.Context, d time.Duration) (asked bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-k.lookSoon:
+		return true
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // sleep waits for d. It returns false as soon as ctx ends.

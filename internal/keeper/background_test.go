@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,13 +17,29 @@ import (
 // checks are the times at which the keeper checked the stored ID. A check
 // opens the config first.
 type checks struct {
+	mu    sync.Mutex
 	begin time.Time
 	at    []time.Duration
+}
+
+// reset drops the checks and counts the time from now.
+func (c *checks) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begin, c.at = time.Now(), nil
+}
+
+func (c *checks) all() []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.at)
 }
 
 func (r *rig) watchChecks() *checks {
 	c := &checks{begin: time.Now()}
 	r.fs.Inject(faultfs.Rule{Op: faultfs.OpOpen, Name: "config.json", If: func(e faultfs.Entry) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		at := time.Since(c.begin)
 		if n := len(c.at); e.Flag&os.O_WRONLY == 0 && (n == 0 || c.at[n-1] != at) {
 			c.at = append(c.at, at)
@@ -34,15 +52,17 @@ func (r *rig) watchChecks() *checks {
 // want checks the pauses before the checks. Each may be a tenth longer.
 func (c *checks) want(t *testing.T, pauses ...time.Duration) {
 	t.Helper()
-	if len(c.at) < len(pauses) {
-		t.Fatalf("got %d checks, want %d: %v", len(c.at), len(pauses), c.at)
+	synctest.Wait() // for the check of this moment
+	at := c.all()
+	if len(at) < len(pauses) {
+		t.Fatalf("got %d checks, want %d: %v", len(at), len(pauses), at)
 	}
 	last := time.Duration(0)
 	for i, want := range pauses {
-		if got := c.at[i] - last; got < want || got > want+want/10 {
+		if got := at[i] - last; got < want || got > want+want/10 {
 			t.Errorf("check %d came after %v, want %v to %v", i, got, want, want+want/10)
 		}
-		last = c.at[i]
+		last = at[i]
 	}
 }
 
@@ -61,10 +81,10 @@ func TestRetrySchedule(t *testing.T) {
 		synctest.Wait()
 		c.want(t, time.Minute, 2*time.Minute, 4*time.Minute, 8*time.Minute, 16*time.Minute, 32*time.Minute,
 			time.Hour, time.Hour, time.Hour)
-		if got := c.begin.Add(c.at[0]); !got.Equal(next) {
+		if got := c.begin.Add(c.all()[0]); !got.Equal(next) {
 			t.Errorf("checked at %v, announced for %v", got, next)
 		}
-		if n := len(c.at); n < 150 || n > 180 {
+		if n := len(c.all()); n < 150 || n > 180 {
 			t.Errorf("got %d checks in a week", n)
 		}
 		r.log.want()
@@ -90,6 +110,57 @@ func TestHourlyCheck(t *testing.T) {
 		c.want(t, time.Hour, time.Hour, time.Hour, time.Hour)
 		r.wantNoMutation()
 		r.log.want(started(true))
+	})
+}
+
+// TestLook: an ID that another process put into the config is adopted within a
+// minute, and the anchor follows. Everything else waits for the check once an
+// hour.
+func TestLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, withID(knownID))
+		r.fs.WriteFile(anchorPath, []byte(knownID+"\n"), 0o640)
+		k := r.start(func(s *setup) { s.Look = true })
+		synctest.Wait()
+		c := r.watchChecks()
+		r.log.reset()
+		next := k.Status().NextTry
+		time.Sleep(10*time.Minute + time.Second)
+		c.want(t, slices.Repeat([]time.Duration{time.Minute}, 10)...)
+		r.log.want()
+		r.wantNoMutation()
+
+		r.fs.WriteFile(configPath, []byte(withID(otherID)), 0o640)
+		time.Sleep(time.Minute)
+		r.log.want(adopted(otherID))
+		r.wantPersisted(k, otherID)
+		if st := k.Status(); !st.NextTry.Equal(next) || st.Attempts != 1 {
+			t.Errorf("got %+v, want the next check at %v", st, next)
+		}
+
+		// So a save of the host that removes it does not bring back the old one.
+		r.fs.WriteFile(configPath, []byte(hostConfig), 0o640)
+		time.Sleep(10 * time.Minute)
+		r.wantState(k, otherID, true)
+		r.wantFile(configPath, hostConfig)
+		time.Sleep(time.Hour)
+		r.wantFile(configPath, withID(otherID))
+
+		// What cannot be read changes nothing, however long it takes.
+		fault := r.fs.Inject(faultfs.Rule{Op: faultfs.OpOpen, Hang: true})
+		r.fs.WriteFile(configPath, []byte(withID(knownID)), 0o640)
+		time.Sleep(30 * time.Minute)
+		r.wantState(k, otherID, true)
+		fault.Release()
+		synctest.Wait()
+		r.wantPersisted(k, knownID)
+
+		c.reset()
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := len(c.all()); n < 23*60 || n > 25*60 {
+			t.Errorf("read %d times in a day, want about once a minute", n)
+		}
 	})
 }
 
@@ -138,7 +209,7 @@ func TestKeyRemoved(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		r.wantPersisted(k, knownID)
-		r.log.wantTimed(in(0, started(true)), in(time.Second, persisted(2)))
+		r.log.wantTimed(in(0, started(true)), in(time.Second, persisted(1)))
 		if st := k.Status(); st.Incomplete || st.Reason != "" || st.Attempts != 2 {
 			t.Errorf("got %+v", st)
 		}
@@ -154,7 +225,7 @@ func TestBothRemoved(t *testing.T) {
 		r.log.reset()
 		r.fs.Delete("/srv")
 		time.Sleep(66 * time.Minute)
-		r.log.want("INFO Installation ID persisted to config attempt=2")
+		r.log.want(persisted(1))
 		r.wantPersisted(k, knownID)
 	})
 }
@@ -251,17 +322,17 @@ func TestResetBeforeStart(t *testing.T) {
 	}
 }
 
-// TestResetFails: the old ID stays in use.
+// TestResetFails: the old ID stays in use if it cannot be retired.
 func TestResetFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		k := r.start()
-		r.fs.Chmod(configPath, 0o444)
+		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO})
 		if id, err := k.Reset(t.Context()); err == nil || !id.IsZero() {
 			t.Errorf("got ID %q, %v", id, err)
 		}
 		r.wantState(k, knownID, true)
-		r.fs.Chmod(configPath, 0o644)
+		r.fs.ReleaseAll()
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -1,8 +1,11 @@
 package keeper_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,9 +34,10 @@ func TestRefusedConfig(t *testing.T) {
 		{"a string", `"installation_id"`, "top level: not an object", false},
 		{"null", "null", "top level: not an object", false},
 		{"telemetry is a boolean", `{"telemetry": true}`, "telemetry: not an object", false},
-		{"telemetry is null", `{"telemetry": null}`, "telemetry: not an object", false},
 		{"telemetry is an array", `{"telemetry": []}`, "telemetry: not an object", false},
 		{"telemetry twice", `{"telemetry": {}, "telemetry": {}}`, "line 1, column 19: ", false},
+		{"telemetry twice, escaped", `{"telemetry": {}, "telemetr\u0079": {}}`, "line 1, column 19: ", false},
+		{"consent twice", `{"telemetry": {"enabled": true, "enabled": false}}`, "line 1, column 33: ", false},
 		{"nested 100,000 deep", strings.Repeat("[", 100_000), "nested deeper than", false},
 		{"50 MB", `{"a": "` + strings.Repeat("x", 50<<20) + `"}`, "larger than", false},
 	}
@@ -49,7 +53,11 @@ func TestRefusedConfig(t *testing.T) {
 				} else if d := time.Since(r.log.begin); d > 100*time.Millisecond {
 					t.Errorf("Start took %v", d)
 				}
-				r.log.want(append(lines, generated(k.ID()), inMemory(k.ID(), why), started(false))...)
+				lines = append(lines, generated(k.ID()), inMemory(k.ID(), why), started(false))
+				if strings.Contains(tt.says, "not an object") { // found when the ID is saved
+					lines[0], lines[1] = lines[1], lines[0]
+				}
+				r.log.want(lines...)
 				r.wantState(k, k.ID().String(), false)
 				if st := k.Status(); !strings.Contains(st.Reason, tt.says) || st.Unread != (st.Provisional) {
 					t.Errorf("got %+v", st)
@@ -57,6 +65,89 @@ func TestRefusedConfig(t *testing.T) {
 				time.Sleep(2 * time.Hour)
 				r.wantNoMutation()
 			})
+		})
+	}
+}
+
+// TestNothing is C11: null is absence, and a plain denial in place of the section
+// leaves the ID to the anchor, without a warning.
+func TestNothing(t *testing.T) {
+	const section = `{"telemetry": {"installation_id": "ID"}}`
+	for config, after := range map[string]string{
+		`{"telemetry": null}`:                      section,
+		`{"telemetry": {"installation_id": null}}`: section,
+		`{"telemetry": false}`:                     "",
+		`{"telemetry": "off"}`:                     "",
+		`{"telemetry": 0}`:                         "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, config)
+			k := r.start()
+			id := k.ID().String()
+			lines := []string{generated(k.ID()), persisted(1), started(true)}
+			if after == "" {
+				lines = slices.Delete(lines, 1, 2)
+			}
+			r.log.want(lines...)
+			r.wantState(k, id, true)
+			r.wantFile(anchorPath, id+"\n")
+			for range 2 {
+				r.wantFile(configPath, cmp.Or(strings.Replace(after, "ID", id, 1), config))
+				if st := k.Status(); after == "" && !strings.Contains(st.Reason, "turns telemetry off") || st.Unread {
+					t.Errorf("%s: got %+v", config, st)
+				}
+				time.Sleep(3 * time.Hour)
+			}
+			if after != "" {
+				return
+			}
+			if _, err := k.Reset(t.Context()); err != nil {
+				t.Error(err)
+			}
+			r.wantFile(anchorPath, k.ID().String()+"\n")
+			r.wantFile(configPath, config)
+			r.stop(k)
+			r.log.reset()
+			again := r.start()
+			r.log.want(started(true))
+			r.wantState(again, k.ID().String(), true)
+		})
+	}
+}
+
+// TestIDWithSpaceAround is C12: an ID with white space or a byte order mark
+// around it is that ID, and stays as it is written.
+func TestIDWithSpaceAround(t *testing.T) {
+	for _, padded := range []string{" " + knownID, knownID + "\n", "\ufeff" + strings.ToUpper(knownID) + "\r\n", "\u00a0\ufeff\t" + knownID} {
+		synctest.Test(t, func(t *testing.T) {
+			quoted, _ := json.Marshal(padded)
+			config := strings.Replace(withID("X"), `"X"`, string(quoted), 1)
+			r := newRig(t, config)
+			k := r.start()
+			r.log.want(started(true))
+			time.Sleep(3 * time.Hour)
+			r.wantState(k, knownID, true)
+			r.wantFile(configPath, config)
+			r.wantFile(anchorPath, knownID+"\n")
+			r.stop(k)
+
+			// In the anchor alone it is copied as the ID that it is.
+			r = newRig(t, hostConfig)
+			r.fs.WriteFile(anchorPath, []byte(padded), 0o640)
+			k = r.start()
+			time.Sleep(time.Hour)
+			r.wantState(k, knownID, true)
+			r.wantFile(configPath, withID(knownID))
+			r.wantFile(anchorPath, padded)
+			r.stop(k)
+
+			r = newRig(t, "")
+			r.fs.WriteFile(stateFile, []byte(padded), 0o640)
+			k = r.start(inStateFile)
+			r.log.want(started(true))
+			time.Sleep(3 * time.Hour)
+			r.wantState(k, knownID, true)
+			r.wantFile(stateFile, padded)
 		})
 	}
 }
@@ -175,12 +266,10 @@ func TestNotAnID(t *testing.T) {
 		"not a UUID":  `"sekret"`,
 		"braces":      `"{` + knownID + `}"`,
 		"no dashes":   `"` + strings.ReplaceAll(knownID, "-", "") + `"`,
-		"blanks":      `" ` + knownID + `"`,
 		"nil UUID":    `"00000000-0000-0000-0000-000000000000"`,
 		"all ones":    `"ffffffff-ffff-ffff-ffff-ffffffffffff"`,
 		"number":      `12345`,
 		"true":        `true`,
-		"null":        `null`,
 		"object":      `{"sekret": [1]}`,
 		"array":       `["` + knownID + `"]`,
 		"one MB":      `"` + strings.Repeat("sekret", 1<<20/6) + `"`,
@@ -203,7 +292,7 @@ func TestNotAnID(t *testing.T) {
 					synctest.Wait()
 					id := k.ID().String()
 					if anchored {
-						r.log.want(replacing, started(true), persisted(2))
+						r.log.want(replacing, started(true), persisted(1))
 						r.wantPersisted(k, otherID)
 					} else {
 						r.log.want(replacing, generated(k.ID()), persisted(1), started(true))

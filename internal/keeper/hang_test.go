@@ -42,7 +42,9 @@ func testHang(t *testing.T, config, anchor string, op faultfs.Op) {
 	fault := r.fs.Inject(faultfs.Rule{Op: op, Hang: true})
 	k := r.start()
 	took := time.Since(r.log.begin)
-	if want := 18 * time.Second; took != 0 && took != want {
+	// Where the ID is stored and only its place is not known, there is nothing
+	// to try again.
+	if want := 18 * time.Second; took != 0 && took != want && !(took == time.Second && k.Status().Stored) {
 		t.Errorf("Start took %v, want 0 or %v", took, want)
 	}
 	if k.ID().IsZero() || !k.Status().Settled {

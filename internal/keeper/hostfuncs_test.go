@@ -27,7 +27,11 @@ type hostSettings struct {
 }
 
 func (s *hostSettings) use(set *setup) {
-	set.store = idstore.NewFuncs(s.load, s.save)
+	store, err := idstore.Location{}.OpenFuncs(nil, s.load, s.save)
+	if err != nil {
+		panic(err)
+	}
+	set.store = store
 }
 
 func (s *hostSettings) enter(count *int) {
@@ -233,8 +237,45 @@ func TestHostLosesID(t *testing.T) {
 		r.log.reset()
 		host.set("rubbish")
 		time.Sleep(2 * time.Hour)
-		r.log.want(replacing, "INFO Installation ID persisted to config attempt=*")
+		r.log.want()
 		r.wantState(k, otherID, true)
+		if st := k.Status(); host.stored() != "rubbish" || !strings.Contains(st.LastError, "no installation ID") {
+			t.Errorf("got %q in the settings, last error %q", host.stored(), st.LastError)
+		}
+	})
+}
+
+// TestHostKeepsAnotherID: what the settings hold is not overwritten, although
+// it is no ID. It may be what the host counted by before.
+func TestHostKeepsAnotherID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "")
+		host := hostSettings{id: "zK4w-91xQ"}
+		begin := time.Now()
+		k := r.start(host.use)
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("took %v, though trying again is pointless", took)
+		}
+		st := k.Status()
+		if !st.Provisional || st.Persisted || !strings.Contains(st.LastError, "FromLegacy") {
+			t.Errorf("got %+v", st)
+		}
+		time.Sleep(3 * time.Hour)
+		if _, saves, _ := host.counts(); saves != 0 || host.stored() != "zK4w-91xQ" {
+			t.Errorf("got %d saves, and %q in the settings", saves, host.stored())
+		}
+		synctest.Wait()
+		for _, line := range r.log.lines {
+			if strings.Contains(line.text, "zK4w") {
+				t.Errorf("logged %s", line.text)
+			}
+		}
+		host.set(knownID)
+		time.Sleep(2 * time.Hour)
+		r.wantState(k, knownID, true)
+		if _, err := k.Reset(t.Context()); err != nil {
+			t.Errorf("Reset: %v", err)
+		}
 	})
 }
 

@@ -25,8 +25,8 @@ import (
 
 // The errors of [Keeper.Start].
 var (
-	ErrStarted = errors.New("already started")
-	ErrStopped = errors.New("already stopped")
+	ErrStarted = errors.New("the service was started before")
+	ErrStopped = errors.New("the service was stopped for good; create another one with New")
 )
 
 // The causes of contexts that a keeper cancels.
@@ -40,6 +40,7 @@ var (
 type Keeper struct {
 	store Store
 	opts  Options
+	msg   messages
 
 	id atomic.Pointer[installid.ID] // never nil, the same as status.ID
 
@@ -55,10 +56,15 @@ type Keeper struct {
 	stop           context.CancelCauseFunc
 	announced      bool         // whether the ID in use was logged as new, or is stored
 	unsaved        installid.ID // logged as new and not yet as persisted
+	succeeded      int          // the last attempt that found or saved the ID
 	invalidLogged  bool         // whether an invalid stored value was logged
+	retiredLogged  bool         // whether a retired stored ID was logged
+	doubtLogged    bool         // whether it was logged that the ID may not last
 	persistedKnown bool         // whether the observer knows if the ID is persisted
 
 	observerMu sync.Mutex // serializes the calls of the observer
+
+	lookSoon chan struct{} // holds a token while a look is asked for
 
 	settled chan struct{} // closed when status.Settled
 	done    chan struct{} // closed when the background work is over
@@ -68,6 +74,9 @@ type Keeper struct {
 // config besides.
 type Status struct {
 	installid.Status
+	// Stored reports whether the ID is durable, even if only in one place, or
+	// in one that may not be there at the next start.
+	Stored bool
 	// Enabled is the value of the config's consent key when it was last read.
 	// It means nothing while the status is Unread.
 	Enabled jsonedit.Value
@@ -81,7 +90,9 @@ func New(store Store, opts Options) *Keeper {
 	k := &Keeper{
 		store:     store,
 		opts:      opts,
+		msg:       opts.messages(),
 		storeLock: make(chan struct{}, 1),
+		lookSoon:  make(chan struct{}, 1),
 		settled:   make(chan struct{}),
 		done:      make(chan struct{}),
 	}
@@ -156,10 +167,10 @@ func (k *Keeper) setStarted(stop context.CancelCauseFunc) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.started:
-		return ErrStarted
 	case k.stopped:
 		return ErrStopped
+	case k.started:
+		return ErrStarted
 	}
 	k.started, k.stop = true, stop
 	return nil
@@ -207,9 +218,11 @@ func (k *Keeper) waitIdle(ctx context.Context) {
 	}
 }
 
-// Reset creates a new ID, stores it in place of the old one and adopts it. If
-// it cannot be stored, the old one stays in use. Reset waits no longer than
-// ctx. It fails if there is no ID yet and Options.MayCreate is set.
+// Reset retires the old ID for good, stores a new one in its place and adopts
+// that. If the old one cannot be retired, it stays in use. If it was retired
+// and the new one cannot be stored, the new one serves from memory until it
+// can, and Reset returns why. It waits no longer than ctx. It fails if there is
+// no ID yet and Options.MayCreate is set.
 func (k *Keeper) Reset(ctx context.Context) (installid.ID, error) {
 	if k.opts.MayCreate != nil && k.ID().IsZero() {
 		return installid.ID{}, errors.New("there is no ID yet: " + reasonNoConsent)
@@ -218,12 +231,33 @@ func (k *Keeper) Reset(ctx context.Context) (installid.ID, error) {
 		return installid.ID{}, err
 	}
 	defer k.unlockStore()
-	rec, err := k.store.Replace(ctx, installid.New())
-	if rec.ID.IsZero() {
+	var old installid.ID
+	if st := k.Status(); !st.Provisional {
+		old = st.ID
+	}
+	id := installid.New()
+	rec, err := k.store.Replace(ctx, old, id)
+	switch {
+	case rec.ID.IsZero() && rec.Retired:
+		k.renew(id)
+		k.update(func(st *Status) { st.Provisional, st.Reason = false, err.Error() })
+		k.setPersisted(false)
+		k.LookSoon()
+		return id, fmt.Errorf("the old one is retired, and the new one serves from memory: %w", err)
+	case rec.ID.IsZero():
 		return installid.ID{}, err
 	}
 	k.adopt(rec)
 	return rec.ID, nil // the background writes a copy that is missing
+}
+
+// LookSoon makes the background look at the stored ID at once, as after a reset
+// in another process. It does not wait.
+func (k *Keeper) LookSoon() {
+	select {
+	case k.lookSoon <- struct{}{}:
+	default:
+	}
 }
 
 // lockStore waits until nobody else uses the store, no longer than ctx.

@@ -68,7 +68,7 @@ func (s *script) Save(ctx context.Context, id installid.ID) (keeper.Record, erro
 	return s.call(ctx, &s.saves, &s.save, id)
 }
 
-func (s *script) Replace(ctx context.Context, id installid.ID) (keeper.Record, error) {
+func (s *script) Replace(ctx context.Context, _, id installid.ID) (keeper.Record, error) {
 	return s.call(ctx, new(int), &s.replace, id)
 }
 

@@ -29,6 +29,12 @@ type Options struct {
 	// returns false, only a stored ID is used, and the keeper checks again
 	// once a minute. Nil means always.
 	MayCreate func(ctx context.Context, enabled jsonedit.Value) bool
+	// Look makes the keeper look at a persisted ID once a minute, and adopt
+	// the one that it finds, besides the check once an hour.
+	Look bool
+	// InStateFile makes the log name a state file as the place of the ID,
+	// instead of the config.
+	InStateFile bool
 	// OnSettled is called once, as part of the start, when the ID is settled.
 	// It must return soon after ctx ends. Nil means none.
 	OnSettled func(ctx context.Context, st Status)

@@ -113,6 +113,9 @@ func (r *rig) newKeeperOn(disk *faultfs.FS, change ...func(*setup)) *keeper.Keep
 		c(&s)
 	}
 	if s.store == nil {
+		for _, path := range []*string{&s.ConfigPath, &s.StateFile, &s.AnchorDir} {
+			*path = faultfs.Abs(*path)
+		}
 		store, err := s.Open(disk)
 		if err != nil {
 			r.t.Fatal(err)
@@ -318,7 +321,7 @@ func (l *logbook) compare(text func(logLine) string, want []string) {
 	l.mu.Lock()
 	for _, line := range l.lines {
 		if line.level >= slog.LevelInfo {
-			got = append(got, text(line))
+			got = append(got, faultfs.Slashed(text(line)))
 		}
 	}
 	l.mu.Unlock()

@@ -33,8 +33,8 @@ func (k *Keeper) establish(ctx context.Context) (rest remainder) {
 		k.settle()
 		return remainder{}
 	case err == nil:
-		rest.checkNow = st.Persisted && st.Incomplete
-	case st.Persisted: // in the anchor; the background writes the config
+		rest.checkNow = st.Stored && st.Incomplete
+	case st.Stored: // in the anchor; the background writes the config
 		rest.attempt = next
 	default:
 		k.fallBack(ctx, err)
@@ -75,7 +75,7 @@ func (k *Keeper) attempts(ctx context.Context, attempt int, absent *bool) (next 
 		if err == nil || ctx.Err() != nil || isPermanent(err) {
 			return 0, err
 		}
-		if k.Status().Persisted && !isTimeout(ctx, err) {
+		if k.Status().Stored && !isTimeout(ctx, err) {
 			return attempt + 1, err
 		}
 	}
@@ -98,9 +98,9 @@ func (k *Keeper) attempt(start context.Context, attempt int, absent *bool) error
 	k.recordAttempt(attempt, result, err, time.Since(begin))
 	switch {
 	case result == installid.ResultFailed:
-		k.opts.Logger.Warn(msgFailed, keyError, err.Error(), keyAttempt, attempt, keyMaxRetries, k.opts.Attempts)
+		k.opts.Logger.Warn(k.msg.failed, keyError, err.Error(), keyAttempt, attempt, keyMaxRetries, k.opts.Attempts)
 	case result == installid.ResultTimeout && start.Err() == nil: // else fallBack logs the end of the start
-		k.opts.Logger.Warn(msgTimedOut, keyAttempt, attempt, keyMaxRetries, k.opts.Attempts)
+		k.opts.Logger.Warn(k.msg.timedOut, keyAttempt, attempt, keyMaxRetries, k.opts.Attempts)
 	}
 	return err
 }
@@ -118,5 +118,5 @@ func (k *Keeper) fallBack(ctx context.Context, err error) {
 		k.opts.Logger.Error(msgStartTimeout, keyTimeout, k.opts.StartTimeout)
 		return
 	}
-	k.opts.Logger.Warn(msgInMemory, keyID, k.ID().Short(), keyError, err.Error(), keyNote, inMemoryNote)
+	k.opts.Logger.Warn(k.msg.inMemory, keyID, k.ID().Short(), keyError, err.Error(), keyNote, inMemoryNote)
 }

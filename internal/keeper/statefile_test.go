@@ -1,6 +1,7 @@
 package keeper_test
 
 import (
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +14,14 @@ import (
 
 const stateFile = "/var/lib/app/installation-id"
 
-func inStateFile(s *setup) { s.Location = idstore.Location{StateFile: stateFile} }
+func inStateFile(s *setup) {
+	s.Location, s.InStateFile = idstore.Location{StateFile: stateFile}, true
+}
+
+// persistedToFile is persisted for a state file.
+func persistedToFile(attempt string) string {
+	return "INFO Installation ID persisted to state file attempt=" + attempt
+}
 
 // TestStateFile runs keepers on a state file through its life.
 func TestStateFile(t *testing.T) {
@@ -21,7 +29,7 @@ func TestStateFile(t *testing.T) {
 		r := newRig(t, "")
 		k := r.start(inStateFile)
 		id := k.ID().String()
-		r.log.wantTimed(in(0, generated(k.ID())), in(0, persisted(1)), in(0, started(true)))
+		r.log.wantTimed(in(0, generated(k.ID())), in(0, persistedToFile("1")), in(0, started(true)))
 		if data, _ := r.fs.Crash(faultfs.LoseUnsynced).ReadFile(stateFile); string(data) != id+"\n" {
 			t.Errorf("got %q after a power cut", data)
 		}
@@ -38,7 +46,7 @@ func TestStateFile(t *testing.T) {
 		r.log.reset()
 		r.fs.Delete(stateFile)
 		time.Sleep(66 * time.Minute)
-		r.log.want("INFO Installation ID persisted to config attempt=*")
+		r.log.want(persistedToFile("1"))
 		r.wantFile(stateFile, id+"\n")
 
 		r.log.reset()
@@ -50,7 +58,7 @@ func TestStateFile(t *testing.T) {
 		r.log.reset()
 		r.fs.WriteFile(stateFile, []byte("rubbish"), 0o644)
 		time.Sleep(66 * time.Minute)
-		r.log.want(replacing, "INFO Installation ID persisted to config attempt=*")
+		r.log.want(replacing, persistedToFile("1"))
 		r.wantFile(stateFile, otherID+"\n")
 
 		reset, err := k.Reset(t.Context())
@@ -58,7 +66,7 @@ func TestStateFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.wantFile(stateFile, reset.String()+"\n")
-		r.wantFiles(stateFile)
+		r.wantFiles(stateFile, path.Join(path.Dir(stateFile), "retired-ids"))
 	})
 }
 
@@ -89,6 +97,12 @@ func TestStateFileFaults(t *testing.T) {
 					t.Errorf("Start took %v, want %v", d, tt.took)
 				}
 				r.wantState(k, k.ID().String(), false)
+				synctest.Wait()
+				for _, line := range r.log.lines {
+					if strings.Contains(line.text, "onfig") {
+						t.Errorf("the log names a config: %s", line.text)
+					}
+				}
 				if st := k.Status(); !strings.Contains(st.Reason, tt.says) {
 					t.Errorf("got reason %q", st.Reason)
 				}

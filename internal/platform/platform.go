@@ -33,6 +33,12 @@ const (
 	Unknown    = "unknown"
 )
 
+// What shows a virtual machine.
+const (
+	cpuInfo     = "proc/cpuinfo"
+	productName = "sys/class/dmi/id/product_name"
+)
+
 // maxCPUInfo is how much of /proc/cpuinfo is read, in bytes. The flags of the
 // first processor are at its beginning.
 const maxCPUInfo = 16 << 10
@@ -100,6 +106,8 @@ func deployment(root fs.FS, getenv func(string) string) string {
 		return Unknown // virtual machines are not detected here
 	case hypervisorFlag(root) || virtualProduct(root):
 		return VM
+	case !exists(cpuInfo) && !exists(productName):
+		return Unknown
 	}
 	return Bare
 }
@@ -107,7 +115,7 @@ func deployment(root fs.FS, getenv func(string) string) string {
 // hypervisorFlag reports whether the processor has the flag of a virtual one,
 // as on x86.
 func hypervisorFlag(root fs.FS) bool {
-	file, err := root.Open("proc/cpuinfo")
+	file, err := root.Open(cpuInfo)
 	if err != nil {
 		return false
 	}
@@ -123,7 +131,7 @@ func hypervisorFlag(root fs.FS) bool {
 
 // virtualProduct reports whether the firmware names a virtual machine.
 func virtualProduct(root fs.FS) bool {
-	name, err := fs.ReadFile(root, "sys/class/dmi/id/product_name")
+	name, err := fs.ReadFile(root, productName)
 	if err != nil {
 		return false
 	}

@@ -36,16 +36,17 @@ func TestDeployment(t *testing.T) {
 		env   map[string]string
 		want  string
 	}{
-		"bare":              {fstest.MapFS{"proc/cpuinfo": file("processor\t: 0\nflags\t\t: fpu vme sse\n")}, nil, Bare},
-		"virtual processor": {fstest.MapFS{"proc/cpuinfo": file("processor\t: 0\nflags\t\t: fpu hypervisor sse\n")}, nil, VM},
-		"flag at the end":   {fstest.MapFS{"proc/cpuinfo": file("flags\t\t: fpu hypervisor\n")}, nil, VM},
-		"part of a flag":    {fstest.MapFS{"proc/cpuinfo": file("flags\t\t: fpu nohypervisor hypervisors\n")}, nil, Bare},
-		"virtual product":   {fstest.MapFS{"sys/class/dmi/id/product_name": file("KVM Virtual Machine\n")}, nil, VM},
-		"docker":            {fstest.MapFS{".dockerenv": file("")}, nil, Container},
-		"podman":            {fstest.MapFS{"run/.containerenv": file("")}, nil, Container},
-		"container by env":  {fstest.MapFS{}, map[string]string{"container": "lxc"}, Container},
-		"kubernetes":        {fstest.MapFS{".dockerenv": file("")}, map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, Kubernetes},
-		"no trace":          {fstest.MapFS{}, nil, Bare},
+		"bare":               {fstest.MapFS{"proc/cpuinfo": file("processor\t: 0\nflags\t\t: fpu vme sse\n")}, nil, Bare},
+		"virtual processor":  {fstest.MapFS{"proc/cpuinfo": file("processor\t: 0\nflags\t\t: fpu hypervisor sse\n")}, nil, VM},
+		"flag at the end":    {fstest.MapFS{"proc/cpuinfo": file("flags\t\t: fpu hypervisor\n")}, nil, VM},
+		"part of a flag":     {fstest.MapFS{"proc/cpuinfo": file("flags\t\t: fpu nohypervisor hypervisors\n")}, nil, Bare},
+		"virtual product":    {fstest.MapFS{"sys/class/dmi/id/product_name": file("KVM Virtual Machine\n")}, nil, VM},
+		"docker":             {fstest.MapFS{".dockerenv": file("")}, nil, Container},
+		"podman":             {fstest.MapFS{"run/.containerenv": file("")}, nil, Container},
+		"container by env":   {fstest.MapFS{}, map[string]string{"container": "lxc"}, Container},
+		"kubernetes":         {fstest.MapFS{".dockerenv": file("")}, map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, Kubernetes},
+		"real product":       {fstest.MapFS{"sys/class/dmi/id/product_name": file("Mini PC\n")}, nil, Bare},
+		"nothing to look at": {fstest.MapFS{}, nil, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := deployment(test.files, func(name string) string { return test.env[name] })

@@ -24,7 +24,7 @@ func (f *File) swapOrWrite(ctx context.Context, s *Snapshot, data []byte) error 
 	if mustStay(ctx, s) {
 		return f.writeInPlace(ctx, s, data)
 	}
-	w := &swap{Snapshot: s, data: data, perm: 0o600, like: s.file, cutShort: f.opts.CutShort}
+	w := &swap{Snapshot: s, data: data, access: Access{Perm: 0o600}, like: s.file, cutShort: f.opts.CutShort}
 	err := w.run(ctx)
 	var refused *refusedError
 	if !errors.As(err, &refused) {
@@ -41,9 +41,13 @@ func (f *File) swapOrWrite(ctx context.Context, s *Snapshot, data []byte) error 
 }
 
 // mustStay reports whether the file cannot be replaced by another one, because
-// something is mounted on it or because it has several names.
+// something is mounted on it, because it is mounted elsewhere too, where the old
+// one would stay, or because it has several names.
 func mustStay(ctx context.Context, s *Snapshot) bool {
 	if mounted, err := s.fs.IsMountPoint(s.name); err == nil && mounted {
+		return true
+	}
+	if where, err := s.fs.MountedElsewhere(s.name); err == nil && where != "" {
 		return true
 	}
 	return s.LinkCount() > 1 && !dropOwnLink(ctx, s)

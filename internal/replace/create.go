@@ -1,6 +1,7 @@
 package replace
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,46 +11,58 @@ import (
 )
 
 // Create creates a file with data, whole and durable. Of any number of racing
-// processes exactly one succeeds, and the others get fs.ErrExist. perm is the
-// mode before the umask.
+// processes exactly one succeeds, and the others get fs.ErrExist.
 //
-// Where the file system has no hard links, the lock of the directory replaces
-// them. If that does not work either, a file is overwritten that another
-// program creates within microseconds of the rename.
-func Create(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
-	return create(ctx, disk, name, data, perm, func() (unlock func()) {
+// Where the file system has no hard links, which is tried, the file is renamed
+// to its name while the lock of the directory is held. If locks do not work
+// either, of two processes that look for the file at the same moment, and find
+// none, the later one overwrites the file of the earlier one. Both look again
+// once their file is durable, so that only a process whose rename comes later
+// than that leaves the two with different files.
+func Create(ctx context.Context, disk fsys.FS, name string, data []byte, access Access) error {
+	return create(ctx, disk, name, data, access, func() (unlock func()) {
 		unlock, _ = Lock(ctx, disk, fsys.Dir(name))
 		return unlock
 	})
 }
 
 // CreateLocked is [Create] for a caller that holds the lock of the directory.
-func CreateLocked(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
-	return create(ctx, disk, name, data, perm, func() (unlock func()) { return func() {} })
+func CreateLocked(ctx context.Context, disk fsys.FS, name string, data []byte, access Access) error {
+	return create(ctx, disk, name, data, access, func() (unlock func()) { return func() {} })
 }
 
-func create(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, lock func() (unlock func())) error {
-	temp, err := writeTemp(ctx, disk, name, data, perm, nil)
+func create(ctx context.Context, disk fsys.FS, name string, data []byte, access Access, lock func() (unlock func())) error {
+	name, err := resolveDir(ctx, disk, name)
+	if err != nil {
+		return err
+	}
+	temp, err := writeTemp(ctx, disk, name, data, access, nil)
 	if err != nil {
 		return err
 	}
 	defer disk.Remove(temp)
 	err = disk.Link(temp, name)
+	if err == nil || isSame(disk, temp, name) { // linked, even if a server lost its first answer and was asked twice
+		return SyncDir(ctx, disk, name)
+	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		if !isSame(disk, temp, name) { // else a server lost its first answer and was asked twice
-			return fs.ErrExist
-		}
-	case err != nil && fsys.IsWithoutLinks(err):
-		if err := renameToNew(ctx, disk, temp, name, lock); err != nil {
-			return err
-		}
-	case err != nil:
+		return fs.ErrExist
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case tryLink(disk, temp) == nil:
 		return fmt.Errorf("create: %w", err)
 	}
-	return SyncDir(ctx, disk, name)
+	if renameErr := renameToNew(ctx, disk, temp, name, lock); renameErr != nil {
+		return fmt.Errorf("create: %w (hard link: %v)", renameErr, err)
+	}
+	if err := SyncDir(ctx, disk, name); err != nil {
+		return err
+	}
+	return lookAgain(ctx, disk, name, data)
 }
 
+// renameToNew renames temp to name unless that exists.
 func renameToNew(ctx context.Context, disk fsys.FS, temp, name string, lock func() (unlock func())) error {
 	defer lock()()
 	if err := ctx.Err(); err != nil {
@@ -62,8 +75,20 @@ func renameToNew(ctx context.Context, disk fsys.FS, temp, name string, lock func
 	if errors.Is(err, fs.ErrNotExist) {
 		err = disk.Rename(temp, name)
 	}
+	return err
+}
+
+// lookAgain fails with fs.ErrExist if another process has overwritten the file
+// that was renamed to name. Servers without links may also know a renamed file
+// by another number, so that its content decides.
+func lookAgain(ctx context.Context, disk fsys.FS, name string, data []byte) error {
+	s, err := readAt(ctx, disk, name)
 	if err != nil {
-		return fmt.Errorf("create: %w", err)
+		return fmt.Errorf("create: look again: %w", err)
+	}
+	s.Close()
+	if !bytes.Equal(s.Data, data) {
+		return fs.ErrExist
 	}
 	return nil
 }
@@ -76,8 +101,12 @@ func isSame(disk fsys.FS, a, b string) bool {
 
 // Overwrite puts a new file with data in the place of whatever name is: a file
 // that cannot be read, or a symlink.
-func Overwrite(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode) error {
-	temp, err := writeTemp(ctx, disk, name, data, perm, nil)
+func Overwrite(ctx context.Context, disk fsys.FS, name string, data []byte, access Access) error {
+	name, err := resolveDir(ctx, disk, name)
+	if err != nil {
+		return err
+	}
+	temp, err := writeTemp(ctx, disk, name, data, access, nil)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,11 @@ func TestCreateFile(t *testing.T) {
 		{name: "linked, and the answer lost", rule: faultfs.Rule{Op: faultfs.OpLink, AfterErr: syscall.EEXIST, Times: 1}},
 		{name: "no links", rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EPERM}, renamed: true},
 		{name: "no links, exists", rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EPERM}, exists: true, want: fs.ErrExist},
-		{name: "link fails", rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EIO}, want: syscall.EIO},
+		{name: "no links, says EIO", rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EIO}, renamed: true},
+		{name: "no links, says something unknown", rule: faultfs.Rule{Op: faultfs.OpLink, Err: errors.New("?")}, renamed: true},
+		{name: "no links, says EIO, exists", rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EIO}, exists: true, want: fs.ErrExist},
+		{name: "linked, and the answer EIO", rule: faultfs.Rule{Op: faultfs.OpLink, AfterErr: syscall.EIO}},
+		{name: "link fails once", rule: faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EIO, Times: 1}, want: syscall.EIO},
 		{name: "sync fails", rule: faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO}, want: syscall.EIO},
 	} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
@@ -41,7 +45,7 @@ func TestCreateFile(t *testing.T) {
 				disk.Inject(tt.rule)
 			}
 			disk.ResetLog()
-			if err := replace.Create(t.Context(), disk, name, []byte("new"), 0o644); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			if err := replace.Create(t.Context(), disk, name, []byte("new"), replace.Access{Perm: 0o644}); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 				t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 			}
 			if got := did(disk, faultfs.OpRename); got != tt.renamed {
@@ -71,10 +75,10 @@ func TestCreateLock(t *testing.T) {
 				disk.Inject(faultfs.Rule{Op: faultfs.OpLink, Err: syscall.EPERM})
 			}
 			disk.ResetLog()
-			if err := replace.CreateLocked(t.Context(), disk, "/etc/app/a", nil, 0o644); err != nil || did(disk, faultfs.OpLock) {
+			if err := replace.CreateLocked(t.Context(), disk, "/etc/app/a", nil, replace.Access{Perm: 0o644}); err != nil || did(disk, faultfs.OpLock) {
 				t.Errorf("links %v, locked: got %v, lock taken: %v", links, err, did(disk, faultfs.OpLock))
 			}
-			if err := replace.Create(t.Context(), disk, "/etc/app/b", nil, 0o644); err != nil || did(disk, faultfs.OpLock) == links {
+			if err := replace.Create(t.Context(), disk, "/etc/app/b", nil, replace.Access{Perm: 0o644}); err != nil || did(disk, faultfs.OpLock) == links {
 				t.Errorf("links %v: got %v, lock taken: %v", links, err, did(disk, faultfs.OpLock))
 			}
 		})
@@ -89,7 +93,7 @@ func TestOverwrite(t *testing.T) {
 				content = config
 				disk.Inject(faultfs.Rule{Op: faultfs.OpRename, Err: want})
 			}
-			err := replace.Overwrite(t.Context(), disk, configPath, []byte("new"), 0o600)
+			err := replace.Overwrite(t.Context(), disk, configPath, []byte("new"), replace.Access{Perm: 0o600})
 			if !errors.Is(err, want) || (err == nil) != (want == nil) {
 				t.Errorf("got %v, want %v", err, want)
 			}
@@ -121,7 +125,7 @@ func TestMakeDirs(t *testing.T) {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			disk.Inject(tt.rule)
 			disk.ResetLog()
-			err := replace.MakeDirs(t.Context(), disk, tt.dir)
+			err := replace.MakeDirs(t.Context(), disk, faultfs.Abs(tt.dir))
 			if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 				t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 			}

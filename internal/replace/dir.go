@@ -22,7 +22,7 @@ func SyncDir(ctx context.Context, disk fsys.FS, name string) error {
 }
 
 // MakeDirs creates a directory and its parents where they are missing, each
-// durably and with a mode that follows the umask. A directory that exists may
+// durably and for those whom the one above it serves; see [Access]. A directory that exists may
 // be new, and its process not have come to syncing it, so that it is synced
 // here.
 func MakeDirs(ctx context.Context, disk fsys.FS, dir string) error {
@@ -42,7 +42,7 @@ func MakeDirs(ctx context.Context, disk fsys.FS, dir string) error {
 	if err := MakeDirs(ctx, disk, parent); err != nil {
 		return err
 	}
-	if err := disk.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeDir(ctx, disk, dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("create directory: %w", err)
 	}
 	return SyncDir(ctx, disk, dir)

@@ -14,8 +14,11 @@
 // does. It stops at its next step after its context has ended, up to the
 // commit; from there on it runs to its end, so that nothing is left half done.
 //
-// Two gaps remain where the system offers no better operation. Where files
-// cannot be exchanged (Windows, NFS), and in a file that can only be written
-// in place, a change that another program makes within microseconds of the
-// commit is lost.
+// A file that cannot be replaced is written in place, but only while no other
+// program has it open or can open it. Where the system cannot ensure that, it
+// is not written.
+//
+// One gap remains where the system offers no better operation: where files
+// cannot be exchanged (Windows, NFS), a change that another program makes
+// within microseconds of the commit is lost.
 package replace

@@ -18,8 +18,14 @@ var (
 	// even for root. It is also an [fs.ErrPermission].
 	ErrReadOnly error = readOnlyError{}
 
+	// ErrReplaced means that the file has no name any more: it was replaced
+	// where it is mounted from. What is written to it is lost. It is also an
+	// [fs.ErrPermission].
+	ErrReplaced error = replacedError{}
+
 	// ErrNotInPlace means that the file could only be written in place, and
-	// that the change does not fit into one page, so that it could be torn.
+	// that it could be torn: the change does not fit into one page, or the
+	// system cannot keep other programs from writing at the same time.
 	ErrNotInPlace = errors.New("cannot be replaced, or changed in place without the risk of tearing it")
 
 	// ErrChanging means that other programs kept changing the file.
@@ -33,6 +39,13 @@ type readOnlyError struct{}
 
 func (readOnlyError) Error() string        { return "file is read-only" }
 func (readOnlyError) Is(target error) bool { return target == fs.ErrPermission }
+
+type replacedError struct{}
+
+func (replacedError) Error() string {
+	return "file was replaced where it is mounted from, so that what is written to it is lost"
+}
+func (replacedError) Is(target error) bool { return target == fs.ErrPermission }
 
 func checkRegular(info fs.FileInfo) error {
 	if mode := info.Mode(); !mode.IsRegular() {

@@ -28,7 +28,7 @@ type File struct {
 	lostPages bool
 }
 
-// Options say what a [File] knows of its content. Both functions are required.
+// Options say what is known of a [File]. Both functions are required.
 type Options struct {
 	// Torn reports whether a callback returned err because another program
 	// had not finished writing. The file is then read again, a few times.
@@ -38,6 +38,9 @@ type Options struct {
 	// such content in a file that was renamed over, it is not put back: the
 	// rest of it would never follow.
 	CutShort func(data []byte) bool
+
+	// Own means that the file is one of ours: see [CheckPlanted].
+	Own bool
 }
 
 // New returns the file at path, an absolute path. It does not touch the disk.
@@ -48,16 +51,21 @@ func New(disk fsys.FS, path string, opts Options) *File {
 // Read reads the file and calls use with the result, and again while use
 // fails with an error that is torn. The snapshot is closed after each call.
 func (f *File) Read(ctx context.Context, use func(*Snapshot) error) error {
-	return f.read(ctx, f.path, use)
+	return f.read(ctx, f.path, Read, use)
 }
 
-func (f *File) read(ctx context.Context, name string, use func(*Snapshot) error) error {
+func (f *File) read(ctx context.Context, name string, read func(context.Context, fsys.FS, string) (*Snapshot, error), use func(*Snapshot) error) error {
 	return retry(ctx, f.opts.Torn, func() error {
-		s, err := Read(ctx, f.fs, name)
+		s, err := read(ctx, f.fs, name)
 		if err != nil {
 			return err
 		}
 		defer s.Close()
+		if f.opts.Own {
+			if err := CheckPlanted(ctx, f.fs, f.path, s.info); err != nil {
+				return err
+			}
+		}
 		return use(s)
 	})
 }
@@ -87,10 +95,11 @@ func retry(ctx context.Context, transient func(error) bool, fn func() error) err
 // The new content is written to a temporary file in the same directory, which
 // then changes places with the file. Mode, owner and extended attributes stay,
 // and a symlink too: its target is changed. Where that is not possible,
-// because the file is a mount point or has several names, because its
+// because the file is a mount point, is mounted elsewhere, or has several names, because its
 // directory is not writable, or because its owner or attributes could not be
 // kept, it is written in place. That is done only if the change fits into one
-// page of the file, since nothing larger is whole at every moment.
+// page of the file, since nothing larger is whole at every moment, and while
+// nobody else has the file open.
 //
 // Its errors are those of edit and [Read], and [ErrNotInPlace] and
 // [ErrChanging].
@@ -106,7 +115,7 @@ func (f *File) Update(ctx context.Context, edit func(*Snapshot) ([]byte, error))
 		if round == 0 {
 			unlock, _ = Lock(ctx, f.fs, fsys.Dir(target))
 		}
-		err = f.read(ctx, target, func(s *Snapshot) error {
+		err = f.read(ctx, target, readAt, func(s *Snapshot) error {
 			data, err := edit(s)
 			if err != nil {
 				return err
@@ -119,7 +128,7 @@ func (f *File) Update(ctx context.Context, edit func(*Snapshot) ([]byte, error))
 		if errors.Is(err, fs.ErrNotExist) {
 			err = f.create(ctx, target, edit)
 		}
-		if !errors.Is(err, ErrChanged) {
+		if !errors.Is(err, ErrChanged) && !isLink(err) {
 			return err
 		}
 	}
@@ -135,7 +144,7 @@ func (f *File) create(ctx context.Context, target string, edit func(*Snapshot) (
 	if err := MakeDirs(ctx, f.fs, fsys.Dir(target)); err != nil {
 		return err
 	}
-	err = CreateLocked(ctx, f.fs, target, data, 0o666)
+	err = CreateLocked(ctx, f.fs, target, data, Access{Perm: 0o666})
 	if errors.Is(err, fs.ErrExist) {
 		return ErrChanged
 	}
@@ -145,11 +154,7 @@ func (f *File) create(ctx context.Context, target string, edit func(*Snapshot) (
 // Sync makes durable what the file holds, if it exists, and writes nothing.
 // Whoever wrote it may have been killed before syncing it.
 func (f *File) Sync(ctx context.Context) error {
-	target, err := Resolve(ctx, f.fs, f.path)
-	if err != nil {
-		return err
-	}
-	return Sync(ctx, f.fs, target)
+	return Sync(ctx, f.fs, f.path)
 }
 
 // CheckWritable is [Snapshot.CheckWritable] without opening the file.

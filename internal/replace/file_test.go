@@ -16,7 +16,7 @@ import (
 var errTorn = errors.New("torn")
 
 func newFile(disk *faultfs.FS) *replace.File {
-	return replace.New(disk, configPath, replace.Options{
+	return replace.New(disk, faultfs.Abs(configPath), replace.Options{
 		Torn:     func(err error) bool { return err == errTorn },
 		CutShort: func(data []byte) bool { return len(data) == 0 },
 	})
@@ -76,7 +76,7 @@ func TestUpdateOps(t *testing.T) {
 		}
 		for op, want := range map[faultfs.Op]int{
 			faultfs.OpSync: 1, faultfs.OpSyncDir: 1, faultfs.OpExchange: 1, faultfs.OpRename: 0, faultfs.OpReadDir: 0,
-			faultfs.OpLock: 1, faultfs.OpRemove: 1, faultfs.OpWrite: 1, faultfs.OpWriteAt: 0, faultfs.OpLink: 0,
+			faultfs.OpLock: 1, faultfs.OpRemove: 1, faultfs.OpWrite: 1, faultfs.OpAmend: 0, faultfs.OpLink: 0,
 		} {
 			if got[op] != want {
 				t.Errorf("%v: got %d, want %d", op, got[op], want)
@@ -96,6 +96,20 @@ func TestUpdateMountPoint(t *testing.T) {
 		requireContent(t, disk, configPath, config+"x")
 		if n := count(disk, isNewTemp); n != 0 {
 			t.Errorf("created %d temporary files", n)
+		}
+	})
+}
+
+// TestSyncRefused: if the content may not be synced, the name still is.
+func TestSyncRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, disk *faultfs.FS) {
+		disk.Inject(faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EACCES})
+		disk.ResetLog()
+		if err := newFile(disk).Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if !did(disk, faultfs.OpSyncDir) {
+			t.Error("the directory was not synced")
 		}
 	})
 }

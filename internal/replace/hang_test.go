@@ -170,8 +170,6 @@ func (s *scene) loses(at moment, host string) bool {
 	switch {
 	case s.renames:
 		return at.Step == at.commit && (host == "by rename" || s.before == "")
-	case s.inPlace:
-		return at.isLast(faultfs.OpRead) && host != "by rename"
 	}
 	return false
 }

@@ -33,7 +33,7 @@ func open(t *testing.T, process *faultfs.FS) *configfile.File {
 
 func openAt(t *testing.T, process *faultfs.FS, path string) *configfile.File {
 	t.Helper()
-	f, err := configfile.Open(process, path, configfile.Options{})
+	f, err := configfile.Open(process, faultfs.Abs(path), configfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func anchorIn(f *configfile.File, dir string) *anchor.Anchor {
 	if dir == "" {
 		dir = fsys.Dir(f.Path())
 	}
-	a, err := f.Anchor(fsys.Join(dir, ".config.json.installation-id"), isID)
+	a, err := f.Anchor(fsys.Join(dir, ".config.json.installation-id"), anchor.Options{Valid: isID})
 	if err != nil {
 		panic(err)
 	}
@@ -133,9 +133,11 @@ type scene struct {
 	name string
 	// prepare changes the disk, which holds config; nil does nothing.
 	prepare func(disk *faultfs.FS)
-	// without is an operation that always fails, with withoutErr.
+	// without is an operation that always fails, with withoutErr, or only on
+	// the file called withoutAt.
 	without    faultfs.Op
 	withoutErr error
+	withoutAt  string
 	// open returns the save.
 	open opener
 	// path is the file that it writes, with the content before ("" if there is
@@ -174,7 +176,7 @@ func (s *scene) run(t *testing.T, run func(t *testing.T, disk *faultfs.FS, save 
 		save := s.open(t, disk.As("p"))
 		limit := sync.OnceFunc(func() { // as the last rule, so that those of the test match first
 			if s.without != "" {
-				disk.Inject(faultfs.Rule{Op: s.without, Proc: "p", Err: s.withoutErr})
+				disk.Inject(faultfs.Rule{Op: s.without, Name: s.withoutAt, Proc: "p", Err: s.withoutErr})
 			}
 		})
 		run(t, disk, func(ctx context.Context) (string, error) {
@@ -208,7 +210,7 @@ func commitOf(steps []configdisk.Step) configdisk.Step {
 	var commit configdisk.Step
 	for _, at := range steps {
 		switch at.Op {
-		case faultfs.OpExchange, faultfs.OpRename, faultfs.OpLink, faultfs.OpWriteAt:
+		case faultfs.OpExchange, faultfs.OpRename, faultfs.OpLink, faultfs.OpAmend:
 			commit = at
 		}
 	}
@@ -241,8 +243,10 @@ func scenes() []*scene {
 	damaged := func(disk *faultfs.FS) { disk.WriteFile(anchorPath, []byte("torn"), 0o644) }
 	const fresh = "{\"telemetry\": {\"installation_id\": \"" + id + "\"}}\n"
 	noExchange := scene{without: faultfs.OpExchange, withoutErr: errors.ErrUnsupported, renames: true}
+	noExchangeEIO := scene{without: faultfs.OpExchange, withoutErr: syscall.EIO, renames: true}
+	noLinksEIO := scene{without: faultfs.OpLink, withoutErr: syscall.EIO, renames: true}
 	noLinks := scene{without: faultfs.OpLink, withoutErr: syscall.EPERM, renames: true}
-	notReplaced := scene{without: faultfs.OpExchange, withoutErr: syscall.EACCES, inPlace: true}
+	notReplaced := scene{without: faultfs.OpExchange, withoutErr: syscall.EACCES, withoutAt: filepath.Base(configPath), inPlace: true}
 	mount := scene{prepare: func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, inPlace: true, mountPoint: true}
 
 	changed := func(s scene, name string) *scene {
@@ -271,6 +275,7 @@ func scenes() []*scene {
 	return []*scene{
 		changed(scene{}, "exchange"),
 		changed(noExchange, "rename"),
+		changed(noExchangeEIO, "rename, exchange says EIO"),
 		changed(mount, "mount point"),
 		changed(notReplaced, "not to be replaced"),
 		invalid,
@@ -278,6 +283,7 @@ func scenes() []*scene {
 		made(noLinks, "new config without links"),
 		anchored(scene{}, "new anchor", publish),
 		anchored(noLinks, "new anchor without links", publish),
+		anchored(noLinksEIO, "new anchor, link says EIO", publish),
 		repaired(scene{}, "damaged anchor", publish),
 		repaired(noExchange, "damaged anchor, rename", publish),
 		repaired(scene{}, "replaced anchor", replace),

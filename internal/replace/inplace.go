@@ -2,9 +2,14 @@ package replace
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
 // pageSize is the part of a file that one write changes as a whole, in the
@@ -19,37 +24,30 @@ const pageSize = 4096
 // power cut unlikely, but no disk promises it. A save that is cut off between
 // the two writes leaves the spaces behind.
 //
-// If another program writes between the last comparison and the second write,
-// or while that hangs, the change is written into its content, and nothing can
-// undo it. On one machine, though, the kernel lets no other program write to,
-// or truncate, a file to which a write hangs.
+// No other program may write at the same time, since the two could mix. So a
+// write is made only while nobody else has the file open or can open it; where
+// the system cannot ensure that, nothing is written ([ErrNotInPlace]).
 func (f *File) writeInPlace(ctx context.Context, s *Snapshot, data []byte) error {
 	from, to, ok := changedRange(s.Data, data)
 	if !ok {
 		return ErrNotInPlace
 	}
-	file, err := s.fence(ctx)
-	if err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
+	s.Close() // which would count as open
 	now := *s // as it is after each step
 	if f.lostPages {
 		// Written again, though with what they hold, they reach the disk.
-		if err := f.writeInto(ctx, &now, 0, s.Data); err != nil {
+		if err := f.amend(ctx, &now, 0, s.Data); err != nil {
 			return err
 		}
 	}
 	if len(data) > len(s.Data) {
 		spaces := bytes.Repeat([]byte(" "), len(data)-len(s.Data))
-		if err := f.writeInto(ctx, &now, atEnd, spaces); err != nil {
+		if err := f.amend(ctx, &now, len(s.Data), spaces); err != nil {
 			return err
 		}
 		now.Data = append(bytes.Clone(s.Data), spaces...)
 	}
-	if err := f.writeInto(ctx, &now, from, data[from:to]); err != nil {
+	if err := f.amend(ctx, &now, from, data[from:to]); err != nil {
 		return err
 	}
 	// Another program may have put another file there, or other content.
@@ -61,47 +59,65 @@ func (f *File) writeInPlace(ctx context.Context, s *Snapshot, data []byte) error
 	return written.Close()
 }
 
-// atEnd is the offset of what is appended: wherever the file ends by then, so
-// that spaces follow what another program has made of it meanwhile.
-const atEnd = -1
-
-// writeInto writes b at an offset, durably, if the file is still what s says.
-func (f *File) writeInto(ctx context.Context, s *Snapshot, at int, b []byte) error {
-	flag := os.O_WRONLY
-	if at == atEnd {
-		flag |= os.O_APPEND
-	}
-	file, err := s.fs.OpenFile(s.name, flag, 0)
+// amend writes b at an offset, durably, if the file is still what s says.
+func (f *File) amend(ctx context.Context, s *Snapshot, at int, b []byte) error {
+	file, err := s.amend(ctx, at, b)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !s.fs.SameFile(info, s.info) {
-		return ErrChanged
-	}
-	same, err := s.reopen(ctx)
-	if err != nil {
-		return err
-	}
-	defer same.Close()
-	if at == atEnd {
-		_, err = file.Write(b)
-	} else {
-		_, err = file.WriteAt(b, int64(at))
-	}
-	if err != nil {
-		return fmt.Errorf("write in place: %w", err)
-	}
 	err = file.Sync()
 	f.lostPages = err != nil
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil
+}
+
+// amend writes b at an offset if the file is still what s says, and returns
+// the file, which is open.
+func (s *Snapshot) amend(ctx context.Context, at int, b []byte) (fsys.File, error) {
+	if err := cmp.Or(ctx.Err(), sameAs(s.fs, s.name, s.info)); err != nil {
+		return nil, err
+	}
+	file, err := s.fs.OpenFile(s.name, os.O_RDWR|fsys.NoFollow, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !s.fs.SameFile(info, s.info) {
+		err = ErrChanged
+	}
+	if err == nil {
+		err = amendAlone(ctx, file, s.Data, b, at)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// amendAlone writes b at an offset of a file that holds old, while nobody else
+// has it open. It waits for that up to writersWait.
+func amendAlone(ctx context.Context, file fsys.File, old, b []byte, at int) error {
+	for deadline := time.Now().Add(writersWait); ctx.Err() == nil; sleep(ctx, time.Millisecond) {
+		switch err := file.Amend(old, b, int64(at)); {
+		case errors.Is(err, fsys.ErrInUse):
+			if !time.Now().Before(deadline) {
+				return ErrChanging
+			}
+		case errors.Is(err, fsys.ErrDiffers):
+			return ErrChanged
+		case errors.Is(err, errors.ErrUnsupported):
+			return fmt.Errorf("%w, since another program may be writing to it: %w", ErrNotInPlace, err)
+		case err != nil:
+			return fmt.Errorf("write in place: %w", err)
+		default:
+			return nil
+		}
+	}
+	return ctx.Err()
 }
 
 // changedRange returns the part of data that differs from old, padded with

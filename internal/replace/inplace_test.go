@@ -2,9 +2,12 @@ package replace_test
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/configfile"
 	"github.com/rollcall-dev/rollcall/internal/fsys"
@@ -107,20 +110,80 @@ func TestInPlaceKilled(t *testing.T) {
 	}
 }
 
-// TestInPlaceLateSpaces lets the spaces be appended after the host has saved:
-// they follow what it saved.
-func TestInPlaceLateSpaces(t *testing.T) {
-	for _, text := range []string{"{}", saved + saved[1:], saved} {
+// TestInPlaceHostIsFaster lets the host save just before each of the two
+// writes. Nothing is written into what it saved, but the change is made again
+// from it.
+func TestInPlaceHostIsFaster(t *testing.T) {
+	for _, write := range []int{1, 2} {
+		for _, text := range []string{saved, saved + saved[1:]} {
+			bubble(t, func(t *testing.T, disk *faultfs.FS) {
+				disk.MarkMountPoint(configPath)
+				disk.Inject(faultfs.Rule{Op: faultfs.OpAmend, Proc: "p", Skip: write - 1, Times: 1, Do: func() {
+					disk.WriteFile(configPath, []byte(text), 0o644)
+				}})
+				_, err := set(t.Context(), open(t, disk.As("p")), id)
+				want := withID(text, id)
+				if text != saved {
+					want = text // not JSON
+				}
+				if got := content(t, disk, configPath); got != want || (err == nil) != (want != text) {
+					t.Errorf("write %d: got %q, %v, want %q", write, got, err, want)
+				}
+			})
+		}
+	}
+}
+
+// TestInPlaceNobodyKnows writes nothing in place where the system cannot keep
+// other programs out: as neither root nor the file's owner, or without leases.
+func TestInPlaceNobodyKnows(t *testing.T) {
+	for name, prepare := range map[string]func(disk *faultfs.FS) *faultfs.FS{
+		"of another user": func(disk *faultfs.FS) *faultfs.FS {
+			disk.Chmod(configPath, 0o666)
+			return asUser(disk, 7)
+		},
+		"of another user, in an open directory": func(disk *faultfs.FS) *faultfs.FS {
+			disk.Chmod(configPath, 0o666)
+			disk.Chmod("/etc/app", 0o777)
+			return asUser(disk, 7)
+		},
+		"of another user, in a sticky directory": func(disk *faultfs.FS) *faultfs.FS {
+			disk.Chmod(configPath, 0o666)
+			disk.Chmod("/etc/app", 0o777|fs.ModeSticky)
+			return asUser(disk, 7)
+		},
+		"no leases": func(disk *faultfs.FS) *faultfs.FS {
+			disk.MarkMountPoint(configPath)
+			disk.Inject(faultfs.Rule{Op: faultfs.OpAmend, Err: errors.ErrUnsupported})
+			return disk
+		},
+	} {
+		bubble(t, func(t *testing.T, disk *faultfs.FS) {
+			process := prepare(disk)
+			_, err := set(t.Context(), open(t, process), id)
+			if !errors.Is(err, replace.ErrNotInPlace) || !configfile.Permanent(err) {
+				t.Errorf("%s: got %v, want ErrNotInPlace, permanent", name, err)
+			}
+			requireContent(t, disk, configPath, config)
+		})
+	}
+}
+
+// TestInPlaceInUse waits 200 ms for a program that has the file open, even if
+// only for reading.
+func TestInPlaceInUse(t *testing.T) {
+	for held, want := range map[time.Duration]error{100 * time.Millisecond: nil, time.Second: replace.ErrChanging} {
 		bubble(t, func(t *testing.T, disk *faultfs.FS) {
 			disk.MarkMountPoint(configPath)
-			disk.Inject(faultfs.Rule{Op: faultfs.OpWrite, Proc: "p", Times: 1, Do: func() {
-				disk.WriteFile(configPath, []byte(text), 0o644)
-			}})
-			set(t.Context(), open(t, disk.As("p")), id)
-			got := content(t, disk, configPath)
-			if !strings.HasPrefix(got, strings.TrimRight(text, "}\n")) || strings.ContainsRune(got, 0) {
-				t.Errorf("got %q, want %q", got, text)
+			reader, err := disk.As("reader").OpenFile(configPath, os.O_RDONLY, 0)
+			if err != nil {
+				t.Fatal(err)
 			}
+			time.AfterFunc(held, func() { reader.Close() })
+			if _, err := set(t.Context(), open(t, disk), id); !errors.Is(err, want) {
+				t.Errorf("open for %v: got %v, want %v", held, err, want)
+			}
+			time.Sleep(held)
 		})
 	}
 }
@@ -140,7 +203,7 @@ func TestInPlaceWrites(t *testing.T) {
 			disk.MarkMountPoint(configPath)
 			disk.ResetLog()
 			mustSet(t, open(t, disk), id)
-			writes := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpWrite || e.Op == faultfs.OpWriteAt })
+			writes := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpAmend })
 			syncs := count(disk, func(e faultfs.Entry) bool { return e.Op == faultfs.OpSync })
 			if writes != tt.writes || syncs != tt.writes {
 				t.Errorf("got %d writes and %d syncs, want %d", writes, syncs, tt.writes)

@@ -36,10 +36,6 @@ func TestPreserved(t *testing.T) {
 			disk.Chmod(configPath, 0o600)
 			disk.SetXattr(configPath, "user.note", "n")
 		}, 7, false},
-		{"another's file, as user", func(disk *faultfs.FS) {
-			disk.Chmod(configPath, 0o666)
-			disk.Chmod("/etc/app", 0o777)
-		}, 7, true},
 		{"another's group, as user", func(disk *faultfs.FS) {
 			disk.Chown(configPath, 7, 8)
 			disk.Chown("/etc/app", 7, 7)
@@ -50,11 +46,8 @@ func TestPreserved(t *testing.T) {
 			disk.SetXattr(configPath, "security.label", "l")
 		}, 7, true},
 		{"directory not writable, as user", func(disk *faultfs.FS) { disk.Chown(configPath, 7, 7) }, 7, true},
-		{"sticky directory, as user", func(disk *faultfs.FS) {
-			disk.Chmod(configPath, 0o666)
-			disk.Chmod("/etc/app", 0o777|fs.ModeSticky)
-		}, 7, true},
 		{"hard link", func(disk *faultfs.FS) { link(disk, configPath, "/etc/app/same.json") }, 0, true},
+		{"mounted elsewhere", func(disk *faultfs.FS) { disk.MarkMountedElsewhere(configPath, "/container/config.json") }, 0, true},
 		{"mount point", func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, 0, true},
 		{"rename says EBUSY", func(disk *faultfs.FS) {
 			disk.Inject(faultfs.Rule{Op: faultfs.OpExchange, Err: syscall.EBUSY})

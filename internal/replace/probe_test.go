@@ -22,7 +22,7 @@ func TestProbe(t *testing.T) {
 	}{
 		{"", 0, nil},
 		{faultfs.OpWrite, 0, func(s replace.Support) error { return s.Create }},
-		{faultfs.OpWrite, 1, func(s replace.Support) error { return s.Create }},
+		{faultfs.OpWrite, 1, func(s replace.Support) error { return s.Exchange }},
 		{faultfs.OpLink, 0, func(s replace.Support) error { return s.Link }},
 		{faultfs.OpExchange, 0, func(s replace.Support) error { return s.Exchange }},
 		{faultfs.OpSyncDir, 0, func(s replace.Support) error { return s.SyncDir }},
@@ -32,7 +32,7 @@ func TestProbe(t *testing.T) {
 			if tt.op != "" {
 				disk.Inject(faultfs.Rule{Op: tt.op, Skip: tt.skip, Err: syscall.EIO})
 			}
-			s := replace.Probe(t.Context(), disk, configPath)
+			s := replace.Probe(t.Context(), disk, configPath, replace.Access{Perm: 0o666})
 			failed := 0
 			for _, err := range []error{s.Create, s.Link, s.Exchange, s.SyncDir, s.Lock} {
 				if err != nil {
@@ -53,7 +53,7 @@ func TestProbeLocked(t *testing.T) {
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.As("other").LockDir("/etc/app")
 		begin := time.Now()
-		s := replace.Probe(t.Context(), disk, configPath)
+		s := replace.Probe(t.Context(), disk, configPath, replace.Access{Perm: 0o666})
 		if took := time.Since(begin); !errors.Is(s.Lock, fsys.ErrLocked) || took != time.Second {
 			t.Errorf("got %v after %v", s.Lock, took)
 		}
@@ -70,7 +70,7 @@ func TestProbeAbandoned(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			disk.Inject(faultfs.Rule{Op: tt.during, Do: cancel})
 			disk.ResetLog()
-			replace.Probe(ctx, disk, configPath)
+			replace.Probe(ctx, disk, configPath, replace.Access{Perm: 0o666})
 			if did(disk, tt.not) {
 				t.Errorf("abandoned during %s: did %s", tt.during, tt.not)
 			}

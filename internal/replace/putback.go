@@ -111,7 +111,7 @@ func (w *swap) contentOnce(name string) (info fs.FileInfo, data []byte, err erro
 	if err := checkRegular(info); err != nil {
 		return info, nil, err
 	}
-	file, err := w.fs.OpenFile(name, os.O_RDONLY, 0)
+	file, err := w.fs.OpenFile(name, os.O_RDONLY|fsys.NoFollow, 0)
 	if err != nil {
 		return info, nil, err
 	}
@@ -258,10 +258,10 @@ func (w *swap) restoreOnce(content []byte) error {
 func (w *swap) writeLikeTarget(content []byte) (temp string, err error) {
 	var like fsys.File
 	if w.like != nil {
-		if like, err = w.fs.OpenFile(w.name, os.O_RDONLY, 0); err != nil {
+		if like, err = w.fs.OpenFile(w.name, os.O_RDONLY|fsys.NoFollow, 0); err != nil {
 			return "", err
 		}
 		defer like.Close() // before the rename, which Windows refuses over an open file
 	}
-	return writeTemp(context.Background(), w.fs, w.name, content, w.perm, like)
+	return writeTemp(context.Background(), w.fs, w.name, content, w.access, like)
 }

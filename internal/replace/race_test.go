@@ -67,10 +67,12 @@ func TestRace(t *testing.T) {
 		{"publish, directory missing", missing, publishNumber, anchorPath},
 		{"publish, damaged", damaged, publishNumber, anchorPath},
 		{"publish without links", fails(faultfs.OpLink, syscall.EPERM), publishNumber, anchorPath},
+		{"publish, link says EIO", fails(faultfs.OpLink, syscall.EIO), publishNumber, anchorPath},
 		{"publish without locks", fails(faultfs.OpLock, syscall.ENOLCK), publishNumber, anchorPath},
 		{"set", there, setNumber, configPath},
 		{"set, config missing", missing, setNumber, configPath},
-		{"set in place", fails(faultfs.OpExchange, syscall.EBUSY), setNumber, configPath},
+		{"set in place", func(disk *faultfs.FS) { disk.MarkMountPoint(configPath) }, setNumber, configPath},
+		{"set by rename", fails(faultfs.OpExchange, syscall.EIO), setNumber, configPath},
 		{"publish and set without locks", fails(faultfs.OpLock, syscall.ENOLCK), publishAndSet, configPath},
 		{"publish and set, config missing", missing, publishAndSet, configPath},
 	} {

@@ -8,34 +8,30 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"syscall"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
-// renamesOverOpen reports whether a file can be renamed over one that is open.
-const renamesOverOpen = runtime.GOOS != "windows"
-
 // A swap puts a new file in the place of the one that was read, and checks
 // what that displaced.
 type swap struct {
 	*Snapshot
-	data     []byte      // the new content
-	perm     fs.FileMode // of the new file, before the umask, if like is nil
-	like     fsys.File   // whose mode, owner and attributes the new file gets
+	data     []byte    // the new content
+	access   Access    // of the new file if like is nil
+	like     fsys.File // whose mode, owner and attributes the new file gets
 	cutShort func(data []byte) bool
 
 	temp string      // the new file and, after an exchange, the displaced one
 	ours fs.FileInfo // the new file
 }
 
-// Replace puts a new file with data and, before the umask, perm in the place
-// of the file that was read. A symlink is replaced itself. It fails with
+// Replace puts a new file with data and access in the place of the file that
+// was read. A symlink is replaced itself. It fails with
 // [ErrChanged] if another file is there, or other content, however late it
 // completes.
-func (s *Snapshot) Replace(ctx context.Context, data []byte, perm fs.FileMode) error {
-	w := &swap{Snapshot: s, data: data, perm: perm, cutShort: func([]byte) bool { return false }}
+func (s *Snapshot) Replace(ctx context.Context, data []byte, access Access) error {
+	w := &swap{Snapshot: s, data: data, access: access, cutShort: func([]byte) bool { return false }}
 	err := w.run(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrChanged
@@ -44,7 +40,7 @@ func (s *Snapshot) Replace(ctx context.Context, data []byte, perm fs.FileMode) e
 }
 
 func (w *swap) run(ctx context.Context) (err error) {
-	if w.temp, err = writeTemp(ctx, w.fs, w.name, w.data, w.perm, w.like); err != nil {
+	if w.temp, err = writeTemp(ctx, w.fs, w.name, w.data, w.access, w.like); err != nil {
 		return refusal(err)
 	}
 	if w.ours, err = w.fs.Lstat(w.temp); err != nil {
@@ -58,14 +54,14 @@ func (w *swap) run(ctx context.Context) (err error) {
 	// abandoned long ago: what it completes late is checked, and undone if it
 	// displaced something newer.
 	err = w.fs.Exchange(w.temp, w.name)
-	if errors.Is(err, errors.ErrUnsupported) {
-		file.Close()
-		return w.renameOver(ctx)
-	}
-	defer file.Close()
 	if err != nil && w.holds(w.temp, w.ours) { // else it was done, and only the answer lost
+		file.Close()
+		if errors.Is(err, errors.ErrUnsupported) || ctx.Err() == nil && tryExchange(ctx, w.fs, w.name) != nil {
+			return w.renameOver(ctx)
+		}
 		return w.discard(refusal(fmt.Errorf("exchange: %w", err)))
 	}
+	defer file.Close()
 	if w.displacedNewer() {
 		return w.putBack()
 	}
@@ -88,7 +84,7 @@ func (w *swap) run(ctx context.Context) (err error) {
 // in which a rename hangs. The other is what a program that opened the target
 // just then writes later than writersWait.
 func (w *swap) renameOver(ctx context.Context) error {
-	displaced, err := w.fs.OpenFile(w.name, os.O_RDONLY, 0)
+	displaced, err := w.fs.OpenFile(w.name, os.O_RDONLY|fsys.NoFollow, 0)
 	if err != nil {
 		return w.discard(err)
 	}
@@ -98,20 +94,15 @@ func (w *swap) renameOver(ctx context.Context) error {
 		return w.discard(err)
 	}
 	defer file.Close()
-	if !renamesOverOpen {
-		// No other program can have the file open either, so that there will
-		// be nothing to put back.
-		for _, file := range []fsys.File{displaced, file, w.like} {
-			if file != nil {
-				file.Close()
-			}
-		}
-	}
 	err = w.fs.Rename(w.temp, w.name)
+	closed := fsys.IsInUse(err)
+	if closed {
+		err = w.renameOverClosed(ctx, displaced, file, w.like)
+	}
 	if err != nil && w.holds(w.temp, w.ours) {
 		return w.discard(refusal(fmt.Errorf("rename: %w", err)))
 	}
-	if renamesOverOpen {
+	if !closed {
 		newer, readErr := w.writtenTo(displaced)
 		if newer != nil {
 			return w.restore(newer)
@@ -122,6 +113,26 @@ func (w *swap) renameOver(ctx context.Context) error {
 		return fmt.Errorf("rename: %w", err)
 	}
 	return SyncDir(ctx, w.fs, w.name)
+}
+
+// renameOverClosed is the commit where nobody can rename over a file that is
+// open, as on some file systems of Windows. No other program can have it open
+// then, so that there is nothing to put back. One that has it open now gets a
+// moment to close it, and what it has saved is seen.
+func (w *swap) renameOverClosed(ctx context.Context, open ...fsys.File) error {
+	for _, file := range open {
+		if file != nil {
+			file.Close()
+		}
+	}
+	return retry(ctx, fsys.IsInUse, func() error {
+		file, err := w.fence(ctx)
+		if err != nil {
+			return err
+		}
+		file.Close()
+		return w.fs.Rename(w.temp, w.name)
+	})
 }
 
 // discard removes the temporary file and returns err. If that fails, the file
@@ -164,7 +175,7 @@ func (s *Snapshot) reopen(ctx context.Context) (fsys.File, error) {
 	if err := sameAs(s.fs, s.name, s.info); err != nil {
 		return nil, err
 	}
-	file, err := s.fs.OpenFile(s.name, os.O_RDONLY, 0)
+	file, err := s.fs.OpenFile(s.name, os.O_RDONLY|fsys.NoFollow, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,9 @@ func TestSweep(t *testing.T) {
 	}{
 		{"old", name, 10 * time.Minute, faultfs.Rule{}, true},
 		{"young", name, 10*time.Minute - time.Second, faultfs.Rule{}, false},
-		{"of the future", name, -time.Hour, faultfs.Rule{}, false},
+		{"of a clock that is ahead", name, -(10*time.Minute - time.Second), faultfs.Rule{}, false},
+		{"of the future", name, -10 * time.Minute, faultfs.Rule{}, true},
+		{"of the far future, locks do not work", name, -24 * time.Hour, faultfs.Rule{Op: faultfs.OpLock, Err: syscall.ENOLCK}, true},
 		{"of an anchor", "/etc/app/..config.json.installation-id.rollcall-%d-ABCDEFGH.tmp", 10 * time.Minute, faultfs.Rule{}, true},
 		{"locks do not work", name, 24 * time.Hour, faultfs.Rule{Op: faultfs.OpLock, Err: syscall.ENOLCK}, true},
 		{"locks do not work, a day old but for a second", name, 24*time.Hour - time.Second, faultfs.Rule{Op: faultfs.OpLock, Err: syscall.ENOLCK}, false},
@@ -124,7 +126,7 @@ func TestSweepFails(t *testing.T) {
 			disk.WriteFile(fmt.Sprintf("/etc/app/.config.json.rollcall-%d-ABCDEFGH.tmp", i+1), nil, 0o600)
 		}
 		disk.Inject(faultfs.Rule{Op: faultfs.OpRemove, Times: 1, Err: syscall.EIO})
-		if err := open(t, disk).Sweep(t.Context()); err == nil || !strings.Contains(err.Error(), configPath) {
+		if err := open(t, disk).Sweep(t.Context()); err == nil || !strings.Contains(faultfs.Slashed(err.Error()), configPath) {
 			t.Errorf("got %v, want an error that names the file", err)
 		}
 		if left := temps(disk); len(left) != 1 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,6 +36,9 @@ func TestSymlink(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if strings.HasPrefix(tt.name, "up") {
+				parentsOfThePath(t)
+			}
 			bubble(t, func(t *testing.T, disk *faultfs.FS) {
 				disk.Delete("/etc/app")
 				disk.MkdirAll("/srv/a/b", 0o755)
@@ -75,6 +79,14 @@ func TestSymlink(t *testing.T) {
 	}
 }
 
+// parentsOfThePath ends a test of "link/.." where that is never the parent of
+// the link's target.
+func parentsOfThePath(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows resolves .. by the text")
+	}
+}
+
 func sameFolder(t *testing.T, disk *faultfs.FS, a, b string) bool {
 	t.Helper()
 	x, errX := disk.OpenFile(a[:strings.LastIndex(a, "/")], 0, 0)
@@ -91,6 +103,7 @@ func sameFolder(t *testing.T, disk *faultfs.FS, a, b string) bool {
 
 // TestPathWithParents is about a path with ".." behind a symlink.
 func TestPathWithParents(t *testing.T) {
+	parentsOfThePath(t)
 	bubble(t, func(t *testing.T, disk *faultfs.FS) {
 		disk.Symlink("/srv/a", "/etc/link")
 		disk.WriteFile("/srv/config.json", []byte(config), 0o644)

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
@@ -34,15 +33,12 @@ const (
 )
 
 func tempPrefix(name string) string {
-	base := filepath.Base(name)
-	if len(base) > tempBase {
-		end := tempBase
-		for !utf8.RuneStart(base[end]) { // some file systems accept no half characters
-			end--
-		}
-		base = base[:end]
-	}
-	return "." + base + tempMark
+	return "." + fsys.CutName(filepath.Base(name), tempBase) + tempMark
+}
+
+// newTempName returns the name of a new temporary file next to name.
+func newTempName(name string) string {
+	return fsys.Join(fsys.Dir(name), fmt.Sprintf("%s%d-%s%s", tempPrefix(name), time.Now().Unix(), rand.Text()[:8], tempSuffix))
 }
 
 // tempTime returns the time of creation from the name of a temporary file.
@@ -54,21 +50,30 @@ func tempTime(name, prefix string) (created time.Time, ok bool) {
 	return time.Unix(unix, 0), hasPrefix && hasSuffix && hasRandom && err == nil
 }
 
-// writeTemp creates a temporary file with data next to name, durable except
-// for its own name. It gets the mode, owner and attributes of like or, if that
-// is nil, perm. A temporary file whose fsync failed is never used: if a later
+// writeTemp creates a temporary file with data next to name, which leads through
+// no symlink, durable except for its own name. It gets the mode, owner and attributes of like or, if that
+// is nil, those of access. A temporary file whose fsync failed is never used: if a later
 // fsync succeeds, that does not mean that the data is there.
-func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm fs.FileMode, like fsys.File) (temp string, err error) {
+func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, access Access, like fsys.File) (temp string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	temp = fsys.Join(fsys.Dir(name), fmt.Sprintf("%s%d-%s%s", tempPrefix(name), time.Now().Unix(), rand.Text()[:8], tempSuffix))
-	file, err := disk.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	dir, err := disk.Lstat(fsys.Dir(name))
+	if err != nil {
+		return "", err
+	}
+	temp = newTempName(name)
+	file, err := disk.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|fsys.NoFollow, access.open())
 	if err != nil {
 		disk.Remove(temp) // it may have been created all the same
 		return "", fmt.Errorf("create temporary file: %w", err)
 	}
-	err = fillTemp(ctx, file, data, like)
+	err = fillTemp(ctx, file, data, func() error {
+		if like != nil {
+			return file.CopyAttributes(like)
+		}
+		return access.give(disk, file, dir)
+	})
 	if closeErr := file.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("close temporary file: %w", closeErr)
 	}
@@ -82,17 +87,15 @@ func writeTemp(ctx context.Context, disk fsys.FS, name string, data []byte, perm
 	return temp, nil
 }
 
-func fillTemp(ctx context.Context, file fsys.File, data []byte, like fsys.File) error {
+func fillTemp(ctx context.Context, file fsys.File, data []byte, setAttributes func() error) error {
 	if _, err := file.Write(data); err != nil {
 		return fmt.Errorf("write temporary file: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if like != nil {
-		if err := file.CopyAttributes(like); err != nil {
-			return &attributesError{err}
-		}
+	if err := setAttributes(); err != nil {
+		return &attributesError{err}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -104,15 +107,19 @@ func fillTemp(ctx context.Context, file fsys.File, data []byte, like fsys.File) 
 }
 
 // An attributesError means that a temporary file could not get the attributes
-// of the file that it was to replace.
+// of the file that it was to replace, or an owner who may use it.
 type attributesError struct{ err error }
 
-func (e *attributesError) Error() string { return "keep owner and attributes: " + e.err.Error() }
+func (e *attributesError) Error() string { return "set owner and attributes: " + e.err.Error() }
 func (e *attributesError) Unwrap() error { return e.err }
 
 // Sweep removes the temporary files of name that are old and, since the lock
 // is free, not in use.
 func Sweep(ctx context.Context, disk fsys.FS, name string) error {
+	name, err := resolveDir(ctx, disk, name)
+	if err != nil {
+		return err
+	}
 	dir := fsys.Dir(name)
 	unlock, err := lock(ctx, disk, dir, 0)
 	if errors.Is(err, fsys.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
@@ -133,7 +140,9 @@ func Sweep(ctx context.Context, disk fsys.FS, name string) error {
 	var errs []error
 	for _, entry := range names {
 		created, ok := tempTime(entry, tempPrefix(name))
-		if !ok || time.Since(created) < age {
+		// A clock that was wrong then, or is wrong now, puts the creation into
+		// the future.
+		if !ok || time.Since(created).Abs() < age {
 			continue
 		}
 		if err := ctx.Err(); err != nil {

@@ -23,11 +23,15 @@ var errInvalidState = errors.New("sending state: not valid")
 
 // Parse decodes a state that [State.Marshal] encoded. The error does not
 // quote the data.
+func Parse(data []byte) (State, error) { return ParseWithin(data, MaxStateSize) }
+
+// ParseWithin is [Parse] with another limit in bytes. The object may have other
+// members too.
 //
 // The decoder of encoding/json would add 100 kB to a host that does not use it
 // otherwise.
-func Parse(data []byte) (State, error) {
-	if len(data) > MaxStateSize {
+func ParseWithin(data []byte, most int) (State, error) {
+	if len(data) > most {
 		return State{}, errors.New("sending state: too large")
 	}
 	if string(bytes.TrimSpace(data)) == "null" {
@@ -77,7 +81,7 @@ type decoder struct {
 func (d *decoder) next(kind jsonedit.Kind) (text string, ok bool) {
 	v := d.values[0]
 	d.values = d.values[1:]
-	if v.Kind == jsonedit.Absent || v.Kind == jsonedit.Null {
+	if v.IsAbsent() {
 		return "", false
 	}
 	d.bad = d.bad || v.Kind != kind

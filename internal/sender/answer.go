@@ -65,8 +65,8 @@ func (e redirectError) Error() string { return "the collector redirects " + stri
 // maxRedirects bounds the redirects that are followed.
 const maxRedirects = 3
 
-// checkRedirect follows redirects on the same host, but none to plain HTTP,
-// and none that would turn the report into a GET.
+// checkRedirect follows redirects on the same host and port, but none to plain
+// HTTP, and none that would turn the report into a GET.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	first, last := via[0], via[len(via)-1]
 	switch {
@@ -78,6 +78,16 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 		return redirectError("to another host, which is not followed")
 	case req.URL.Scheme != "https" && req.URL.Scheme != last.URL.Scheme:
 		return redirectError("from https to another scheme, which is not followed")
+	case port(req.URL) != port(first.URL):
+		return redirectError("to another port, which is not followed")
 	}
 	return nil
+}
+
+// port returns the port of a URL, which may be the usual one of its scheme.
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }

@@ -31,7 +31,7 @@ func (r *rig) onWire(endpoint string, change func(*Config, *network)) *Sender {
 		}
 	})
 	s.network = n
-	s.connect = func(ctx context.Context) (requester, error) { return newClient(ctx, s.config, n) }
+	s.connect = func(ctx context.Context) (Requester, error) { return newClient(ctx, s.config, n) }
 	return s
 }
 
@@ -402,7 +402,7 @@ func BenchmarkSend(b *testing.B) {
 	s := New(Config{
 		Endpoint:  testEndpoint,
 		UserAgent: "rollcall-go/1.0.0",
-		ID:        func() (string, bool) { return testID(1), true },
+		ID:        func(context.Context) (string, bool) { return testID(1), true },
 		Allowed:   func(context.Context) bool { return true },
 		Heartbeat: func(context.Context) ([]byte, error) { return body, nil },
 		Load:      func(context.Context) ([]byte, error) { return saved, nil },
@@ -410,7 +410,7 @@ func BenchmarkSend(b *testing.B) {
 	})
 	n := newNetwork()
 	n.roundTripper = instant{}
-	s.connect = func(ctx context.Context) (requester, error) { return newClient(ctx, s.config, n) }
+	s.connect = func(ctx context.Context) (Requester, error) { return newClient(ctx, s.config, n) }
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := s.SendNow(b.Context()); err != nil {

@@ -12,7 +12,7 @@ func TestNoSend(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := r.sender()
-	s.connect = func(ctx context.Context) (requester, error) { return newClient(ctx, s.config, s.network) }
+	s.connect = func(ctx context.Context) (Requester, error) { return newClient(ctx, s.config, s.network) }
 	for name, err := range map[string]error{
 		"SendNow": s.SendNow(t.Context()),
 		"Upload":  s.Upload(t.Context(), []byte("x")),

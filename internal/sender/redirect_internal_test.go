@@ -4,6 +4,8 @@ package sender
 
 import (
 	"crypto/tls"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -11,8 +13,8 @@ import (
 	"time"
 )
 
-// N1: redirects are followed on the same host only, and never from https to
-// another scheme.
+// N1: redirects are followed on the same host and port only, and never from
+// https to another scheme.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
@@ -31,7 +33,10 @@ func TestRedirects(t *testing.T) {
 		{"301", 301, false, "", "loses the report"},
 		{"302", 302, false, "", "loses the report"},
 		{"303", 303, true, "", "loses the report"},
-		{"another port of the host", 307, false, other, ""},
+		{"another port", 307, false, other, "another port"},
+		{"the usual port", 307, false, "http://127.0.0.1", "another port"},
+		{"another port over TLS", 308, true, "https://127.0.0.1:1", "another port"},
+		{"the usual port over TLS", 308, true, "https://127.0.0.1", "another port"},
 		{"another host", 307, false, localhost, "another host"},
 		{"another host over TLS", 308, true, "https://localhost:1", "another host"},
 		{"301 to another host", 301, false, localhost, "loses the report"},
@@ -88,13 +93,19 @@ func TestRedirects(t *testing.T) {
 		}
 	})
 	run(t, "to silence", func(t *testing.T, r *rig, m *memoryNet) {
-		to := "https://" + m.listen(silent) + "/"
-		server := m.serve(nil, func(w http.ResponseWriter, req *http.Request) {
+		var address string
+		var connections atomic.Int32
+		address = m.listen(func(conn net.Conn) {
+			if connections.Add(1) > 1 {
+				silent(conn)
+				return
+			}
+			readRequest(conn)
 			time.Sleep(5 * time.Second) // the limit of the next connection begins anew
-			http.Redirect(w, req, to, http.StatusPermanentRedirect)
+			io.WriteString(conn, "HTTP/1.1 308 Go\r\nLocation: https://"+address+"/\r\nContent-Length: 0\r\n\r\n")
 		})
 		began := time.Now()
-		r.fails(r.onNet(m, server.URL, nil), "no connection within 10 sec")
+		r.fails(r.onNet(m, "http://"+address, nil), "no connection within 10 sec")
 		if took := time.Since(began); took != 15*time.Second {
 			t.Errorf("took %v, want 15s", took)
 		}

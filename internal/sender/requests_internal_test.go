@@ -56,7 +56,7 @@ func TestOneConnection(t *testing.T) {
 func TestOneConnectionAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"http", "https"} {
-		for _, n := range []int{0, 1, 5, 100} {
+		for n := range 120 { // less than a request, and than the beginning of a handshake
 			onNet(t, func(t *testing.T, r *rig, m *memoryNet) {
 				var connections atomic.Int32
 				address := m.listen(func(conn net.Conn) {
@@ -68,6 +68,43 @@ func TestOneConnectionAtOnce(t *testing.T) {
 					t.Errorf("%s, %d bytes read: %d connections", scheme, n, got)
 				}
 			})
+		}
+	}
+}
+
+// A connection that is cut anywhere in a handshake or in the answer over TLS is
+// the only one.
+func TestOneConnectionCut(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	cert := ca.issue(nil)
+	const stride = 13 // each byte would take many handshakes
+	for n := 0; ; n += stride {
+		whole := false
+		onNet(t, func(t *testing.T, r *rig, m *memoryNet) {
+			var connections, requests atomic.Int32
+			server := m.serve(&cert, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
+			address := m.listen(func(conn net.Conn) {
+				connections.Add(1)
+				onward, err := m.connect("tcp", server.Listener.Addr().String())
+				if err != nil {
+					return
+				}
+				defer onward.Close()
+				go io.Copy(onward, conn)
+				io.CopyN(conn, onward, int64(n))
+			})
+			err := r.onNet(m, "https://"+address, func(c *Config) { c.CAFile = ca.file }).SendNow(t.Context())
+			if c, q := connections.Load(), requests.Load(); c != 1 || q > 1 {
+				t.Errorf("cut after %d bytes: %d connections and %d requests: %v", n, c, q, err)
+			}
+			whole = err == nil
+		})
+		if whole || t.Failed() {
+			if n < 500 {
+				t.Errorf("a whole answer within %d bytes", n)
+			}
+			return
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (r *rig) senderWith(change func(*Config)) *Sender {
 	c := Config{
 		Endpoint:  testEndpoint + "/",
 		UserAgent: "test",
-		ID:        func() (string, bool) { return r.id, !r.unsettled.Load() },
+		ID:        func(context.Context) (string, bool) { return r.id, !r.unsettled.Load() },
 		Allowed:   func(context.Context) bool { return !r.denied.Load() },
 		Heartbeat: r.makeHeartbeat,
 		Health:    func(context.Context) ([]byte, func()) { return r.health, nil },
@@ -89,7 +89,7 @@ func (r *rig) senderWith(change func(*Config)) *Sender {
 		change(&c)
 	}
 	s := New(c)
-	s.connect = func(context.Context) (requester, error) { return r.do, nil }
+	s.connect = func(context.Context) (Requester, error) { return r.do, nil }
 	return s
 }
 
@@ -141,24 +141,24 @@ func (r *rig) saveState(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// do is a requester.
-func (r *rig) do(ctx context.Context, method, url string, body []byte) *Error {
+// do is a Requester.
+func (r *rig) do(ctx context.Context, m Message) (Answer, *Error) {
 	if ctx.Err() != nil {
-		return &Error{Text: "stopped", Err: ctx.Err()}
+		return Answer{}, &Error{Text: "stopped", Err: ctx.Err()}
 	}
-	path := strings.TrimPrefix(url, testEndpoint)
-	if method != "POST" {
-		path = method + " " + path
+	path := strings.TrimPrefix(m.URL, testEndpoint)
+	if m.Method != "POST" {
+		path = m.Method + " " + path
 	}
-	req := request{time.Now().UTC(), path, string(body)}
+	req := request{time.Now().UTC(), path, string(m.Body)}
 	r.mu.Lock()
 	r.requests = append(r.requests, req)
 	answer := r.answer
 	r.mu.Unlock()
 	if answer == nil {
-		return nil
+		return Answer{}, nil
 	}
-	return answer(ctx, req)
+	return Answer{}, answer(ctx, req)
 }
 
 // hang is a collector that never answers.

@@ -65,7 +65,7 @@ func (s *Sender) exclusive(ctx context.Context, fn func(ctx context.Context, pha
 	if !s.config.Allowed(ctx) {
 		return ErrWithheld
 	}
-	id, settled := s.config.ID()
+	id, settled := s.config.ID(ctx)
 	if !settled {
 		return ErrNoID
 	}
@@ -80,7 +80,7 @@ func (s *Sender) Forget(ctx context.Context, id string) error {
 // Upload sends a heartbeat that was made elsewhere, where consent was given.
 // It does not ask for consent here, and saves no state.
 func (s *Sender) Upload(ctx context.Context, body []byte) error {
-	return s.request(ctx, "POST", heartbeatPath, body)
+	return s.request(ctx, "POST", heartbeatPath+"?exported=true", body)
 }
 
 // request makes one request that does not concern the schedule.
@@ -92,7 +92,7 @@ func (s *Sender) request(ctx context.Context, method, path string, body []byte) 
 	defer leave()
 	do, failed := s.reach(ctx)
 	if failed == nil {
-		failed = do(ctx, method, s.config.Endpoint+path, body)
+		_, failed = do(ctx, Message{Method: method, URL: s.config.Endpoint + path, Body: body})
 	}
 	if failed != nil {
 		return failed
@@ -116,21 +116,25 @@ func (s *Sender) send(ctx context.Context, phase schedule.Phase, blind bool) err
 	}
 
 	do, failed := s.attempt(ctx)
+	var err error
 	switch {
 	case failed == nil:
+		st, _ := s.current(false)
+		s.save(ctx, st.Succeeded(time.Now()))
 	case errors.Is(ctx.Err(), context.Canceled):
-		return context.Cause(ctx) // by Stop, Withdraw or the caller: it is no failure of the collector
+		err = context.Cause(ctx) // by Stop, Withdraw or the caller: it is no failure of the collector
 	case errors.Is(failed.Err, ErrWithheld):
-		return failed.Err // nor is this
-	}
-	st, _ := s.current(false)
-	if failed != nil {
+		err = failed.Err // nor is this
+	default:
+		err = failed
+		st, _ := s.current(false)
 		s.save(ctx, st.Failed(phase, time.Now(), s.config.Endpoint, failed, rand.Float64()))
-		return failed
 	}
-	s.save(ctx, st.Succeeded(time.Now()))
-	s.sendHealth(ctx, do)
-	return nil
+	s.config.Ended(false, err)
+	if err == nil {
+		s.sendHealth(ctx, do)
+	}
+	return err
 }
 
 // mayTry reports whether an attempt may be made, and notes it if so. The
@@ -145,20 +149,40 @@ func (s *Sender) mayTry(known bool) bool {
 	return true
 }
 
-// attempt makes the report and posts it.
-func (s *Sender) attempt(ctx context.Context) (requester, *Error) {
+// attempt makes the report and posts it, or asks.
+func (s *Sender) attempt(ctx context.Context) (Requester, *Error) {
 	do, failed := s.reach(ctx)
 	if failed != nil {
 		return nil, failed
 	}
+	if s.config.Ask != nil {
+		return do, s.config.Ask(ctx, do)
+	}
+	about := s.about(ctx)
 	body, err := s.config.Heartbeat(ctx)
 	if err != nil {
 		return nil, &Error{Text: schedule.Plain("the report could not be made: " + err.Error()), Err: err}
 	}
-	return do, do(ctx, "POST", s.config.Endpoint+heartbeatPath, body)
+	return do, s.post(ctx, do, heartbeatPath, body, about)
 }
 
-func (s *Sender) reach(ctx context.Context) (requester, *Error) {
+// about returns the ID that a report says which is made now, or "".
+func (s *Sender) about(ctx context.Context) string {
+	id, _ := s.config.ID(ctx)
+	return id
+}
+
+// post sends a report. Before is what about returned before it was made.
+func (s *Sender) post(ctx context.Context, do Requester, path string, body []byte, before string) *Error {
+	m := Message{Method: "POST", URL: s.config.Endpoint + path, Body: body}
+	if s.about(ctx) == before { // or the ID was replaced meanwhile
+		m.About = before
+	}
+	_, failed := do(ctx, m)
+	return failed
+}
+
+func (s *Sender) reach(ctx context.Context) (Requester, *Error) {
 	do, err := s.connect(ctx)
 	if err != nil {
 		return nil, &Error{Text: schedule.Plain(err.Error()), Err: err}
@@ -168,11 +192,12 @@ func (s *Sender) reach(ctx context.Context) (requester, *Error) {
 
 // sendHealth sends the health report after an accepted heartbeat. A failure
 // is only logged: counts are cumulative, so the next report makes up for it.
-func (s *Sender) sendHealth(ctx context.Context, do requester) {
+func (s *Sender) sendHealth(ctx context.Context, do Requester) {
 	st, _ := s.current(false)
 	if s.config.Health == nil || ctx.Err() != nil || st.HealthGoneAt(s.config.Endpoint) {
 		return
 	}
+	about := s.about(ctx)
 	body, sent := s.config.Health(ctx)
 	if body == nil {
 		return
@@ -182,14 +207,20 @@ func (s *Sender) sendHealth(ctx context.Context, do requester) {
 		ctx, stop = whileAllowed(ctx, s.config.HealthAllowed)
 		defer stop()
 	}
-	if err := do(ctx, "POST", s.config.Endpoint+healthPath, body); err != nil {
+	if err := s.post(ctx, do, healthPath, body, about); err != nil {
 		s.config.Logger.Debug("Health report not sent", "error", err.Error())
 		if err.Gone {
 			s.save(ctx, st.WithHealthGone(s.config.Endpoint))
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			s.config.Ended(true, context.Cause(ctx))
+		} else {
+			s.config.Ended(true, err)
 		}
 		return
 	}
 	if sent != nil {
 		sent()
 	}
+	s.config.Ended(true, nil)
 }

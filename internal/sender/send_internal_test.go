@@ -133,7 +133,7 @@ func TestForgetAndUpload(t *testing.T) {
 		if err := s.Upload(t.Context(), []byte("made elsewhere")); err != nil {
 			t.Error(err)
 		}
-		want := []string{"DELETE /v1/installations/" + r.id, "/v1/heartbeat"}
+		want := []string{"DELETE /v1/installations/" + r.id, "/v1/heartbeat?exported=true"}
 		for i, req := range r.requests {
 			if req.path != want[i] {
 				t.Errorf("request %d: got %s, want %s", i, req.path, want[i])

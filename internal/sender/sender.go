@@ -1,4 +1,5 @@
-// Package sender sends the reports of an installation to its collector.
+// Package sender sends the reports of an installation to its collector, and
+// asks it for releases.
 //
 // Package schedule decides when. This package asks for consent, saves what
 // was sent, and bounds every attempt: to 30 seconds in all, and to a small
@@ -30,22 +31,32 @@ type Config struct {
 	Proxy string
 	// CAFile holds certificates in PEM form to trust besides the system's.
 	// It is read before each attempt.
-	CAFile    string
+	CAFile string
+	// Transport makes the requests instead, if it is not nil; Proxy and CAFile
+	// have no effect then. It may hang, panic, and ignore its context.
+	Transport RoundTripper
 	UserAgent string
 
-	// ID returns the installation ID, and false while it is not settled.
-	ID func() (string, bool)
+	// ID returns what the time of day follows from, such as the installation ID,
+	// and false while that is not settled.
+	ID func(context.Context) (string, bool)
 	// Allowed reports whether the operator's consent stands at this moment.
 	// While a report is under way another goroutine calls it every 250 ms.
 	Allowed func(context.Context) bool
 	// Heartbeat returns the report to send.
 	Heartbeat func(context.Context) ([]byte, error)
+	// Ask, if it is not nil, takes the place of sending reports: it makes one
+	// request of its own kind.
+	Ask func(context.Context, Requester) *Error
 	// Health returns the health report to send, or nil if there is none or
 	// it is not allowed. It calls sent after it was accepted. Nil means
 	// that there never is one.
 	Health func(context.Context) (body []byte, sent func())
 	// HealthAllowed is Allowed for health reports. Nil means always.
 	HealthAllowed func(context.Context) bool
+	// Ended is called after each attempt to send a report; err is nil if the
+	// collector accepted it. Nil if nobody wants to know.
+	Ended func(health bool, err error)
 
 	// Load and Save keep the state on disk, at most 1,000 bytes. Load fails
 	// with fs.ErrNotExist if there is none. Nil if nothing can be saved.
@@ -54,6 +65,8 @@ type Config struct {
 
 	// Logger gets a debug line for each attempt that fails; nil discards it.
 	Logger *slog.Logger
+	// Failed is that line, if it is not "Heartbeat not sent".
+	Failed string
 }
 
 // Status is what a [Sender] knows.
@@ -70,13 +83,13 @@ type Status struct {
 	NextDue time.Time `json:"next_due,omitzero"`
 }
 
-// A Sender sends the reports of one installation. Its methods are safe for
-// concurrent use.
+// A Sender sends the reports of one installation, or asks for releases. Its
+// methods are safe for concurrent use.
 type Sender struct {
 	config  Config
 	jitter  time.Duration // of the process; see schedule.Process
 	network network
-	connect func(context.Context) (requester, error)
+	connect func(context.Context) (Requester, error)
 
 	// token is held by whoever sends a report, or decides whether to.
 	token chan struct{}
@@ -96,8 +109,31 @@ type Sender struct {
 	next      time.Time
 }
 
-// A requester makes a request. It returns nil if the collector accepted it.
-type requester func(ctx context.Context, method, url string, body []byte) *Error
+// A Message is a request to make.
+type Message struct {
+	Method, URL string
+	Body        []byte // nil for none
+	// ETag names the answer that is known already; empty for none.
+	ETag string
+	// Want is how many bytes the body of an answer may have that is needed; 0
+	// means that the status is all.
+	Want int
+	// About is the installation ID that a report says, if the request may resume
+	// the TLS session of the last one about it. The collector can tell that both
+	// have one sender.
+	About string
+}
+
+// An Answer is what the collector said, if that was wanted.
+type Answer struct {
+	// Unchanged means that the known answer still holds.
+	Unchanged bool
+	ETag      string
+	Body      []byte
+}
+
+// A Requester makes a request. The error is nil if the collector accepted it.
+type Requester func(context.Context, Message) (Answer, *Error)
 
 // New returns a sender, which does nothing before Start. It does not check
 // the config; see [CheckEndpoint].
@@ -106,6 +142,9 @@ func New(c Config) *Sender {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Ended == nil {
+		c.Ended = func(bool, error) {}
+	}
 	s := &Sender{
 		config:  c,
 		jitter:  rand.N(schedule.MaxJitter),
@@ -113,7 +152,7 @@ func New(c Config) *Sender {
 		token:   make(chan struct{}, 1),
 		saved:   c.Load != nil && c.Save != nil,
 	}
-	s.connect = func(ctx context.Context) (requester, error) { return newClient(ctx, c, s.network) }
+	s.connect = func(ctx context.Context) (Requester, error) { return newClient(ctx, c, s.network) }
 	s.life, s.end = context.WithCancelCause(context.Background())
 	s.consented, s.withdraw = context.WithCancelCause(s.life)
 	return s

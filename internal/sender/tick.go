@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -49,7 +50,7 @@ func (s *Sender) check(ctx context.Context) (next, again time.Time) {
 	if !s.config.Allowed(ctx) {
 		return time.Time{}, later
 	}
-	id, settled := s.config.ID()
+	id, settled := s.config.ID(ctx)
 	now := time.Now()
 	if !settled || !schedule.Plausible(now) {
 		return time.Time{}, now.Add(schedule.FirstDelay)
@@ -71,7 +72,7 @@ func (s *Sender) check(ctx context.Context) (next, again time.Time) {
 		return next, next
 	}
 	if err := s.send(ctx, phase, process.Blind); err != nil {
-		s.config.Logger.Debug("Heartbeat not sent", "error", err.Error())
+		s.config.Logger.Debug(cmp.Or(s.config.Failed, "Heartbeat not sent"), "error", err.Error())
 	}
 	st, process = s.current(unread)
 	now = time.Now()

@@ -4,39 +4,15 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/terminal"
-	"golang.org/x/sys/unix"
+	"github.com/rollcall-dev/rollcall/internal/test/pty"
 )
 
-// open returns the two ends of a pseudo-terminal.
-func open(t *testing.T) (person, program *os.File) {
-	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { person.Close() })
-	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { program.Close() })
-	return person, program
-}
-
 func TestReadLine(t *testing.T) {
-	person, program := open(t)
+	person, program := pty.Open(t)
 	if !terminal.Is(program) {
 		t.Fatal("a terminal is not recognized")
 	}
@@ -57,7 +33,7 @@ func TestReadLine(t *testing.T) {
 }
 
 func TestReadLineEnds(t *testing.T) {
-	person, program := open(t)
+	person, program := pty.Open(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := terminal.ReadLine(ctx, program); !errors.Is(err, context.DeadlineExceeded) {

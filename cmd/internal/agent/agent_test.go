@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,6 +17,8 @@ import (
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
+	"github.com/rollcall-dev/rollcall/cmd/internal/operator"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/syncbuffer"
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
@@ -59,6 +61,33 @@ func TestRunEndsWhileTheServiceHangs(t *testing.T) {
 	}
 }
 
+// A hungSource has a token on a disk that hangs.
+type hungSource struct{ until <-chan struct{} }
+
+func (s hungSource) CreateToken(context.Context) (rollcall.Operator, error) {
+	<-s.until
+	return rollcall.Operator{}, errors.New("late")
+}
+
+func TestRunEndsWhileTheTokenHangs(t *testing.T) {
+	until := make(chan struct{})
+	defer close(until)
+	service := newFakeService()
+	service.settle(func(st *rollcall.Status) { st.ID = installid.New() })
+	gate := operator.New(hungSource{until})
+	_, log, stop := run(t, service, agent.Options{Listen: []string{"127.0.0.1:0"}, Gate: gate})
+	begin := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("took %v to stop while the token hangs", took)
+	}
+	if strings.Contains(log.String(), "token") {
+		t.Errorf("got log %s", log)
+	}
+}
+
 func TestRunStartsAndStopsTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService()
@@ -76,6 +105,53 @@ func TestRunStartsAndStopsTheService(t *testing.T) {
 		}
 		if got := strings.Join(events, " "); got != "start stop" {
 			t.Errorf("got %q, want \"start stop\"", got)
+		}
+	})
+}
+
+// TestRunLoadsWhatTheHostSet: what the host set before is loaded once the ID is
+// settled, again soon if that failed, and later what another agent took.
+func TestRunLoadsWhatTheHostSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService()
+		var values atomic.Value // none can be read
+		service.load = func() ([]byte, error) {
+			text, _ := values.Load().(string)
+			if text == "" {
+				return nil, errors.New("the disk does not answer")
+			}
+			return []byte(text), nil
+		}
+		service.settle(func(*rollcall.Status) {})
+		a, err := agent.New(service, agent.Options{Host: agent.NewHost(nil, "1.0.0")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		ended := make(chan error)
+		go func() { ended <- a.Run(ctx) }()
+		for _, step := range []struct {
+			values, want string
+			wait         time.Duration
+		}{
+			{"", "", time.Second / 2},
+			{`{"version": "1.2.3"}`, "1.2.3", 2 * time.Second},
+			{`{"version": "1.2.4"}`, "1.2.4", 2 * time.Hour},
+			{`{}`, "1.0.0", 2 * time.Hour},
+		} {
+			values.Store(step.values)
+			time.Sleep(step.wait)
+			service.mu.Lock()
+			got := service.version
+			service.mu.Unlock()
+			if got != step.want {
+				t.Errorf("%v after the file had %q: got version %q, want %q", step.wait, step.values, got, step.want)
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -103,7 +179,7 @@ func TestPortInUse(t *testing.T) {
 	defer listener.Close()
 	service := newFakeService()
 	service.start = func(context.Context) error { t.Error("started the service"); return nil }
-	a, err := agent.New(service, agent.Options{Listen: listener.Addr().String()})
+	a, err := agent.New(service, agent.Options{Listen: []string{listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,24 +190,6 @@ func TestPortInUse(t *testing.T) {
 	if want := "listen on " + listener.Addr().String() + ": "; !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "listen") != 1 {
 		t.Errorf("got %q, want %q and the cause", err, want)
 	}
-}
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // await waits until enough returns true.
@@ -145,9 +203,9 @@ func await(t *testing.T, what string, enough func() bool) {
 }
 
 // run starts an agent and returns the address it listens on.
-func run(t *testing.T, service agent.Service, opts agent.Options) (address string, log *lockedBuffer, stop func() error) {
+func run(t *testing.T, service agent.Service, opts agent.Options) (address string, log *syncbuffer.Buffer, stop func() error) {
 	t.Helper()
-	log = &lockedBuffer{}
+	log = &syncbuffer.Buffer{}
 	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
 	a, err := agent.New(service, opts)
 	if err != nil {
@@ -169,7 +227,7 @@ func run(t *testing.T, service agent.Service, opts agent.Options) (address strin
 func TestServesWhileTheServiceStarts(t *testing.T) {
 	service := newFakeService()
 	service.start = func(ctx context.Context) error { <-ctx.Done(); return nil } // as on a hung disk
-	address, log, stop := run(t, service, agent.Options{Listen: "127.0.0.1:0"})
+	address, log, stop := run(t, service, agent.Options{Listen: []string{"127.0.0.1:0"}})
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, agent.PathInstallation: 503, agent.PathStatus: 200} {
 		response, err := http.Get("http://" + address + path)
 		if err != nil {
@@ -190,7 +248,7 @@ func TestServesWhileTheServiceStarts(t *testing.T) {
 
 func TestStopEndsWaitingRequests(t *testing.T) {
 	service := newFakeService()
-	address, _, stop := run(t, service, agent.Options{Listen: "127.0.0.1:0"})
+	address, _, stop := run(t, service, agent.Options{Listen: []string{"127.0.0.1:0"}})
 	code := make(chan int, 1)
 	go func() {
 		response, err := http.Get("http://" + address + agent.PathInstallation + "?wait=30s")
@@ -221,7 +279,7 @@ func TestStopEndsWaitingRequests(t *testing.T) {
 func TestWarnsBeyondLoopback(t *testing.T) {
 	service := newFakeService()
 	service.settle(func(st *rollcall.Status) { st.ID = installid.New() })
-	_, log, _ := run(t, service, agent.Options{Listen: "0.0.0.0:0"})
+	_, log, _ := run(t, service, agent.Options{Listen: []string{"0.0.0.0:0"}})
 	if !strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("no warning in the log: %s", log)
 	}

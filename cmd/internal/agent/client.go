@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,20 +24,28 @@ type Reply struct {
 	Raw json.RawMessage `json:"-"`
 }
 
-// Ask asks the agent at a base URL, such as http://127.0.0.1:8946, for
-// its status, until ctx ends. It uses no proxy and follows no redirect:
-// the agent is on this machine, or where the operator said.
+// Ask asks the agent at a base URL, such as http://127.0.0.1:8946, or at a Unix
+// socket, such as unix:/run/app.sock, for its status, until ctx ends. It uses no
+// proxy and follows no redirect: the agent is on this machine, or where the
+// operator said.
 func Ask(ctx context.Context, base string) (Reply, error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	if path, ok := listen.UnixPath(base); ok {
+		base = "http://localhost"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
 	target, err := url.Parse(base)
 	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
-		return Reply{}, errors.New("not a URL such as http://127.0.0.1:8946")
+		return Reply{}, errors.New("neither a URL such as http://127.0.0.1:8946 nor a socket such as unix:/run/app.sock")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath(PathStatus).String(), nil)
 	if err != nil {
 		return Reply{}, err
 	}
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)

@@ -47,7 +47,7 @@ func TestAsk(t *testing.T) {
 func TestAskSomethingElse(t *testing.T) {
 	var followed bool
 	elsewhere := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed = true }))
-	misdirected, err := agent.New(newFakeService(), agent.Options{Listen: "0.0.0.0:1"})
+	misdirected, err := agent.New(newFakeService(), agent.Options{Listen: []string{"0.0.0.0:1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +96,9 @@ func TestAskNobody(t *testing.T) {
 	if _, err := agent.Ask(ctx, "http://"+listener.Addr().String()); err == nil {
 		t.Error("got no error from a silent server")
 	}
-	for _, base := range []string{"", "127.0.0.1:8946", "ftp://127.0.0.1", "http://", "http://%zz", "unix:///run/x"} {
-		if _, err := agent.Ask(t.Context(), base); err == nil || !strings.Contains(err.Error(), "not a URL") {
-			t.Errorf("got %v for %q, want \"not a URL\"", err, base)
+	for _, base := range []string{"", "127.0.0.1:8946", "ftp://127.0.0.1", "http://", "http://%zz", "unix//run/x"} {
+		if _, err := agent.Ask(t.Context(), base); err == nil || !strings.Contains(err.Error(), "neither a URL") {
+			t.Errorf("got %v for %q, want \"neither a URL\"", err, base)
 		}
 	}
 }

@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"time"
+
+	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/page"
 )
 
 const (
@@ -20,10 +21,64 @@ const (
 	consentTimeout = 10 * time.Second
 )
 
-// Missing members of a decision change nothing.
-type decision struct {
-	Telemetry *bool `json:"telemetry"`
-	Health    *bool `json:"health"`
+const (
+	// freshFor is how long a status shows the decisions as read before, and
+	// freshenWait how long it waits for them to be read again. A disk that
+	// takes longer is waited for in the background.
+	freshFor    = time.Second
+	freshenWait = 250 * time.Millisecond
+)
+
+// freshen reads the operator's decisions again, which another process may have
+// changed. At most one reading is in progress.
+func (a *Agent) freshen(ctx context.Context) {
+	a.freshening.Lock()
+	if !a.reading() && time.Since(a.freshAt) >= freshFor {
+		done := make(chan struct{})
+		a.fresh, a.freshAt = done, time.Now()
+		go func() {
+			defer close(done)
+			a.service.Decisions(a.stopping) // takes two seconds at most
+		}()
+	}
+	done := a.fresh
+	a.freshening.Unlock()
+	select {
+	case <-done:
+	case <-time.After(freshenWait):
+	case <-ctx.Done():
+	}
+}
+
+// reading reports whether the decisions are being read. The caller holds
+// freshening.
+func (a *Agent) reading() bool {
+	select {
+	case <-a.fresh:
+		return false
+	default:
+		return a.fresh != nil
+	}
+}
+
+// A choice is a decision of the operator. Missing members change nothing.
+type choice struct {
+	Telemetry   *bool `json:"telemetry"`
+	Health      *bool `json:"health"`
+	UpdateCheck *bool `json:"update_check"`
+}
+
+// A change is one decision of a choice, and the function that saves it. A
+// denial of telemetry is one of the update check too, so that comes last.
+type change struct {
+	to   *bool
+	save func(context.Context, bool) error
+}
+
+func (a *Agent) changes(c choice) []change {
+	return []change{
+		{c.Telemetry, a.service.SetConsent}, {c.Health, a.service.SetHealthConsent}, {c.UpdateCheck, a.service.SetUpdateConsent},
+	}
 }
 
 func (a *Agent) serveConsent(w http.ResponseWriter, r *http.Request) {
@@ -31,38 +86,45 @@ func (a *Agent) serveConsent(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Agent) changeConsent(w http.ResponseWriter, r *http.Request) {
-	d, err := readDecision(r)
+	decided, err := readDecision(r)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(consentTimeout + writeTimeout))
-	ctx, cancel := context.WithTimeout(r.Context(), consentTimeout)
-	defer cancel()
-	if d.Telemetry != nil {
-		err = a.service.SetConsent(ctx, *d.Telemetry)
+	// A grant and a denial in one request are refused as a whole.
+	changes, needs := a.changes(decided), page.MayDeny
+	for _, c := range changes {
+		if c.to != nil && *c.to {
+			needs = page.MayChange
+		}
 	}
-	if d.Health != nil && err == nil {
-		err = a.service.SetHealthConsent(ctx, *d.Health)
-	}
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, err.Error())
+	if !a.permit(w, r, needs) {
 		return
+	}
+	// A client that does not wait for the answer has decided all the same.
+	r = r.WithContext(context.WithoutCancel(r.Context()))
+	ctx, cancel := extend(w, r, consentTimeout)
+	defer cancel()
+	ctx = rollcall.OrderedBy(ctx, "agent endpoint")
+	for _, c := range changes {
+		if c.to == nil {
+			continue
+		}
+		if err := c.save(ctx, *c.to); err != nil {
+			writeError(w, http.StatusInternalServerError, err.Error())
+			return
+		}
 	}
 	writeJSON(w, http.StatusOK, a.service.Decisions(ctx))
 }
 
-func readDecision(r *http.Request) (decision, error) {
-	var d decision
-	// Forms of other sites cannot have this type.
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return d, errors.New("the Content-Type is not application/json")
+func readDecision(r *http.Request) (choice, error) {
+	var d choice
+	body, err := readBody(r, maxDecision)
+	if err != nil {
+		return d, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxDecision+1))
-	if err != nil || len(body) > maxDecision {
-		return d, errors.New("the body is unreadable or longer than 1024 bytes")
-	}
-	if err := json.Unmarshal(body, &d); err != nil || d.Telemetry == nil && d.Health == nil {
+	if err := json.Unmarshal(body, &d); err != nil || d == (choice{}) {
 		return d, errors.New(`the body is not a decision such as {"telemetry": false}`)
 	}
 	return d, nil

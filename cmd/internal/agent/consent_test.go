@@ -1,16 +1,47 @@
 package agent_test
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
+	"github.com/rollcall-dev/rollcall/cmd/internal/operator"
 )
+
+// TestConsentOfClientThatLeaves: a denial is recorded although the client does
+// not wait for the answer.
+func TestConsentOfClientThatLeaves(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config.json")
+	const before = `{"telemetry": {"enabled": true}}`
+	if err := os.WriteFile(config, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	service, err := rollcall.New(rollcall.Config{ConfigPath: config, Consent: rollcall.ConsentConfig{PolicyPath: filepath.Join(t.TempDir(), "none.json")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	r := httptest.NewRequestWithContext(gone, http.MethodPost, "http://127.0.0.1"+agent.PathConsent, strings.NewReader(`{"telemetry": false}`))
+	r.RemoteAddr = "127.0.0.1:1"
+	r.Header.Set("Content-Type", "application/json")
+	newHandler(t, service, agent.Options{}).ServeHTTP(httptest.NewRecorder(), r)
+	if got, err := os.ReadFile(config); err != nil || string(got) != strings.Replace(before, "true", "false", 1) {
+		t.Errorf("got config %q, %v", got, err)
+	}
+	if got, err := os.ReadFile(service.Files().Denial); err != nil || !strings.Contains(string(got), "agent endpoint") {
+		t.Errorf("got record %q, %v", got, err)
+	}
+}
 
 func TestConsent(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "config.json")
@@ -22,7 +53,12 @@ func TestConsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := serve(t, newHandler(t, service, agent.Options{}))
+	gate := operator.New(service)
+	proof, err := service.CreateToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serve(t, newHandler(t, service, agent.Options{Gate: gate}))
 	ask := func(method, kind, body string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, url+agent.PathConsent, strings.NewReader(body))
@@ -30,6 +66,7 @@ func TestConsent(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", kind)
+		req.Header.Set("Authorization", "Bearer "+proof.Token)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -75,4 +112,41 @@ func TestConsent(t *testing.T) {
 	if status, _ := ask(http.MethodDelete, kind, ""); status != http.StatusMethodNotAllowed {
 		t.Errorf("got %d, want 405", status)
 	}
+}
+
+// TestStatusFollows: the status shows what another process decided, without
+// reading the disk at each request or waiting for one that hangs.
+func TestStatusFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService()
+		reads := 0
+		var takes time.Duration
+		service.decide = func(context.Context) {
+			reads++
+			time.Sleep(takes)
+		}
+		handler := newHandler(t, service, agent.Options{})
+		for _, step := range []struct {
+			pause, takes, waits time.Duration
+			reads               int
+		}{
+			{0, 0, 0, 1},
+			{900 * time.Millisecond, 0, 0, 1},
+			{100 * time.Millisecond, time.Minute, 250 * time.Millisecond, 2},
+			{time.Second, 0, 250 * time.Millisecond, 2}, // it still hangs
+			{time.Minute, 0, 0, 3},
+		} {
+			time.Sleep(step.pause)
+			takes = step.takes
+			begin := time.Now()
+			r := httptest.NewRequest(http.MethodGet, "http://"+testListen+agent.PathStatus, nil)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			synctest.Wait()
+			if waited := time.Since(begin); w.Code != http.StatusOK || waited != step.waits || reads != step.reads {
+				t.Errorf("%+v: got %d after %v, %d reads", step, w.Code, waited, reads)
+			}
+		}
+		time.Sleep(time.Hour)
+	})
 }

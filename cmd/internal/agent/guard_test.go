@@ -61,7 +61,7 @@ func TestHostHeader(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		h := newHandler(t, newFakeService(), agent.Options{Listen: tt.listen, AllowHosts: tt.allow})
+		h := newHandler(t, newFakeService(), agent.Options{Listen: []string{tt.listen}, AllowHosts: tt.allow})
 		code := func(host string) int {
 			return get(h, "/healthz", func(r *http.Request) { r.Host = host }).Code
 		}
@@ -110,7 +110,7 @@ func TestCrossSite(t *testing.T) {
 
 func TestListenAddress(t *testing.T) {
 	for _, address := range []string{"foo", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:-1", "::1", "127.0.0.1:"} {
-		if _, err := agent.New(newFakeService(), agent.Options{Listen: address}); !errors.Is(err, listen.ErrAddress) {
+		if _, err := agent.New(newFakeService(), agent.Options{Listen: []string{address}}); !errors.Is(err, listen.ErrAddress) {
 			t.Errorf("got %v for %q, want ErrAddress", err, address)
 		}
 	}

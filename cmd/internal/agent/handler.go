@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,12 +15,14 @@ import (
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/installid"
 	"github.com/rollcall-dev/rollcall/internal/guard"
+	"github.com/rollcall-dev/rollcall/page"
 )
 
 // The paths of the local server.
 const (
 	PathInstallation = "/v1/installation"
 	PathStatus       = "/v1/status"
+	pathOpenAPI      = "/v1/openapi.json"
 	pathHealth       = "/healthz"
 	pathReady        = "/readyz"
 	pathMetrics      = "/metrics"
@@ -50,21 +53,34 @@ type Status struct {
 	UptimeSeconds float64 `json:"uptime_seconds"`
 }
 
-// Settled is present in an errorBody if the ID is missing.
+// An errorBody is the answer to a request that failed.
 type errorBody struct {
 	Error   string `json:"error"`
-	Settled *bool  `json:"settled,omitempty"`
+	Settled *bool  `json:"settled,omitempty"` // present if the ID is missing
+	Field   string `json:"field,omitempty"`   // of the request, that has a mistake
+	Status  int    `json:"status,omitempty"`  // of the collector's answer
 }
 
 // Handler serves the agent's endpoints:
 //
 //	GET /v1/installation  the ID once it is settled, 503 before; ?wait=5s waits for it, at most 30 s
 //	GET /v1/status        all that the service knows about itself
+//	GET /v1/update        the newest release, if it is newer than the host's version; POST asks the collector, if that is due
 //	GET /healthz          200 while the process is alive
 //	GET /readyz           200 once the ID is settled, 503 before
 //	GET /metrics          for Prometheus
 //	GET /v1/consent       the operator's decisions; POST changes them, as {"telemetry": false}
+//	PUT /v1/facts         the values of all facts, as {"users": 42}
+//	PUT /v1/host          the host's version, as {"version": "1.2.3"}
+//	POST /v1/faults       counts a fault, as {"source": "log", "component": "storage", "reason": "disk-full"}
+//	GET /v1/preview       what would be sent now, and why
+//	POST /v1/send         sends it
+//	GET /v1/openapi.json  a description of all of these
 //	/                     the operator's page
+//
+// Everyone on this machine may deny. Granting, and what is for the host, from
+// /v1/facts to /v1/send, and POST /v1/update need proof that the client acts for
+// the operator, and without it get 401. What the page allows is up to the page.
 //
 // The Host header of a request has to be a loopback address, localhost,
 // the host that the agent listens on, or one of Options.AllowHosts. Other
@@ -72,30 +88,65 @@ type errorBody struct {
 // origins get 403.
 func (a *Agent) Handler() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) {
-		mux.Handle("GET "+path, h)
-		mux.Handle(path, allowOnly("GET, HEAD"))
+	allowed := make(map[string][]string)
+	for _, r := range a.routes() {
+		mux.Handle(r.method+" "+r.path, r.handler)
+		allowed[r.path] = append(allowed[r.path], r.method)
+		if r.method == http.MethodGet {
+			allowed[r.path] = append(allowed[r.path], http.MethodHead)
+		}
 	}
-	handle(PathInstallation, http.HandlerFunc(a.serveInstallation))
-	handle(PathStatus, http.HandlerFunc(a.serveStatus))
-	handle(pathHealth, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
-	}))
-	handle(pathReady, http.HandlerFunc(a.serveReady))
-	if a.opts.Metrics != nil {
-		handle(pathMetrics, promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	for path, methods := range allowed {
+		mux.Handle(path, allowOnly(strings.Join(methods, ", ")))
 	}
-	mux.HandleFunc("GET "+PathConsent, a.serveConsent)
-	mux.HandleFunc("POST "+PathConsent, a.changeConsent)
-	mux.Handle(PathConsent, allowOnly("GET, HEAD, POST"))
 	mux.HandleFunc("/v1", unknownPath) // instead of a redirect to /v1/
 	mux.HandleFunc("/v1/", unknownPath)
 	if a.opts.Page != nil {
-		mux.Handle("/", a.opts.Page)
+		mux.Handle("/", a.opts.Gate.Pages(a.opts.Page))
 	} else {
 		mux.HandleFunc("/", unknownPath)
 	}
 	return a.guard(mux)
+}
+
+type route struct {
+	method, path string
+	handler      http.HandlerFunc
+}
+
+// description is held to the routes by TestOpenAPI.
+//
+//go:embed openapi.json
+var description []byte
+
+// routes returns all endpoints but the page.
+func (a *Agent) routes() []route {
+	routes := []route{
+		{http.MethodGet, PathInstallation, a.serveInstallation},
+		{http.MethodGet, PathStatus, a.serveStatus},
+		{http.MethodGet, PathUpdate, a.serveUpdate},
+		{http.MethodPost, PathUpdate, a.checkUpdate},
+		{http.MethodGet, pathHealth, func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+		}},
+		{http.MethodGet, pathReady, a.serveReady},
+		{http.MethodGet, PathConsent, a.serveConsent},
+		{http.MethodPost, PathConsent, a.changeConsent},
+		{http.MethodPut, PathFacts, a.putFacts},
+		{http.MethodPut, PathHost, a.putHost},
+		{http.MethodPost, PathFaults, a.postFault},
+		{http.MethodGet, PathPreview, a.servePreview},
+		{http.MethodPost, PathSend, a.postSend},
+		{http.MethodGet, pathOpenAPI, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			_, _ = w.Write(description)
+		}},
+	}
+	if a.opts.Metrics != nil {
+		served := promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+		routes = append(routes, route{http.MethodGet, pathMetrics, served.ServeHTTP})
+	}
+	return routes
 }
 
 func unknownPath(w http.ResponseWriter, _ *http.Request) {
@@ -154,7 +205,8 @@ func parseWait(text string) (time.Duration, error) {
 	return d, nil
 }
 
-func (a *Agent) serveStatus(w http.ResponseWriter, _ *http.Request) {
+func (a *Agent) serveStatus(w http.ResponseWriter, r *http.Request) {
+	a.freshen(r.Context())
 	writeJSON(w, http.StatusOK, Status{
 		Status:        a.service.Status(),
 		Version:       a.opts.Version,
@@ -170,9 +222,29 @@ func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }
 
+// permit reports whether a request has the rights that it needs. If not, it
+// answers the request.
+func (a *Agent) permit(w http.ResponseWriter, r *http.Request, needs page.Rights) bool {
+	if a.opts.Gate.Rights(r) >= needs {
+		return true
+	}
+	token := "the operator's token"
+	if path := a.opts.Gate.TokenPath(); path != "" {
+		token = "the token in " + path
+	}
+	what := "only the operator may do this"
+	if needs <= page.MayDeny {
+		what = "only the operator, and programs on this machine, may do this"
+	}
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	writeError(w, http.StatusUnauthorized, what+": send the header \"Authorization: Bearer TOKEN\" with "+token+
+		", or connect to a Unix socket of the agent (--listen unix:PATH) as root, as the agent's user, or as the owner of the config")
+	return false
+}
+
 func writeUnavailable(w http.ResponseWriter, retryAfter int, message string, settled bool) {
 	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	writeJSON(w, http.StatusServiceUnavailable, errorBody{message, &settled})
+	writeJSON(w, http.StatusServiceUnavailable, errorBody{Error: message, Settled: &settled})
 }
 
 func writeError(w http.ResponseWriter, code int, message string) {

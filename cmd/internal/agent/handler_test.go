@@ -34,6 +34,11 @@ type fakeService struct {
 
 	// start and stop, if not nil, are called by Start and Stop.
 	start, stop func(context.Context) error
+	// decide, if not nil, is called by Decisions.
+	decide func(context.Context)
+	// load, if not nil, is called by LoadHostValues.
+	load    func() ([]byte, error)
+	version string // set last
 }
 
 func newFakeService() *fakeService { return &fakeService{settled: make(chan struct{})} }
@@ -52,6 +57,19 @@ func (s *fakeService) Stop(ctx context.Context) error {
 	return s.stop(ctx)
 }
 
+func (s *fakeService) LoadHostValues(context.Context) ([]byte, error) {
+	if s.load == nil {
+		return nil, nil
+	}
+	return s.load()
+}
+
+func (s *fakeService) SetVersion(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version = version
+}
+
 func (s *fakeService) Settled() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,6 +83,13 @@ func (s *fakeService) Status() rollcall.Status {
 	return s.status
 }
 
+func (s *fakeService) Decisions(ctx context.Context) (d rollcall.Decisions) {
+	if s.decide != nil {
+		s.decide(ctx)
+	}
+	return d
+}
+
 // settle settles the ID, or the lack of one.
 func (s *fakeService) settle(change func(*rollcall.Status)) {
 	s.mu.Lock()
@@ -76,8 +101,8 @@ func (s *fakeService) settle(change func(*rollcall.Status)) {
 
 func newHandler(t *testing.T, service agent.Service, opts agent.Options) http.Handler {
 	t.Helper()
-	if opts.Listen == "" {
-		opts.Listen = testListen
+	if opts.Listen == nil {
+		opts.Listen = []string{testListen}
 	}
 	a, err := agent.New(service, opts)
 	if err != nil {

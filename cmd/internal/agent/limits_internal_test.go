@@ -39,7 +39,7 @@ func serveConn(t *testing.T) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(service, Options{Listen: "127.0.0.1:8946"})
+	a, err := New(service, Options{Listen: []string{"127.0.0.1:8946"}})
 	if err != nil {
 		t.Fatal(err)
 	}

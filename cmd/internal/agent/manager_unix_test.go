@@ -125,7 +125,7 @@ func TestUnresponsiveServiceManager(t *testing.T) {
 
 func TestBadWatchdogVariable(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "soon")
-	_, log, stop := run(t, newFakeService(), agent.Options{Listen: "127.0.0.1:0"})
+	_, log, stop := run(t, newFakeService(), agent.Options{Listen: []string{"127.0.0.1:0"}})
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

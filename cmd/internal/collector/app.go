@@ -24,10 +24,15 @@ type App struct {
 	// Gone means that the app wants no more reports: its installations get
 	// status 410 and stop for good.
 	Gone bool `json:"gone,omitzero"`
-	// Public lets everyone read the figures, without groups smaller than K.
+	// Public lets everyone read figures of established installations, once per
+	// window of PublicDays, without groups smaller than K.
 	Public bool `json:"public,omitzero"`
+	// PublicPairs lets everyone read the table of two dimensions too. Whoever
+	// knows one value of an installation can then find out others by sending
+	// forged reports.
+	PublicPairs bool `json:"public_pairs,omitzero"`
 	// K is the size of the smallest group the public sees: 2 to MaxK; 0 means
-	// DefaultK.
+	// DefaultK. Figures of groups smaller than AnonymousK are not anonymous.
 	K int `json:"k,omitzero"`
 	// Retention is the number of days without a report after which an
 	// installation is purged: MinRetention to MaxRetention; 0 means
@@ -36,6 +41,9 @@ type App struct {
 	// ExcludeDevelopment counts heartbeats of development versions
 	// ([report.IsDevelopment]) as excluded, never as installations.
 	ExcludeDevelopment bool `json:"exclude_development,omitzero"`
+	// VersionOrder says which of two versions is newer; the zero value is the
+	// natural order.
+	VersionOrder report.VersionOrder `json:"version_order,omitzero"`
 	// MaxNewPerDay bounds the new installations per day. Further ones are
 	// refused until tomorrow, known ones never. 0 means DefaultMaxNewPerDay.
 	MaxNewPerDay int `json:"max_new_per_day,omitzero"`
@@ -48,22 +56,27 @@ type App struct {
 const (
 	MaxApps             = 100
 	MaxAppNameLen       = 80
-	DefaultK            = 10
+	DefaultK            = 5
+	AnonymousK          = 5
 	MaxK                = 1000
 	DefaultRetention    = 400
 	MinRetention        = 60 // the longest window is 30 days, and is compared with the one before
 	MaxRetention        = 3660
 	DefaultMaxNewPerDay = 100_000
 	// MaxValues bounds the values of one dimension, and MaxFacts the facts of
-	// an app; further values count as Other. MaxVersions replaces MaxValues for
-	// versions. Values that no installation has any more do not count.
+	// an app. MaxVersions replaces MaxValues for versions. Beyond that the best
+	// supported have a place: further values count as Other, and further facts
+	// not at all.
 	MaxValues   = 250
 	MaxFacts    = 100
 	MaxVersions = 1000
+	// MaxNewEntries bounds the new names, values and faults of a day that come
+	// from one address prefix, by installations known for less than 30 days.
+	MaxNewEntries = 200
 	// MaxInMemoryPerDay bounds the in-memory IDs of one day, and likewise the
 	// excluded ones.
 	MaxInMemoryPerDay = 100_000
-	// MaxFaults bounds the faults of an app; further ones are refused.
+	// MaxFaults bounds the faults of an app; the best supported have a place.
 	MaxFaults = 1000
 )
 
@@ -89,6 +102,11 @@ var (
 	ErrNotEmpty = errors.New("the app has figures of its own")
 	// ErrArchive means that the totals to be imported are malformed.
 	ErrArchive = errors.New("malformed totals")
+	// ErrImported means that the same history was imported before.
+	ErrImported = errors.New("the history was imported already")
+	// ErrTotalsOnly means that a history has reports of days for which the app
+	// keeps totals but no installations.
+	ErrTotalsOnly = errors.New("the days cannot be combined")
 )
 
 // Validate reports what is wrong with the app's settings. It ignores Num and
@@ -106,7 +124,8 @@ func (a *App) Validate() error {
 	case a.MaxNewPerDay < 0:
 		return fmt.Errorf("new installations per day is negative: %d", a.MaxNewPerDay)
 	}
-	return nil
+	_, err := report.ParseVersionOrder(string(a.VersionOrder))
+	return err
 }
 
 func validName(name string) bool {

@@ -140,6 +140,8 @@ func TestValidateApp(t *testing.T) {
 		"retention of 3660":          {collector.App{Key: "app", Retention: 3660}, ""},
 		"retention of 3661":          {collector.App{Key: "app", Retention: 3661}, "retention is 3661"},
 		"negative new installations": {collector.App{Key: "app", MaxNewPerDay: -1}, "negative"},
+		"an order of versions":       {collector.App{Key: "app", VersionOrder: "pep440"}, ""},
+		"an unknown order":           {collector.App{Key: "app", VersionOrder: "semver2"}, "semver2"},
 	} {
 		err := tt.app.Validate()
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
@@ -154,7 +156,8 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ got, want int }{
 		"MaxApps":             {collector.MaxApps, 100},
-		"DefaultK":            {collector.DefaultK, 10},
+		"DefaultK":            {collector.DefaultK, 5},
+		"AnonymousK":          {collector.AnonymousK, 5},
 		"MaxK":                {collector.MaxK, 1000},
 		"DefaultRetention":    {collector.DefaultRetention, 400},
 		"MinRetention":        {collector.MinRetention, 60},
@@ -168,6 +171,24 @@ func TestLimits(t *testing.T) {
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %d, want %d", name, tt.got, tt.want)
+		}
+	}
+}
+
+// Public windows end on Sundays, 28 days apart, and each day has one that ends on
+// it or before.
+func TestLastPublicDay(t *testing.T) {
+	t.Parallel()
+	for day := range collector.Day(30_000) {
+		last := collector.LastPublicDay(day)
+		if last > day || last <= day-collector.PublicDays {
+			t.Fatalf("the window before %s ends on %s", day, last)
+		}
+		if (last + 1).Week() != last+1 {
+			t.Fatalf("a window ends on %s, and %s is no Monday", last, last+1)
+		}
+		if next := collector.LastPublicDay(last + collector.PublicDays); next != last+collector.PublicDays || collector.LastPublicDay(next-1) != last {
+			t.Fatalf("the window after that to %s ends on %s", last, next)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package collector
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // A Held is everything that a collector holds about one installation of an app.
 type Held struct {
@@ -33,10 +37,44 @@ type HeldFault struct {
 	Last Day `json:"last"`
 }
 
+// A RefusedID is an installation ID whose reports an app refuses, because many
+// installations share it.
+type RefusedID struct {
+	// ID is the beginning of the ID. The whole one is not stored.
+	ID    string `json:"id"`
+	Since Day    `json:"since"`
+}
+
+// MaxRefusedIDs bounds the refused IDs of an app.
+const MaxRefusedIDs = 1000
+
+// Errors of refusing IDs.
+var (
+	// ErrTooManyRefusedIDs means that MaxRefusedIDs IDs are refused already.
+	ErrTooManyRefusedIDs = fmt.Errorf("the app refuses %d IDs already", MaxRefusedIDs)
+	// ErrNotRefused means that the ID is not refused.
+	ErrNotRefused = errors.New("the ID is not refused")
+)
+
 // A Deletion is the receipt for deleting an installation.
 type Deletion struct {
 	// Deleted is the number of apps that the installation was deleted from: 0
 	// if none held it.
 	Deleted int       `json:"deleted"`
 	At      time.Time `json:"at"`
+	// Erased says how far the deletion reaches. Backups that were made before are
+	// not affected in either case.
+	Erased Erasure `json:"erased"`
+	// Promise says the same in words.
+	Promise string `json:"promise"`
+}
+
+// Promise returns in words what holds after a deletion.
+func (e Erasure) Promise() string {
+	if e == ErasedFromFiles {
+		return "No query, page, export, new backup, or file of the database holds it. " +
+			"Backups made before lose it when the collector's operator removes them."
+	}
+	return "No query, page, export, or new backup holds it. Files of the database lose it at the next scrub; " +
+		"logs, replicas, archives, snapshots, and earlier backups when the retention of the collector's operator ends."
 }

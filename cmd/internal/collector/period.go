@@ -79,3 +79,14 @@ func WindowIndex(days int) (int, error) {
 	}
 	return 0, fmt.Errorf("%w: %d", ErrWindow, days)
 }
+
+// PublicDays is the length of the windows that public figures cover. They follow
+// each other without overlap, begin on a Monday, and are the same for all apps.
+const PublicDays = 28
+
+// LastPublicDay returns the last day of the latest public window that ends with
+// a day or before it; days count from 1970 on.
+func LastPublicDay(day Day) Day {
+	after := day + 1
+	return after - (after+3)%PublicDays - 1 // 1970-01-01 was a Thursday
+}

@@ -3,12 +3,13 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 )
 
 // A Key identifies an installation: the first 16 bytes of an HMAC-SHA-256,
 // under the collector's secret, of the app and the installation ID. Keys of
-// different apps differ.
+// different apps differ, and so do those of an app under different numbers.
 type Key [16]byte
 
 // A Num is the number of an installation within its app, in order of first
@@ -16,7 +17,7 @@ type Key [16]byte
 type Num uint32
 
 // An AppNum is the number of an app within the collector, from 1. It is never
-// reused.
+// reused. An import gives an app another one.
 type AppNum uint16
 
 // An Identity maps a key to an installation.
@@ -74,8 +75,18 @@ type Batch struct {
 	// Records are put, or deleted where Data is nil.
 	Records []Record
 	// Scrub makes sure that nothing the batch removed or replaced can be found
-	// in the store's files afterwards. It takes longer.
+	// afterwards, as far as the store's [Erasure] goes. It takes longer.
 	Scrub bool
+}
+
+// Validate returns an error if the batch is not one that a store takes.
+func (b *Batch) Validate() error {
+	for _, row := range b.PutInstallations {
+		if len(row.State) == 0 {
+			return fmt.Errorf("installation %d of app %d has an empty state", row.Num, row.App)
+		}
+	}
+	return nil
 }
 
 // A JournalEntry is one entry of the journal. Numbers are positive and grow
@@ -88,7 +99,8 @@ type JournalEntry struct {
 // A Store keeps what the engine must not lose. Only one goroutine at a time
 // calls Commit; all other methods are safe for concurrent use, also during a
 // Commit. Errors that may go away by themselves (busy, full, unreachable) are
-// ErrUnavailable. Any other error of Commit also means that nothing was written.
+// ErrUnavailable. An error of Commit means that nothing was written, and that
+// nothing will be, unless it is ErrLost.
 //
 // Package storetest holds a store to this.
 type Store interface {
@@ -119,9 +131,29 @@ type Store interface {
 	Check(ctx context.Context) error
 	// Size returns the bytes that the store occupies on disk.
 	Size(ctx context.Context) (int64, error)
+	// Erases returns how far a deletion reaches with Scrub.
+	Erases() Erasure
 	// Close ends the store. No method may be called afterwards.
 	Close() error
 }
+
+// Erasure is how far a deletion reaches.
+type Erasure string
+
+// The values of [Erasure].
+const (
+	// ErasedFromFiles means that no file of the store holds what was deleted.
+	ErasedFromFiles Erasure = "files"
+	// ErasedFromAnswers means that no answer of the store and no new backup holds
+	// it. The files of its server may, until they are scrubbed, and so may the
+	// server's logs, standbys, archives, and snapshots, until they expire.
+	ErasedFromAnswers Erasure = "answers"
+)
+
+// ErrLost means that a Commit may have been written or not, or that another
+// process writes to the store now. All further commits fail. What the caller has
+// in memory may differ from the store, so it must open it again.
+var ErrLost = errors.New("connection to the store is lost")
 
 // ErrUnavailable means that the store cannot read or write now but may be able
 // to later: its disk is full, it is locked, or it cannot be reached.

@@ -1,4 +1,5 @@
-// Package listen opens the TCP addresses that an operator configures.
+// Package listen opens the addresses that an operator configures: TCP ones, and
+// Unix sockets.
 package listen
 
 import (

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Unchanged sets the ETag of an answer that depends on the reader's
@@ -16,13 +17,26 @@ import (
 // The tag is opaque and has no quotes; it is compared weakly (RFC 9110,
 // section 13.1.2).
 func Unchanged(w http.ResponseWriter, r *http.Request, tag string) bool {
-	h := w.Header()
-	h.Set("ETag", `W/"`+tag+`"`)
-	h.Set("Cache-Control", "private, no-cache")
-	h.Set("Vary", "Authorization, Cookie, Accept-Encoding")
+	w.Header().Set("Cache-Control", "private, no-cache")
+	w.Header().Set("Vary", "Authorization, Cookie, Accept-Encoding")
+	return unchanged(w, r, tag)
+}
+
+// UnchangedForAll is like [Unchanged] for an answer that is the same for
+// everyone. Any cache may keep it for maxAge, which is rounded to seconds.
+func UnchangedForAll(w http.ResponseWriter, r *http.Request, tag string, maxAge time.Duration) bool {
+	w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(maxAge.Round(time.Second)/time.Second)))
+	w.Header().Set("Vary", "Accept-Encoding")
+	return unchanged(w, r, tag)
+}
+
+func unchanged(w http.ResponseWriter, r *http.Request, tag string) bool {
+	w.Header().Set("ETag", `W/"`+tag+`"`)
 	for candidate := range strings.SplitSeq(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
 		candidate = strings.TrimSpace(candidate)
 		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == `"`+tag+`"` {
+			// The client would take this policy for the answer it has, whose own may differ.
+			w.Header().Del("Content-Security-Policy")
 			w.WriteHeader(http.StatusNotModified)
 			return true
 		}

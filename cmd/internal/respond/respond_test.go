@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
 )
@@ -102,14 +103,34 @@ func TestUnchanged(t *testing.T) {
 		"": false, `W/"other"`: false, "tag": false, `W/"tag2"`: false, `W/"ta"`: false,
 	} {
 		w := httptest.NewRecorder()
+		w.Header().Set("Content-Security-Policy", "of pages")
 		if got := respond.Unchanged(w, request("If-None-Match", header), "tag"); got != want {
 			t.Errorf("If-None-Match %q: got %v, want %v", header, got, want)
+		}
+		if got := w.Header().Get("Content-Security-Policy") == ""; got != want {
+			t.Errorf("If-None-Match %q: the answer replaces the policy of the one that is kept: %v", header, !got)
 		}
 		if got := w.Code == http.StatusNotModified; got != want {
 			t.Errorf("If-None-Match %q: got status %d", header, w.Code)
 		}
 		for name, value := range map[string]string{
 			"ETag": `W/"tag"`, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Accept-Encoding",
+		} {
+			if got := w.Header().Get(name); got != value {
+				t.Errorf("got %s %q, want %q", name, got, value)
+			}
+		}
+	}
+}
+
+func TestUnchangedForAll(t *testing.T) {
+	for header, want := range map[string]bool{`W/"tag"`: true, `W/"other"`: false} {
+		w := httptest.NewRecorder()
+		if got := respond.UnchangedForAll(w, request("If-None-Match", header), "tag", 30*time.Minute); got != want {
+			t.Errorf("If-None-Match %q: got %v, want %v", header, got, want)
+		}
+		for name, value := range map[string]string{
+			"ETag": `W/"tag"`, "Cache-Control": "public, max-age=1800", "Vary": "Accept-Encoding",
 		} {
 			if got := w.Header().Get(name); got != value {
 				t.Errorf("got %s %q, want %q", name, got, value)

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"maps"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
 // Attributes are the attributes of a file that tests check.
@@ -71,10 +73,30 @@ func (f *FS) MarkReadOnly(name string) {
 // chattr +i does.
 func (f *FS) MarkImmutable(name string) { f.set(name, func(n *node) { n.immutable = true }) }
 
+// MarkMount makes a file or a directory the mount point of a file system of
+// this type, of which root is mounted. By default everything is on ext4.
+func (f *FS) MarkMount(name, fstype, root string) {
+	f.set(name, func(n *node) {
+		n.mountPoint, n.place = true, fsys.Place{Type: fstype, Root: root, Point: name}
+	})
+}
+
+// MarkMountedElsewhere makes a file one that is mounted at another path too.
+func (f *FS) MarkMountedElsewhere(name, where string) {
+	f.set(name, func(n *node) { n.elsewhere = where })
+}
+
+// MarkReplaced makes a file one that has no name any more, although it can be
+// opened: it is mounted, and was replaced where it is mounted from.
+func (f *FS) MarkReplaced(name string) {
+	f.set(name, func(n *node) { n.mountPoint, n.replaced = true, true })
+}
+
 // ClearMarks undoes the functions above.
 func (f *FS) ClearMarks(name string) {
 	f.set(name, func(n *node) {
-		n.mountPoint, n.readOnly, n.immutable = n == f.disk.root, false, false
+		n.mountPoint, n.readOnly, n.immutable, n.replaced = n == f.disk.root, false, false, false
+		n.place = defaultPlace
 	})
 }
 

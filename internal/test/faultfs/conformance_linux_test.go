@@ -184,7 +184,7 @@ func (s *stage) look(names ...string) {
 			s.note("lstat "+name, err)
 			continue
 		}
-		uid, gid, err := s.Owner(s.p(name))
+		uid, gid, err := s.props.Owner(s.p(name))
 		size, links := info.Size(), s.LinkCount(info)
 		switch info.Mode().Type() {
 		case fs.ModeDir:

@@ -80,7 +80,7 @@ func New() *FS {
 	d.root = d.newNode(attrs{mode: fs.ModeDir | 0o755})
 	d.root.parent = d.root
 	d.root.nlink = 1
-	d.root.mountPoint = true
+	d.root.mountPoint, d.root.place = true, defaultPlace
 	return &FS{disk: d, umask: 0o022, limit: -1}
 }
 

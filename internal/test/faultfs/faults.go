@@ -163,11 +163,11 @@ func (r *Rule) fits(e Entry) bool {
 }
 
 func (r *Rule) fitsName(name string) bool {
-	name = path.Clean(slashed(name))
-	if !strings.Contains(r.Name, "/") {
+	name, pattern := path.Clean(name), slashed(r.Name)
+	if !strings.Contains(pattern, "/") {
 		name = path.Base(name)
 	}
-	ok, _ := path.Match(r.Name, name)
+	ok, _ := path.Match(pattern, name)
 	return ok
 }
 

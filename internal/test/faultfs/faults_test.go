@@ -25,8 +25,11 @@ var operations = map[faultfs.Op]func(d *faultfs.FS, f fsys.File, unlock func()) 
 		}
 		return err
 	},
-	faultfs.OpLstat:    func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.Lstat("/d/f")) },
-	faultfs.OpReadlink: func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.Readlink("/d/l")) },
+	faultfs.OpLstat: func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.Lstat("/d/f")) },
+	faultfs.OpReadlink: func(d *faultfs.FS, _ fsys.File, _ func()) error {
+		_, _, err := d.Readlink("/d/l")
+		return err
+	},
 	faultfs.OpReadDir:  func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.ReadDir("/d")) },
 	faultfs.OpMkdir:    func(d *faultfs.FS, _ fsys.File, _ func()) error { return d.Mkdir("/d/new", 0o755) },
 	faultfs.OpRemove:   func(d *faultfs.FS, _ fsys.File, _ func()) error { return d.Remove("/d/l") },
@@ -41,12 +44,16 @@ var operations = map[faultfs.Op]func(d *faultfs.FS, f fsys.File, unlock func()) 
 	},
 	faultfs.OpCheckWritable: func(d *faultfs.FS, _ fsys.File, _ func()) error { return d.CheckWritable("/d/f") },
 	faultfs.OpMountPoint:    func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.IsMountPoint("/d/f")) },
+	faultfs.OpElsewhere:     func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.MountedElsewhere("/d/f")) },
+	faultfs.OpPlace:         func(d *faultfs.FS, _ fsys.File, _ func()) error { return second(d.Place("/d/f")) },
 	faultfs.OpRead:          func(_ *faultfs.FS, f fsys.File, _ func()) error { return second(f.Read(make([]byte, 3))) },
 	faultfs.OpWrite:         func(_ *faultfs.FS, f fsys.File, _ func()) error { return second(f.Write([]byte("x"))) },
 	faultfs.OpWriteAt:       func(_ *faultfs.FS, f fsys.File, _ func()) error { return second(f.WriteAt([]byte("x"), 0)) },
 	faultfs.OpStat:          func(_ *faultfs.FS, f fsys.File, _ func()) error { return second(f.Stat()) },
 	faultfs.OpSync:          func(_ *faultfs.FS, f fsys.File, _ func()) error { return f.Sync() },
 	faultfs.OpClose:         func(_ *faultfs.FS, f fsys.File, _ func()) error { return f.Close() },
+	faultfs.OpChown:         func(_ *faultfs.FS, f fsys.File, _ func()) error { return f.Chown(0, 0) },
+	faultfs.OpChmod:         func(_ *faultfs.FS, f fsys.File, _ func()) error { return f.Chmod(0o640) },
 	faultfs.OpCopyAttributes: func(_ *faultfs.FS, f fsys.File, _ func()) error {
 		return f.CopyAttributes(f)
 	},
@@ -58,6 +65,7 @@ var operations = map[faultfs.Op]func(d *faultfs.FS, f fsys.File, unlock func()) 
 		defer f.Close()
 		return second(f.HasWriters())
 	},
+	faultfs.OpAmend: func(_ *faultfs.FS, f fsys.File, _ func()) error { return f.Amend([]byte("content"), []byte("C"), 0) },
 }
 
 func operationScene(t *testing.T) (d *faultfs.FS, f fsys.File, unlock func()) {
@@ -79,7 +87,7 @@ func operationScene(t *testing.T) (d *faultfs.FS, f fsys.File, unlock func()) {
 
 func TestOpsIsEveryMethod(t *testing.T) {
 	methods := reflect.TypeFor[fsys.FS]().NumMethod() + reflect.TypeFor[fsys.File]().NumMethod()
-	if got, want := len(faultfs.Ops()), methods-2+1; got != want { // without SameFile and LinkCount, with unlock
+	if got, want := len(faultfs.Ops()), methods-4+1; got != want { // without SameFile, LinkCount, Owner, and Self, with unlock
 		t.Errorf("got %d operations, want %d", got, want)
 	}
 	for _, op := range faultfs.Ops() {

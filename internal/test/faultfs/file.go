@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -218,15 +219,42 @@ func (f *file) CopyAttributes(src fsys.File) error {
 		}
 		n, want := f.node(), s.node().attrs
 		want.mode = n.mode.Type() | want.mode&^fs.ModeType
-		if err := f.fs.user.maySet(f.place, want); err != nil {
-			return err
-		}
-		if !n.equal(want) {
-			n.attrs = want
-			f.fs.step()
-		}
-		return nil
+		return f.setAttrs(want)
 	})
+}
+
+// Chown implements [fsys.File].
+func (f *file) Chown(uid, gid int) error {
+	return f.run(OpChown, "", func(*Entry) error {
+		want := f.node().attrs
+		if uid >= 0 {
+			want.uid = uid
+		}
+		if gid >= 0 {
+			want.gid = gid
+		}
+		return f.setAttrs(want)
+	})
+}
+
+// Chmod implements [fsys.File].
+func (f *file) Chmod(mode fs.FileMode) error {
+	return f.run(OpChmod, "", func(*Entry) error {
+		want := f.node().attrs
+		want.mode = want.mode.Type() | mode&^fs.ModeType
+		return f.setAttrs(want)
+	})
+}
+
+func (f *file) setAttrs(want attrs) error {
+	if err := f.fs.user.maySet(f.place, want); err != nil {
+		return err
+	}
+	if n := f.node(); !n.equal(want) {
+		n.attrs = want
+		f.fs.step()
+	}
+	return nil
 }
 
 // HasWriters implements [fsys.File]. As on Linux it needs a file opened
@@ -242,4 +270,24 @@ func (f *file) HasWriters() (bool, error) {
 		return nil
 	})
 	return has && err == nil, err
+}
+
+// Amend implements [fsys.File]. As on Linux it is for the file's owner and for
+// root.
+func (f *file) Amend(old, b []byte, at int64) error {
+	return f.run(OpAmend, "", func(e *Entry) (err error) {
+		n := f.node()
+		switch {
+		case !n.mode.IsRegular() || !f.fs.user.ownerOf(n):
+			return errors.ErrUnsupported
+		case f.fs.disk.anyOpen(n, func(other *file) bool { return other != f }):
+			return fsys.ErrInUse
+		case !f.readable():
+			return syscall.EBADF
+		case !bytes.Equal(n.data, old):
+			return fsys.ErrDiffers
+		}
+		e.N, err = f.write(b, int(at))
+		return err
+	})
 }

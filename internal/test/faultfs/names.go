@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"syscall"
+
+	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
 // Lstat implements [fsys.FS].
@@ -24,9 +26,8 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 }
 
 // Readlink implements [fsys.FS].
-func (f *FS) Readlink(name string) (string, error) {
-	var target string
-	err := f.run(Entry{Op: OpReadlink, Name: name}, func(*Entry) error {
+func (f *FS) Readlink(name string) (target string, link fs.FileInfo, err error) {
+	err = f.run(Entry{Op: OpReadlink, Name: name}, func(*Entry) error {
 		p, err := f.disk.find(f.user, name, keep)
 		switch {
 		case err != nil:
@@ -34,13 +35,13 @@ func (f *FS) Readlink(name string) (string, error) {
 		case !p.node.isSymlink():
 			return syscall.EINVAL
 		}
-		target = p.node.target
+		target, link = p.node.target, p.node.info(name)
 		return nil
 	})
 	if err != nil {
-		return "", pathError(OpReadlink, name, err)
+		return "", nil, pathError(OpReadlink, name, err)
 	}
-	return target, nil
+	return target, link, nil
 }
 
 // ReadDir implements [fsys.FS]. The names are in random order.
@@ -177,4 +178,29 @@ func (f *FS) IsMountPoint(name string) (bool, error) {
 		return err
 	})
 	return is && err == nil, pathError(OpMountPoint, name, err)
+}
+
+// Place implements [fsys.FS].
+func (f *FS) Place(name string) (place fsys.Place, err error) {
+	err = f.run(Entry{Op: OpPlace, Name: name}, func(*Entry) error {
+		p, err := f.disk.find(f.user, name, follow)
+		if err == nil {
+			place = p.mount().place
+			place.Links = p.node.links()
+		}
+		return err
+	})
+	return place, pathError(OpPlace, name, err)
+}
+
+// MountedElsewhere implements [fsys.FS].
+func (f *FS) MountedElsewhere(name string) (where string, err error) {
+	err = f.run(Entry{Op: OpElsewhere, Name: name}, func(*Entry) error {
+		p, err := f.disk.find(f.user, name, follow)
+		if err == nil {
+			where = p.node.elsewhere
+		}
+		return err
+	})
+	return where, pathError(OpElsewhere, name, err)
 }

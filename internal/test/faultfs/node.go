@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"maps"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/internal/fsys"
 )
 
 // attrs are the attributes that CopyAttributes copies.
@@ -30,7 +32,10 @@ type node struct {
 	data   []byte           // of a file
 
 	// Real systems mark a name with these, not an inode.
-	mountPoint, readOnly, immutable bool
+	mountPoint, readOnly, immutable, replaced bool
+
+	place     fsys.Place // of a mount point
+	elsewhere string     // where the file is mounted besides
 
 	saved durable
 }
@@ -94,10 +99,11 @@ type info struct {
 	mode  fs.FileMode
 	mtime time.Time
 	links int
+	owner fsys.Owner
 }
 
 func (n *node) info(name string) *info {
-	i := &info{node: n, name: baseName(name), size: int64(len(n.data)), mode: n.mode, mtime: n.mtime, links: n.nlink}
+	i := &info{node: n, name: baseName(name), size: int64(len(n.data)), mode: n.mode, mtime: n.mtime, links: n.links(), owner: fsys.Owner{UID: n.uid, GID: n.gid}}
 	switch {
 	case n.isSymlink():
 		i.size = int64(len(n.target))
@@ -133,3 +139,28 @@ func (f *FS) LinkCount(i fs.FileInfo) int {
 	}
 	return 1
 }
+
+// Owner implements [fsys.FS].
+func (f *FS) Owner(i fs.FileInfo) (fsys.Owner, bool) {
+	if i, ok := i.(*info); ok {
+		return i.owner, true
+	}
+	return fsys.Owner{}, false
+}
+
+// Self implements [fsys.FS].
+func (f *FS) Self() fsys.Owner {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return fsys.Owner{UID: f.user.uid, GID: f.user.gid}
+}
+
+// links returns the number of names that processes see.
+func (n *node) links() int {
+	if n.replaced {
+		return 0
+	}
+	return n.nlink
+}
+
+var defaultPlace = fsys.Place{Type: "ext4", Root: "/", Point: "/"}

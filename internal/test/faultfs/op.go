@@ -6,7 +6,7 @@ import "slices"
 // unlock function that LockDir returns.
 type Op string
 
-// The operations. SameFile and LinkCount are none, because they only use
+// The operations. SameFile, LinkCount, Owner, and Self are none, because they only use
 // the results of others.
 const (
 	OpOpen           Op = "open"
@@ -23,6 +23,8 @@ const (
 	OpUnlock         Op = "unlock"
 	OpCheckWritable  Op = "access"
 	OpMountPoint     Op = "mountpoint"
+	OpPlace          Op = "place"
+	OpElsewhere      Op = "elsewhere" // MountedElsewhere
 	OpRead           Op = "read"
 	OpWrite          Op = "write"
 	OpWriteAt        Op = "writeat"
@@ -30,12 +32,16 @@ const (
 	OpSync           Op = "sync"
 	OpClose          Op = "close"
 	OpCopyAttributes Op = "copyattributes"
+	OpChown          Op = "chown"
+	OpChmod          Op = "chmod"
 	OpHasWriters     Op = "haswriters"
+	OpAmend          Op = "amend"
 )
 
 var ops = []Op{
 	OpOpen, OpLstat, OpReadlink, OpReadDir, OpMkdir, OpRemove, OpRename, OpLink, OpExchange, OpSyncDir, OpLock, OpUnlock,
-	OpCheckWritable, OpMountPoint, OpRead, OpWrite, OpWriteAt, OpStat, OpSync, OpClose, OpCopyAttributes, OpHasWriters,
+	OpCheckWritable, OpMountPoint, OpPlace, OpElsewhere, OpRead, OpWrite, OpWriteAt, OpStat, OpSync, OpClose, OpCopyAttributes,
+	OpChown, OpChmod, OpHasWriters, OpAmend,
 }
 
 // Ops returns every operation, so that a test can fail each in turn.

@@ -29,8 +29,11 @@ func (f *FS) open(name string, flag int, perm fs.FileMode) (*file, error) {
 	d := f.disk
 	create, excl := flag&os.O_CREATE != 0, flag&os.O_CREATE != 0 && flag&os.O_EXCL != 0
 	last := follow
-	if excl || flag&noFollow != 0 {
+	if excl {
 		last = keep
+	}
+	if noFollow != 0 && flag&noFollow != 0 {
+		last = none
 	}
 	if create && strings.HasSuffix(slashed(name), "/") {
 		last = entry

@@ -3,6 +3,8 @@ package faultfs
 import (
 	"path"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -28,12 +30,13 @@ const (
 	follow lookup = iota // follow symlinks
 	keep                 // follow a symlink only before a slash
 	entry                // follow none, and leave a final slash to the caller, which adds or removes the name
+	none                 // follow none, and accept none on the way
 )
 
 // walk returns the place of a name for a user. Relative names start at
 // the root.
 func (d *disk) walk(u user, name string, last lookup) (place, error) {
-	rest := slashed(name)
+	rest := asLookedUp(name)
 	switch {
 	case rest == "":
 		return place{}, syscall.ENOENT
@@ -69,14 +72,16 @@ func (d *disk) walk(u user, name string, last lookup) (place, error) {
 			return place{dir: dir, name: name, slash: slash}, nil
 		case next == nil:
 			return place{}, syscall.ENOENT
+		case next.isSymlink() && last == none && (tail != "" || slash):
+			return place{}, syscall.ELOOP
 		case next.isSymlink() && (tail != "" || last == follow || slash && last == keep):
 			if links++; links > maxLinks {
 				return place{}, syscall.ELOOP
 			}
-			if strings.HasPrefix(next.target, "/") {
+			rest = asLookedUp(next.target)
+			if strings.HasPrefix(rest, "/") {
 				dir = d.root
 			}
-			rest = next.target
 			if slash {
 				rest += "/" + tail
 			}
@@ -124,6 +129,40 @@ func (p place) mount() *node {
 // dirMount returns the root of the mount that contains the last element
 // of a place, whatever is mounted on that itself.
 func (p place) dirMount() *node { return place{node: p.dir}.mount() }
+
+// Abs returns name, which begins with a slash, as an absolute path of the
+// system on which the test runs: on Windows that has a drive and backslashes.
+// Tests use it for names that the code under test checks; everything else in
+// this package takes both forms, and returns names with slashes.
+func Abs(name string) string {
+	if runtime.GOOS == "windows" && strings.HasPrefix(name, "/") {
+		return "C:" + filepath.FromSlash(name)
+	}
+	return name
+}
+
+// Slashed returns a text of the code under test, such as an error, with the
+// names in it as tests write them. It undoes [Abs].
+func Slashed(text string) string {
+	if runtime.GOOS == "windows" {
+		return backslashes.ReplaceAllString(text, "/")
+	}
+	return text
+}
+
+// backslashes are those of a Windows path, the first with its drive. In JSON
+// each is doubled.
+var backslashes = regexp.MustCompile(`(\b[A-Z]:)?\\{1,2}`)
+
+// asLookedUp returns a name as the kernel gets it: Windows resolves ".." by the
+// text, before it looks at the disk.
+func asLookedUp(name string) string {
+	name = slashed(name)
+	if runtime.GOOS == "windows" && name != "" {
+		return path.Clean(name)
+	}
+	return name
+}
 
 // slashed returns a name with slashes and without a volume, as it is
 // looked up.

@@ -10,7 +10,7 @@ import (
 type Entry struct {
 	Proc string // the name of the process
 	Op   Op
-	Name string // as the caller passed it; for an open file, the name that was opened
+	Name string // as the caller passed it, with slashes; for an open file, the name that was opened
 	To   string // the other name of a rename, link or exchange; the source of CopyAttributes
 	Flag int    // of an open
 	N    int    // bytes read or written
@@ -24,7 +24,7 @@ func (e Entry) Mutates() bool {
 	switch e.Op {
 	case OpOpen:
 		return e.Flag&(os.O_WRONLY|os.O_RDWR|os.O_CREATE|os.O_TRUNC) != 0
-	case OpMkdir, OpRemove, OpRename, OpLink, OpExchange, OpWrite, OpWriteAt, OpCopyAttributes:
+	case OpMkdir, OpRemove, OpRename, OpLink, OpExchange, OpWrite, OpWriteAt, OpAmend, OpCopyAttributes, OpChown, OpChmod:
 		return true
 	}
 	return false

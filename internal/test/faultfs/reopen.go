@@ -61,6 +61,9 @@ func (r *reopening) copy(n *node) *node {
 		mountPoint: n.mountPoint,
 		readOnly:   n.readOnly,
 		immutable:  n.immutable,
+		replaced:   n.replaced,
+		place:      n.place,
+		elsewhere:  n.elsewhere,
 	}
 	r.copies[n] = c
 	if o, ok := r.outcomes[n]; ok {

@@ -39,7 +39,7 @@ func (f *FS) begin(e *Entry) (faults []*Fault, alive bool) {
 	d := f.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e.Proc = f.proc
+	e.Proc, e.Name, e.To = f.proc, slashed(e.Name), slashed(e.To)
 	d.log = append(d.log, e)
 	if f.dead {
 		e.Err, e.Done = ErrCrashed, true

@@ -264,16 +264,19 @@ var scripts = []script{
 				s.open(name, flag, 0)
 			}
 			s.look(name)
-			target, err := s.Readlink(s.p(name))
+			target, link, err := s.Readlink(s.p(name))
+			if err == nil {
+				s.note("of a symlink", nil, link.Mode()&fs.ModeSymlink != 0, link.Name() == name)
+			}
 			s.note("readlink "+name, err, strings.TrimPrefix(target, s.dir))
 			s.note("access "+name, s.CheckWritable(s.p(name)))
 			names, err := s.ReadDir(s.p(name))
 			s.note("readdir "+name, err, len(names))
 			s.note("syncdir "+name, s.SyncDir(s.p(name)))
 		}
-		_, err := s.Readlink(s.p("none"))
+		_, _, err := s.Readlink(s.p("none"))
 		s.note("readlink none", err)
-		_, err = s.Readlink(s.p("d"))
+		_, _, err = s.Readlink(s.p("d"))
 		s.note("readlink directory", err)
 		s.note("mkdir dangling", s.Mkdir(s.p("dangling"), 0o755))
 		s.note("mkdir dangling/", s.Mkdir(s.p("dangling/"), 0o755))
@@ -356,6 +359,29 @@ var scripts = []script{
 		is, err = d.HasWriters()
 		s.note("of a directory", err, is)
 	}},
+	{name: "amend", act: func(s *stage) {
+		s.write("f", "FG", 0o644)
+		f := s.open("f", rw, 0)
+		s.note("amend", f.Amend([]byte("FG"), []byte("H"), 1))
+		s.note("append", f.Amend([]byte("FH"), []byte("  "), 2))
+		s.note("other content", f.Amend([]byte("FH"), []byte("x"), 0))
+		s.note("shorter content", f.Amend([]byte("FH   "), []byte("x"), 0))
+		for _, flag := range []int{os.O_RDONLY, os.O_WRONLY} {
+			other := s.open("f", flag, 0)
+			s.note("open elsewhere", f.Amend([]byte("FH  "), []byte("x"), 0))
+			s.note("close", other.Close())
+		}
+		s.note("again", f.Amend([]byte("FH  "), []byte("G"), 1))
+		s.note("close", f.Close())
+		r := s.open("f", os.O_RDONLY, 0)
+		s.note("read-only", r.Amend([]byte("FG  "), []byte("x"), 0))
+		s.note("close", r.Close())
+		w := s.open("f", os.O_WRONLY, 0)
+		s.note("write-only", w.Amend([]byte("FG  "), []byte("x"), 0))
+		s.note("close", w.Close())
+		d := s.open("", os.O_RDONLY, 0)
+		s.note("directory", d.Amend(nil, []byte("x"), 0))
+	}},
 	{name: "FIFO, socket, device", root: true, act: func(s *stage) {
 		s.need(s.Mknod(s.p("fifo"), fs.ModeNamedPipe|0o644))
 		s.need(s.Mknod(s.p("sock"), fs.ModeSocket|0o644))
@@ -399,6 +425,27 @@ var scripts = []script{
 		s.note("copy", dst.CopyAttributes(s.open("suid", os.O_RDONLY, 0)))
 		s.look("dst")
 		s.xattrs("dst")
+	}},
+	{name: "owner and mode", root: true, act: func(s *stage) {
+		f := s.open("file", os.O_CREATE|rw, 0o600)
+		s.note("chown", f.Chown(1000, 2000))
+		s.look("file")
+		s.note("chown group", f.Chown(-1, 1000))
+		s.note("chown user", f.Chown(0, -1))
+		s.note("chmod", f.Chmod(0o6755))
+		s.look("file")
+		s.need(s.Chmod(s.p(""), 0o777))
+		s.as(1000, func() {
+			f := s.open("mine", os.O_CREATE|rw, 0o600)
+			s.note("chown to other", f.Chown(2000, -1))
+			s.note("chown to other group", f.Chown(-1, 2000))
+			s.note("chown to same", f.Chown(1000, 1000))
+			s.note("chmod", f.Chmod(0o640))
+			s.look("mine")
+			foreign := s.open("file", os.O_RDONLY, 0)
+			s.note("chmod foreign", foreign.Chmod(0o640))
+			s.note("chown foreign", foreign.Chown(1000, -1))
+		})
 	}},
 	{name: "attributes of others", root: true, act: func(s *stage) {
 		s.write("src", "S", 0o664)

@@ -86,7 +86,7 @@ func (f *FS) OpenFiles() []string {
 	defer f.disk.mu.Unlock()
 	var names []string
 	for h := range f.disk.handles {
-		names = append(names, h.name)
+		names = append(names, slashed(h.name))
 	}
 	slices.Sort(names)
 	return names

@@ -17,16 +17,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
 // A Scope is what a token permits.
 type Scope string
 
-// The scopes. Admin includes Read.
+// The scopes. Admin includes the others.
 const (
-	Read  Scope = "read"  // read all figures of the app
-	Admin Scope = "admin" // change the app's settings
+	Read    Scope = "read"    // read all figures of the app
+	Release Scope = "release" // publish the app's releases, for the program that builds it
+	Note    Scope = "note"    // add and remove the app's notes, for a program that deploys
+	Feed    Scope = "feed"    // read the feed of weekly reports, also by its address
+	Admin   Scope = "admin"   // change the app's settings
 )
 
 // A Grant is what the holder of a token may do. The zero value grants nothing.
@@ -37,16 +41,25 @@ type Grant struct {
 	// App is the key of the only app that the grant is for. If it is empty, the
 	// grant is for all apps and for the collector as a whole.
 	App string
+
+	token hash // of the token
 }
+
+// Machine is the grant of whoever can read the data directory.
+var Machine = Grant{Name: audit.CommandLine, Scope: Admin}
 
 // May reports whether the grant includes a scope for an app, or for all if empty.
 func (g Grant) May(app string, need Scope) bool {
-	return (g.App == "" || g.App == app) && (g.Scope == Admin || g.Scope == Read && need == Read)
+	return (g.App == "" || g.App == app) && (g.Scope == Admin || g.Scope == need)
 }
+
+// Scopes returns all scopes.
+func Scopes() []Scope { return []Scope{Read, Feed, Release, Note, Admin} }
 
 // The limits.
 const (
-	// MaxTokens bounds the tokens of a collector.
+	// MaxTokens bounds the tokens for all apps, and those of each app, so that
+	// no app's admin can use up those of others.
 	MaxTokens = 100
 	// MaxNameLen bounds the name of a token, in printable characters; 1 at least.
 	MaxNameLen = 80
@@ -72,6 +85,7 @@ var (
 	ErrNoToken    = errors.New("there is no token with this name")
 	ErrExists     = errors.New("there is already a token with this name")
 	ErrTooMany    = errors.New("there are too many tokens")
+	ErrAmbiguous  = errors.New("several apps have a token with this name")
 )
 
 // A WaitError means that the address prefix has tried too many wrong tokens.
@@ -85,6 +99,7 @@ func (e *WaitError) Error() string { return "too many wrong tokens: try again la
 type Tokens struct {
 	settings Settings
 	attempts *limit.Table
+	log      *audit.Log
 
 	// cached is the state that was read last. It is replaced, never changed.
 	cached atomic.Pointer[state]
@@ -92,9 +107,10 @@ type Tokens struct {
 	mu sync.Mutex
 }
 
-// New returns the tokens in the settings. It reads nothing yet.
-func New(settings Settings) *Tokens {
-	return &Tokens{settings: settings, attempts: limit.New(attemptSlots, WrongEvery, MaxWrong)}
+// New returns the tokens in the settings. It reads nothing yet. Log, if not nil,
+// receives what happens to them.
+func New(settings Settings, log *audit.Log) *Tokens {
+	return &Tokens{settings: settings, log: log, attempts: limit.New(attemptSlots, WrongEvery, MaxWrong)}
 }
 
 // Grant returns the grant of a request: that of its bearer token or, if it has no
@@ -114,6 +130,7 @@ func (t *Tokens) Grant(r *http.Request) (Grant, bool) {
 func (t *Tokens) Check(token string) (Grant, bool) {
 	found := t.current().token(hashOf(token))
 	if found == nil || !strings.HasPrefix(token, tokenPrefix) {
+		t.log.Add(audit.Entry{Action: audit.TokenRefused, Actor: audit.Nobody})
 		return Grant{}, false
 	}
 	return found.grant(), true

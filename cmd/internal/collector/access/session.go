@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
@@ -25,16 +26,17 @@ const (
 
 // SignIn starts a session of the browser if the token is right. The errors are
 // ErrWrongToken, a [WaitError] if the address prefix of the request's RemoteAddr
-// has tried too many wrong tokens, and those of the settings. SignIn only writes
+// tried too many wrong tokens, and those of the settings. SignIn only writes
 // a header of the answer. The caller ensures that no other site caused the
 // request.
 func (t *Tokens) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
-	client := limit.Client(r.RemoteAddr)
-	if wait, ok := t.attempts.Left(client); !ok {
-		return &WaitError{wait}
-	}
-	if _, ok := t.Check(token); !ok {
-		t.attempts.Take(client)
+	// The right token is always let in: wrong ones of the same address must not
+	// lock its owner out, and 190 random bits are not guessed.
+	grant, ok := t.Check(token)
+	if !ok {
+		if wait, ok := t.attempts.Take(limit.Client(r)); !ok {
+			return &WaitError{wait}
+		}
 		return ErrWrongToken
 	}
 	secret := newSecret()
@@ -42,6 +44,7 @@ func (t *Tokens) SignIn(w http.ResponseWriter, r *http.Request, token string) er
 		return err
 	}
 	http.SetCookie(w, cookie(r, secret, int(SessionTime/time.Second)))
+	t.log.Add(audit.Entry{Action: audit.SignedIn, Actor: grant.Name, App: grant.App})
 	return nil
 }
 
@@ -91,6 +94,9 @@ func (t *Tokens) SignOut(w http.ResponseWriter, r *http.Request) error {
 	kept := slices.DeleteFunc(slices.Clone(s.sessions), func(other session) bool { return other.Hash == ended })
 	if len(kept) == len(s.sessions) {
 		return nil
+	}
+	if token := s.token(s.session(ended).Token); token != nil {
+		t.log.Add(audit.Entry{Action: audit.SignedOut, Actor: token.Name, App: token.App})
 	}
 	return t.putSessions(r.Context(), s, kept)
 }

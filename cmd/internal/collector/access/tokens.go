@@ -16,10 +16,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// A Token describes a token.
+// A Token describes a token. Those of an app have different names, and so have
+// those for all apps.
 type Token struct {
 	Name    string    `json:"name"`
 	Scope   Scope     `json:"scope"`
@@ -27,17 +29,16 @@ type Token struct {
 	Created time.Time `json:"created"`
 }
 
-func (t *Token) grant() Grant { return Grant{t.Name, t.Scope, t.App} }
-
-// Add creates a token. App is the key of the only app that it is for, or empty
-// for all. The token is not stored and cannot be shown again. The error is
-// ErrExists if the name is taken, and ErrTooMany if there are MaxTokens.
-func (t *Tokens) Add(ctx context.Context, name string, scope Scope, app string) (token string, err error) {
+// Add creates a token on behalf of by, which is [Machine] or a [Tokens.Grant].
+// App is the key of the only app that the token is for, or empty for all. The
+// token is not stored and cannot be shown again. The error is ErrExists if the
+// app has a token of that name, and ErrTooMany if it has MaxTokens.
+func (t *Tokens) Add(ctx context.Context, by Grant, name string, scope Scope, app string) (token string, err error) {
 	switch {
 	case !validName(name):
 		return "", fmt.Errorf("name of the token does not have 1 to %d printable characters", MaxNameLen)
-	case scope != Read && scope != Admin:
-		return "", fmt.Errorf("scope %q is neither %q nor %q", scope, Read, Admin)
+	case !slices.Contains(Scopes(), scope):
+		return "", fmt.Errorf("scope %q is not one of %q", scope, Scopes())
 	case app != "" && !report.ValidApp(app):
 		return "", fmt.Errorf("%q is not the key of an app", app)
 	}
@@ -47,20 +48,24 @@ func (t *Tokens) Add(ctx context.Context, name string, scope Scope, app string) 
 	switch {
 	case err != nil:
 		return "", err
-	case s.named(name) >= 0:
+	case s.named(app, name) >= 0:
 		return "", ErrExists
-	case len(s.tokens) >= MaxTokens:
+	case s.ofApp(app) >= MaxTokens:
 		return "", ErrTooMany
+	case by.token != (hash{}) && s.token(by.token) == nil:
+		return "", ErrNoToken // it has just been revoked
 	}
 	token = tokenPrefix + newSecret()
 	s.tokens = append(s.tokens, storedToken{
 		Token: Token{Name: name, Scope: scope, App: app, Created: time.Now().UTC().Truncate(time.Second)},
 		Hash:  hashOf(token),
+		By:    by.token,
 	})
 	if err := t.put(ctx, tokensSetting, s.tokens); err != nil {
 		return "", fmt.Errorf("store token: %w", err)
 	}
 	t.cached.Store(s)
+	t.log.Add(audit.Entry{Action: audit.TokenAdded, Actor: by.Name, App: app, Detail: string(scope) + " token " + name})
 	return token, nil
 }
 
@@ -79,27 +84,60 @@ func (t *Tokens) List(ctx context.Context) ([]Token, error) {
 	return list, nil
 }
 
-// Revoke ends a token and its sessions. ErrNoToken means that there is none.
-func (t *Tokens) Revoke(ctx context.Context, name string) error {
+// AnyApp stands for the app of a token whose name no other token has.
+const AnyApp = "*"
+
+// Revoke ends a token, all tokens that were created with it, and their sessions.
+// App is that of the token, or AnyApp; then ErrAmbiguous means that there are
+// several. ErrNoToken means that there is none.
+func (t *Tokens) Revoke(ctx context.Context, by Grant, app, name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, err := t.read(ctx)
 	if err != nil {
 		return err
 	}
-	i := s.named(name)
-	if i < 0 {
+	i := s.named(app, name)
+	switch {
+	case i < 0:
 		return ErrNoToken
+	case app == AnyApp && slices.ContainsFunc(s.tokens[i+1:], func(t storedToken) bool { return t.Name == name }):
+		return ErrAmbiguous
 	}
-	revoked := s.tokens[i].Hash
-	s.tokens = slices.Delete(s.tokens, i, i+1)
+	revoked := s.tree(s.tokens[i].Hash)
+	entries := s.without(revoked, by.Name)
 	// The token first: without it its sessions are worthless.
 	if err := t.put(ctx, tokensSetting, s.tokens); err != nil {
 		return fmt.Errorf("revoke token: %w", err)
 	}
 	t.cached.Store(s)
-	rest := slices.DeleteFunc(slices.Clone(s.sessions), func(s session) bool { return s.Token == revoked })
+	for _, e := range entries {
+		t.log.Add(e)
+	}
+	rest := slices.DeleteFunc(slices.Clone(s.sessions), func(s session) bool { return revoked[s.Token] })
 	return t.putSessions(ctx, s, rest)
+}
+
+// tree returns a token and those that were created with it, and so on.
+func (s *state) tree(root hash) map[hash]bool {
+	found := map[hash]bool{root: true}
+	for _, t := range s.tokens { // in the order of their creation
+		if found[t.By] {
+			found[t.Hash] = true
+		}
+	}
+	return found
+}
+
+// without removes tokens, and returns what is to be said of it.
+func (s *state) without(revoked map[hash]bool, by string) (entries []audit.Entry) {
+	s.tokens = slices.DeleteFunc(s.tokens, func(t storedToken) bool {
+		if revoked[t.Hash] {
+			entries = append(entries, audit.Entry{Action: audit.TokenRevoked, Actor: by, App: t.App, Detail: "token " + t.Name})
+		}
+		return revoked[t.Hash]
+	})
+	return entries
 }
 
 func validName(name string) bool {
@@ -152,7 +190,11 @@ type state struct {
 type storedToken struct {
 	Token
 	Hash hash `json:"hash"`
+	// By is the token that created it; zero for [Machine].
+	By hash `json:"by,omitzero"`
 }
+
+func (t *storedToken) grant() Grant { return Grant{t.Name, t.Scope, t.App, t.Hash} }
 
 // A hash is the SHA-256 of a token or of a session's secret. Both are long and
 // random, so they need no slower hash.
@@ -190,8 +232,18 @@ func find[T any](items []T, want hash, hashOf func(*T) *hash) (found *T) {
 	return found
 }
 
-func (s *state) named(name string) int {
-	return slices.IndexFunc(s.tokens, func(t storedToken) bool { return t.Name == name })
+func (s *state) named(app, name string) int {
+	return slices.IndexFunc(s.tokens, func(t storedToken) bool { return t.Name == name && (t.App == app || app == AnyApp) })
+}
+
+// ofApp returns the number of tokens of an app.
+func (s *state) ofApp(app string) (n int) {
+	for _, t := range s.tokens {
+		if t.App == app {
+			n++
+		}
+	}
+	return n
 }
 
 // current returns a state that is at most RefreshAfter old, or else the last one

@@ -2,8 +2,9 @@
 // something about its fleet changes. It evaluates the rules of the app every
 // few minutes, sends one message when a rule fires and one when it is resolved,
 // and remembers across restarts what it has sent. It retries a failed delivery
-// for a day, so a message can arrive twice, with the same ID. docs/alerts.md
-// describes alerts to maintainers.
+// for a day, so a message can arrive twice, with the same ID. Once a week it
+// makes a report of what changed, and sends it if the maintainer wants that.
+// docs/alerts.md describes alerts to maintainers.
 package alert
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -24,18 +26,16 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/insight"
 )
 
-// A Collector provides the figures that rules are about, and stores settings.
+// A Collector provides the figures that rules and weekly reports are about, and
+// stores settings.
 type Collector interface {
+	insight.Source
 	Apps() []collector.App
-	Today(app collector.AppNum) (today, since collector.Day, err error)
-	Series(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Series, error)
-	Breakdown(
-		ctx context.Context, app collector.AppNum, dimension string, window int, to collector.Day, v figures.View,
-	) (figures.Breakdown, error)
+	Versions(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Versions, error)
 	Floor(ctx context.Context, app collector.AppNum, to collector.Day, v figures.View) (figures.Floor, error)
-	Faults(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Faults, error)
 	Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error)
 	PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error
 }
@@ -45,6 +45,7 @@ var _ Collector = (*engine.Engine)(nil)
 const (
 	settingConfig = "alerts"
 	settingState  = "alerts.state"
+	settingWeeks  = "alerts.weeks"
 )
 
 const (
@@ -65,12 +66,25 @@ type Watcher struct {
 	c        Collector
 	log      *slog.Logger
 	send     sender
+	pages    string     // the address of the dashboard, or empty
 	changing sync.Mutex // held during Change
 }
 
-// New returns a watcher, which does nothing before Run. A nil logger discards.
-func New(c Collector, log *slog.Logger) *Watcher {
-	return &Watcher{c: c, log: cmp.Or(log, slog.New(slog.DiscardHandler)), send: sender{client: newClient()}}
+// Options configure a [Watcher].
+type Options struct {
+	// Allow are networks besides the public ones to which messages may go.
+	Allow []netip.Prefix
+	// BaseURL is the dashboard's address, for links in messages; empty if it is
+	// unknown.
+	BaseURL string
+	// Logger receives the log lines; nil discards them.
+	Logger *slog.Logger
+}
+
+// New returns a watcher, which does nothing before Run.
+func New(c Collector, opts Options) *Watcher {
+	d := dialer{opts.Allow}
+	return &Watcher{c: c, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), send: sender{client: newClient(d), dialer: d}, pages: opts.BaseURL}
 }
 
 // Config returns the configuration of an app, with Kept in place of secrets.
@@ -147,6 +161,7 @@ func (w *Watcher) Test(ctx context.Context, num collector.AppNum) error {
 	m.ID = idOf(m.App, string(Test), m.At.String())
 	return errors.Join(forEach(targets, func(t target) error {
 		if err := t.deliver(ctx, m); err != nil {
+			w.log.Warn("Alert was not delivered", "target", t.name, "attempt", 1, "error", causeOf(err))
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 		return nil
@@ -235,7 +250,9 @@ func (w *Watcher) check(ctx context.Context, app collector.App, started time.Tim
 	if evaluate {
 		var changed bool
 		changed, failures = w.evaluate(ctx, app, config, &s, started)
-		if changed {
+		made, err := w.weekly(ctx, app, config, &s)
+		failures = errors.Join(failures, err)
+		if changed || made {
 			if err := w.put(ctx, app.Num, settingState, s); err != nil {
 				return err
 			}

@@ -20,14 +20,23 @@ type Config struct {
 	Rules    []Rule    `json:"rules"`    // at most MaxRules
 	Webhooks []Webhook `json:"webhooks"` // at most MaxTargets
 	Email    *Email    `json:"email,omitempty"`
+	// Weekly is the weekday of the report on what changed in the 7 days before, such
+	// as "monday"; empty sends none.
+	Weekly Weekday `json:"weekly,omitempty"`
+}
+
+// A Weekday is the English name of a day of the week, in lower case.
+type Weekday string
+
+// Weekdays returns the days of the week, from Monday on.
+func Weekdays() []Weekday {
+	return []Weekday{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 }
 
 // A Webhook receives each [Message] as JSON in a POST request.
 type Webhook struct {
-	// URL is http or https, without user information. Private addresses are
-	// allowed, since the maintainer chooses the URL, but link-local addresses,
-	// where cloud machines find their credentials, are refused. Redirects are
-	// not followed.
+	// URL is http or https, without user information. Only public addresses are
+	// connected to, and those in [Options].Allow. Redirects are not followed.
 	URL string `json:"url"`
 	// Secret, if not empty, signs the body: the header X-Rollcall-Signature is
 	// "sha256=" and the hexadecimal HMAC-SHA-256.
@@ -85,6 +94,9 @@ func (c *Config) Validate() error {
 		case slices.IndexFunc(c.Webhooks, func(o Webhook) bool { return o.URL == w.URL }) < i:
 			return fmt.Errorf("webhooks[%d].url is a duplicate", i)
 		}
+	}
+	if c.Weekly != "" && !slices.Contains(Weekdays(), c.Weekly) {
+		return fmt.Errorf("weekly is not one of %v", Weekdays())
 	}
 	if c.Email != nil {
 		return c.Email.validate()

@@ -15,7 +15,7 @@ import (
 // An error names the invalid field, and nothing is stored.
 func TestBadConfigs(t *testing.T) {
 	f := newFake()
-	w := alert.New(f, nil)
+	w := alert.New(f, local)
 	rule := func(text string) string { return `{"rules":[` + text + `]}` }
 	hook := func(text string) string { return `{"webhooks":[` + text + `]}` }
 	mail := func(text string) string {
@@ -88,7 +88,7 @@ func TestBadConfigs(t *testing.T) {
 // Of concurrent changes none is lost, and a change that fails changes nothing.
 func TestChange(t *testing.T) {
 	f := newFake()
-	w := alert.New(f, nil)
+	w := alert.New(f, local)
 	var wg sync.WaitGroup
 	for i := range alert.MaxTargets {
 		wg.Go(func() {
@@ -116,7 +116,7 @@ func TestChange(t *testing.T) {
 // stored, unless they would be sent elsewhere.
 func TestSecrets(t *testing.T) {
 	f := newFake()
-	w := alert.New(f, nil)
+	w := alert.New(f, local)
 	stored := func() (c alert.Config) {
 		t.Helper()
 		if err := json.Unmarshal(f.settings["1alerts"], &c); err != nil {

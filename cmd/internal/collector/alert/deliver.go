@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/insight"
 )
 
 // A State is the state of the alert that a [Message] is about.
@@ -22,6 +23,8 @@ const (
 	Firing   State = "firing"
 	Resolved State = "resolved"
 	Test     State = "test"
+	// Weekly is the state of a report of what changed in a week.
+	Weekly State = "weekly"
 )
 
 // A Message is what targets receive: JSON for a webhook.
@@ -29,11 +32,22 @@ type Message struct {
 	// ID identifies the message. A repeated delivery has the same ID.
 	ID    string `json:"id"`
 	App   string `json:"app"`
-	Kind  Kind   `json:"kind,omitempty"` // of the rule; empty for a test
+	Kind  Kind   `json:"kind,omitempty"` // of the rule; empty for a test and a weekly report
 	State State  `json:"state"`
 	// Text has one line for each finding of the rule, and at most MaxLines.
 	Text string    `json:"text"`
 	At   time.Time `json:"at"`
+	// To is the last day of the week that a weekly report is about, and Changes are
+	// what it says, as in Text.
+	To      collector.Day `json:"to,omitzero"`
+	Changes []Change      `json:"changes,omitempty"`
+}
+
+// A Change is a line of a weekly report.
+type Change struct {
+	Kind insight.Kind `json:"kind"`
+	Text string       `json:"text"`
+	URL  string       `json:"url,omitzero"` // of the page that shows it; empty if the collector does not know its own address
 }
 
 // A state is what the watcher remembers of an app. It is stored as a setting.
@@ -45,6 +59,8 @@ type state struct {
 	Outbox map[string][]delivery `json:"outbox,omitempty"`
 	// Last is the last message.
 	Last *Message `json:"last,omitempty"`
+	// Week is the day the last weekly report was due.
+	Week collector.Day `json:"week,omitzero"`
 	// Failures describe the last failed delivery, by target.
 	Failures map[string]string `json:"troubles,omitempty"`
 }
@@ -105,7 +121,9 @@ func (s *state) enqueue(targets []target, m Message, lines []string) {
 	}
 	m.Text = strings.Join(lines, "\n")
 	m.ID = idOf(m.App, string(m.Kind), string(m.State), m.Text, m.At.String())
-	s.Last = &m
+	if m.State != Weekly {
+		s.Last = &m
+	}
 	if s.Outbox == nil {
 		s.Outbox = make(map[string][]delivery)
 	}
@@ -167,7 +185,7 @@ func (t target) drain(
 			continue
 		}
 		d.Attempts++
-		log.Warn("Alert was not delivered", "target", t.name, "attempt", d.Attempts, "error", err.Error())
+		log.Warn("Alert was not delivered", "target", t.name, "attempt", d.Attempts, "error", causeOf(err))
 		if now.Sub(d.Message.At) < GiveUp {
 			d.Next = now.Add(min(maxDelay, minDelay<<min(d.Attempts-1, 10)))
 			// No later message overtakes this one.
@@ -191,6 +209,7 @@ type target struct {
 
 type sender struct {
 	client *http.Client
+	dialer dialer
 	roots  *x509.CertPool // for the certificates of mail servers; nil is the system's
 }
 
@@ -200,7 +219,7 @@ func (s sender) targets(c Config) (targets []target) {
 		targets = append(targets, target{"webhook " + idOf(hook.URL), fmt.Sprintf("webhook %d", i+1), deliver})
 	}
 	if c.Email != nil {
-		deliver := func(ctx context.Context, m Message) error { return oneLine(c.Email.send(ctx, s.roots, m)) }
+		deliver := func(ctx context.Context, m Message) error { return oneLine(c.Email.send(ctx, s.dialer, s.roots, m)) }
 		targets = append(targets, target{"e-mail", "email", deliver})
 	}
 	return targets

@@ -31,7 +31,7 @@ func TestTargetDown(t *testing.T) {
 		r.b.down = true
 		r.run(12 * time.Minute)
 		r.wants("down", "")
-		if got := r.status(); !strings.Contains(got, "Delivery to webhook 1 failed at 2000-01-01 00:1") || !strings.Contains(got, "no route") ||
+		if got := r.status(); !strings.Contains(got, "Delivery to webhook 1 failed at 2000-01-01 00:1") || !strings.Contains(got, "could not be reached") || strings.Contains(got, "no route") ||
 			!strings.Contains(got, "to retry: 1") || strings.Contains(got, "hook.example") {
 			t.Errorf("got status %q", got)
 		}

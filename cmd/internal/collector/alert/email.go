@@ -22,17 +22,16 @@ import (
 var errNoTLS = errors.New("the server does not offer TLS")
 
 // send delivers a message in one mail to all recipients.
-func (e *Email) send(ctx context.Context, roots *x509.CertPool, m Message) error {
+func (e *Email) send(ctx context.Context, d dialer, roots *x509.CertPool, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
 	defer cancel()
 	host, port, err := net.SplitHostPort(e.Server)
 	if err != nil {
 		return err
 	}
-	dialer := net.Dialer{Control: refuseLinkLocal}
-	conn, err := dialer.DialContext(ctx, "tcp", e.Server)
+	conn, err := d.dial(ctx, "tcp", e.Server)
 	if err != nil {
-		return err
+		return &unreachableError{err}
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) // interrupts reads and writes
@@ -45,7 +44,7 @@ func (e *Email) send(ctx context.Context, roots *x509.CertPool, m Message) error
 	}
 	c, err := smtp.NewClient(stream, host)
 	if err != nil {
-		return err
+		return &unreachableError{err}
 	}
 	defer c.Close()
 	if ok, _ := c.Extension("STARTTLS"); ok && !secure {
@@ -128,6 +127,9 @@ func mailOf(from *mail.Address, to []string, m Message) []byte {
 const maxLine = 76
 
 func subject(m Message) string {
+	if m.State == Weekly {
+		return "what changed in the week to " + m.To.Time().Format("2 January")
+	}
 	if m.Kind == "" {
 		return string(m.State)
 	}

@@ -136,7 +136,7 @@ func (s *mailServer) talk(conn net.Conn) {
 
 func mailing(t *testing.T, server, more string, pool *x509.CertPool) *alert.Watcher {
 	t.Helper()
-	w := alert.New(newFake(), nil)
+	w := alert.New(newFake(), local)
 	w.SetRoots(pool)
 	config := fmt.Sprintf(`{"email":{"server":%q,"from":"\"Röllcall, the\" <from@test.example>","to":["to@test.example","Two <two@test.example>"]%s}}`, server, more)
 	if err := w.SetJSON(t.Context(), 1, config); err != nil {

@@ -32,7 +32,7 @@ func TestFleet(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := &inbox{}
-		w := alert.New(c, nil)
+		w := alert.New(c, local)
 		w.SetTransport(http.RoundTripper(b))
 		if err := w.SetJSON(t.Context(), app.Num, `{"webhooks":[{"url":"https://hook.example/in"}],"rules":[
 			{"kind":"active_drop","percent":30},

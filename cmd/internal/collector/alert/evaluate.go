@@ -123,9 +123,13 @@ func (e evaluator) faultRate(ctx context.Context) (findings, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	supported, err := e.supported(ctx)
+	if err != nil {
+		return nil, false, err
+	}
 	var releases []figures.Value
 	for _, v := range versions.Values { // newest first
-		if v.Value != collector.Other && !report.IsDevelopment(v.Value) && number(v.Count) >= float64(e.least()) {
+		if supported[v.Value] && !report.IsDevelopment(v.Value) && number(v.Count) >= float64(e.least()) {
 			releases = append(releases, v)
 		}
 	}
@@ -160,6 +164,16 @@ func (e evaluator) faultRate(ctx context.Context) (findings, bool, error) {
 	return found, true, nil
 }
 
+// supported returns the releases that nobody can have invented.
+func (e evaluator) supported(ctx context.Context) (map[string]bool, error) {
+	versions, err := e.c.Versions(ctx, e.app.Num, collector.Range{From: e.today, To: e.today}, figures.View{})
+	supported := make(map[string]bool)
+	for _, release := range versions.Releases {
+		supported[release.Version] = !release.Doubtful
+	}
+	return supported, err
+}
+
 func (e evaluator) adoption(ctx context.Context) (findings, bool, error) {
 	floor, err := e.c.Floor(ctx, e.app.Num, e.today, figures.View{})
 	if err != nil {
@@ -167,7 +181,7 @@ func (e evaluator) adoption(ctx context.Context) (findings, bool, error) {
 	}
 	share := 0.0
 	for _, step := range floor.Steps {
-		if report.CompareVersions(step.Version, e.Version) >= 0 {
+		if e.app.VersionOrder.Compare(step.Version, e.Version) >= 0 {
 			share = max(share, step.Share)
 		}
 	}

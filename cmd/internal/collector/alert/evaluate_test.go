@@ -204,6 +204,13 @@ func TestFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		versions, order := map[string]uint64{"2.0": 100, "1.0": 100}, []string{"2.0", "1.0"}
 		r := newRig(t, `{"kind":"fault_rate","percent":50}`)
+		r.f.releases(map[string]uint64{"9.0": 100, "2.0": 100, "1.0": 100}, []string{"9.0", "2.0", "1.0"}, map[string]map[string]uint64{"x": {"2.0": 10}})
+		r.f.doubtful = "9.0"
+		r.run(6 * time.Minute)
+		r.wants("beside an invented release", "firing camera: x affects 100 per 1,000 installations of 2.0, compared with 0 of 1.0")
+		r.f.releases(versions, order, nil)
+		r.run(6 * time.Minute)
+		r.b.take()
 		r.f.releases(versions, order, map[string]map[string]uint64{"x": {"2.0": 10}})
 		r.f.faults[0].Status = collector.FaultIgnored
 		r.run(6 * time.Minute)

@@ -13,6 +13,9 @@ import (
 // SetTransport replaces the transport of webhooks.
 func (w *Watcher) SetTransport(t http.RoundTripper) { w.send.client.Transport = t }
 
+// IsPublic is isPublic.
+var IsPublic = isPublic
+
 // SetRoots sets the authorities that mail servers are verified against.
 func (w *Watcher) SetRoots(pool *x509.CertPool) { w.send.roots = pool }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -29,6 +28,7 @@ type fake struct {
 	asOf     time.Time
 	steps    []figures.FloorStep
 	versions []figures.Value
+	doubtful string // one of versions
 	faults   []figures.Fault
 	dayEnds  bool // the day ends after each call of Today
 	broken   bool // no figures can be read
@@ -75,12 +75,30 @@ func (f *fake) Breakdown(context.Context, collector.AppNum, string, int, collect
 	return figures.Breakdown{Values: f.versions}, f.err()
 }
 
+func (f *fake) Versions(context.Context, collector.AppNum, collector.Range, figures.View) (v figures.Versions, err error) {
+	for _, version := range f.versions {
+		if version.Value == collector.Other {
+			continue
+		}
+		v.Releases = append(v.Releases, figures.Release{Version: version.Value, Doubtful: version.Value == f.doubtful})
+	}
+	return v, f.err()
+}
+
 func (f *fake) Floor(context.Context, collector.AppNum, collector.Day, figures.View) (figures.Floor, error) {
 	return figures.Floor{Steps: f.steps}, f.err()
 }
 
 func (f *fake) Faults(context.Context, collector.AppNum, collector.Range, figures.View) (figures.Faults, error) {
 	return figures.Faults{Faults: f.faults}, f.err()
+}
+
+func (f *fake) Dimensions(context.Context, collector.AppNum, figures.View) ([]string, error) {
+	return nil, f.err()
+}
+
+func (f *fake) ReleaseDays(collector.AppNum, figures.View) ([]figures.ReleaseDay, error) {
+	return nil, f.err()
 }
 
 func (f *fake) Setting(_ context.Context, app collector.AppNum, name string) ([]byte, bool, error) {
@@ -205,7 +223,7 @@ func (r *rig) set(rules, hooks string) {
 
 // restart replaces the watcher by another one with the same store.
 func (r *rig) restart() {
-	r.w = alert.New(r.f, slog.New(slog.DiscardHandler))
+	r.w = alert.New(r.f, local)
 	r.w.SetTransport(r.b)
 }
 

@@ -10,12 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 )
@@ -29,12 +26,12 @@ const (
 
 // newClient returns a client that follows no redirects, because the maintainer
 // did not choose where they lead. It is rarely used, so it keeps no connections.
-func newClient() *http.Client {
+func newClient(d dialer) *http.Client {
 	return &http.Client{
 		Timeout: SendTimeout,
 		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: SendTimeout, Control: refuseLinkLocal}).DialContext,
+			Proxy:                  proxyOf,
+			DialContext:            d.dial,
 			ForceAttemptHTTP2:      true,
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: 32 << 10,
@@ -43,27 +40,12 @@ func newClient() *http.Client {
 	}
 }
 
-var errLinkLocal = errors.New("link-local addresses are refused")
-
-// refuseLinkLocal is a [net.Dialer.Control], which is called after the name is
-// resolved.
-func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
-	addr, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	if ip := addr.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsMulticast() {
-		return errLinkLocal
-	}
-	return nil
-}
-
 func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, proxyKey{}, &proxyUsed{}), http.MethodPost, h.URL, bytes.NewReader(body))
 	if err != nil {
 		return errors.New("invalid URL")
 	}
@@ -79,7 +61,7 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err // without the URL, whose path may be a secret
 		}
-		return err
+		return &unreachableError{err}
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
@@ -94,6 +76,9 @@ func (h Webhook) post(ctx context.Context, client *http.Client, m Message) error
 func oneLine(err error) error {
 	if err == nil {
 		return nil
+	}
+	if _, ok := errors.AsType[*unreachableError](err); ok {
+		return err
 	}
 	text := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

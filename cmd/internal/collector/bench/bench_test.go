@@ -40,7 +40,9 @@ func TestFigures(t *testing.T) {
 		duration, rounds = 10*time.Second, 3
 	}
 	t.Run("heartbeats", func(t *testing.T) { rates(t, duration, rounds) })
+	t.Run("connections", func(t *testing.T) { connectionCosts(t, max(40, int(200*duration.Seconds())), max(rounds, 3)) })
 	t.Run("scale", scale)
+	t.Run("postgres", func(t *testing.T) { besidePostgres(t, duration/2, rounds) })
 }
 
 // mostPerSecond bounds the installations that a measurement uses up.

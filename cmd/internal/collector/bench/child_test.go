@@ -19,18 +19,21 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/postgres"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/pgserver"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
 // The environment of a child process.
 const (
 	serveVariable   = "ROLLCALL_BENCH_SERVE"   // one of the modes
-	dirVariable     = "ROLLCALL_BENCH_DIR"     // the directory of the store
-	profileVariable = "ROLLCALL_BENCH_PROFILE" // a file for the CPU profile of the counting server; optional
+	dirVariable     = "ROLLCALL_BENCH_DIR"     // the directory of the store, or the URL of its database
+	profileVariable = "ROLLCALL_BENCH_PROFILE" // a file for the CPU profile of the server that counts; optional
 )
 
 // The modes of a child.
@@ -38,6 +41,9 @@ const (
 	counting = "count" // without limits
 	limited  = "limit" // with the default limits
 	dropping = "drop"  // parses and drops
+
+	encrypted = "tls"  // a whole collector with TLS, without limits
+	bare      = "bare" // reads and answers over TLS
 )
 
 const appKey = "bench"
@@ -47,7 +53,7 @@ var secret = bytes.Repeat([]byte("s"), 32)
 func TestMain(m *testing.M) {
 	mode := os.Getenv(serveVariable)
 	if mode == "" {
-		os.Exit(m.Run())
+		pgserver.Main(m)
 	}
 	if err := serve(mode, os.Getenv(dirVariable)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -57,29 +63,7 @@ func TestMain(m *testing.M) {
 
 // serve serves until standard input ends.
 func serve(mode, dir string) error {
-	handler := http.Handler(http.HandlerFunc(drop))
-	if mode != dropping {
-		c, closeAll, err := openStore(context.Background(), dir)
-		if err != nil {
-			return err
-		}
-		defer closeAll()
-		<-c.Warm() // reading the rows is measured with the start
-		var limits server.Limits
-		if mode == counting {
-			limits = server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}
-		}
-		s, err := server.New(server.Options{Collector: c, Access: access.New(c), Limits: limits})
-		if err != nil {
-			return err
-		}
-		handler = s.Handler()
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	if name := os.Getenv(profileVariable); name != "" && mode == counting {
+	if name := os.Getenv(profileVariable); name != "" && (mode == counting || mode == encrypted) {
 		file, err := os.Create(name)
 		if err != nil {
 			return err
@@ -88,6 +72,34 @@ func serve(mode, dir string) error {
 			return err
 		}
 		defer pprof.StopCPUProfile()
+	}
+	switch mode {
+	case encrypted:
+		return serveEncrypted(dir)
+	case bare:
+		return serveBare(dir)
+	}
+	handler := http.Handler(http.HandlerFunc(drop))
+	if mode != dropping {
+		c, closeAll, err := openStore(context.Background(), dir)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+		<-c.Warm() // reading the rows is measured with the start
+		var limits counter.Limits
+		if mode == counting {
+			limits = counter.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}
+		}
+		s, err := server.New(server.Options{Collector: c, Access: access.New(c, nil), Limits: limits})
+		if err != nil {
+			return err
+		}
+		handler = s.Handler()
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
 	}
 	web := &http.Server{Handler: handler}
 	go web.Serve(l)
@@ -112,10 +124,16 @@ func drop(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"status":"ok"}`)
 }
 
-// openStore opens a collector on SQLite, and returns a function that
-// closes both.
+// openStore opens a collector on SQLite, or on PostgreSQL if dir is a URL,
+// and returns a function that closes both.
 func openStore(ctx context.Context, dir string) (*engine.Engine, func() error, error) {
-	store, err := sqlite.Open(ctx, filepath.Join(dir, "rollcall.db"), sqlite.Options{})
+	var store collector.Store
+	var err error
+	if postgres.IsURL(dir) {
+		store, err = openDatabase(ctx, dir)
+	} else {
+		store, err = sqlite.Open(ctx, filepath.Join(dir, "rollcall.db"), sqlite.Options{})
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -124,6 +142,15 @@ func openStore(ctx context.Context, dir string) (*engine.Engine, func() error, e
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return c, func() error { return errors.Join(c.Close(context.Background()), store.Close()) }, nil
+}
+
+// openDatabase leads in a database for the rest of the process.
+func openDatabase(ctx context.Context, url string) (collector.Store, error) {
+	db, err := postgres.Open(ctx, postgres.Config{URL: url})
+	if err != nil {
+		return nil, err
+	}
+	return db.Take(ctx, "bench", time.Hour)
 }
 
 // A child is a server in a process of its own.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math/bits"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -110,6 +111,19 @@ func (s *Set) Has(n uint32) bool {
 	return c != nil && c.Contains(low)
 }
 
+// All yields the numbers in order. The set must not change meanwhile.
+func (s *Set) All() iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for i, c := range s.all() {
+			for it := c.Iterator(); it.HasNext(); {
+				if !yield(i<<ChunkBits | it.Next()) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Count returns the size of the set.
 func (s *Set) Count() uint64 {
 	var n uint64
@@ -117,6 +131,40 @@ func (s *Set) Count() uint64 {
 		n += c.GetCardinality()
 	}
 	return n
+}
+
+// IsEmpty reports whether the set has no number.
+func (s *Set) IsEmpty() bool {
+	for _, c := range s.all() {
+		if !c.IsEmpty() {
+			return false
+		}
+	}
+	return true
+}
+
+// Last returns the largest number, and whether there is one.
+func (s *Set) Last() (uint32, bool) {
+	if s == nil {
+		return 0, false
+	}
+	for i, c := range slices.Backward(s.chunks) {
+		if c != nil && !c.IsEmpty() {
+			return uint32(i)<<ChunkBits | c.Maximum(), true
+		}
+	}
+	return 0, false
+}
+
+// Chunks returns the chunks that have a number, in order.
+func (s *Set) Chunks() []uint32 {
+	var chunks []uint32
+	for i, c := range s.all() {
+		if !c.IsEmpty() {
+			chunks = append(chunks, i)
+		}
+	}
+	return chunks
 }
 
 // CountRange returns how many numbers n are in the set with lo <= n < hi.
@@ -200,8 +248,142 @@ func CountBoth(a, b *Set) uint64 {
 	return n
 }
 
+// FirstBoth returns the smallest number that is in both sets, and whether there
+// is one.
+func FirstBoth(a, b *Set) (uint32, bool) {
+	for i, c := range a.all() {
+		if o := b.chunk(i); o != nil && c.Intersects(o) {
+			return i<<ChunkBits | roaring.And(c, o).Minimum(), true
+		}
+	}
+	return 0, false
+}
+
 // CountWithout returns how many numbers are in a but not in b.
 func CountWithout(a, b *Set) uint64 { return a.Count() - CountBoth(a, b) }
+
+// Words is a chunk as plain words: number n of the chunk is bit n%64 of word n/64.
+// Passes over many sets are quicker with it than with compressed chunks.
+type Words [1 << ChunkBits / 64]uint64
+
+// ReadWords sets w to a chunk.
+func (s *Set) ReadWords(chunk uint32, w *Words) {
+	clear(w[:])
+	if c := s.chunk(chunk); c != nil {
+		c.WriteDenseTo(w[:])
+	}
+}
+
+// Up to fewWords numbers are added to a chunk faster one by one.
+const fewWords = 512
+
+// OrWords adds a chunk to w.
+func (s *Set) OrWords(chunk uint32, w *Words) {
+	switch c := s.chunk(chunk); {
+	case c == nil || c.IsEmpty():
+	case c.GetCardinality() <= fewWords:
+		c.Iterate(func(n uint32) bool {
+			w[n/64] |= 1 << (n % 64)
+			return true
+		})
+	default:
+		var more Words
+		c.WriteDenseTo(more[:])
+		w.Or(&more)
+	}
+}
+
+// CountAny returns how many numbers are in any of some sets, and in the set in
+// unless that is nil.
+func CountAny(in *Set, sets ...*Set) (n uint64) {
+	chunks := 0
+	for _, s := range sets {
+		if s != nil {
+			chunks = max(chunks, len(s.chunks))
+		}
+	}
+	var words, inside Words
+	for i := range uint32(chunks) {
+		clear(words[:])
+		for _, s := range sets {
+			s.OrWords(i, &words)
+		}
+		if in == nil {
+			n += words.Count()
+			continue
+		}
+		in.ReadWords(i, &inside)
+		n += words.CountBoth(&inside)
+	}
+	return n
+}
+
+// A Dense chunk counts the numbers that it shares with many sets, faster than
+// words do. It aliases the words that it was made from.
+type Dense struct{ chunk *roaring.Bitmap }
+
+// Dense returns w as a chunk.
+func (w *Words) Dense() Dense { return Dense{roaring.FromDense(w[:], false)} }
+
+// Count returns how many numbers are in d.
+func (d Dense) Count() uint64 { return d.chunk.GetCardinality() }
+
+// CountBoth returns how many numbers are in d and in a chunk of s.
+func (d Dense) CountBoth(s *Set, chunk uint32) uint64 {
+	if c := s.chunk(chunk); c != nil {
+		return d.chunk.AndCardinality(c)
+	}
+	return 0
+}
+
+// And removes from w what is not in other.
+func (w *Words) And(other *Words) {
+	for i := range w {
+		w[i] &= other[i]
+	}
+}
+
+// Or adds to w what is in other.
+func (w *Words) Or(other *Words) {
+	for i := range w {
+		w[i] |= other[i]
+	}
+}
+
+// Count returns how many numbers are in w.
+func (w *Words) Count() (n uint64) {
+	for _, word := range w {
+		n += uint64(bits.OnesCount64(word))
+	}
+	return n
+}
+
+// CountBoth returns how many numbers are in both.
+func (w *Words) CountBoth(other *Words) (n uint64) {
+	for i, word := range w {
+		n += uint64(bits.OnesCount64(word & other[i]))
+	}
+	return n
+}
+
+// CountRange returns how many numbers n of the chunk are in w with lo <= n < hi.
+func (w *Words) CountRange(lo, hi uint32) (n uint64) {
+	if lo >= hi {
+		return 0
+	}
+	first, last := lo/64, (hi-1)/64
+	for i := first; i <= last; i++ {
+		word := w[i]
+		if i == first {
+			word &= ^uint64(0) << (lo % 64)
+		}
+		if i == last {
+			word &= ^uint64(0) >> (63 - (hi-1)%64)
+		}
+		n += uint64(bits.OnesCount64(word))
+	}
+	return n
+}
 
 // Dirty returns the chunks that changed since the last Clean, in any order.
 func (s *Set) Dirty() []uint32 {

@@ -3,6 +3,7 @@ package bits
 import (
 	"bytes"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -197,4 +198,80 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWords compares the plain form of chunks with the sets.
+func TestWords(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(7, 7))
+	for range 50 {
+		a, b := &Set{}, &Set{}
+		for range random.IntN(3000) {
+			a.Add(1<<ChunkBits + uint32(random.IntN(1<<(4+random.IntN(13)))))
+		}
+		lo := uint32(random.IntN(1 << ChunkBits))
+		b.AddRange(1<<ChunkBits+lo, 2<<ChunkBits)
+		var x, y Words
+		x[3] = 1 // is overwritten
+		a.ReadWords(1, &x)
+		b.ReadWords(1, &y)
+		if x.Count() != a.Count() || x.CountBoth(&y) != CountBoth(a, b) {
+			t.Fatalf("got %d and %d, want %d and %d", x.Count(), x.CountBoth(&y), a.Count(), CountBoth(a, b))
+		}
+		hi := lo + uint32(random.IntN(1<<ChunkBits+1-int(lo)))
+		if got, want := x.CountRange(lo, hi), a.CountRange(1<<ChunkBits+lo, 1<<ChunkBits+hi); got != want {
+			t.Fatalf("%d to %d: got %d, want %d", lo, hi, got, want)
+		}
+		both, either := x, x
+		both.And(&y)
+		either.Or(&y)
+		more := x
+		b.OrWords(1, &more)
+		b.OrWords(7, &more) // there is no such chunk
+		if both.Count() != CountBoth(a, b) || either.Count() != Union(a, b).Count() || more != either {
+			t.Fatal("the operations differ from those of sets")
+		}
+	}
+}
+
+// The counts of several sets, and of a chunk as words, equal a count number by
+// number, for chunks that are empty, sparse, dense, and full.
+func TestCountAny(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	const chunks = 5
+	sets := []*Set{nil, {}}
+	for _, share := range []float64{0.0005, 0.02, 0.5, 1} {
+		s := &Set{}
+		for n := range uint32(chunks << ChunkBits) {
+			if n>>ChunkBits != uint32(len(sets)) && random.Float64() < share {
+				s.Add(n)
+			}
+		}
+		sets = append(sets, s)
+	}
+	for i, in := range sets {
+		for _, some := range [][]*Set{nil, sets[:2], sets[:3], sets[2:4], sets} {
+			var want uint64
+			for n := range uint32(chunks << ChunkBits) {
+				if (in == nil || in.Has(n)) && slices.ContainsFunc(some, func(s *Set) bool { return s.Has(n) }) {
+					want++
+				}
+			}
+			if got := CountAny(in, some...); got != want {
+				t.Errorf("set %d and any of %d: got %d, want %d", i, len(some), got, want)
+			}
+		}
+		for _, other := range sets {
+			var count, both uint64
+			for chunk := range uint32(chunks) {
+				var words Words
+				in.ReadWords(chunk, &words)
+				count += words.Dense().Count()
+				both += words.Dense().CountBoth(other, chunk)
+			}
+			if count != in.Count() || both != CountBoth(in, other) {
+				t.Errorf("set %d: got %d and %d numbers, want %d and %d", i, count, both, in.Count(), CountBoth(in, other))
+			}
+		}
+	}
 }

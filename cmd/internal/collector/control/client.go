@@ -19,8 +19,12 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/postgres"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/secret"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
@@ -34,27 +38,46 @@ type Client struct {
 	base  string // URL
 	http  *http.Client
 	close func()
+	// key is the secret, if the client was given it; then keys go over the wire in
+	// place of installation IDs.
+	key    []byte
+	secret *secret.Secret
 }
 
 // connectTimeout is for a process that is starting or ending.
 const connectTimeout = 5 * time.Second
 
-// Connect connects to the collector of a data directory. Its errors are those
-// of [datadir.Open]; [sqlite.ErrInUse] means that a process has the directory
-// open and does not answer within 5 seconds.
+// Connect connects to the collector of a data directory. Its errors are
+// [ErrUntrusted] and those of [datadir.Open]; [sqlite.ErrInUse] and
+// [*postgres.HeldError] mean that a process has the data open and does not answer
+// on this machine within 5 seconds.
 func Connect(ctx context.Context, dir string, opts datadir.Options) (*Client, error) {
 	for deadline := time.Now().Add(connectTimeout); ; {
 		d, err := datadir.Open(ctx, dir, opts)
+		_, held := errors.AsType[*postgres.HeldError](err)
 		switch {
 		case err == nil:
-			return inProcess(d), nil
-		case !errors.Is(err, sqlite.ErrInUse):
+			c := inProcess(d)
+			c.key = opts.Secret
+			return c, nil
+		case !held && !errors.Is(err, sqlite.ErrInUse) && !errors.Is(err, datadir.ErrNoData):
 			return nil, err
 		}
-		if c, dialErr := dial(dir); dialErr == nil && c.ping(ctx) == nil {
-			return c, nil
+		if held {
+			if c := connectToLeader(ctx, dir, opts, err); c != nil {
+				return c, nil
+			}
 		}
-		if time.Now().After(deadline) {
+		c, dialErr := dial(dir)
+		switch {
+		case dialErr == nil && c.ping(ctx) == nil:
+			return c, nil
+		case errors.Is(dialErr, ErrUntrusted):
+			return nil, dialErr
+		}
+		// Without data there is nobody to wait for, unless a collector that counts in
+		// a database uses the directory.
+		if time.Now().After(deadline) || errors.Is(err, datadir.ErrNoData) {
 			return nil, err
 		}
 		select {
@@ -68,13 +91,9 @@ func Connect(ctx context.Context, dir string, opts datadir.Options) (*Client, er
 // dial returns a client of the process that has written its address to the
 // directory. It sends nothing yet.
 func dial(dir string) (*Client, error) {
-	text, err := os.ReadFile(filepath.Join(dir, datadir.ControlFile))
+	file, err := readControlFile(dir)
 	if err != nil {
 		return nil, err
-	}
-	var file controlFile
-	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("read %s: %w", datadir.ControlFile, err)
 	}
 	// No proxy, whatever the environment says.
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext}
@@ -195,6 +214,22 @@ func (c *Client) UpdateApp(ctx context.Context, app collector.App) error {
 	return err
 }
 
+// Declared calls [engine.Engine.Declared].
+func (c *Client) Declared(ctx context.Context, app string) (collector.Declarations, error) {
+	return call[collector.Declarations](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/declared", nil)
+}
+
+// Declare calls [engine.Engine.Declare].
+func (c *Client) Declare(ctx context.Context, app string, d collector.Declarations) error {
+	_, err := call[none](ctx, c, http.MethodPut, "/apps/"+url.PathEscape(app)+"/declared", d)
+	return err
+}
+
+// Clear calls [engine.Engine.Clear]. It returns what had been turned away.
+func (c *Client) Clear(ctx context.Context, app string) (Cleared, error) {
+	return call[Cleared](ctx, c, http.MethodPost, "/apps/"+url.PathEscape(app)+"/clear", nil)
+}
+
 // Tokens calls [access.Tokens.List].
 func (c *Client) Tokens(ctx context.Context) ([]access.Token, error) {
 	return call[[]access.Token](ctx, c, http.MethodGet, "/tokens", nil)
@@ -206,15 +241,66 @@ func (c *Client) AddToken(ctx context.Context, token NewToken) (string, error) {
 }
 
 // RevokeToken calls [access.Tokens.Revoke].
-func (c *Client) RevokeToken(ctx context.Context, name string) error {
-	_, err := call[none](ctx, c, http.MethodDelete, "/tokens?name="+url.QueryEscape(name), nil)
+func (c *Client) RevokeToken(ctx context.Context, app, name string) error {
+	_, err := call[none](ctx, c, http.MethodDelete, "/tokens?"+url.Values{"app": {app}, "name": {name}}.Encode(), nil)
 	return err
+}
+
+// Audit calls [audit.Log.Entries].
+func (c *Client) Audit(ctx context.Context, app string) ([]audit.Entry, error) {
+	return call[[]audit.Entry](ctx, c, http.MethodGet, "/audit?"+url.Values{"app": {app}}.Encode(), nil)
 }
 
 // Check checks the store for damage; see [collector.Store].
 func (c *Client) Check(ctx context.Context) error {
 	_, err := call[none](ctx, c, http.MethodPost, "/check", nil)
 	return err
+}
+
+// Scrub calls [datadir.Dir.Scrub].
+func (c *Client) Scrub(ctx context.Context) error {
+	_, err := call[none](ctx, c, http.MethodPost, "/scrub", nil)
+	return err
+}
+
+// Warnings calls [datadir.Dir.Warnings].
+func (c *Client) Warnings(ctx context.Context) ([]postgres.Warning, error) {
+	return call[[]postgres.Warning](ctx, c, http.MethodGet, "/warnings", nil)
+}
+
+// RefusedIDs calls [engine.Engine.RefusedIDs].
+func (c *Client) RefusedIDs(ctx context.Context, app string) ([]collector.RefusedID, error) {
+	return call[[]collector.RefusedID](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/refused", nil)
+}
+
+// RefuseID calls [engine.Engine.RefuseID]. The ID is canonical.
+func (c *Client) RefuseID(ctx context.Context, app, id string) error {
+	path := "/apps/" + url.PathEscape(app) + "/refused/" + url.PathEscape(id)
+	if c.secret != nil {
+		path = c.keyPath(app, id) + "?shown=" + url.QueryEscape(id[:min(engine.ShownChars, len(id))])
+	}
+	_, err := call[none](ctx, c, http.MethodPut, path, nil)
+	return err
+}
+
+// AllowID calls [engine.Engine.AllowID]. The ID is canonical.
+func (c *Client) AllowID(ctx context.Context, app, id string) error {
+	path := "/apps/" + url.PathEscape(app) + "/refused/" + url.PathEscape(id)
+	if c.secret != nil {
+		path = c.keyPath(app, id)
+	}
+	_, err := call[none](ctx, c, http.MethodDelete, path, nil)
+	return err
+}
+
+// Clock calls [engine.Engine.Clock].
+func (c *Client) Clock(ctx context.Context) (collector.Clock, error) {
+	return call[collector.Clock](ctx, c, http.MethodGet, "/clock", nil)
+}
+
+// FixDay calls [engine.Engine.FixDay].
+func (c *Client) FixDay(ctx context.Context) (FixedDay, error) {
+	return call[FixedDay](ctx, c, http.MethodPost, "/day", nil)
 }
 
 // Series returns the figures of all days of an app.
@@ -255,11 +341,11 @@ func (c *Client) Backup(ctx context.Context, dest string, opts BackupOptions) (e
 		}
 	}()
 	if !opts.WithoutSecret {
-		if err := datadir.CopySecret(c.dir, dest); err != nil {
+		if err := c.copySecret(dest); err != nil {
 			return err
 		}
 	}
-	if err := c.fetchStore(ctx, filepath.Join(dest, datadir.DatabaseFile)); err != nil {
+	if err := c.fetchStore(ctx, filepath.Join(dest, datadir.DatabaseFile), opts.Progress); err != nil {
 		return err
 	}
 	return errors.Join(durable.SyncDir(dest), durable.SyncDir(filepath.Dir(dest)))
@@ -269,9 +355,12 @@ func (c *Client) Backup(ctx context.Context, dest string, opts BackupOptions) (e
 type BackupOptions struct {
 	// WithoutSecret leaves out the secret, which a restore then needs to be given.
 	WithoutSecret bool
+	// Progress, if not nil, is called with the bytes that are written so far, and
+	// all, once the collector has made its copy.
+	Progress func(written, all int64)
 }
 
-func (c *Client) fetchStore(ctx context.Context, name string) error {
+func (c *Client) fetchStore(ctx context.Context, name string, progress func(written, all int64)) error {
 	response, err := c.do(ctx, http.MethodGet, "/backup", nil)
 	if err != nil {
 		return err
@@ -281,8 +370,26 @@ func (c *Client) fetchStore(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, response.Body)
+	to := io.Writer(file)
+	if progress != nil {
+		to = &counted{Writer: file, all: response.ContentLength, progress: progress}
+	}
+	_, err = io.Copy(to, response.Body)
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// A counted writer says how much was written to it.
+type counted struct {
+	io.Writer
+	written, all int64
+	progress     func(written, all int64)
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.written += int64(n)
+	c.progress(c.written, c.all)
+	return n, err
 }
 
 // A pipe is a listener whose connections stay inside the process.

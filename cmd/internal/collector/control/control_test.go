@@ -1,12 +1,14 @@
 package control_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,7 +118,7 @@ func TestClient(t *testing.T) {
 		if _, err := client.AddToken(ctx, control.NewToken{Name: "me", Scope: access.Read}); err != nil {
 			t.Error(err)
 		}
-		if err := client.RevokeToken(ctx, "you"); !errors.Is(err, access.ErrNoToken) {
+		if err := client.RevokeToken(ctx, access.AnyApp, "you"); !errors.Is(err, access.ErrNoToken) {
 			t.Errorf("revoke an unknown token: got %v, want ErrNoToken", err)
 		}
 		if err := client.Check(ctx); err != nil {
@@ -171,6 +173,45 @@ func TestImportOfIncompleteArchive(t *testing.T) {
 	}
 	done, err := client.Import(t.Context(), "myapp", strings.NewReader(whole))
 	if err != nil || done.Days != 1 {
+		t.Errorf("got %+v, %v, want 1 day", done, err)
+	}
+}
+
+// No archive with a changed byte is imported.
+func TestImportOfDamagedArchive(t *testing.T) {
+	client, err := control.Connect(t.Context(), t.TempDir(), datadir.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, key := range []string{"from", "to"} {
+		if _, err := client.AddApp(t.Context(), collector.App{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := `{"archive":"rollcall totals","version":1,"app":"from"}
+{"kind":"total","day":"2026-05-04","data":{"active":[10,10,10,10],"new":10}}
+{"kind":"release","name":"1.0.0","data":{}}
+{"records":2}
+`
+	if _, err := client.Import(t.Context(), "from", strings.NewReader(first)); err != nil {
+		t.Fatal(err)
+	}
+	var exported strings.Builder
+	if err := client.Export(t.Context(), "from", &exported); err != nil {
+		t.Fatal(err)
+	}
+	whole := []byte(exported.String())
+	for i := range whole {
+		for _, flip := range []byte{1, 0x20, 0x80} {
+			damaged := slices.Clone(whole)
+			damaged[i] ^= flip
+			if _, err := client.Import(t.Context(), "to", bytes.NewReader(damaged)); err == nil {
+				t.Fatalf("byte %d changed from %q to %q: imported", i, whole[i], damaged[i])
+			}
+		}
+	}
+	if done, err := client.Import(t.Context(), "to", bytes.NewReader(whole)); err != nil || done.Days != 1 {
 		t.Errorf("got %+v, %v, want 1 day", done, err)
 	}
 }

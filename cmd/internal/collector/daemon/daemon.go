@@ -7,18 +7,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/control"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/listen"
 	"github.com/rollcall-dev/rollcall/cmd/internal/notify"
 )
@@ -27,6 +31,24 @@ import (
 type Options struct {
 	// Dir is the data directory. It is created if it is missing.
 	Dir string
+	// Store is the URL of a PostgreSQL database that holds what is counted; empty
+	// is a file in Dir.
+	Store string
+	// Secret is the secret; empty is that of the data directory. With it and Store,
+	// the daemon needs no data directory.
+	Secret []byte
+	// ReplicaListen is the TCP address for other processes with the same Store and
+	// secret to reach this one; all of them receive, and one counts. Empty is none:
+	// then a further process waits until it can count.
+	ReplicaListen string
+	// ReplicaAddress is the address, host:port, that they reach it by; empty is that
+	// of ReplicaListen, or of the machine.
+	ReplicaAddress string
+	// Lease is as in [replica.Options].
+	Lease time.Duration
+	// Drain is how long a replica goes on receiving when it ends, before StopTimeout
+	// begins; 0 is DefaultDrain. A process without other replicas does not wait.
+	Drain time.Duration
 	// Listen is the TCP address, host:port. Port 0 lets the system choose.
 	Listen string
 	// PlainListen is a second address without TLS, for a server with TLS. It
@@ -44,18 +66,38 @@ type Options struct {
 	// URL of the authority; empty is Let's Encrypt.
 	ACMEEmail, ACMEDirectory string
 
+	// BaseURL is the address at which people open the pages, such as
+	// https://example.org/telemetry; see package server.
+	BaseURL string
 	// TrustedProxies are proxies whose forwarding headers are trusted.
 	TrustedProxies []netip.Prefix
+	// WebhookAllow are networks besides the public ones to which alerts may go,
+	// by webhook and by mail.
+	WebhookAllow []netip.Prefix
 	// CountryDB is a database in MaxMind's format for the countries of
 	// reports, reloaded when it changes; empty records no countries.
 	CountryDB string
+	// CountryHeader is the header that trusted proxies set to a client's country;
+	// empty is none.
+	CountryHeader string
+	// AuditLog is a file to which the audit log is appended as JSON lines;
+	// empty for none.
+	AuditLog string
 	// Limits bound what one sender may send.
-	Limits server.Limits
+	Limits counter.Limits
 	// OpenMetrics serves /metrics without a token.
 	OpenMetrics bool
+	// Warehouse is where the figures of closed days are written as Parquet: a
+	// directory, or s3://BUCKET/PREFIX; empty for nowhere. See package warehouse.
+	Warehouse string
 	// Title is the title of the pages; empty is Rollcall.
 	Title string
 
+	// Wait makes Open succeed although the disk is full, the database cannot be
+	// reached, or another process counts in it: the collector refuses requests
+	// until it can open its data. Without it, Collector and Tokens can be used at
+	// once.
+	Wait bool
 	// StopTimeout bounds the shutdown; 0 is DefaultStopTimeout.
 	StopTimeout time.Duration
 	// Version is the program's version.
@@ -71,14 +113,15 @@ const DefaultStopTimeout = 10 * time.Second
 
 // A Daemon is a collector that serves. Create it with [Open].
 type Daemon struct {
-	opts       Options
-	log        *slog.Logger
-	dir        *datadir.Dir
-	control    *control.Server
-	tls        encryption
-	background []func(context.Context)
-	server     *http.Server
-	listener   net.Listener
+	opts     Options
+	log      *slog.Logger
+	tls      encryption
+	open     func(context.Context) (*openData, error)
+	data     atomic.Pointer[openData] // nil while the data is not open
+	replica  *replicated              // nil unless there is ReplicaListen
+	waits    waits                    // what was logged
+	server   *http.Server
+	listener net.Listener
 	// plain is the server without TLS; its listener may be nil.
 	plain         *http.Server
 	plainListener net.Listener
@@ -114,24 +157,63 @@ func Open(ctx context.Context, opts Options) (_ *Daemon, err error) {
 			return nil, err
 		}
 	}
-	if d.dir, err = datadir.Open(ctx, opts.Dir, datadir.Options{Create: true, Logger: d.log}); err != nil {
-		return nil, err
+	data := datadir.Options{Create: true, Store: opts.Store, Secret: opts.Secret, Address: nameOf(d.listener), Logger: d.log}
+	if opts.AuditLog != "" {
+		lines, err := os.OpenFile(opts.AuditLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open audit log: %w", err)
+		}
+		data.AuditLines = lines // open until the process ends
 	}
-	handler, err := d.newHandler(country)
-	if err != nil {
-		return nil, err
-	}
-	if opts.Wrap != nil {
-		handler = opts.Wrap(handler)
-	}
-	d.server = newServer(handler)
+	bounds := newConnections(opts.TrustedProxies, limit.NewFlood(d.log))
+	d.server = newServer(http.HandlerFunc(d.serve), bounds)
 	d.server.TLSConfig = d.tls.config
-	d.plain = newServer(d.tls.plain)
-	d.control = control.NewServer(d.dir, d.log)
-	if err := d.control.Listen(); err != nil {
+	d.plain = newServer(d.tls.plain, bounds)
+	d.listener = bounds.listener(d.listener)
+	if d.plainListener != nil {
+		d.plainListener = bounds.listener(d.plainListener)
+	}
+	if opts.Store != "" && opts.ReplicaListen != "" {
+		return d, d.openReplica(ctx, data, country)
+	}
+	d.open = func(ctx context.Context) (*openData, error) { return d.openData(ctx, data, country) }
+	switch first, err := d.open(ctx); {
+	case err == nil:
+		d.data.Store(first)
+	case opts.Wait && isTransient(err):
+		d.logWaiting(err)
+	default:
 		return nil, err
 	}
 	return d, nil
+}
+
+// nameOf returns how messages name the collector at a listener: the machine and
+// the port.
+func nameOf(l net.Listener) string {
+	host, _ := os.Hostname()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return net.JoinHostPort(host, port)
+}
+
+// serve answers requests. While the data directory cannot be opened, it answers
+// only that the process is alive.
+func (d *Daemon) serve(w http.ResponseWriter, r *http.Request) {
+	if d.replica != nil {
+		d.replica.serve(w, r)
+		return
+	}
+	if data := d.data.Load(); data != nil {
+		data.handler.ServeHTTP(w, r)
+		return
+	}
+	if r.URL.Path == "/healthz" {
+		io.WriteString(w, "ok\n")
+		return
+	}
+	w.Header().Set("Retry-After", strconv.Itoa(60))
+	w.Header().Set("Connection", "close")
+	http.Error(w, "the collector cannot open its data; try again later", http.StatusServiceUnavailable)
 }
 
 func (d *Daemon) abandon(ctx context.Context) {
@@ -140,15 +222,21 @@ func (d *Daemon) abandon(ctx context.Context) {
 			l.Close()
 		}
 	}
-	if d.dir != nil {
-		d.dir.Shutdown(ctx)
+	if data := d.data.Load(); data != nil {
+		data.dir.Shutdown(ctx)
 	}
 }
 
 // newServer limits connections. Handlers limit bodies and answers further.
-func newServer(handler http.Handler) *http.Server {
+func newServer(handler http.Handler, bounds *connections) *http.Server {
 	return &http.Server{
-		Handler:                      handler,
+		Handler:   handler,
+		ConnState: bounds.changed,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerStream:     maxStreamBytes,
+			MaxReceiveBufferPerConnection: maxConnectionBytes,
+		},
 		ReadHeaderTimeout:            5 * time.Second,
 		ReadTimeout:                  30 * time.Second,
 		WriteTimeout:                 2 * time.Minute, // an export over a slow line
@@ -160,11 +248,12 @@ func newServer(handler http.Handler) *http.Server {
 	}
 }
 
-// Collector returns the collector, which is usable until Run returns.
-func (d *Daemon) Collector() *engine.Engine { return d.dir.Collector }
+// Collector returns the collector, which is usable until Run returns, or until
+// the store is lost ([collector.ErrLost]).
+func (d *Daemon) Collector() *engine.Engine { return d.data.Load().dir.Collector }
 
-// Tokens returns the access tokens.
-func (d *Daemon) Tokens() *access.Tokens { return d.dir.Tokens }
+// Tokens returns the access tokens of the collector.
+func (d *Daemon) Tokens() *access.Tokens { return d.data.Load().dir.Tokens }
 
 // Addr returns the address of the server.
 func (d *Daemon) Addr() net.Addr { return d.listener.Addr() }
@@ -178,10 +267,19 @@ func (d *Daemon) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancelBackground()
-	for _, work := range d.background {
-		running.Go(func() { work(background) })
-	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	closed := make(chan struct{})
+	running.Go(func() {
+		defer close(closed)
+		if d.replica != nil {
+			d.log.Info("Collector receives", "address", d.Addr().String(), "tls", d.tls.config != nil)
+			d.replica.Start()
+			return
+		}
+		if err := d.keepOpen(background); err != nil {
+			failed <- err
+		}
+	})
 	serve := func(server *http.Server, l net.Listener) {
 		var err error
 		if server.TLSConfig != nil {
@@ -197,7 +295,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.plainListener != nil {
 		go serve(d.plain, d.plainListener)
 	}
-	d.log.Info("Collector serves", "address", d.Addr().String(), "tls", d.tls.config != nil, "apps", len(d.Collector().Apps()))
 
 	manager := notify.New(d.log)
 	manager.Ready("Serving")
@@ -214,6 +311,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	manager.Stopping()
 	cancelBackground()
+	<-closed
 	d.stop()
 	manager.Close(100 * time.Millisecond)
 	return err
@@ -222,6 +320,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 // stop shuts down within StopTimeout.
 func (d *Daemon) stop() {
 	limit := cmp.Or(d.opts.StopTimeout, DefaultStopTimeout)
+	if d.replica != nil {
+		drain := cmp.Or(d.opts.Drain, DefaultDrain)
+		ctx, cancel := context.WithTimeout(context.Background(), drain+limit)
+		d.replica.drain(ctx, drain)
+		cancel()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	// The requests may take 60 % of the time; the store has the rest.
@@ -235,8 +339,16 @@ func (d *Daemon) stop() {
 			}
 		})
 	}
-	stopping.Go(func() { d.control.Shutdown(requests) })
+	data := d.data.Load()
+	if data != nil {
+		stopping.Go(func() { data.control.Shutdown(requests) })
+	}
 	stopping.Wait()
-	d.dir.Shutdown(ctx)
+	if data != nil {
+		data.dir.Shutdown(ctx)
+	}
+	if d.replica != nil {
+		d.replica.end(ctx)
+	}
 	d.log.Info("Collector has ended")
 }

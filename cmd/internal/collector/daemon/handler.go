@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -12,39 +14,56 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/warehouse"
 )
 
 // newHandler connects the API, the pages, the legacy format, and the alerts.
 // Country returns the country of an address; it may be nil.
-func (d *Daemon) newHandler(country func(netip.Addr) string) (http.Handler, error) {
+func (d *Daemon) newHandler(data *openData, country func(netip.Addr) string) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	alerts := alert.New(d.Collector(), d.log)
-	d.background = append(d.background, alerts.Run)
+	s, err := d.newServer(data, server.Options{Country: country, CountryHeader: d.opts.CountryHeader, Limits: d.opts.Limits, Metrics: registry})
+	if err != nil {
+		return nil, err
+	}
+	return s.Handler(), nil
+}
+
+// newServer connects them, with some options of the server.
+func (d *Daemon) newServer(data *openData, opts server.Options) (*server.Server, error) {
+	dir := data.dir
+	baseURL, err := server.ParseBaseURL(d.opts.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("base URL %q: %w", d.opts.BaseURL, err)
+	}
+	alerts := alert.New(dir.Collector, alert.Options{Allow: d.opts.WebhookAllow, BaseURL: baseURL.String(), Logger: d.log})
+	data.background = append(data.background, alerts.Run)
+	if d.opts.Warehouse != "" {
+		target, err := warehouse.OpenTarget(d.opts.Warehouse, os.Getenv)
+		if err != nil {
+			return nil, fmt.Errorf("warehouse: %w", err)
+		}
+		data.background = append(data.background, warehouse.New(dir.Collector, target, d.log).Run)
+	}
 	pages, err := dashboard.New(dashboard.Options{
-		Alerts: alerts, Collector: d.Collector(), Access: d.Tokens(),
-		Title: d.opts.Title, Version: d.opts.Version, Logger: d.log,
+		Alerts: alerts, Audit: dir.Audit, Collector: dir.Collector, Access: dir.Tokens, Releases: dir.Releases, Notes: dir.Notes,
+		BaseURL: baseURL.String(), Title: d.opts.Title, Version: d.opts.Version, Logger: d.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	wire, err := legacy.New(legacy.Options{
-		Collector: d.Collector(), Country: country, Logger: d.log,
+		Collector: dir.Collector, Releases: dir.Releases, Country: server.ClientCountry, Logger: d.log,
 		MayRead: func(r *http.Request, app string) bool {
-			grant, ok := d.Tokens().Grant(r)
+			grant, ok := dir.Tokens.Grant(r)
 			return ok && grant.May(app, access.Read)
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s, err := server.New(server.Options{
-		Collector: d.Collector(), Access: d.Tokens(), Dashboard: pages, Legacy: wire,
-		TrustedProxies: d.opts.TrustedProxies, Country: country, Limits: d.opts.Limits,
-		Metrics: registry, OpenMetrics: d.opts.OpenMetrics, Version: d.opts.Version, Logger: d.log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Handler(), nil
+	opts.Audit, opts.Collector, opts.Access, opts.Releases, opts.Notes = dir.Audit, dir.Collector, dir.Tokens, dir.Releases, dir.Notes
+	opts.Weeks, opts.Dashboard, opts.Legacy, opts.BaseURL, opts.TrustedProxies = alerts.Weeks, pages, wire, baseURL, d.opts.TrustedProxies
+	opts.OpenMetrics, opts.Version, opts.Logger = d.opts.OpenMetrics, d.opts.Version, d.log
+	return server.New(opts)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,13 +63,27 @@ func TestRedirectToTLS(t *testing.T) {
 	}{
 		{http.MethodGet, "http://collector.example/a?b=c", http.StatusMovedPermanently, "https://collector.example/a?b=c"},
 		{http.MethodGet, "http://collector.example:80/", http.StatusMovedPermanently, "https://collector.example/"},
+		{http.MethodGet, "http://Collector.Example/", http.StatusMovedPermanently, "https://Collector.Example/"},
+		{http.MethodGet, "http://[2001:db8::1]:80/a", http.StatusMovedPermanently, "https://[2001:db8::1]/a"},
+		{http.MethodGet, "http://[2001:db8::1]/a", http.StatusMovedPermanently, "https://[2001:db8::1]/a"},
+		{http.MethodGet, "http://evil.example/", http.StatusMisdirectedRequest, ""},
 		{http.MethodPost, "http://collector.example/v1/heartbeat", http.StatusBadRequest, ""},
 	}
 	for _, tt := range tests {
 		w := httptest.NewRecorder()
-		redirectToTLS(w, httptest.NewRequest(tt.method, tt.url, nil))
+		redirectToTLS(func(host string) bool { return host == "collector.example" || strings.Contains(host, "2001:db8::1") })(w, httptest.NewRequest(tt.method, tt.url, nil))
 		if w.Code != tt.status || w.Header().Get("Location") != tt.location {
 			t.Errorf("%s %s: got %d to %q, want %d to %q", tt.method, tt.url, w.Code, w.Header().Get("Location"), tt.status, tt.location)
 		}
+	}
+}
+
+// Names are the same in upper case.
+func TestRedirectOfAuthority(t *testing.T) {
+	plain := encryptionFromAuthority(&Options{Dir: t.TempDir(), ACMEDomains: []string{"Collector.Example"}}).plain
+	w := httptest.NewRecorder()
+	plain.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://collector.example/a", nil))
+	if w.Code != http.StatusMovedPermanently {
+		t.Errorf("got %d", w.Code)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
@@ -16,8 +18,9 @@ import (
 )
 
 type encryption struct {
-	// config is nil without TLS.
-	config *tls.Config
+	// config and tickets are nil without TLS.
+	config  *tls.Config
+	tickets *tickets
 	// plain handles requests at the address without TLS.
 	plain http.Handler
 }
@@ -51,7 +54,10 @@ func encryptionFromFiles(cert, key string, log *slog.Logger) (encryption, error)
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get(), nil },
 	}
-	return encryption{config, http.HandlerFunc(redirectToTLS)}, nil
+	return newEncrypted(config, redirectToTLS(func(host string) bool {
+		leaf := pair.get().Leaf
+		return leaf != nil && leaf.VerifyHostname(host) == nil
+	})), nil
 }
 
 // encryptionFromAuthority requests certificates by TLS-ALPN-01 at the main
@@ -68,19 +74,37 @@ func encryptionFromAuthority(o *Options) encryption {
 	}
 	config := m.TLSConfig()
 	config.MinVersion = tls.VersionTLS12
-	return encryption{config, m.HTTPHandler(http.HandlerFunc(redirectToTLS))}
+	return newEncrypted(config, m.HTTPHandler(redirectToTLS(func(host string) bool {
+		return slices.ContainsFunc(o.ACMEDomains, func(name string) bool { return strings.EqualFold(name, host) })
+	})))
 }
 
-// redirectToTLS redirects browsers to https. It refuses reports: a program that
-// is configured to send IDs in the clear must fail rather than go on doing so.
-func redirectToTLS(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		http.Error(w, "use https", http.StatusBadRequest)
-		return
+func newEncrypted(config *tls.Config, plain http.Handler) encryption {
+	e := encryption{plain: plain}
+	e.config, e.tickets = withTickets(config)
+	return e
+}
+
+// redirectToTLS redirects browsers to https, under the names that the
+// certificate has. It refuses reports: a program that is configured to send IDs
+// in the clear must fail rather than go on doing so.
+func redirectToTLS(known func(host string) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "use https", http.StatusBadRequest)
+			return
+		}
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if !known(strings.ToLower(host)) {
+			http.Error(w, "the certificate does not have this name", http.StatusMisdirectedRequest)
+			return
+		}
+		if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") { // an IPv6 address that had a port
+			host = "[" + host + "]"
+		}
+		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusMovedPermanently)
 	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusMovedPermanently)
 }

@@ -19,6 +19,8 @@ type alertsData struct {
 	Config  alert.Config
 	Forms   []ruleForm
 	MaxText int
+	Days    []alert.Weekday
+	Firing  map[string]string // since when rules fire, by their key
 }
 
 // A ruleForm adds a rule of one kind.
@@ -80,7 +82,15 @@ func (d *dashboard) alerts(ctx context.Context, app collector.AppNum) (*alertsDa
 		return nil, err
 	}
 	status, err := d.opts.Alerts.Status(ctx, app)
-	return &alertsData{status, config, ruleForms(), alert.MaxTextLen}, err
+	if err != nil {
+		return nil, err
+	}
+	rules, err := d.opts.Alerts.FiringRules(ctx, app)
+	firing := make(map[string]string, len(rules))
+	for key, since := range rules {
+		firing[key] = since.Format("2006-01-02 15:04 UTC")
+	}
+	return &alertsData{status, config, ruleForms(), alert.MaxTextLen, alert.Weekdays(), firing}, err
 }
 
 // changeAlerts changes one thing about the alerts of an app, or sends a test.
@@ -106,6 +116,8 @@ func (d *dashboard) changeAlerts(r *http.Request, do string, app collector.AppNu
 			c.Email = emailOf(r, c.Email)
 		case "email-remove":
 			c.Email = nil
+		case "weekly":
+			c.Weekly = alert.Weekday(r.PostFormValue("weekly"))
 		default:
 			return unknown
 		}
@@ -155,3 +167,6 @@ func emailOf(r *http.Request, stored *alert.Email) *alert.Email {
 
 // formText returns a value of a form without the space around it.
 func formText(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+
+// weekday returns the name of a day with a capital letter.
+func weekday(day alert.Weekday) string { return strings.ToUpper(string(day[:1])) + string(day[1:]) }

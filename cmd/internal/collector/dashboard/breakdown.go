@@ -16,7 +16,7 @@ import (
 
 // breakdownPanel shows the values of a dimension. It adds up those beyond most,
 // and pre-releases.
-func breakdownPanel(id string, b figures.Breakdown, most int) panel {
+func breakdownPanel(id string, order report.VersionOrder, b figures.Breakdown, most int) panel {
 	p := panel{
 		ID: id, Title: dimensionTitle(b.Dimension), Meta: b.Meta, Table: table.Table{Columns: []string{dimensionName(b.Dimension), "installations", "share"}},
 		Explain: htmlf("Reported by %s of the %s installations active in the %s days to %s. Each counts by its latest report.",
@@ -27,25 +27,25 @@ func breakdownPanel(id string, b figures.Breakdown, most int) panel {
 	for _, v := range b.Values {
 		p.Table.Add(v.Value, v.Count, v.Share)
 		switch {
-		case b.Dimension == collector.DimVersion && figures.IsPreRelease(v.Value):
+		case b.Dimension == collector.DimVersion && figures.IsPreRelease(order, v.Value):
 			pre.add(v)
 		case len(bars) >= most && len(b.Values) > most+1:
 			rest.add(v)
 		default:
-			bars = append(bars, chart.Bar{Name: v.Value, Value: value(v.Count), Note: note(v.Count, v.Share)})
+			bars = append(bars, chart.Bar{Name: v.Value, Value: shareOf(v.Count, v.Share), Note: note(v.Count, v.Share)})
 		}
 	}
 	for _, all := range []bundle{rest, pre} {
 		if all.n > 0 {
 			bars = append(bars, chart.Bar{
-				Name: fmt.Sprintf("%s (%d)", all.name, all.n), Value: float64(all.count), Note: note(&all.count, all.share), Quiet: true,
+				Name: fmt.Sprintf("%s (%d)", all.name, all.n), Value: all.share, Note: note(&all.count, all.share), Rest: true, URL: p.table(),
 			})
 		}
 	}
-	if b.Suppressed > 0 {
-		p.Explain += " Small groups are hidden."
+	if b.Next != 0 {
+		p.Explain += " Small groups count as other."
 	}
-	p.drawBars(bars, len(bars), fmt.Sprintf("%d values", len(b.Values)), "No data yet.")
+	p.draw(chart.Bars{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d values", len(b.Values))}, Bars: bars, Most: 1}, len(bars) > 0, "No data yet.")
 	return p
 }
 
@@ -79,16 +79,23 @@ const maxBands = chart.MaxSeries - 2
 // large.
 const trendTop = 30
 
-func trendPanel(id string, t figures.Trend) panel {
-	names, rows := fold(t)
+func trendPanel(id string, order report.VersionOrder, t figures.Trend) panel {
+	names, rows := fold(order, t)
 	p := panel{
-		ID: id, Title: dimensionTitle(t.Dimension) + " over time", Wide: true, Meta: t.Meta,
+		ID: id, Title: dimensionTitle(t.Dimension) + " over time", Wide: true, Meta: t.Meta, OldestFirst: true,
 		Explain: htmlf("Shares of the %s-day active installations that report it, day by day. The table has the counts.", t.Window),
+	}
+	if t.Next != 0 {
+		p.Explain = htmlf("Shares of the installations that report it, a point for each %s days. The table has the counts.", t.Window)
 	}
 	p.Table.Columns = append(append([]string{"day", "active"}, names...), "state")
 	bands := chart.Bands{Text: chart.Text{Title: p.Title, Desc: "Bands of shares that add up to 100%, from the bottom: " + strings.Join(names, ", ")}}
 	for _, name := range names {
-		bands.Series = append(bands.Series, chart.Series{Name: name})
+		tone := ""
+		if name == preReleases || name == collector.Other {
+			tone = "rest"
+		}
+		bands.Series = append(bands.Series, chart.Series{Name: name, Tone: tone})
 	}
 	known := false
 	for i, point := range t.Points {
@@ -117,7 +124,7 @@ func trendPanel(id string, t figures.Trend) panel {
 // fold names the values that were largest on any day, versions in their order,
 // and adds up pre-releases and all other values. The rows are the counts by
 // these names, day by day.
-func fold(t figures.Trend) (names []string, rows [][]float64) {
+func fold(order report.VersionOrder, t figures.Trend) (names []string, rows [][]float64) {
 	largest := make([]float64, len(t.Values))
 	for _, point := range t.Points {
 		for i, f := range point.Counts {
@@ -133,7 +140,7 @@ func fold(t figures.Trend) (names []string, rows [][]float64) {
 		labels[i] = collector.Other
 		switch {
 		case value == collector.Other:
-		case versions && figures.IsPreRelease(value):
+		case versions && figures.IsPreRelease(order, value):
 			labels[i] = preReleases
 		case largest[i] > 0:
 			candidates = append(candidates, i)
@@ -145,7 +152,7 @@ func fold(t figures.Trend) (names []string, rows [][]float64) {
 		names = append(names, labels[i])
 	}
 	if versions {
-		slices.SortFunc(names, func(a, b string) int { return report.CompareVersions(b, a) })
+		slices.SortFunc(names, figures.NewestFirst(order))
 	}
 	for _, bundle := range []string{preReleases, collector.Other} {
 		for i := range labels {

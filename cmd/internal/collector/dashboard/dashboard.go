@@ -20,23 +20,39 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	appnote "github.com/rollcall-dev/rollcall/cmd/internal/collector/note"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // Options configure the pages. Collector and Access are required.
 type Options struct {
 	Collector *engine.Engine
 	Access    *access.Tokens
+	// Audit receives what people change, and is shown to admins; nil for none.
+	Audit *audit.Log
 	// Alerts are shown and changed on the settings page; nil for none.
 	Alerts *alert.Watcher
+	// Releases are shown and changed on the settings page; nil for none.
+	Releases *release.Store
+	// Notes are shown on time axes to readers with a token, and changed on the
+	// settings page; nil for none.
+	Notes *appnote.Store
+	// BaseURL is the address at which people open the pages, without a slash
+	// at its end; empty means that of each request. Its path is in front of all
+	// links, although requests come without it.
+	BaseURL string
 	// Title is the name of the site; empty means Rollcall.
 	Title string
 	// Version is the program's version.
@@ -53,6 +69,8 @@ type dashboard struct {
 	assets    map[string]asset  // by the name in their address
 	names     map[string]string // of assets, by the name of their file
 	stamp     string            // changes with the program's version and files
+	base      string            // the path of Options.BaseURL
+	changed   changesCache
 }
 
 // New returns the handler of all pages.
@@ -62,6 +80,11 @@ func New(opts Options) (http.Handler, error) {
 	}
 	opts.Title = cmp.Or(opts.Title, "Rollcall")
 	d := &dashboard{opts: opts, c: opts.Collector, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))}
+	at, err := url.Parse(opts.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("dashboard: base URL: %w", err)
+	}
+	d.base = at.Path
 	if err := d.readFiles(); err != nil {
 		return nil, err
 	}
@@ -72,17 +95,24 @@ func New(opts Options) (http.Handler, error) {
 	mux.HandleFunc("POST /signin", d.signIn)
 	mux.HandleFunc("POST /signout", d.signOut)
 	mux.HandleFunc("GET /a/{app}/{$}", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "/a/"+r.PathValue("app")+"/overview", http.StatusFound)
+		http.Redirect(w, r, d.base+"/a/"+r.PathValue("app")+"/overview", http.StatusFound)
 	})
 	mux.HandleFunc("GET /a/{app}/{page}", d.servePage)
 	mux.HandleFunc("GET /a/{app}/{page}/{file}", d.download)
 	mux.HandleFunc("GET /a/{app}/settings", d.settingsPage)
-	mux.HandleFunc("POST /a/{app}/health", d.change(d.setFault, "health?saved=1&status=all"))
-	mux.HandleFunc("POST /a/{app}/versions", d.change(d.setRelease, "versions?saved=1"))
+	mux.HandleFunc("POST /a/{app}/health", d.change(d.setFault, audit.FaultTriaged, "fault", "health?saved=1&status=all"))
+	mux.HandleFunc("POST /a/{app}/fault", d.postFault)
+	mux.HandleFunc("POST /a/{app}/versions", d.change(d.setRelease, audit.ReleaseDated, "version", "versions?saved=1"))
+	mux.HandleFunc("POST /a/{app}/quality", d.change(d.clear, audit.ListCleared, "", "quality?saved=1"))
 	mux.HandleFunc("POST /a/{app}/settings", d.postSettings)
 	mux.HandleFunc("POST /apps", d.postApp)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { d.notFound(w, r) })
 	guard := http.NewCrossOriginProtection()
+	if at.Host != "" { // a proxy may put another name into the Host header
+		if err := guard.AddTrustedOrigin(at.Scheme + "://" + at.Host); err != nil {
+			return nil, fmt.Errorf("dashboard: base URL: %w", err)
+		}
+	}
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, r, http.StatusForbidden, "This request came from another site, so it was refused.")
 	}))
@@ -110,12 +140,12 @@ func headers(next http.Handler) http.Handler {
 
 func (d *dashboard) parseTemplates() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
-		"asset": d.assetPath, "figure": figure, "rows": rows, "patterns": func() template.HTML { return chart.Patterns },
-		"ruleText": ruleText, "join": strings.Join, "visible": visible, "faultName": faultName,
-		"statuses": func() []string { return faultStatuses },
+		"asset": d.assetPath, "figure": figure, "patterns": func() template.HTML { return chart.Patterns },
+		"base": func() string { return d.base }, "ruleText": ruleText, "weekday": weekday, "join": strings.Join, "visible": visible, "faultName": faultName,
+		"statuses": func() []string { return faultStatuses }, "versionOrders": report.VersionOrders,
 		"limits": func() map[string]int {
 			return map[string]int{
-				"K": collector.MaxK, "Name": collector.MaxAppNameLen,
+				"K": collector.MaxK, "AnonymousK": collector.AnonymousK, "Name": collector.MaxAppNameLen,
 				"MinRetention": collector.MinRetention, "Retention": collector.MaxRetention,
 			}
 		},
@@ -197,7 +227,7 @@ func (d *dashboard) assetPath(file string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no asset %s", file)
 	}
-	return "/assets/" + name, nil
+	return d.base + "/assets/" + name, nil
 }
 
 func (d *dashboard) serveAsset(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,21 +21,43 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/note"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 	"github.com/rollcall-dev/rollcall/report"
+	"net/netip"
 )
+
+// pagesOf returns the pages of a collector, and a token that reads those of "app".
+func pagesOf(t *testing.T, c *engine.Engine) (pages http.Handler, token string) {
+	t.Helper()
+	keeper := access.New(c, nil)
+	token, err := keeper.Add(t.Context(), access.Machine, "reader", access.Read, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err = dashboard.New(dashboard.Options{Collector: c, Access: keeper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages, token
+}
 
 // A site is a dashboard and its collector.
 type site struct {
-	t      *testing.T
-	c      *engine.Engine
-	access *access.Tokens
-	alerts *alert.Watcher
-	url    string
-	app    collector.App
+	t        *testing.T
+	c        *engine.Engine
+	access   *access.Tokens
+	audit    *audit.Log
+	alerts   *alert.Watcher
+	releases *release.Store
+	notes    *note.Store
+	url      string
+	app      collector.App
 }
 
 func newSite(t *testing.T) *site {
@@ -54,15 +78,21 @@ func newEmptySite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
-	s := &site{t: t, c: c, access: access.New(c), alerts: alert.New(c, nil)}
-	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: s.access, Alerts: s.alerts, Version: "1"})
+	s := &site{t: t, c: c, access: access.New(c, nil), audit: audit.New(c, nil), alerts: alert.New(c, alert.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})}
+	s.releases, s.notes = release.New(c), note.New(c)
+	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: s.access, Audit: s.audit, Alerts: s.alerts, Releases: s.releases, Notes: s.notes, Version: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(pages)
-	t.Cleanup(server.Close)
-	s.url = server.URL
+	s.serve(pages)
 	return s
+}
+
+// serve makes the site serve these pages.
+func (s *site) serve(pages http.Handler) {
+	server := httptest.NewServer(pages)
+	s.t.Cleanup(server.Close)
+	s.url = server.URL
 }
 
 // fill loads a simulated fleet.
@@ -86,7 +116,7 @@ func (s *site) fill(installations, days int) {
 
 func (s *site) token(scope access.Scope, app string) string {
 	s.t.Helper()
-	token, err := s.access.Add(s.t.Context(), fmt.Sprint(scope, app, time.Now().UnixNano()), scope, app)
+	token, err := s.access.Add(s.t.Context(), access.Machine, fmt.Sprint(scope, app, time.Now().UnixNano()), scope, app)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -185,6 +215,45 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Each page says that the clock is not trusted, to those who are signed in.
+func TestClockNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32), Clock: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		app, err := c.AddApp(t.Context(), collector.App{Key: "app", Public: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, token := pagesOf(t, c)
+		heartbeat := collector.Received{App: app.Num, Heartbeat: report.Heartbeat{
+			Schema: 1, App: "app", InstallationID: "6f1c1f0e-8a52-4c7b-9d3e-2b1a7c5d9e04", IDPersistence: report.Persisted, SentAt: time.Now(),
+		}}
+		for _, jump := range []time.Duration{0, 500 * 24 * time.Hour} {
+			ahead.Store(int64(jump))
+			if _, err := c.Heartbeat(t.Context(), heartbeat); err != nil {
+				t.Fatal(err)
+			}
+			for _, signedIn := range []bool{true, false} {
+				r := httptest.NewRequest("GET", "/a/app/overview", nil)
+				if signedIn {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				w := httptest.NewRecorder()
+				pages.ServeHTTP(w, r)
+				const notice = "The collector’s clock reads 2001-05-15 00:00 UTC, but 2000-01-01 00:00 UTC was expected"
+				if has, want := strings.Contains(w.Body.String(), notice), signedIn && jump > 0; has != want || w.Code != 200 {
+					t.Errorf("signed in: %v, %s ahead: got %d and notice: %v, want %v", signedIn, jump, w.Code, has, want)
+				}
+			}
+		}
+	})
+}
+
 // The command for a first heartbeat stays until one is counted, however long that
 // takes and whatever its ID.
 func TestFirstHeartbeat(t *testing.T) {
@@ -198,15 +267,7 @@ func TestFirstHeartbeat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keeper := access.New(c)
-		token, err := keeper.Add(t.Context(), "reader", access.Read, "app")
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages, err := dashboard.New(dashboard.Options{Collector: c, Access: keeper})
-		if err != nil {
-			t.Fatal(err)
-		}
+		pages, token := pagesOf(t, c)
 		wants := func(what string, want bool) {
 			t.Helper()
 			for _, page := range []string{"overview", "health"} {
@@ -248,7 +309,7 @@ func TestFirstHeartbeatScheme(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer "+s.token(access.Read, "app"))
 		w := httptest.NewRecorder()
 		pages.ServeHTTP(w, r)
-		if !strings.Contains(w.Body.String(), " "+want) {
+		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("scheme %q: the page lacks %s: %s", scheme, want, w.Body)
 		}
 	}
@@ -260,10 +321,22 @@ func TestBadViews(t *testing.T) {
 	s.fill(120, 60)
 	token := s.token(access.Read, "app")
 	for _, path := range []string{
-		"/a/app/overview?days=0", "/a/app/overview?days=x", "/a/app/overview?from=yesterday", "/a/app/overview?from=2026-02-01&to=2026-01-01",
-		"/a/app/overview?from=1000-01-01", "/a/app/retention?grain=year", "/a/app/features?row=nothing",
+		"/a/app/overview?days=0", "/a/app/overview?days=x", "/a/app/overview?from=yesterday", "/a/app/overview?from=2001-01-01&to=2026-01-01",
+		"/a/app/overview?from=1000-01-01", "/a/app/retention?grain=year", "/a/app/features?row=nothing", "/a/app/features?trend=nothing", "/a/app/features?part=9",
+		"/a/app/overview?compare=always", "/a/app/health?compare=always", "/a/app/overview?show=nothing", "/a/app/health?status=nothing",
+		"/a/app/overview?segment=broken",
 	} {
-		s.get(path, token, http.StatusBadRequest)
+		// Nothing is lost: one click leads to the page without the wrong
+		// parameters.
+		page, bad, _ := strings.Cut(path, "?")
+		link := `<a href="` + page + `?x=1">Show the page without it</a>`
+		if body := s.get(page+"?x=1&"+bad, token, http.StatusBadRequest); !strings.Contains(body, link) {
+			t.Errorf("%s: no link to the page without it: %s", path, body)
+		}
+		s.get(page+"?x=1", token, http.StatusOK)
+	}
+	if body := s.get("/a/app/health?component=nothing", token, http.StatusOK); !strings.Contains(body, "Component: <b>nothing</b>") {
+		t.Error("the page does not say which component it is about")
 	}
 	for _, path := range []string{"/a/app/nothing", "/a/other/overview", "/a/app/overview/nothing.csv", "/a/app/overview/active.exe", "/nothing", "/a/app/settings"} {
 		s.get(path, token, http.StatusNotFound)
@@ -286,27 +359,32 @@ func TestAccess(t *testing.T) {
 	if err := s.c.UpdateApp(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range pages[:5] {
-		s.get("/a/app/"+page, "", http.StatusOK)
-	}
-	for _, page := range pages[5:] {
+	private := []string{"retention", "quality", "settings"}
+	for _, page := range pages {
+		if !slices.Contains(private, page) {
+			body := s.get("/a/app/"+page, "", http.StatusOK)
+			if !strings.Contains(body, "Public figures cover 28 days at a time, the next from 2") || strings.Contains(body, "not anonymous") {
+				t.Errorf("%s does not say what the public sees, or says that it is not anonymous", page)
+			}
+			for _, leak := range []string{"pairs", "moves", "newest", "growth", "aside", "rates"} {
+				if strings.Contains(body, `id="`+leak+`"`) {
+					t.Errorf("%s shows the public the panel %s", page, leak)
+				}
+			}
+			continue
+		}
 		if resp, _ := s.do("GET", "/a/app/"+page, "", nil); resp.StatusCode != http.StatusFound {
 			t.Errorf("%s for the public: %d", page, resp.StatusCode)
 		}
 	}
-	for page, want := range map[string]bool{"versions?days=90": true, "health?days=90": true, "versions?days=28": false, "health?days=28": false} {
-		if got := strings.Contains(s.get("/a/app/"+page, "", http.StatusOK), "are public for"); got != want {
-			t.Errorf("%s says that its range is shorter: %v, want %v", page, got, want)
-		}
-	}
 	data := s.get("/a/app/overview/active.csv", "", http.StatusOK)
 	rows, err := csv.NewReader(strings.NewReader(data)).ReadAll()
-	if err != nil || len(rows) < 50 {
+	if err != nil || len(rows) < 2 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	shown := 0
 	for _, row := range rows[1:] {
-		for _, cell := range row[1:7] {
+		for _, cell := range row[1:2] {
 			if cell == "" {
 				continue
 			}
@@ -319,6 +397,20 @@ func TestAccess(t *testing.T) {
 	}
 	if shown == 0 {
 		t.Error("the public sees nothing")
+	}
+	admin := s.token(access.Admin, "app")
+	for _, days := range []string{"7", "28", "90"} {
+		if body := s.get("/a/app/overview?days="+days, "", http.StatusOK); strings.Contains(body, "No public figures") {
+			t.Errorf("the public sees no figures of %s days", days)
+		}
+	}
+	for _, change := range []func(){func() { app.K = 4 }, func() { app.K, app.PublicPairs = 5, true }} {
+		if change(); s.c.UpdateApp(t.Context(), app) != nil || !strings.Contains(s.get("/a/app/features", "", http.StatusOK), "not anonymous") {
+			t.Errorf("the page does not say that k = %d, pairs: %v is not anonymous", app.K, app.PublicPairs)
+		}
+		if settings := s.get("/a/app/settings", admin, http.StatusOK); strings.Contains(settings, "4 is not anonymous") != (app.K == 4) {
+			t.Errorf("the settings say that 4 is not anonymous, or do not, with k = %d", app.K)
+		}
 	}
 	for path, form := range map[string]url.Values{
 		"/a/app/settings": {"do": {"app"}}, "/a/app/health": {"fault": {"x"}}, "/a/app/versions": {"version": {"x"}},
@@ -394,6 +486,64 @@ func hostile(version string) report.Heartbeat {
 	}
 }
 
+// The public overview of a small fleet shows how many are active, their versions,
+// and their systems; before that it says from when on.
+func TestPublicOverview(t *testing.T) {
+	for _, size := range []int{13, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close(context.Background())
+			app, err := c.AddApp(t.Context(), collector.App{Key: "app", Public: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages, err := dashboard.New(dashboard.Options{Collector: c, Access: access.New(c, nil)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			overview := func() string {
+				w := httptest.NewRecorder()
+				pages.ServeHTTP(w, httptest.NewRequest("GET", "/a/app/overview", nil))
+				return w.Body.String()
+			}
+			begins := collector.LastPublicDay(app.Created-1) + collector.PublicDays + 1
+			nobody := overview()
+			for collector.DayOf(time.Now()) < begins {
+				for n := range size {
+					_, err := c.Heartbeat(t.Context(), collector.Received{App: app.Num, Heartbeat: report.Heartbeat{
+						Schema: 1, App: "app", InstallationID: fmt.Sprintf("00000000-0000-4000-8000-%012x", n), IDPersistence: report.Persisted,
+						SentAt: time.Now(), Version: []string{"2.0", "2.0", "1.9"}[n%3], Platform: report.Platform{System: []string{"linux", "windows"}[n%2]},
+					}})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				body := overview()
+				if !strings.Contains(body, "There are public figures from "+begins.String()) {
+					t.Fatalf("the page does not say that figures begin on %s: %s", begins, body)
+				}
+				if collector.DayOf(time.Now()) == app.Created && body != nobody {
+					t.Errorf("the first reports change the page from %s to %s", nobody, body)
+				}
+				time.Sleep(24 * time.Hour)
+			}
+			body := overview()
+			for _, want := range []string{">2.0<", ">linux<", ">windows<", "28-day active"} {
+				if !strings.Contains(body, want) {
+					t.Errorf("%d installations: the page lacks %q: %s", size, want, body)
+				}
+			}
+			if strings.Contains(body, "There are public figures from") {
+				t.Error("the page says that figures are yet to come")
+			}
+		})
+	}
+}
+
 // S7: everything that clients send is shown as text.
 func TestHostileTexts(t *testing.T) {
 	s := newSite(t)
@@ -466,6 +616,25 @@ func TestSettings(t *testing.T) {
 	if app, _ := s.c.App("app"); !app.Public || app.K != 20 || app.Retention != 100 || app.MaxNewPerDay != 500 || app.Name != "My app" {
 		t.Errorf("got %+v", app)
 	}
+	// Shutting down needs the app's key.
+	for _, tt := range []struct {
+		do, confirm string
+		status      int
+		gone        bool
+	}{{"shutdown", "", 400, false}, {"shutdown", "My app", 400, false}, {"shutdown", "app", 303, true}, {"app", "", 303, true}, {"reopen", "", 303, false}} {
+		change := url.Values{"do": {tt.do}, "confirm": {tt.confirm}}
+		for name, values := range form {
+			if name != "do" {
+				change[name] = values
+			}
+		}
+		if resp, body := s.do("POST", "/a/app/settings", token, change); resp.StatusCode != tt.status {
+			t.Errorf("%s with %q: %d %s", tt.do, tt.confirm, resp.StatusCode, body)
+		}
+		if app, _ := s.c.App("app"); app.Gone != tt.gone {
+			t.Errorf("%s with %q: got shut down: %v, want %v", tt.do, tt.confirm, app.Gone, tt.gone)
+		}
+	}
 	form.Set("k", "1")
 	if resp, body := s.do("POST", "/a/app/settings", token, form); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "K is 1") {
 		t.Errorf("k of 1: %d %s", resp.StatusCode, body)
@@ -479,10 +648,36 @@ func TestSettings(t *testing.T) {
 	if resp, _ := s.do("POST", "/a/app/settings", token, url.Values{"do": {"token"}, "name": {"all"}, "scope": {"read"}, "all": {"on"}}); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("an admin of one app made a token for all: %d", resp.StatusCode)
 	}
-	if resp, _ := s.do("POST", "/a/app/settings", token, url.Values{"do": {"revoke"}, "name": {"reader"}}); resp.StatusCode != http.StatusSeeOther {
+	for scope, status := range map[string]int{"release": http.StatusOK, "owner": http.StatusBadRequest, "": http.StatusBadRequest} {
+		form := url.Values{"do": {"token"}, "name": {"scope " + scope}, "scope": {scope}}
+		resp, body := s.do("POST", "/a/app/settings", token, form)
+		if resp.StatusCode != status {
+			t.Errorf("token with scope %q: %d %s", scope, resp.StatusCode, body)
+		} else if status == http.StatusOK {
+			made := regexp.MustCompile(`rct_[0-9A-Za-z]+`).FindString(body)
+			if resp, _ := s.do("GET", "/a/app/quality", made, nil); resp.StatusCode == http.StatusOK {
+				t.Errorf("a token with scope %q shows figures", scope)
+			}
+		}
+	}
+	if resp, _ := s.do("POST", "/a/app/settings", token, url.Values{"do": {"revoke"}, "app": {"app"}, "name": {"reader"}}); resp.StatusCode != http.StatusSeeOther {
 		t.Errorf("revoke: %d", resp.StatusCode)
 	}
 	if resp, _ := s.do("GET", "/a/app/quality", made, nil); resp.StatusCode != http.StatusFound {
 		t.Errorf("with a revoked token: %d", resp.StatusCode)
+	}
+	if resp, _ := s.do("POST", "/a/app/settings", token, url.Values{"do": {"revoke"}, "app": {""}, "name": {"all"}}); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("an admin of one app revoked a token for all: %d", resp.StatusCode)
+	}
+	// The audit log says so, and only admins see it.
+	_, body = s.do("GET", "/a/app/audit", token, nil)
+	if !strings.Contains(body, "app_changed") || !strings.Contains(body, "k, max_new_per_day, name, public, retention") {
+		t.Errorf("audit log: %s", body)
+	}
+	if resp, _ := s.do("GET", "/a/app/audit", s.token(access.Read, "app"), nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("audit log for a reader: %d", resp.StatusCode)
+	}
+	if resp, body := s.do("GET", "/a/app/audit/audit.json", token, nil); resp.StatusCode != http.StatusOK || !strings.Contains(body, "app_changed") {
+		t.Errorf("audit log as JSON: %d %s", resp.StatusCode, body)
 	}
 }

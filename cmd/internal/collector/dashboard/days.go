@@ -12,21 +12,16 @@ import (
 type figureOf func(figures.SeriesPoint) figures.Count
 
 var (
-	active28         figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Days28 }
-	active7          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Week }
-	active1          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Day }
-	established28    figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Days28 }
-	newcomers        figureOf = func(p figures.SeriesPoint) figures.Count { return p.New }
-	returning        figureOf = func(p figures.SeriesPoint) figures.Count { return p.Returning }
-	lost             figureOf = func(p figures.SeriesPoint) figures.Count { return p.Lost }
-	forgotten        figureOf = func(p figures.SeriesPoint) figures.Count { return p.Forgotten }
-	inMemoryExcluded figureOf = func(p figures.SeriesPoint) figures.Count {
-		if p.InMemory == nil || p.Excluded == nil {
-			return nil
-		}
-		both := *p.InMemory + *p.Excluded
-		return &both
-	}
+	active28      figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Days28 }
+	active7       figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Week }
+	active1       figureOf = func(p figures.SeriesPoint) figures.Count { return p.Active.Day }
+	established28 figureOf = func(p figures.SeriesPoint) figures.Count { return p.Established.Days28 }
+	newcomers     figureOf = func(p figures.SeriesPoint) figures.Count { return p.New }
+	returning     figureOf = func(p figures.SeriesPoint) figures.Count { return p.Returning }
+	lost          figureOf = func(p figures.SeriesPoint) figures.Count { return p.Lost }
+	forgotten     figureOf = func(p figures.SeriesPoint) figures.Count { return p.Forgotten }
+	inMemory      figureOf = func(p figures.SeriesPoint) figures.Count { return p.InMemory }
+	excluded      figureOf = func(p figures.SeriesPoint) figures.Count { return p.Excluded }
 	// growthParts are two figures that add to the 28-day figure, and two that
 	// take away from it.
 	growthParts = []figureOf{newcomers, returning, lost, forgotten}
@@ -86,7 +81,7 @@ type dayRow struct {
 // addDays fills the table of a panel with a row for each day, and returns a
 // chart with a line for each figure.
 func addDays[P any](p *panel, points []P, rowOf func(P) dayRow, desc string, names ...string) chart.Lines {
-	p.Table.Columns = slices.Concat([]string{"day"}, names, []string{"state"})
+	p.Table.Columns, p.OldestFirst = slices.Concat([]string{"day"}, names, []string{"state"}), true
 	lines := chart.Lines{Text: chart.Text{Title: p.Title, Desc: desc}, Series: make([]chart.Series, len(names))}
 	for i, name := range names {
 		lines.Series[i].Name = name
@@ -107,4 +102,7 @@ func addDays[P any](p *panel, points []P, rowOf func(P) dayRow, desc string, nam
 	return lines
 }
 
-const noDays = "No days in this range."
+const (
+	noDays   = "No days in this range."
+	noWindow = "No public figures in this range."
+)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
@@ -18,22 +19,73 @@ import (
 var faultStatuses = []string{string(collector.FaultOpen), string(collector.FaultIgnored), string(collector.FaultFixed)}
 
 func (d *dashboard) health(ctx context.Context, v view, p *pageData) error {
-	answer, err := d.c.Faults(ctx, v.app.Num, v.span, v.sees)
+	answer, err := d.c.Faults(ctx, v.app.Num, v.drawn(), v.sees)
 	if err != nil {
 		return err
 	}
 	p.asOf(answer.Meta)
-	p.shortened("Faults", v.span, answer.Range)
-	faults := v.filter(p, answer.Faults)
-	p.Panels = []panel{
-		faultsPanel(faults, answer), ratesPanel(v, faults, answer.Meta),
-		occurrencesPanel("severity", faults, answer.Meta, func(f figures.Fault) string { return f.Severity }),
-		occurrencesPanel("component", faults, answer.Meta, func(f figures.Fault) string { return f.Component }),
+	faults, err := v.filter(p, answer.Faults)
+	if err != nil {
+		return err
+	}
+	if v.sees.Public {
+		p.Panels = []panel{publicFaultsPanel(faults, answer)}
+		return nil
+	}
+	list, by, rates := faultsPanel(faults, answer), affectedPanel(answer), ratesPanel(v, faults, answer.Meta)
+	list.linkFaults(v, faults)
+	rates.link(v.versionPage)
+	group := func(by, name string) string {
+		if by == collector.DimCountry {
+			return v.narrowed(by, name)
+		}
+		return v.with(by, name)
+	}
+	for i, row := range by.Table.Rows {
+		by.Table.Rows[i][1] = linked{row[1].(string), group(row[0].(string), row[1].(string))}
+	}
+	by.link(func(name string) string {
+		if of, text, ok := strings.Cut(name, ": "); ok {
+			return group(of, text)
+		}
+		return "" // a cell of the table
+	})
+	days, err := d.faultDaysPanel(ctx, v, answer)
+	if err != nil {
+		return err
+	}
+	p.Compare = v.comparisons()
+	p.Panels = []panel{list, days, by, rates}
+	if len(answer.Totals.Sums) > 0 {
+		p.Panels = append(p.Panels, sumsPanel(answer))
 	}
 	if v.admin {
 		p.Faults = faults
 	}
+	if !v.sees.Segment.Empty() { // nobody knows how often faults occurred with its members
+		return nil
+	}
+	severity := occurrencesPanel("severity", faults, answer.Meta, func(f figures.Fault) string { return f.Severity })
+	component := occurrencesPanel("component", faults, answer.Meta, func(f figures.Fault) string { return f.Component })
+	severity.link(func(name string) string { return v.with("severity", name) })
+	component.link(func(name string) string { return v.with("component", name) })
+	p.Panels = append(p.Panels, severity, component)
 	return nil
+}
+
+// sumsPanel shows the sums of facts that are numbers.
+func sumsPanel(answer figures.Faults) panel {
+	p := panel{
+		ID: "sums", Title: "Runtimes", Meta: answer.Meta, Open: true,
+		Explain: htmlf("What the installations that were active from %s to %s report now, added up.", answer.From, answer.To),
+		Table:   table.Table{Columns: []string{"fact", "sum", "installations"}},
+	}
+	for _, s := range answer.Totals.Sums {
+		p.Table.Add(s.Fact, s.Sum, s.Reporting)
+	}
+	first := answer.Totals.Sums[0]
+	p.Answer = htmlf("%s: %s in all, on %s.", first.Fact, first.Sum, some(first.Reporting, "installation"))
+	return p
 }
 
 func faultName(f figures.Fault) string { return f.Component + ": " + f.Reason }
@@ -46,7 +98,7 @@ const (
 )
 
 // filter offers filters of the faults, and applies those that the address names.
-func (v view) filter(p *pageData, all []figures.Fault) []figures.Fault {
+func (v view) filter(p *pageData, all []figures.Fault) ([]figures.Fault, error) {
 	filters := []struct {
 		id, name, usual string
 		of              func(figures.Fault) string
@@ -67,30 +119,37 @@ func (v view) filter(p *pageData, all []figures.Fault) []figures.Fault {
 					choices = append(choices, name)
 				}
 			}
+			if current != filter.usual && !slices.Contains(choices, current) {
+				choices = append(choices, current) // which these days lack
+			}
 			slices.Sort(choices)
+		} else if current != anything && !slices.Contains(choices, current) {
+			return nil, fmt.Errorf("%w: there is no status %q", errChoice, current)
 		}
 		if len(choices) > 0 {
-			p.Choices = append(p.Choices, v.choices(filter.name, filter.id, current, append([]string{anything}, choices...)...))
+			row := v.choices(filter.name, filter.id, current, append([]string{anything}, choices...)...)
+			row.Menu = true
+			p.Choices = append(p.Choices, row)
 		}
 		if current != anything {
 			rest = slices.DeleteFunc(rest, func(f figures.Fault) bool { return filter.of(f) != current })
 		}
 	}
-	return rest
+	return rest, nil
 }
 
 func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 	p := panel{
 		ID: "faults", Title: "Faults by affected installations", Wide: true, Meta: answer.Meta,
-		Explain: htmlf("%s installations were active from %s to %s. Only installations that share health reports are counted.",
-			answer.Denominator, answer.From, answer.To),
+		Explain: htmlf("Of %s active from %s to %s. Only installations that share health reports are counted.",
+			some(answer.Denominator, "installation"), answer.From, answer.To),
 		Table: table.Table{Columns: []string{
-			"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note",
+			"fault", "affected", "occurrences", "severity", "stage", "source", "first seen", "last seen", "new in", "status", "fixed in", "note", "sample",
 		}},
 	}
 	var bars []chart.Bar
 	for _, f := range faults {
-		p.Table.Add(faultName(f), f.Affected, f.Occurrences, f.Severity, f.Stage, f.Source, f.FirstSeen, f.LastSeen, f.NewIn, f.Status, f.FixedIn, f.Note)
+		p.Table.Add(faultName(f), f.Affected, f.Occurrences, f.Severity, f.Stage, f.Source, f.FirstSeen, f.LastSeen, f.NewIn, f.Status, f.FixedIn, f.Note, sampleText(f.Sample))
 		bar := chart.Bar{Name: faultName(f), Value: value(f.Affected), Note: groupedOr(f.Affected) + " · " + f.Severity}
 		if f.NewIn != "" {
 			bar.Mark = "new in " + f.NewIn
@@ -98,9 +157,85 @@ func faultsPanel(faults []figures.Fault, answer figures.Faults) panel {
 		bars = append(bars, bar)
 	}
 	if len(faults) > 0 {
-		p.Answer = htmlf("%s faults. Most widespread: %s, on %s installations.", len(faults), faultName(faults[0]), faults[0].Affected)
+		p.Answer = htmlf("%s. Most widespread: %s, on %s.", some(len(faults), "fault"), faultName(faults[0]), some(faults[0].Affected, "installation"))
 	}
 	p.drawBars(bars, 15, "Most widespread first", "No matching faults in this range.")
+	return p
+}
+
+// sampleText returns the context of a report in one line.
+func sampleText(context map[string]string) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(context)) {
+		parts = append(parts, key+"="+context[key])
+	}
+	return strings.Join(parts, " ")
+}
+
+func publicFaultsPanel(faults []figures.Fault, answer figures.Faults) panel {
+	p := panel{
+		ID: "faults", Title: "Faults by affected installations", Wide: true, Meta: answer.Meta,
+		Explain: htmlf("Of %s active from %s to %s. Only installations that share health reports are counted.",
+			some(answer.Denominator, "installation"), answer.From, answer.To),
+		Table: table.Table{Columns: []string{"fault", "affected", "severity", "stage", "source", "status", "fixed in"}},
+	}
+	var bars []chart.Bar
+	for _, f := range faults {
+		p.Table.Add(faultName(f), f.Affected, f.Severity, f.Stage, f.Source, f.Status, f.FixedIn)
+		bars = append(bars, chart.Bar{Name: faultName(f), Value: value(f.Affected), Note: groupedOr(f.Affected) + " · " + f.Severity})
+	}
+	p.drawBars(bars, 15, "Most widespread first", "No matching faults in these 28 days.")
+	return p
+}
+
+func (d *dashboard) faultDaysPanel(ctx context.Context, v view, answer figures.Faults) (panel, error) {
+	p := panel{
+		ID: "days", Title: "Faults by day", Meta: answer.Meta,
+		Explain: "Installations that reported any fault, by day, and how often faults occurred. All faults count, whatever the filters. " +
+			"The figures by day reach back 30 days.",
+	}
+	rowOf := func(d figures.FaultDay) dayRow {
+		return dayRow{d.Day, d.Open, false, []figures.Count{d.Affected, d.Occurrences}}
+	}
+	lines := addDays(&p, answer.Totals.ByDay, rowOf, "One line for installations, and one for occurrences", "affected", "occurrences")
+	then, err := d.faultDaysBefore(ctx, v, "")
+	addBefore(&p, &lines, v.ghost, then, rowOf)
+	p.draw(lines, len(answer.Totals.ByDay) > 0, noDays)
+	return p, err
+}
+
+// faultDaysBefore returns the days of the ghost, if there is one, for a fault,
+// or for all if id is empty.
+func (d *dashboard) faultDaysBefore(ctx context.Context, v view, id string) ([]figures.FaultDay, error) {
+	if v.ghost == nil {
+		return nil, nil
+	}
+	return d.c.FaultDays(ctx, v.app.Num, id, v.ghost.days, v.sees)
+}
+
+func affectedPanel(answer figures.Faults) panel {
+	p := panel{
+		ID: "affected", Title: "Affected installations", Meta: answer.Meta,
+		Explain: "Installations that reported any fault, by its severity, by its component, and by their country. One with several faults " +
+			"counts once in each row. All faults count, whatever the filters.",
+		Table: table.Table{Columns: []string{"by", "value", "affected", "occurrences"}},
+	}
+	var bars []chart.Bar
+	for _, by := range []struct {
+		name   string
+		groups []figures.FaultGroup
+	}{{"severity", answer.Totals.BySeverity}, {"component", answer.Totals.ByComponent}, {"country", answer.Totals.ByCountry}} {
+		for i, g := range by.groups {
+			p.Table.Add(by.name, g.Name, g.Affected, g.Occurrences)
+			if i < 5 {
+				bars = append(bars, chart.Bar{Name: by.name + ": " + g.Name, Value: value(g.Affected), Note: groupedOr(g.Affected)})
+			}
+		}
+	}
+	if orZero(answer.Totals.Affected) > 0 {
+		p.Answer = htmlf("%s reported a fault.", some(answer.Totals.Affected, "installation"))
+	}
+	p.drawBars(bars, 15, "The most affected of each", "No faults.")
 	return p
 }
 
@@ -135,7 +270,7 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	p := panel{
 		ID: "rates", Title: "Affected per 1,000", Wide: true, Meta: meta,
 		Explain: "Affected installations per 1,000 of each version, newest version first. Installations count under the version they run now.",
-		Table:   table.Table{Columns: []string{"version", "per 1,000", "affected", "active"}},
+		Table:   table.Table{Columns: []string{"version", "per 1,000", "affected", "active", "occurrences"}},
 	}
 	if len(faults) == 0 {
 		p.Empty = "No faults."
@@ -158,7 +293,7 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 	}
 	var bars []chart.Bar
 	for _, version := range chosen.Versions {
-		p.Table.Add(version.Version, fmt.Sprintf("%.1f", version.PerThousand), version.Affected, version.Active)
+		p.Table.Add(version.Version, fmt.Sprintf("%.1f", version.PerThousand), version.Affected, version.Active, version.Occurrences)
 		if version.Affected != nil && version.Active != nil {
 			bars = append(bars, chart.Bar{
 				Name: version.Version, Value: version.PerThousand,
@@ -171,6 +306,7 @@ func ratesPanel(v view, faults []figures.Fault, meta figures.Meta) panel {
 }
 
 func (d *dashboard) setFault(r *http.Request, v viewer) error {
-	return d.c.SetFault(r.Context(), v.app.Num, r.PostFormValue("fault"), collector.FaultStatus(r.PostFormValue("status")),
-		r.PostFormValue("fixed_in"), r.PostFormValue("note"))
+	return d.c.SetFault(r.Context(), v.app.Num, r.PostFormValue("fault"), collector.Triage{
+		Status: collector.FaultStatus(r.PostFormValue("status")), FixedIn: r.PostFormValue("fixed_in"), Note: r.PostFormValue("note"), By: v.grant.Name,
+	})
 }

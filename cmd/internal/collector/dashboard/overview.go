@@ -1,13 +1,13 @@
 package dashboard
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"html/template"
+	"iter"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
@@ -16,28 +16,49 @@ import (
 )
 
 func (d *dashboard) overview(ctx context.Context, v view, p *pageData) error {
-	// The tiles compare with a period of the same length before.
-	length := v.span.To - v.span.From + 1
-	both, err := d.c.Series(ctx, v.app.Num, clamp(collector.Range{From: v.span.From - length, To: v.span.To}), v.sees)
+	past := before(v.span)
+	all, err := d.c.Series(ctx, v.app.Num, clamp(collector.Range{From: past.From, To: v.drawn().To}), v.sees)
 	if err != nil {
 		return err
 	}
-	begins := slices.IndexFunc(both.Points, func(p figures.SeriesPoint) bool { return p.Day >= v.span.From })
-	if begins < 0 {
-		begins = len(both.Points)
+	p.asOf(all.Meta)
+	if v.reads && v.sees.Segment.Empty() {
+		if p.Changed, err = d.changes(ctx, v); err != nil {
+			return err
+		}
 	}
-	points, before := both.Points[begins:], both.Points[:begins]
-	p.asOf(both.Meta)
-	row := tileRow{now: points, before: before, k: v.hides(), age: both.MedianAge}
-	if len(before) > 0 {
-		then, err := d.c.Series(ctx, v.app.Num, collector.Range{From: v.span.From - 1, To: v.span.From - 1}, v.sees)
+	row := tileRow{now: within(all.Points, v.span), then: within(all.Points, past), span: v.span, past: past, k: v.hides()}
+	if !v.sees.Public {
+		if row.age, err = d.c.MedianAge(ctx, v.app.Num, v.span.To, v.sees); err != nil {
+			return err
+		}
+		if row.oldAge, err = d.c.MedianAge(ctx, v.app.Num, past.To, v.sees); err != nil {
+			return err
+		}
+	}
+	points := within(all.Points, v.drawn())
+	then, err := d.seriesBefore(ctx, v, all)
+	if err != nil {
+		return err
+	}
+	tiles := row.tiles(v)
+	p.Picks = true
+	if v.sees.Public {
+		p.Tiles, p.Panels = tiles, []panel{publicActivePanel(points, all.Meta)}
+	} else {
+		chosen, err := row.choose(v, tiles)
 		if err != nil {
 			return err
 		}
-		row.oldAge = then.MedianAge
+		p.Tiles, p.More, p.MoreOpen = tiles[:mainTiles], tiles[mainTiles:], chosen >= mainTiles
+		p.Compare = v.comparisons()
+		figure, growth := figurePanel(v, points, then, all.Meta, tiles[chosen]), growthPanel(v, points, then, all.Meta)
+		if tiles[chosen].id == "new" {
+			figure.linkNew(v, points)
+		}
+		growth.linkNew(v, points)
+		p.Panels = []panel{figure, growth}
 	}
-	p.Tiles = row.tiles()
-	p.Panels = []panel{activePanel(points, both.Meta), growthPanel(points, both.Meta)}
 	for _, dimension := range []string{collector.DimVersion, collector.DimSystem} {
 		b, err := d.c.Breakdown(ctx, v.app.Num, dimension, 28, v.lastDay(), v.sees)
 		if errors.Is(err, collector.ErrNoDay) || errors.Is(err, collector.ErrDimension) {
@@ -46,32 +67,106 @@ func (d *dashboard) overview(ctx context.Context, v view, p *pageData) error {
 		if err != nil {
 			return err
 		}
-		p.Panels = append(p.Panels, breakdownPanel("by-"+dimension, b, 6))
+		split := breakdownPanel("by-"+dimension, v.app.VersionOrder, b, 7)
+		split.link(v.valueLinks(dimension))
+		p.Panels = append(p.Panels, split)
 	}
-	p.Panels = append(p.Panels, notCountedPanel(points, both.Meta))
+	if out := within(all.Points, v.span); !v.sees.Public && notCounted(out) {
+		p.Panels = append(p.Panels, notCountedPanel(v, points, then, all.Meta))
+	}
 	return nil
 }
 
-func activePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
+// dayColumns are the figures of a day.
+var dayColumns = []struct {
+	name string
+	of   figureOf
+}{
+	{"28 days", active28}, {"7 days", active7}, {"1 day", active1},
+	{"28 days, established", established28},
+	{"7 days, established", func(p figures.SeriesPoint) figures.Count { return p.Established.Week }},
+	{"1 day, established", func(p figures.SeriesPoint) figures.Count { return p.Established.Day }},
+	{"new", newcomers}, {"returning", returning}, {"lost", lost}, {"forgotten", forgotten},
+	{"in-memory", inMemory}, {"excluded", excluded},
+}
+
+// figurePanel draws the figure of a tile, day by day. Its table has all figures.
+func figurePanel(v view, points, then []figures.SeriesPoint, meta figures.Meta, chosen tile) panel {
 	p := panel{
-		ID: "active", Title: "Active installations", Wide: true, Meta: meta, Answer: changeSentence(points),
-		Explain: "Installations seen in the 28 days, 7 days and 1 day up to each day. Dotted lines show established installations, which were seen " +
-			"on two or more days. A dashed end is a day in progress; a hatched gap is a day on which the collector did not run.",
+		ID: "active", Title: chosen.title, Wide: true, Meta: meta, Answer: changeSentence(points),
+		Explain: template.HTML(template.HTMLEscapeString(chosen.Explain)) + ". A dashed end or pale column is a day or week in progress; in a hatched gap, the collector did not run.",
+	}
+	var names []string
+	for _, column := range dayColumns {
+		names = append(names, column.name)
 	}
 	rowOf := func(d figures.SeriesPoint) dayRow {
-		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{
-			d.Active.Days28, d.Active.Week, d.Active.Day, d.Established.Days28, d.Established.Week, d.Established.Day,
-		}}
+		row := dayRow{d.Day, d.Open, d.Gap, nil}
+		for _, column := range dayColumns {
+			row.figures = append(row.figures, column.of(d))
+		}
+		return row
 	}
-	lines := addDays(&p, points, rowOf,
-		"Lines for 28 days, 7 days and 1 day, each with a line for established installations",
-		"28 days", "7 days", "1 day", "28 days, established", "7 days, established", "1 day, established")
-	s := lines.Series
-	for i := range s[3:] {
-		s[3+i].Beside = true
+	lines := addDays(&p, points, rowOf, chosen.title+", day by day", names...)
+	addBefore(&p, &lines, v.ghost, then, rowOf, chosen.columns...)
+	var c drawer
+	switch series := lines.Series; {
+	case chosen.sums:
+		c = columnsOf(v, p.Title, points, then, chosen)
+	case chosen.ratio:
+		one, of := series[chosen.columns[0]], series[chosen.columns[1]]
+		lines.Percent, lines.Series = true, []chart.Series{{Name: chosen.Name, Values: quotients(one.Values, of.Values), Before: quotients(one.Before, of.Before)}}
+		c = lines
+	default:
+		lines.Series = []chart.Series{series[chosen.columns[0]]}
+		lines.Series[0].Name = "all"
+		if chosen.beside > 0 {
+			lines.Series = append(lines.Series, series[chosen.beside])
+			lines.Series[1].Name, lines.Series[1].Beside = "established", true
+		} else {
+			lines.Series[0].Name = strings.ToLower(chosen.Name)
+		}
+		c = lines
 	}
-	lines.Series = []chart.Series{s[0], s[3], s[1], s[4], s[2], s[5]}
-	p.draw(lines, len(points) > 0, noDays)
+	p.draw(c, len(points) > 0, noDays)
+	return p
+}
+
+// quotients divides the values of two figures of equal length.
+func quotients(of, by []float64) (all []float64) {
+	for i, n := range of {
+		all = append(all, n/by[i]) // of zero it is NaN, which is unknown
+	}
+	return all
+}
+
+// columnsOf has a column for each day, or week of a long range.
+func columnsOf(v view, title string, points, then []figures.SeriesPoint, chosen tile) chart.Columns {
+	c := chart.Columns{Text: chart.Text{Title: title, Desc: "A column for each " + unitOf(points)}, Series: []chart.Series{{Name: chosen.Name, Tone: chosen.tone}}}
+	for part := range parts(points) {
+		n, gap := sumOf(part, chosen.of)
+		if gap {
+			n = math.NaN()
+		}
+		c.Series[0].Values = append(c.Series[0].Values, n)
+		c.Add(part[0].Day.String(), part[len(part)-1].Open, gap)
+	}
+	if v.ghost != nil {
+		c.Before, c.Series[0].Before = v.ghost.name, v.ghost.sumsBefore(points, then, chosen.of)
+	}
+	return c
+}
+
+// publicActivePanel has a point for each window.
+func publicActivePanel(points []figures.SeriesPoint, meta figures.Meta) panel {
+	p := panel{
+		ID: "active", Title: "Active installations", Wide: true, Meta: meta, Answer: changeSentence(points),
+		Explain: "Installations seen in the 28 days to each day shown, and on two or more days in all. What is hatched is hidden.",
+	}
+	rowOf := func(d figures.SeriesPoint) dayRow {
+		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{d.Active.Days28}}
+	}
+	p.draw(addDays(&p, points, rowOf, "One point for each window of 28 days", "28 days"), len(points) > 0, noWindow)
 	return p
 }
 
@@ -99,29 +194,61 @@ func changeSentence(points []figures.SeriesPoint) template.HTML {
 // A range of at least weekly days has a column per week.
 const weekly = 45
 
-func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
-	step, unit := 1, "day"
+func unitOf(points []figures.SeriesPoint) string {
 	if len(points) > weekly {
-		step, unit = 7, "week"
+		return "week"
 	}
+	return "day"
+}
+
+// parts yields the days of a short range, or the weeks of a long one. A week ends
+// with the last closed day; the days after it are a part of their own.
+func parts(points []figures.SeriesPoint) iter.Seq[[]figures.SeriesPoint] {
+	return func(yield func([]figures.SeriesPoint) bool) {
+		step := 1
+		if len(points) > weekly {
+			step = week
+		}
+		closed := len(points)
+		for closed > 0 && points[closed-1].Open {
+			closed--
+		}
+		for begin, end := 0, closed%step; begin < closed; begin, end = end, end+step {
+			if end > begin && !yield(points[begin:end]) {
+				return
+			}
+		}
+		if closed < len(points) {
+			yield(points[closed:])
+		}
+	}
+}
+
+// sumOf adds up a figure. gap means that it is not known on any day.
+func sumOf(points []figures.SeriesPoint, of figureOf) (n float64, gap bool) {
+	total, _ := sum(points, of)
+	return float64(total), !slices.ContainsFunc(points, func(p figures.SeriesPoint) bool { return !p.Gap })
+}
+
+func growthPanel(v view, points, then []figures.SeriesPoint, meta figures.Meta) panel {
 	p := panel{
-		ID: "growth", Title: "Growth by " + unit, Meta: meta,
+		ID: "growth", Title: "Growth by " + unitOf(points), Meta: meta, OldestFirst: true,
 		Table: table.Table{Columns: []string{"from", "new", "returning", "lost", "forgotten", "net", "state"}},
 		Explain: "New: first seen. Returning: back after 28 or more days. Lost: not seen for 28 days. Forgotten: deleted at the operator's request. " +
 			"The bars add up to the change in 28-day active installations.",
 	}
 	c := chart.Columns{
-		Text:   chart.Text{Title: p.Title, Desc: "New and returning above the line, lost and forgotten below"},
-		Series: []chart.Series{{Name: "new"}, {Name: "returning"}, {Name: "lost"}, {Name: "forgotten"}},
+		Text: chart.Text{Title: p.Title, Desc: "New and returning above the line, lost and forgotten below"},
+		Series: []chart.Series{
+			{Name: "new", Tone: "s0"}, {Name: "returning", Tone: "back"}, {Name: "lost", Tone: "lost"}, {Name: "forgotten", Tone: "gone"},
+		},
 	}
-	for i := len(points) % step; i < len(points); i += step {
-		part := points[i:min(len(points), i+step)]
-		gap := !slices.ContainsFunc(part, func(p figures.SeriesPoint) bool { return !p.Gap })
-		open := part[len(part)-1].Open
-		row := []any{part[0].Day}
+	for part := range parts(points) {
+		open, row := part[len(part)-1].Open, []any{part[0].Day}
+		_, gap := sumOf(part, newcomers)
 		for n, of := range growthParts {
-			total, _ := sum(part, of)
-			up, cell := float64(total), sumCell(part, of)
+			up, _ := sumOf(part, of)
+			cell := sumCell(part, of)
 			if n >= 2 {
 				up = -up
 			}
@@ -139,144 +266,46 @@ func growthPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
 		p.Table.Add(append(row, state(open, gap))...)
 		c.Add(part[0].Day.String(), open, gap)
 	}
+	if v.ghost != nil {
+		v.ghost.explain(&p)
+		c.Before = v.ghost.name
+		for n, of := range growthParts {
+			sums := v.ghost.sumsBefore(points, then, of)
+			for i := range sums {
+				if n >= 2 {
+					sums[i] = -sums[i]
+				}
+			}
+			c.Series[n].Before = sums
+		}
+	}
 	p.draw(c, len(points) > 0, noDays)
-	if n, ok := net(points); ok {
-		p.Answer = htmlf("%s in this range: %s new, %s returning, %s lost, %s forgotten.", n,
-			sumCell(points, newcomers), sumCell(points, returning), sumCell(points, lost), sumCell(points, forgotten))
+	closed := within(points, v.span)
+	if n, ok := net(closed); ok {
+		p.Answer = htmlf("%s: %s new, %s returning, %s lost, %s forgotten.", n,
+			sumCell(closed, newcomers), sumCell(closed, returning), sumCell(closed, lost), sumCell(closed, forgotten))
 	}
 	return p
 }
 
-func notCountedPanel(points []figures.SeriesPoint, meta figures.Meta) panel {
+// notCounted reports whether there is anything that no other figure includes.
+func notCounted(points []figures.SeriesPoint) bool {
+	return slices.ContainsFunc(points, func(p figures.SeriesPoint) bool { return orZero(p.InMemory)+orZero(p.Excluded) > 0 })
+}
+
+func notCountedPanel(v view, points, then []figures.SeriesPoint, meta figures.Meta) panel {
 	p := panel{
-		ID: "aside", Title: "Not counted above: in-memory IDs and development versions", Meta: meta,
-		Explain: "An in-memory ID may change at the next start. Development versions are left out if the settings exclude them. No other figure includes either.",
+		ID: "aside", Title: "Not counted above", Meta: meta,
+		Explain: "In-memory IDs, which may change at the next start, and development versions if the settings exclude them, by day. No other figure includes either.",
 	}
 	rowOf := func(d figures.SeriesPoint) dayRow {
 		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{d.InMemory, d.Excluded}}
 	}
-	p.draw(addDays(&p, points, rowOf, "By day", "in-memory", "excluded"), len(points) > 0, noDays)
+	lines := addDays(&p, points, rowOf, "By day", "in-memory", "excluded")
+	addBefore(&p, &lines, v.ghost, then, rowOf)
+	lines.Series = slices.DeleteFunc(lines.Series, func(s chart.Series) bool {
+		return !slices.ContainsFunc(s.Values, func(n float64) bool { return n > 0 }) // it says nothing
+	})
+	p.draw(lines, len(lines.Series) > 0, noDays)
 	return p
-}
-
-// A tile is one figure, with its change since the period before.
-type tile struct {
-	Name, Explain string
-	Value         template.HTML
-	Change        string
-	Sign          string // an arrow for the change, or empty
-	Spark         template.HTML
-}
-
-// A tileRow is what the tiles of the overview are made of.
-type tileRow struct {
-	now, before []figures.SeriesPoint // the range, and the one before it
-	k           int
-	age, oldAge figures.Count
-}
-
-// tiles returns the tiles of the overview. Figures of a moment are those of the
-// last day that is over.
-func (t tileRow) tiles() []tile {
-	if len(t.now) == 0 {
-		return nil
-	}
-	closed := t.now // the days that are over, or all if none is
-	if n := len(closed); n > 1 && closed[n-1].Open {
-		closed = closed[:n-1]
-	}
-	now := closed[len(closed)-1]
-	var then figures.SeriesPoint // the day before the range, if known
-	if n := len(t.before); n > 0 && !t.before[n-1].Gap {
-		then = t.before[n-1]
-	}
-	at := func(name, explain string, of figureOf) tile {
-		one := tile{Name: name, Explain: explain, Value: figure(cellOf(now.Gap, of(now)), t.k), Spark: spark(closed, of)}
-		one.change(of(now), of(then))
-		return one
-	}
-	total := func(name, explain string, of figureOf) tile {
-		one := tile{Name: name, Explain: explain, Value: figure(sumCell(t.now, of), t.k), Spark: spark(closed, of)}
-		now, whole := sum(t.now, of)
-		if then, wholeThen := sum(t.before, of); whole && wholeThen && len(t.before) >= len(t.now) {
-			one.change(&now, &then)
-		}
-		return one
-	}
-	compared := func(name, explain string, value template.HTML, old string) tile {
-		one := tile{Name: name, Explain: explain, Value: cmp.Or(value, missing)}
-		if value != "" && old != "" {
-			one.Change = "was " + old
-		}
-		return one
-	}
-	share := template.HTML(stickiness(now)) // a number
-	var growth, age template.HTML
-	var oldGrowth, oldAge string
-	if n, ok := net(t.now); ok {
-		growth = figure(n, 0)
-	}
-	if n, ok := net(t.before); ok && len(t.before) >= len(t.now) {
-		oldGrowth = n.String()
-	}
-	if t.age != nil {
-		age = number(*t.age) + " <small>days</small>"
-	}
-	if t.oldAge != nil {
-		oldAge = grouped(*t.oldAge)
-	}
-	return []tile{
-		at("28-day active", "Installations seen in the 28 days up to the last complete day", active28),
-		at("7-day active", "Installations seen in the 7 days up to the last complete day", active7),
-		at("1-day active", "Installations seen on the last complete day", active1),
-		at("Established", "28-day active installations that were seen on two or more days", established28),
-		total("New", "First seen in this range", newcomers),
-		total("Lost", "Not seen for 28 days, as of a day in this range", lost),
-		compared("Net growth", "New and returning minus lost and forgotten", growth, oldGrowth),
-		compared("Stickiness", "1-day active as a share of 28-day active", share, stickiness(then)),
-		compared("Median age", "How long ago 28-day active installations were first seen", age, oldAge),
-		total("In-memory, excluded", "In-memory IDs and excluded development versions, summed over the days. "+
-			"No other figure includes them", inMemoryExcluded),
-	}
-}
-
-func stickiness(p figures.SeriesPoint) string {
-	if p.Active.Day == nil || p.Active.Days28 == nil || *p.Active.Days28 == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.0f%%", 100*float64(*p.Active.Day)/float64(*p.Active.Days28))
-}
-
-// spark draws a figure day by day, if there are enough days.
-func spark(points []figures.SeriesPoint, of figureOf) template.HTML {
-	if len(points) <= 2 {
-		return ""
-	}
-	values := make([]float64, len(points))
-	for i, point := range points {
-		if values[i] = value(of(point)); point.Gap {
-			values[i] = math.NaN()
-		}
-	}
-	return chart.Spark(values)
-}
-
-// change says how a figure compares with an earlier one.
-func (t *tile) change(now, then figures.Count) {
-	if now == nil || then == nil || *then == 0 {
-		return
-	}
-	share := 100 * (float64(*now)/float64(*then) - 1)
-	switch {
-	case share > 0.05:
-		t.Sign = "▲"
-	case share < -0.05:
-		t.Sign = "▼"
-	default:
-		t.Change = "unchanged"
-		return
-	}
-	if t.Change = fmt.Sprintf("%.1f%%", math.Abs(share)); share >= 1000 {
-		t.Change = fmt.Sprintf("×%.0f", share/100+1)
-	}
 }

@@ -6,10 +6,12 @@ import (
 	"html/template"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard/chart"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
@@ -32,11 +34,38 @@ type panel struct {
 	Wide bool
 	// Empty replaces the chart and the table of a panel without figures.
 	Empty string
-	// CSV and JSON are the addresses of downloads of the table. Link shows the
-	// panel with the same dates on any other day.
-	CSV, JSON, Link string
-	// Open unfolds the table.
+	// CSV, Spreadsheet and JSON are the addresses of downloads of the table.
+	// Link shows the panel with the same dates on any other day.
+	CSV, Spreadsheet, JSON, Link string
+	// Open shows the table at once.
 	Open bool
+	// OldestFirst says that the rows begin with the oldest. A page turns them.
+	OldestFirst bool
+	k           int // groups below are hidden from the reader
+}
+
+// Body returns the rows of the table as a page shows them.
+func (p panel) Body() template.HTML {
+	if !p.OldestFirst {
+		return p.rows(p.Table.Rows)
+	}
+	turned := slices.Clone(p.Table.Rows)
+	slices.Reverse(turned)
+	return p.rows(turned)
+}
+
+// IsText reports whether a column has words instead of figures, so that it is
+// aligned at the left.
+func (p panel) IsText(column int) bool {
+	return slices.ContainsFunc(p.Table.Rows, func(row []any) bool {
+		switch c := row[column].(type) {
+		case linked, collector.Day:
+			return true
+		case string:
+			return strings.IndexFunc(c, unicode.IsLetter) == 0
+		}
+		return false
+	})
 }
 
 type drawer interface{ Draw() template.HTML }
@@ -68,7 +97,7 @@ func (p *panel) drawBars(bars []chart.Bar, most int, desc, empty string) {
 // json returns the table with what is known about it.
 func (p panel) json(v view) []byte {
 	data, _ := json.Marshal(map[string]any{ // of texts, numbers and the table, which always marshal
-		"title": p.Title, "app": v.app.Key, "from": v.span.From, "to": v.span.To, "link": p.Link,
+		"title": p.Title, "app": v.app.Key, "from": v.drawn().From, "to": v.drawn().To, "link": p.Link,
 		"as_of": p.Meta.AsOf, "complete": p.Meta.Complete, "denominator": p.Meta.Denominator,
 		"denominator_of": p.Meta.DenominatorOf, "suppressed": p.Meta.Suppressed,
 		"columns": p.Table.Columns, "rows": &p.Table,
@@ -92,6 +121,12 @@ type atLeast uint64
 func (n atLeast) MarshalText() ([]byte, error) {
 	return []byte("≥ " + strconv.FormatUint(uint64(n), 10)), nil
 }
+
+// linked is a text that leads to another page.
+type linked struct{ text, url string }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (l linked) MarshalText() ([]byte, error) { return []byte(l.text), nil }
 
 // difference is a number that has a sign on pages.
 type difference int64
@@ -135,6 +170,11 @@ func figure(cell any, k int) template.HTML {
 		return missing
 	case unknown:
 		return missing
+	case linked:
+		if c.url != "" {
+			return template.HTML(`<a href="` + template.HTMLEscapeString(c.url) + `">` + template.HTMLEscapeString(visible(c.text)) + `</a>`) // escaped
+		}
+		return template.HTML(template.HTMLEscapeString(visible(c.text))) // escaped
 	case atLeast:
 		return "≥&nbsp;" + number(uint64(c))
 	case uint64:
@@ -152,17 +192,33 @@ func figure(cell any, k int) template.HTML {
 	return template.HTML(template.HTMLEscapeString(visible(fmt.Sprint(cell)))) // escaped
 }
 
+// some writes how many of something there are, such as "1 week" or "2 weeks".
+func some(cell any, unit string) template.HTML {
+	n := figure(cell, 0)
+	if n != number(1) {
+		unit += "s"
+	}
+	return n + " " + template.HTML(unit) // a constant
+}
+
 // rows returns the body of a table. A year has thousands of cells, for which a
 // template takes long.
-func rows(rows [][]any, k int) template.HTML {
+func (p panel) rows(rows [][]any) template.HTML {
+	begin := make([]string, len(p.Table.Columns))
+	for i := range begin {
+		begin[i] = "<td>"
+		if p.IsText(i) {
+			begin[i] = `<td class="text">`
+		}
+	}
 	var b strings.Builder
 	for _, row := range rows {
 		b.WriteString("<tr>")
 		for i, cell := range row {
 			if i == 0 {
-				b.WriteString(`<th scope="row">` + string(figure(cell, k)) + "</th>")
+				b.WriteString(`<th scope="row">` + string(figure(cell, p.k)) + "</th>")
 			} else {
-				b.WriteString("<td>" + string(figure(cell, k)) + "</td>")
+				b.WriteString(begin[i] + string(figure(cell, p.k)) + "</td>")
 			}
 		}
 		b.WriteString("</tr>\n")

@@ -18,7 +18,7 @@ func TestFold(t *testing.T) {
 		{Counts: []figures.Count{fig(1), fig(9), fig(3), fig(2), fig(20), fig(21), fig(22), fig(23), fig(24), fig(0), fig(5)}},
 		{Counts: []figures.Count{fig(30), nil, fig(4), fig(0), fig(1), fig(1), fig(1), fig(1), fig(1), nil, nil}},
 	}}
-	names, rows := fold(trend)
+	names, rows := fold("", trend)
 	if want := []string{"1.9", "1.6", "1.5", "1.4", "1.3", "1.2", "pre-releases", "other"}; !slices.Equal(names, want) {
 		t.Errorf("got names %q, want %q", names, want)
 	}
@@ -27,7 +27,7 @@ func TestFold(t *testing.T) {
 		t.Errorf("got rows %v, want %v", rows, want)
 	}
 	trend.Dimension = collector.DimSystem
-	if names, _ := fold(trend); !slices.Equal(names, []string{"1.9", "1.6", "1.5", "1.4", "1.3", "1.2", "other"}) {
+	if names, _ := fold("", trend); !slices.Equal(names, []string{"1.9", "1.6", "1.5", "1.4", "1.3", "1.2", "other"}) {
 		t.Errorf("got names %q of a system, want the largest first and no pre-releases", names)
 	}
 }
@@ -107,7 +107,7 @@ func TestCellsInDownloads(t *testing.T) {
 	}
 }
 
-// More than 24 dimensions are shown in parts.
+// More than 64 dimensions are shown in parts.
 func TestParts(t *testing.T) {
 	for _, tt := range []struct {
 		n           int
@@ -115,8 +115,8 @@ func TestParts(t *testing.T) {
 		first, rows int // the first dimension, and the rows of links
 		fails       bool
 	}{
-		{24, "", 0, 0, false}, {24, "1", 0, 1, false}, {24, "2", 0, 0, true},
-		{25, "", 0, 1, false}, {25, "2", 24, 1, false}, {49, "3", 48, 1, false}, {49, "4", 0, 0, true}, {49, "0", 0, 0, true}, {49, "x", 0, 0, true},
+		{64, "", 0, 0, false}, {64, "1", 0, 1, false}, {64, "2", 0, 0, true},
+		{65, "", 0, 1, false}, {65, "2", 64, 1, false}, {129, "3", 128, 1, false}, {129, "4", 0, 0, true}, {129, "0", 0, 0, true}, {129, "x", 0, 0, true},
 	} {
 		t.Run(fmt.Sprint(tt.n, " ", tt.part), func(t *testing.T) {
 			v := view{values: url.Values{"part": {tt.part}}}
@@ -126,5 +126,17 @@ func TestParts(t *testing.T) {
 				t.Errorf("got %d, %v and %d rows, want %d and %d rows", first, err, len(p.Choices), tt.first, tt.rows)
 			}
 		})
+	}
+}
+
+// A change between two builds of one release is neither an upgrade nor a downgrade.
+func TestMovesWithoutOrder(t *testing.T) {
+	p := movesPanel("", figures.Versions{Moves: []figures.Move{
+		{From: "1.0+a", To: "1.0+b", Count: fig(3)}, {From: "1.0", To: "1.1", Count: fig(2), Up: true}, {From: "1.1", To: "1.0", Count: fig(1)},
+	}})
+	for i, want := range []string{"neither", "upgrade", "downgrade"} {
+		if got := p.Table.Rows[i][3]; got != want {
+			t.Errorf("%v: got %v, want %s", p.Table.Rows[i], got, want)
+		}
 	}
 }

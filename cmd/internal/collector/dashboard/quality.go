@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -14,14 +16,11 @@ import (
 )
 
 func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
-	q, err := d.c.Quality(ctx, v.app.Num, v.span)
+	q, err := d.c.Quality(ctx, v.app.Num, v.drawn())
 	if err != nil {
 		return err
 	}
 	p.asOf(q.Meta)
-	if len(q.Truncated) > 0 {
-		p.Notice = "Too many different values of " + visible(strings.Join(q.Truncated, ", ")) + ". The rest count as “other”."
-	}
 	sums := figures.QualityPoint{Refused: make(map[string]uint64)}
 	for _, point := range q.Points {
 		sums.Accepted += point.Accepted
@@ -31,32 +30,95 @@ func (d *dashboard) quality(ctx context.Context, v view, p *pageData) error {
 			sums.Refused[reason] += n
 		}
 	}
-	p.Tiles = qualityTiles(q, sums)
+	var then []figures.QualityPoint
+	if v.ghost != nil {
+		earlier, err := d.c.Quality(ctx, v.app.Num, v.ghost.days)
+		if err != nil {
+			return err
+		}
+		then = earlier.Points
+	}
+	p.Compare = v.comparisons()
+	tiles := qualityTiles(v, q, sums)
+	p.Tiles, p.More = tiles[:mainTiles], tiles[mainTiles:]
 	var reporting uint64
 	for _, client := range q.Clients {
 		reporting += orZero(client.Count)
 	}
+	clients := func(name string) string {
+		segment, err := new(collector.Segment).And(collector.DimClient, name)
+		if err != nil {
+			return ""
+		}
+		return v.to("overview", segment)
+	}
 	p.Panels = []panel{
-		reportsPanel(q), refusedPanel(sums.Refused, q.Meta),
-		breakdownPanel("clients", figures.Breakdown{
+		reportsPanel(v, q, then), refusedPanel(sums.Refused, q.Meta),
+		breakdownPanel("clients", v.app.VersionOrder, figures.Breakdown{
 			Meta: q.Meta, Dimension: collector.DimClient, Window: 28, To: v.today, Values: q.Clients, Active: &q.Denominator, Reporting: &reporting,
 		}, 10),
-		droppedPanel(q),
+		droppedPanel(v, q, then), turnedAwayPanel(q),
 	}
+	for i := range p.Panels {
+		if p.Panels[i].ID == "clients" {
+			p.Panels[i].link(clients)
+		}
+	}
+	p.Clear = v.admin
 	return nil
 }
 
-func qualityTiles(q figures.Quality, sums figures.QualityPoint) []tile {
+// clear empties the list of what was turned away, and the places of what nobody
+// supports.
+func (d *dashboard) clear(r *http.Request, v viewer) error {
+	_, err := d.c.Clear(r.Context(), v.app.Num)
+	return err
+}
+
+func turnedAwayPanel(q figures.Quality) panel {
+	p := panel{
+		ID: "turned-away", Title: "Turned away", Wide: true, Meta: q.Meta,
+		Explain: htmlf("Names and values that got no place since %s, or lost it: a table was full of better supported ones, or one address "+
+			"had brought too many new ones in a day. Values without a place count as “other”. Anyone can have sent the examples.", q.TurnedAway.Since),
+		Table: table.Table{Columns: []string{"table", "times", "examples"}},
+	}
+	var bars []chart.Bar
+	for _, t := range q.TurnedAway.Tables {
+		name := t.Table
+		switch name {
+		case "facts":
+			name = "Names of facts"
+		case "faults":
+			name = "Faults"
+		default:
+			name = dimensionName(name)
+		}
+		examples := make([]string, 0, len(t.Examples))
+		for _, example := range t.Examples {
+			examples = append(examples, strconv.QuoteToASCII(example))
+		}
+		p.Table.Add(name, t.Count, strings.Join(examples, " "))
+		bars = append(bars, chart.Bar{Name: name, Value: float64(t.Count), Note: grouped(t.Count)})
+	}
+	p.Open = len(bars) > 0
+	p.drawBars(bars, 12, "By table", "Nothing was turned away.")
+	return p
+}
+
+func qualityTiles(v view, q figures.Quality, sums figures.QualityPoint) []tile {
 	return []tile{
-		{Name: "Accepted", Explain: "Reports accepted in this range", Value: number(sums.Accepted)},
-		{Name: "Repeated", Explain: "Accepted reports that changed nothing", Value: number(sums.Repeated)},
-		{Name: "Refused", Explain: "Reports that were not counted", Value: number(total(sums.Refused))},
-		{Name: "Wrong clock", Explain: "Reports from a clock that was off by more than an hour", Value: number(sums.Skewed)},
+		{Name: "Accepted", URL: "#reports", Explain: "Reports accepted in this range", Value: number(sums.Accepted)},
+		{Name: "Repeated", URL: "#reports", Explain: "Accepted reports that changed nothing", Value: number(sums.Repeated)},
+		{Name: "Refused", URL: "#refused", Explain: "Reports that were not counted", Value: number(total(sums.Refused))},
+		{Name: "Wrong clock", URL: "#dropped", Explain: "Reports from a clock that was off by more than an hour", Value: number(sums.Skewed)},
 		{Name: "Probable clones", Explain: "IDs that switched back to an earlier version, operating system, CPU or deployment three times within weeks: probably two installations that share an ID", Value: number(orZero(q.Clones))},
-		{Name: "Installations on record", Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
+		{Name: "Two senders", URL: "#clients", Explain: "Installations that both a YA-WAMF client and an agent or a library reported within a week; they have the values of both", Value: number(orZero(q.TwoSenders))},
+		{Name: "Probable shared IDs", Explain: "IDs that reported from ten or more networks in a day: probably part of an image. Refuse one with “rollcall collector app refuse-id”", Value: number(orZero(q.Shared))},
+		{Name: "Refused IDs", Explain: "IDs whose reports this app refuses", Value: number(uint64(q.RefusedIDs))},
+		{Name: "Installations on record", URL: v.to("overview", v.sees.Segment), Explain: "Installations of this app in the database", Value: number(q.Stored.Installations)},
 		{Name: "Queued writes", Explain: "Journal entries that are not merged yet", Value: number(uint64(max(0, q.Stored.Journal)))},
-		{Name: "Database", Explain: "Size on disk, all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))}, // a number
-		{Name: "Counting since", Explain: "First day of this app", Value: template.HTML("<small>" + q.Stored.Since.String() + "</small>")},              // a day
+		{Name: "Database", Explain: "Size on disk, all apps", Value: template.HTML(fmt.Sprintf("%.1f <small>MB</small>", float64(q.Stored.Bytes)/1e6))},                     // a number
+		{Name: "Counting since", URL: v.daysFrom(q.Stored.Since), Explain: "First day of this app", Value: template.HTML("<small>" + q.Stored.Since.String() + "</small>")}, // a day
 	}
 }
 
@@ -67,7 +129,7 @@ func total(counts map[string]uint64) (sum uint64) {
 	return sum
 }
 
-func reportsPanel(q figures.Quality) panel {
+func reportsPanel(v view, q figures.Quality, then []figures.QualityPoint) panel {
 	p := panel{
 		ID: "reports", Title: "Reports by day", Wide: true, Meta: q.Meta,
 		Explain: "Heartbeats and health reports received each day. Repeated reports are accepted but change nothing.",
@@ -77,11 +139,12 @@ func reportsPanel(q figures.Quality) panel {
 		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{&d.Accepted, &d.Repeated, &refused}}
 	}
 	lines := addDays(&p, q.Points, rowOf, "By day: accepted, repeated, refused", "accepted", "repeated", "refused")
+	addBefore(&p, &lines, v.ghost, then, rowOf)
 	p.draw(lines, len(q.Points) > 0, noDays)
 	return p
 }
 
-func droppedPanel(q figures.Quality) panel {
+func droppedPanel(v view, q figures.Quality, then []figures.QualityPoint) panel {
 	p := panel{
 		ID: "dropped", Title: "Dropped from reports, by day", Meta: q.Meta,
 		Explain: "Unknown or out-of-range fields, facts and fault context, and reports from a clock that was off by more than an hour.",
@@ -90,6 +153,7 @@ func droppedPanel(q figures.Quality) panel {
 		return dayRow{d.Day, d.Open, d.Gap, []figures.Count{&d.DroppedFields, &d.DroppedFacts, &d.DroppedContext, &d.Skewed}}
 	}
 	lines := addDays(&p, q.Points, rowOf, "By day: fields, facts, context, wrong clock", "fields", "facts", "context", "wrong clock")
+	addBefore(&p, &lines, v.ghost, then, rowOf)
 	dropped := func(d figures.QualityPoint) bool {
 		return d.DroppedFields+d.DroppedFacts+d.DroppedContext+d.Skewed > 0
 	}

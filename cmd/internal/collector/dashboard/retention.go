@@ -24,7 +24,13 @@ func (d *dashboard) retention(ctx context.Context, v view, p *pageData) error {
 	p.asOf(answer.Meta)
 	p.Choices = []choiceRow{v.choices("Cohorts by", "grain", grain,
 		string(collector.GrainDay), string(collector.GrainWeek), string(collector.GrainMonth))}
-	p.Panels = []panel{cohortsPanel(answer), survivalPanel(survival)}
+	cohorts := cohortsPanel(answer)
+	cohorts.linkCohorts(v, answer)
+	curves := survivalPanel(survival)
+	began := func(version string) string { return v.narrowed(collector.DimFirstVersion, version) }
+	curves.linkSeries(began, "")
+	curves.link(began)
+	p.Panels = []panel{cohorts, curves}
 	return nil
 }
 
@@ -42,9 +48,9 @@ func cohortsPanel(answer figures.Retention) panel {
 		cohorts = cohorts[len(cohorts)-maxCohorts:]
 		p.Explain += htmlf(" Only the newest %s cohorts are shown.", maxCohorts)
 	}
-	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, oldest first", len(cohorts))}, SizeHead: "new"}
+	heat := chart.Heat{Text: chart.Text{Title: p.Title, Desc: fmt.Sprintf("%d cohorts, oldest first", len(cohorts))}, Corner: "first seen", SizeHead: "new"}
 	for _, cohort := range cohorts {
-		row := chart.HeatRow{Name: cohort.From.String(), Size: "–"}
+		row := chart.HeatRow{Name: cohort.From.String(), Day: cohort.From.String(), Size: "–"}
 		if answer.Grain == collector.GrainMonth {
 			row.Name = cohort.From.Time().Format("Jan 2006")
 		}
@@ -117,7 +123,7 @@ func setShare(c *chart.Series, age int, active, of figures.Count, share float64)
 	for len(c.Values) <= age {
 		c.Values = append(c.Values, math.NaN())
 	}
-	if active != nil && of != nil {
+	if active != nil && of != nil && *of > 0 {
 		c.Values[age] = share
 	}
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 type settingsData struct {
@@ -16,8 +19,12 @@ type settingsData struct {
 	Settings                  collector.App
 	KValue, Retention, MaxNew int
 	Tokens                    []access.Token
-	NewToken                  string      // shown once
-	Alerts                    *alertsData // nil without alerts
+	NewToken                  string        // shown once
+	Releases                  *releasesData // nil without a store of releases
+	Alerts                    *alertsData   // nil without alerts
+	Notes                     *notesData    // nil without a store of notes
+	Embeds                    []embedLine   // for a public app
+	Feed                      string        // the address of the feed, without a token
 }
 
 func (d *dashboard) settingsPage(w http.ResponseWriter, r *http.Request) {
@@ -36,10 +43,12 @@ func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, who vie
 		return
 	}
 	all := pages()
+	this := slices.IndexFunc(all, func(p page) bool { return p.id == "settings" })
 	s := settingsData{
-		pageData: d.pageData(r, v, all[len(all)-1]), Settings: v.app, NewToken: token,
+		pageData: d.pageData(r, v, all[this]), Settings: v.app, NewToken: token,
 		KValue: v.k(), Retention: cmp.Or(v.app.Retention, collector.DefaultRetention), MaxNew: cmp.Or(v.app.MaxNewPerDay, collector.DefaultMaxNewPerDay),
 	}
+	s.Embeds, s.Feed = d.embeds(r, v.viewer), d.site(r)+"/api/v1/apps/"+v.app.Key+"/feed.atom"
 	tokens, err := d.opts.Access.List(r.Context())
 	if err == nil {
 		for _, t := range tokens {
@@ -48,6 +57,12 @@ func (d *dashboard) showSettings(w http.ResponseWriter, r *http.Request, who vie
 			}
 		}
 		s.Alerts, err = d.alerts(r.Context(), v.app.Num)
+	}
+	if err == nil {
+		s.Releases, err = d.releases(r.Context(), v.app.Num)
+	}
+	if err == nil {
+		s.Notes, err = d.notes(r.Context(), v.app.Num)
 	}
 	if err != nil {
 		d.explain(w, r, err)
@@ -75,11 +90,23 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 	case "token":
 		token, err = d.addToken(r, v)
 	case "app":
-		err = d.changeApp(r, v.app)
+		err = d.changeApp(r, v)
+	case "shutdown", "reopen":
+		err = d.setGone(r, v, do == "shutdown")
 	case "revoke":
 		err = d.revoke(r, v)
+	case "release":
+		err = d.publishRelease(r, v)
+	case "release-remove":
+		err = d.removeRelease(r, v)
+	case "note":
+		err = d.addNote(r, v)
+	case "note-remove":
+		err = d.removeNote(r, v)
 	default:
-		err = d.changeAlerts(r, do, v.app.Num)
+		if err = d.changeAlerts(r, do, v.app.Num); err == nil {
+			d.audit(v, audit.AlertsChanged, do)
+		}
 	}
 	switch {
 	case err != nil:
@@ -87,7 +114,7 @@ func (d *dashboard) postSettings(w http.ResponseWriter, r *http.Request) {
 	case token != "":
 		d.showSettings(w, r, v, token)
 	default:
-		http.Redirect(w, r, "/a/"+v.app.Key+"/settings?saved=1", http.StatusSeeOther)
+		http.Redirect(w, r, d.base+"/a/"+v.app.Key+"/settings?saved=1", http.StatusSeeOther)
 	}
 }
 
@@ -101,13 +128,17 @@ func (d *dashboard) postApp(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, r, http.StatusBadRequest, sentence(err))
 		return
 	}
-	http.Redirect(w, r, "/a/"+added.Key+"/overview", http.StatusSeeOther)
+	grant, _ := d.opts.Access.Grant(r)
+	d.audit(viewer{app: added, grant: grant, admin: true}, audit.AppAdded, "")
+	http.Redirect(w, r, d.base+"/a/"+added.Key+"/overview", http.StatusSeeOther)
 }
 
-func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
+func (d *dashboard) changeApp(r *http.Request, v viewer) error {
+	app := v.app
 	app.Name = formText(r, "name")
 	app.Public = r.PostFormValue("public") != ""
-	app.Gone = r.PostFormValue("gone") != ""
+	app.PublicPairs = r.PostFormValue("public_pairs") != ""
+	app.VersionOrder = report.VersionOrder(r.PostFormValue("version_order"))
 	app.ExcludeDevelopment = r.PostFormValue("exclude_development") != ""
 	for _, number := range []struct {
 		name, label string
@@ -122,16 +153,30 @@ func (d *dashboard) changeApp(r *http.Request, app collector.App) error {
 		}
 		*number.field = n
 	}
-	return d.c.UpdateApp(r.Context(), app)
+	if err := d.c.UpdateApp(r.Context(), app); err != nil {
+		return err
+	}
+	d.audit(v, audit.AppChanged, audit.Changed(v.app, app))
+	return nil
+}
+
+// setGone shuts an app down, if the reader has confirmed that, or takes it back.
+func (d *dashboard) setGone(r *http.Request, v viewer, gone bool) error {
+	if gone && formText(r, "confirm") != v.app.Key {
+		return fmt.Errorf("type %q to confirm that the app is shut down", v.app.Key)
+	}
+	app := v.app
+	app.Gone = gone
+	if err := d.c.UpdateApp(r.Context(), app); err != nil {
+		return err
+	}
+	d.audit(v, audit.AppChanged, audit.Changed(v.app, app))
+	return nil
 }
 
 // addToken makes a token for the app. An admin of all apps may make one for all
 // of them.
 func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
-	scope := access.Scope(r.PostFormValue("scope"))
-	if scope != access.Read && scope != access.Admin {
-		return "", fmt.Errorf("invalid scope %q: use read or admin", scope)
-	}
 	app := v.app.Key
 	if r.PostFormValue("all") != "" {
 		if !d.mayAll(r) {
@@ -139,19 +184,13 @@ func (d *dashboard) addToken(r *http.Request, v viewer) (string, error) {
 		}
 		app = ""
 	}
-	return d.opts.Access.Add(r.Context(), formText(r, "name"), scope, app)
+	return d.opts.Access.Add(r.Context(), v.grant, formText(r, "name"), access.Scope(r.PostFormValue("scope")), app)
 }
 
 func (d *dashboard) revoke(r *http.Request, v viewer) error {
-	name := r.PostFormValue("name")
-	tokens, err := d.opts.Access.List(r.Context())
-	if err != nil {
-		return err
+	app := r.PostFormValue("app")
+	if app != v.app.Key && !d.mayAll(r) {
+		return access.ErrNoToken
 	}
-	for _, t := range tokens {
-		if t.Name == name && (t.App == v.app.Key || d.mayAll(r)) {
-			return d.opts.Access.Revoke(r.Context(), name)
-		}
-	}
-	return access.ErrNoToken
+	return d.opts.Access.Revoke(r.Context(), v.grant, app, r.PostFormValue("name"))
 }

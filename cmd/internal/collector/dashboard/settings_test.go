@@ -13,7 +13,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 var (
@@ -206,24 +205,13 @@ func TestTriage(t *testing.T) {
 	s := newSite(t)
 	s.fill(120, 60)
 	admin := s.token(access.Admin, "app")
-	faults := func() []figures.Fault {
-		today, _, err := s.c.Today(s.app.Num)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := s.c.Faults(t.Context(), s.app.Num, collector.Range{From: today - 27, To: today}, figures.View{})
-		if err != nil || len(answer.Faults) == 0 {
-			t.Fatalf("got %d faults, %v", len(answer.Faults), err)
-		}
-		return answer.Faults
-	}
-	id := faults()[0].ID
+	id := s.monthsFaults()[0].ID
 	form := url.Values{"fault": {id}, "status": {"fixed"}, "fixed_in": {"9.9"}, "note": {"a <note>"}}
 	resp, _ := s.do("POST", "/a/app/health", admin, form)
 	if got, want := resp.Header.Get("Location"), "/a/app/health?saved=1&status=all"; resp.StatusCode != http.StatusSeeOther || got != want {
 		t.Errorf("got %d to %q, want 303 to %q", resp.StatusCode, got, want)
 	}
-	if f := faults()[0]; f.Status != collector.FaultFixed || f.FixedIn != "9.9" || f.Note != "a <note>" {
+	if f := s.monthsFaults()[0]; f.Status != collector.FaultFixed || f.FixedIn != "9.9" || f.Note != "a <note>" {
 		t.Errorf("got %+v", f)
 	}
 	body := s.get("/a/app/health?status=all", admin, http.StatusOK)
@@ -238,22 +226,11 @@ func TestTriage(t *testing.T) {
 		t.Errorf("unknown status: got %d, want 400", resp.StatusCode)
 	}
 
-	newest := func() figures.Release {
-		today, _, err := s.c.Today(s.app.Num)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := s.c.Versions(t.Context(), s.app.Num, collector.Range{From: today - 27, To: today}, figures.View{})
-		if err != nil || len(answer.Releases) == 0 {
-			t.Fatalf("got %d releases, %v", len(answer.Releases), err)
-		}
-		return answer.Releases[0]
-	}
-	release := url.Values{"version": {newest().Version}, "day": {"2020-02-01"}}
+	release := url.Values{"version": {s.monthsReleases()[0].Version}, "day": {"2020-02-01"}}
 	if resp, body := s.do("POST", "/a/app/versions", admin, release); resp.StatusCode != http.StatusSeeOther {
 		t.Errorf("release date: got %d %s, want 303", resp.StatusCode, body)
 	}
-	if got := newest().Released.String(); got != "2020-02-01" {
+	if got := s.monthsReleases()[0].Released.String(); got != "2020-02-01" {
 		t.Errorf("got released on %s", got)
 	}
 	release.Set("day", "1 February")

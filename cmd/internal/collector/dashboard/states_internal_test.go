@@ -45,13 +45,28 @@ func draw(t *testing.T, p *pageData) string {
 
 func TestStates(t *testing.T) {
 	for _, n := range []uint64{0, 1, 1234567, math.MaxInt64 / 8} {
-		points := states(n)
+		points, span := states(n), collector.Range{From: 20000, To: 20003}
 		meta := figures.Meta{Suppressed: 3}
+		v := view{span: span}
+		compared := view{span: span, ghost: &ghost{name: "day before", shift: 1}}
 		p := &pageData{K: 10, Panels: []panel{
-			activePanel(points, meta), growthPanel(points, meta), notCountedPanel(points, meta), activePanel(nil, meta), growthPanel(nil, meta),
+			notCountedPanel(v, points, nil, meta), growthPanel(v, points, nil, meta), growthPanel(v, nil, nil, meta),
+			notCountedPanel(compared, points, points, meta), growthPanel(compared, points, points, meta), growthPanel(compared, nil, nil, meta),
 		}}
-		p.Tiles = tileRow{now: points, before: points, k: 10, age: fig(n)}.tiles()
-		p.Tiles = append(p.Tiles, tileRow{now: points[2:3], k: 10}.tiles()...)
+		for _, row := range []tileRow{{now: points, then: points, span: span, past: span, age: fig(n)}, {span: span, past: span}} {
+			tiles := row.tiles(v)
+			p.Tiles = append(p.Tiles, tiles...)
+			for _, one := range tiles {
+				if one.id != "" {
+					p.Panels = append(p.Panels, figurePanel(v, points, nil, meta, one), figurePanel(v, nil, nil, meta, one),
+						figurePanel(compared, points, points, meta, one), figurePanel(compared, nil, points, meta, one))
+				}
+			}
+		}
+		p.Tiles = append(p.Tiles, tileRow{now: points, k: 10, span: span, past: span}.tiles(v)...)
+		for i := range p.Panels {
+			p.Panels[i].k = p.K
+		}
 		body := draw(t, p)
 		for _, want := range []string{"&lt;&nbsp;10", string(missing), "in progress", "gap", "url(#gap)", "≥&nbsp;"} {
 			if !strings.Contains(body, want) {
@@ -86,16 +101,18 @@ func TestStatesHostile(t *testing.T) {
 	}}
 	v := view{values: url.Values{"status": {"all"}, "x": {"y"}}}
 	p := &pageData{Notice: visible(evil), Panels: []panel{
-		breakdownPanel("b", figures.Breakdown{Dimension: "fact." + evil, Values: values, Meta: figures.Meta{Suppressed: 1}}, 8),
-		trendPanel("t", trend), adoptionPanel(versions), floorPanel(figures.Floor{Steps: []figures.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
-		releasesPanel(versions), movesPanel(versions), newestPanel(versions, figures.Faults{Faults: faults}),
+		breakdownPanel("b", "", figures.Breakdown{Dimension: "fact." + evil, Values: values, Meta: figures.Meta{Suppressed: 1}}, 8),
+		trendPanel("t", "", trend), adoptionPanel(versions, 0), floorPanel("", figures.Floor{Steps: []figures.FloorStep{{Version: evil, Kept: fig(1), Share: .95}, {Version: "hidden"}}}),
+		releasesPanel(versions, 0), movesPanel("", versions), newestPanel(versions, figures.Faults{Faults: faults}),
 		faultsPanel(faults, figures.Faults{}), ratesPanel(v, faults, figures.Meta{}), occurrencesPanel("severity", faults, figures.Meta{}, faultName),
 		cohortsPanel(figures.Retention{Grain: collector.GrainWeek, Cohorts: []figures.Cohort{{From: 20000, Size: fig(2), Cells: []figures.Cell{{Active: fig(2), Share: 1}, {Gap: true}, {Open: true}}}}}),
 		survivalPanel(figures.Survival{Versions: []figures.VersionSurvival{{Version: evil, Size: fig(1), Cells: []figures.SurvivalCell{{Active: fig(1), Of: fig(1), Share: 1}, {}}}}}),
 		refusedPanel(map[string]uint64{evil: 3}, figures.Meta{}),
 	}}
 	p.Rest = v.rest()
-	v.filter(p, faults)
+	if _, err := v.filter(p, faults); err != nil {
+		t.Error(err)
+	}
 	body := draw(t, p)
 	for _, bad := range []string{"<script>\ufffd", "\x00", "\x1b", "NaN", "%!", "ZgotmplZ"} {
 		if strings.Contains(body, bad) {
@@ -125,11 +142,11 @@ func TestStatesHostile(t *testing.T) {
 func TestStatesEmpty(t *testing.T) {
 	v := view{values: url.Values{}}
 	p := &pageData{Panels: []panel{
-		breakdownPanel("b", figures.Breakdown{}, 8), trendPanel("t", figures.Trend{}), adoptionPanel(figures.Versions{}),
-		floorPanel(figures.Floor{}), releasesPanel(figures.Versions{}), movesPanel(figures.Versions{}),
+		breakdownPanel("b", "", figures.Breakdown{}, 8), trendPanel("t", "", figures.Trend{}), adoptionPanel(figures.Versions{}, 0),
+		floorPanel("", figures.Floor{}), releasesPanel(figures.Versions{}, 0), movesPanel("", figures.Versions{}),
 		newestPanel(figures.Versions{}, figures.Faults{}), faultsPanel(nil, figures.Faults{}), ratesPanel(v, nil, figures.Meta{}),
 		occurrencesPanel("severity", nil, figures.Meta{}, faultName), cohortsPanel(figures.Retention{}), survivalPanel(figures.Survival{}),
-		reportsPanel(figures.Quality{}), droppedPanel(figures.Quality{}), refusedPanel(nil, figures.Meta{}),
+		reportsPanel(v, figures.Quality{}, nil), droppedPanel(v, figures.Quality{}, nil), refusedPanel(nil, figures.Meta{}),
 	}}
 	for _, one := range p.Panels {
 		if one.Empty == "" {

@@ -13,18 +13,22 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // A view is the state of a page, as its address says it.
 type view struct {
 	viewer
+	base   string // the path of Options.BaseURL
 	page   string
-	span   collector.Range
-	days   int // 0 if the address names the first day or the last
+	span   collector.Range // the window; see window.go
+	upTo   collector.Day   // the last day that the reader asked for, today at most
+	length int             // in days; 0 if the address names the first day or the last
 	today  collector.Day
 	since  collector.Day // the first day of the app
 	values url.Values
+	ghost  *ghost // what charts are compared with; nil for nothing
 }
 
 // ranges are the lengths that a reader can choose, in days.
@@ -35,36 +39,54 @@ var errSpan = errors.New("invalid date range")
 
 // view reads the view of a request. length is the usual range in days.
 func (d *dashboard) view(r *http.Request, who viewer, length int) (view, error) {
-	v := view{viewer: who, page: r.PathValue("page"), values: r.URL.Query()}
+	v := view{viewer: who, base: d.base, page: r.PathValue("page"), values: r.URL.Query()}
 	var err error
 	if v.today, v.since, err = d.c.Today(v.app.Num); err != nil {
 		return v, err
 	}
-	day := func(name string, fallback collector.Day) collector.Day {
-		text := v.values.Get(name)
-		if text == "" || err != nil {
-			return fallback
-		}
-		day, parseErr := collector.ParseDay(text)
-		if parseErr != nil {
-			err = fmt.Errorf("%w: %w", errSpan, parseErr)
+	day := func(name string) (day collector.Day) {
+		if text := v.values.Get(name); text != "" && err == nil {
+			var parseErr error
+			if day, parseErr = collector.ParseDay(text); parseErr != nil {
+				err = fmt.Errorf("%w: %w", errSpan, parseErr)
+			}
 		}
 		return day
 	}
-	if v.values.Get("from") == "" && v.values.Get("to") == "" {
-		v.days = max(length, 1)
+	from, to := day("from"), day("to")
+	if err == nil && from == 0 && to == 0 {
+		v.length = max(length, 1)
 		if text := v.values.Get("days"); text != "" {
-			if v.days, err = strconv.Atoi(text); err != nil || v.days < 1 || v.days > collector.MaxRangeDays {
+			if v.length, err = strconv.Atoi(text); err != nil || v.length < 1 || v.length > collector.MaxRangeDays {
 				return v, fmt.Errorf("%w: days must be a number from 1 to %d", errSpan, collector.MaxRangeDays)
 			}
 		}
-		length = v.days
+		length = v.length
 	}
-	v.span.To = day("to", v.today)
-	v.span.From = day("from", v.span.To-collector.Day(max(length, 1))+1)
-	if err == nil && (v.span.To < v.span.From || v.span.To-v.span.From >= collector.MaxRangeDays) {
-		err = fmt.Errorf("%w: it must start before it ends and have at most %d days", errSpan, collector.MaxRangeDays)
+	if err != nil {
+		return v, err
 	}
+	if from != 0 && to != 0 && from > to {
+		from, to = to, from // as meant
+	}
+	last, err := d.lastClosed(r.Context(), v)
+	if err != nil {
+		return v, err
+	}
+	v.upTo = min(cmp.Or(to, v.today), v.today)
+	v.span.To = min(v.upTo, last)
+	v.span.From = cmp.Or(from, v.span.To-collector.Day(max(length, 1))+1)
+	if v.span.From > v.span.To { // such as today only
+		v.span.To = max(v.upTo, v.span.From)
+	}
+	if v.span.To-v.span.From >= collector.MaxRangeDays {
+		return v, fmt.Errorf("%w: it must have at most %d days", errSpan, collector.MaxRangeDays)
+	}
+	if v.sees.Public { // at least the last window
+		v.span.From = max(min(v.span.From, collector.LastPublicDay(v.lastDay())), v.span.To-collector.MaxRangeDays+1)
+		v.upTo = v.span.To
+	}
+	v.ghost, err = v.readGhost()
 	return v, err
 }
 
@@ -86,9 +108,15 @@ func (v view) with(pairs ...string) string {
 	return v.path("") + query(values)
 }
 
+// daysFrom returns the address of the page for the days from one on, as many as a
+// page can show.
+func (v view) daysFrom(day collector.Day) string {
+	return v.with("days", "", "from", max(day, v.today-collector.MaxRangeDays+1).String(), "to", "")
+}
+
 // path returns the path of the page, or of a file of it.
 func (v view) path(file string) string {
-	p := "/a/" + v.app.Key + "/" + v.page
+	p := v.base + "/a/" + v.app.Key + "/" + v.page
 	if file != "" {
 		p += "/" + file
 	}
@@ -125,7 +153,7 @@ func (v view) choose(p *panel, selects ...selection) {
 // choices returns a row of links, one for each value of a name. Current is the
 // value of this view.
 func (v view) choices(label, name, current string, values ...string) choiceRow {
-	row := choiceRow{Name: label}
+	row := choiceRow{Name: label, Menu: len(values) > 4}
 	for _, value := range values {
 		row.Choices = append(row.Choices, link{visible(value), v.with(name, value), value == current})
 	}
@@ -143,8 +171,11 @@ type frame struct {
 	AppName  string
 	Pages    []link
 	Problem  string
+	Without  string // the address of the page without what was wrong
 	Next     string // where to go after signing in
 	All      bool   // the reader is an admin of all apps
+	Card     *card  // of a public app
+	Firing   int    // how many alerts of the app fire
 }
 
 // A link leads to another view of the site.
@@ -165,7 +196,7 @@ func (d *dashboard) frame(r *http.Request, title string) frame {
 			continue
 		}
 		name, current := cmp.Or(app.Name, app.Key), app.Key == r.PathValue("app")
-		f.Apps = append(f.Apps, link{name, "/a/" + app.Key + "/" + page, current})
+		f.Apps = append(f.Apps, link{name, d.base + "/a/" + app.Key + "/" + page, current})
 		if current {
 			f.App, f.AppName = app.Key, name
 		}
@@ -183,13 +214,14 @@ func (d *dashboard) home(w http.ResponseWriter, r *http.Request) {
 	case f.SignedIn != "":
 		d.render(w, r, http.StatusOK, "noapp.html", f)
 	default:
-		http.Redirect(w, r, "/signin", http.StatusFound)
+		http.Redirect(w, r, d.base+"/signin", http.StatusFound)
 	}
 }
 
 // A viewer is the reader of an app's pages.
 type viewer struct {
 	app          collector.App
+	grant        access.Grant // the zero value without a token
 	sees         figures.View
 	reads, admin bool
 }
@@ -212,26 +244,27 @@ func (d *dashboard) viewer(w http.ResponseWriter, r *http.Request, need access.S
 	key := r.PathValue("app")
 	app, found := d.c.App(key)
 	grant, signedIn := d.opts.Access.Grant(r)
-	v = viewer{app: app, admin: signedIn && grant.May(key, access.Admin), reads: signedIn && grant.May(key, access.Read)}
+	v = viewer{app: app, grant: grant, admin: signedIn && grant.May(key, access.Admin), reads: signedIn && grant.May(key, access.Read)}
 	switch {
 	case found && need == access.Admin && v.admin, found && need == access.Read && v.reads:
 		return v, true
 	case found && need == "" && (v.reads || app.Public):
 		if !v.reads {
-			v.sees = figures.View{Public: true, K: app.K}
+			v.sees = figures.PublicView(app)
 		}
 		return v, true
 	case signedIn:
 		d.problem(w, r, http.StatusNotFound, "Page not found, or your token has no access to it.")
 	default:
-		http.Redirect(w, r, "/signin?next="+template.URLQueryEscaper(r.URL.RequestURI()), http.StatusFound)
+		http.Redirect(w, r, d.base+"/signin?next="+template.URLQueryEscaper(r.URL.RequestURI()), http.StatusFound)
 	}
 	return v, false
 }
 
 // change returns a handler that lets an admin change something about an app.
-// It leads on to the page next, which says that the change is saved.
-func (d *dashboard) change(do func(*http.Request, viewer) error, next string) http.HandlerFunc {
+// It leads on to the page next, which says that the change is saved. The field
+// of the form, if there is one, names what is changed.
+func (d *dashboard) change(do func(*http.Request, viewer) error, action audit.Action, field, next string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, ok := d.viewer(w, r, access.Admin)
 		if !ok {
@@ -241,7 +274,12 @@ func (d *dashboard) change(do func(*http.Request, viewer) error, next string) ht
 			d.problem(w, r, http.StatusBadRequest, sentence(err))
 			return
 		}
-		http.Redirect(w, r, "/a/"+v.app.Key+"/"+next, http.StatusSeeOther)
+		detail := ""
+		if field != "" {
+			detail = r.PostFormValue(field)
+		}
+		d.audit(v, action, detail)
+		http.Redirect(w, r, d.base+"/a/"+v.app.Key+"/"+next, http.StatusSeeOther)
 	}
 }
 
@@ -263,7 +301,7 @@ func (d *dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 	to := next(r.PostFormValue("next"))
 	err := d.opts.Access.SignIn(w, r, strings.TrimSpace(r.PostFormValue("token")))
 	if err == nil {
-		http.Redirect(w, r, to, http.StatusSeeOther)
+		http.Redirect(w, r, d.base+to, http.StatusSeeOther)
 		return
 	}
 	status, text := http.StatusServiceUnavailable, "Tokens cannot be checked right now. Try again in a moment."
@@ -289,5 +327,5 @@ func (d *dashboard) signOut(w http.ResponseWriter, r *http.Request) {
 	if err := d.opts.Access.SignOut(w, r); err != nil {
 		d.log.Warn("Sign-out failed", "error", err.Error())
 	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, d.base+"/", http.StatusSeeOther)
 }

@@ -36,9 +36,10 @@ func TestPageWeight(t *testing.T) {
 	if limit := 12_000; shared > limit {
 		t.Errorf("all pages share %d bytes, want at most %d", shared, limit)
 	}
-	for _, page := range pages {
+	for _, page := range append(slices.Clone(pages), "overview?show=new&compare=year", "features?compare=year", "quality?compare=year") {
 		for _, days := range []int{28, 90, 400} {
-			path := fmt.Sprintf("/a/app/%s?days=%d", page, days)
+			path, more, _ := strings.Cut(page, "?")
+			path = fmt.Sprintf("/a/app/%s?days=%d&%s", path, days, more)
 			packed, plain := size(path), len(s.get(path, token, http.StatusOK))
 			t.Logf("%s, %d days: %.1f kB compressed, %.0f kB plain, %d charts", page, days, float64(packed)/1000, float64(plain)/1000,
 				strings.Count(s.get(path, token, http.StatusOK), `class="chart`))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
@@ -19,9 +20,12 @@ const (
 
 // Backup copies the store to a temporary file, calls use with that file, and
 // removes it. The file is in the data directory, the only place that is sure
-// to be writable.
+// to be writable; without a directory, in that for temporary files.
 func (d *Dir) Backup(ctx context.Context, use func(*os.File) error) error {
 	temp, err := os.MkdirTemp(d.Path, backupPattern)
+	if errors.Is(err, fs.ErrNotExist) {
+		temp, err = os.MkdirTemp("", backupPattern)
+	}
 	if err != nil {
 		return err
 	}
@@ -43,34 +47,55 @@ type RestoreOptions struct {
 	// SecretFile names the file with the secret; empty is the one in the
 	// backup, or else the one in the data directory.
 	SecretFile string
-	// Overwrite replaces data in the directory, instead of fs.ErrExist.
+	// Overwrite replaces data in the directory or the database, instead of
+	// fs.ErrExist or [postgres.ErrNotEmpty].
 	Overwrite bool
+	// Store is the URL of a PostgreSQL database to restore into; empty is
+	// rollcall.db in the directory.
+	Store string
+	// Progress is as in [CopyOptions]; only a database has one.
+	Progress func(done, all int64)
 }
 
 // Restore puts a backup into a data directory that no process has open. It
 // first checks the backup and its secret on a copy in the data directory, and
-// changes nothing if the check fails. It needs free disk space for two copies.
+// changes nothing if the check fails. That copy is what it restores, so a backup
+// of an earlier version is upgraded. It needs free disk space for two copies.
 func Restore(ctx context.Context, backup, path string, opts RestoreOptions) error {
-	if err := prepare(path, true); err != nil {
+	if err := prepare(path, Options{Create: true}); err != nil {
 		return err
 	}
 	target := filepath.Join(path, DatabaseFile)
-	if _, err := os.Lstat(target); err == nil && !opts.Overwrite {
+	if _, err := os.Lstat(target); err == nil && !opts.Overwrite && opts.Store == "" {
 		return fmt.Errorf("%s: %w", target, fs.ErrExist)
 	}
 	secret, err := secretOfBackup(backup, path, opts.SecretFile)
 	if err != nil {
 		return err
 	}
-	if err := checkBackup(ctx, backup, path, secret); err != nil {
+	temp, err := os.MkdirTemp(path, restorePattern)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	defer os.RemoveAll(temp)
+	if err := checkedCopy(ctx, backup, temp, secret); err != nil {
 		return err
 	}
-	restore := sqlite.RestoreOptions{Overwrite: opts.Overwrite}
-	if err := sqlite.Restore(ctx, filepath.Join(backup, DatabaseFile), target, restore); err != nil {
+	if opts.Store != "" {
+		_, err = Copy(ctx, temp, opts.Store, CopyOptions{Replace: opts.Overwrite, Progress: opts.Progress})
+	} else {
+		err = sqlite.Restore(ctx, filepath.Join(temp, DatabaseFile), target, sqlite.RestoreOptions{Overwrite: opts.Overwrite})
+	}
+	if err != nil {
 		return err
 	}
-	// After an interruption between the two, the collector refuses to start
-	// because the secret does not fit, and Restore can be repeated.
+	return keepSecret(path, secret)
+}
+
+// keepSecret writes the secret that belongs to restored data. After an
+// interruption before it, the collector refuses to start because the secret does
+// not fit, and Restore can be repeated.
+func keepSecret(path string, secret []byte) error {
 	if err := durable.Replace(filepath.Join(path, SecretFile), secretText(secret)); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -91,21 +116,19 @@ func secretOfBackup(backup, path, file string) ([]byte, error) {
 	return secret, err
 }
 
-// checkBackup opens a copy of the backup as a collector would.
-func checkBackup(ctx context.Context, backup, path string, secret []byte) error {
-	temp, err := os.MkdirTemp(path, restorePattern)
-	if err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	defer os.RemoveAll(temp)
-	err = sqlite.Restore(ctx, filepath.Join(backup, DatabaseFile), filepath.Join(temp, DatabaseFile), sqlite.RestoreOptions{})
+// checkedCopy copies a backup to a directory, and opens the copy as a collector
+// would. The copy has the backup's audit log, which gets an entry about the
+// restore.
+func checkedCopy(ctx context.Context, backup, temp string, secret []byte) error {
+	err := sqlite.Restore(ctx, filepath.Join(backup, DatabaseFile), filepath.Join(temp, DatabaseFile), sqlite.RestoreOptions{})
 	if err != nil {
 		return err
 	}
-	d, err := open(ctx, temp, secret, nil)
+	d, err := open(ctx, temp, secret, Options{})
 	if err != nil {
 		return fmt.Errorf("restore: backup cannot be used: %w", err)
 	}
+	d.Audit.Add(audit.Entry{Action: audit.Restored, Actor: audit.CommandLine, Detail: filepath.Base(backup)})
 	d.Close()
 	return nil
 }

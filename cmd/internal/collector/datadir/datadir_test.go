@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 )
@@ -179,6 +180,15 @@ func TestRestore(t *testing.T) {
 	}
 	if got := apps(t, other); len(got) != 1 || got[0] != "saved" {
 		t.Errorf("got apps %q, want the saved one", got)
+	}
+	d, err := datadir.Open(ctx, other, datadir.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	entries, err := d.Audit.Entries(ctx, "")
+	if err != nil || len(entries) == 0 || entries[0].Action != audit.Restored || entries[0].Detail != filepath.Base(whole) {
+		t.Errorf("got the audit log %+v, %v, want the restore of %s", entries, err, filepath.Base(whole))
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
@@ -19,7 +18,7 @@ func (e *Engine) AddApp(ctx context.Context, app collector.App) (collector.App, 
 	}
 	var added collector.App
 	err := e.exec(ctx, func(ctx context.Context) error {
-		if err := e.rollover(ctx, time.Now()); err != nil {
+		if err := e.rollover(ctx); err != nil {
 			return err
 		}
 		a := app
@@ -34,9 +33,14 @@ func (e *Engine) AddApp(ctx context.Context, app collector.App) (collector.App, 
 			}
 			a.Num = max(a.Num, f.num)
 		}
-		a.Num++
+		a.Num = max(a.Num, e.generations.Last) + 1
 		f := newWarmFleet(a, e.day)
-		if err := e.putApp(ctx, a, f.openRecord()); err != nil {
+		records := []collector.Record{f.openRecord()}
+		if e.held != nil {
+			f.aside = newAside(0)
+			records = append(records, f.asideRecords(f.aside)...)
+		}
+		if err := e.putApp(ctx, a, records...); err != nil {
 			return err
 		}
 		e.publish(f)
@@ -134,6 +138,13 @@ func (f *fleet) settings() collector.App {
 	return f.app
 }
 
+// current returns the number that an app has now.
+func (e *Engine) current(app collector.AppNum) collector.AppNum {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return cmp.Or(e.moved[app], app)
+}
+
 func settingKey(app collector.AppNum, name string) collector.RecordKey {
 	return collector.RecordKey{Kind: kindSetting, App: app, Name: name}
 }
@@ -142,10 +153,11 @@ func settingKey(app collector.AppNum, name string) collector.RecordKey {
 // the pages keep tokens and alerts in settings. App is 0 for settings of the
 // whole collector.
 func (e *Engine) Setting(ctx context.Context, app collector.AppNum, name string) (data []byte, ok bool, err error) {
-	return e.store.Record(ctx, settingKey(app, name))
+	return e.store.Record(ctx, settingKey(e.current(app), name))
 }
 
-// PutSetting stores a setting durably; nil deletes it.
+// PutSetting stores a setting durably; nil deletes it. Pages of the app that were
+// read before are no longer current.
 func (e *Engine) PutSetting(ctx context.Context, app collector.AppNum, name string, data []byte) error {
 	switch {
 	case name == "" || len(name) > collector.MaxSettingName || strings.HasPrefix(name, "."):
@@ -154,6 +166,14 @@ func (e *Engine) PutSetting(ctx context.Context, app collector.AppNum, name stri
 		return fmt.Errorf("setting %s has %d bytes, at most %d are allowed", name, len(data), collector.MaxSettingBytes)
 	}
 	return e.exec(ctx, func(ctx context.Context) error {
-		return e.putRecords(ctx, collector.Record{RecordKey: settingKey(app, name), Data: data})
+		if err := e.putRecords(ctx, collector.Record{RecordKey: settingKey(e.current(app), name), Data: data}); err != nil || app == 0 {
+			return err
+		}
+		if f, err := e.fleet(app); err == nil {
+			f.mu.Lock()
+			f.revision++
+			f.mu.Unlock()
+		}
+		return nil
 	})
 }

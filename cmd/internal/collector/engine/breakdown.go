@@ -8,23 +8,28 @@ import (
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
 // Dimensions returns the sorted names of the dimensions that any installation
-// has a value of.
-func (e *Engine) Dimensions(_ context.Context, app collector.AppNum) ([]string, error) {
+// has a value of; for the public, those of which it sees a value.
+func (e *Engine) Dimensions(ctx context.Context, app collector.AppNum, v figures.View) ([]string, error) {
+	f, err := e.fleet(app)
+	if err != nil {
+		return nil, err
+	}
+	if v.Public {
+		return e.publicDimensions(ctx, f, v)
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	names := []string{}
-	err := e.inspect(app, func(f *fleet) {
-		for _, d := range f.dims.list {
-			if len(d.byText) > 0 {
-				names = append(names, d.name)
-			}
+	for _, d := range f.dims.sorted() {
+		if len(d.byText) > 0 {
+			names = append(names, d.name)
 		}
-	})
-	slices.Sort(names)
-	return names, err
+	}
+	return names, nil
 }
 
 // A daySplit is the split of one dimension in one window that ends with a day.
@@ -37,6 +42,7 @@ type daySplit struct {
 	// found means that the day has figures. Current means that they are those
 	// of the day that was asked for.
 	found, current bool
+	past           *past // with a segment
 }
 
 func newDaySplit(day collector.Day, active uint64, counts map[string]uint64) daySplit {
@@ -73,26 +79,46 @@ func (e *Engine) split(ctx context.Context, f *fleet, dimension string, day coll
 		return daySplit{day: day, current: current}, nil
 	}
 	splits, err := closed[split](ctx, e, f, kindSplit, dimension, only)
-	s := newDaySplit(day, total.Active[window], splits[day].counts(window))
+	s := newDaySplit(day, total.Active[window], splits[day].counts(dimension, window))
 	s.current = current
 	return s, err
 }
 
-// splitAt is split for a question about a single day, which must have figures.
-func (e *Engine) splitAt(ctx context.Context, f *fleet, dimension string, day collector.Day, window int) (daySplit, error) {
-	s, err := e.split(ctx, f, dimension, day, window)
-	if err == nil && !s.found && s.current {
+// splitAt is split for a question about a single day, which must have figures; for
+// the public, publicSplit.
+func (e *Engine) splitAt(ctx context.Context, f *fleet, s *figures.Suppressor, dimension string,
+	day collector.Day, window int, v figures.View,
+) (daySplit, error) {
+	switch {
+	case !v.Segment.Empty():
+		return e.segmentSplit(ctx, f, dimension, day, window, v)
+	case s.Public():
+		return e.publicSplit(ctx, f, s, dimension, day)
+	}
+	sp, err := e.split(ctx, f, dimension, day, window)
+	if err == nil && !sp.found && sp.current {
 		err = fmt.Errorf("%w: %s", collector.ErrNoDay, day)
 	}
-	return s, err
+	return sp, err
 }
 
-// counts returns the counts by value in one window.
-func (s split) counts(window int) map[string]uint64 {
+// splitMeta is meta for an answer that a single split makes.
+func (f *fleet) splitMeta(sp daySplit, s *figures.Suppressor, v figures.View, denominator uint64, of string) figures.Meta {
+	if !v.Segment.Empty() {
+		return f.segmentMeta(sp.past, sp.day, v, denominator, of)
+	}
+	m := f.lockedMeta(sp.day, s, denominator, of)
+	m.Complete = m.Complete && sp.current
+	return m
+}
+
+// counts returns the counts by value in one window. Totals of earlier versions
+// can have several names of a value.
+func (s split) counts(dimension string, window int) map[string]uint64 {
 	counts := make(map[string]uint64, len(s.Values))
 	for text, n := range s.Values {
 		if n[window] > 0 {
-			counts[text] = n[window]
+			counts[collector.Canonical(dimension, text)] += n[window]
 		}
 	}
 	return counts
@@ -100,7 +126,8 @@ func (s split) counts(window int) map[string]uint64 {
 
 // Breakdown splits the installations active in the window of that many days (1,
 // 7, 28 or 30) that ends with to. A closed day has the values of its end. An app
-// without the dimension has no values of it.
+// without the dimension has no values of it. For the public, the window is the
+// latest one of [collector.PublicDays] that was over; it has no values before.
 func (e *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension string, window int,
 	to collector.Day, v figures.View,
 ) (figures.Breakdown, error) {
@@ -108,20 +135,23 @@ func (e *Engine) Breakdown(ctx context.Context, app collector.AppNum, dimension 
 	if err != nil {
 		return figures.Breakdown{}, err
 	}
-	sp, err := e.splitAt(ctx, f, dimension, to, w)
+	s := e.suppressor(f, v)
+	sp, err := e.splitAt(ctx, f, s, dimension, to, w, v)
 	if err != nil {
 		return figures.Breakdown{}, err
 	}
-	s := v.Suppressor()
+	if v.Public {
+		window = collector.PublicDays
+	}
 	b := figures.Breakdown{
 		Dimension: dimension, Window: window, To: sp.day,
-		Active: s.Count(sp.active), Reporting: s.Count(sp.reporting), Values: s.Values(sp.counts),
+		Active: s.Count(sp.active), Reporting: s.Count(min(sp.reporting, sp.active)), Values: figures.Values(sp.counts, sp.reporting),
 	}
 	if isVersion(dimension) {
-		slices.SortFunc(b.Values, func(x, y figures.Value) int { return figures.CompareNewest(x.Value, y.Value) })
+		newest := figures.NewestFirst(f.lockedVersionOrder())
+		slices.SortFunc(b.Values, func(x, y figures.Value) int { return newest(x.Value, y.Value) })
 	}
-	b.Meta = f.lockedMeta(sp.day, s, sp.active, activeText(window, sp.day))
-	b.Complete = b.Complete && sp.current
+	b.Meta = f.splitMeta(sp, s, v, sp.active, activeText(window, sp.day))
 	return b, nil
 }
 
@@ -134,7 +164,7 @@ func (e *Engine) fleetWindow(app collector.AppNum, days int) (f *fleet, window i
 }
 
 // Trend returns a breakdown day by day, with the top most frequent values: 1 to
-// [figures.MaxTop]; 0 means 8.
+// [figures.MaxTop]; 0 means 8. For the public it has the last days of windows.
 func (e *Engine) Trend(ctx context.Context, app collector.AppNum, dimension string, window int,
 	r collector.Range, top int, v figures.View,
 ) (figures.Trend, error) {
@@ -145,11 +175,17 @@ func (e *Engine) Trend(ctx context.Context, app collector.AppNum, dimension stri
 	if err != nil {
 		return figures.Trend{}, err
 	}
-	days, splits, err := e.splits(ctx, f, dimension, r, w)
+	if !v.Segment.Empty() {
+		return e.segmentTrend(ctx, f, dimension, w, r, top, v)
+	}
+	s, to := e.suppressor(f, v), r.To
+	if v.Public {
+		window, to = collector.PublicDays, f.publicRange(r).To
+	}
+	days, splits, err := e.splitsFor(ctx, f, s, dimension, r, w)
 	if err != nil {
 		return figures.Trend{}, err
 	}
-	s := v.Suppressor()
 	t := figures.Trend{Range: r, Dimension: dimension, Window: window, Points: []figures.TrendPoint{}}
 	var last daySplit
 	for _, d := range slices.Backward(days) {
@@ -159,15 +195,25 @@ func (e *Engine) Trend(ctx context.Context, app collector.AppNum, dimension stri
 	}
 	named := maps.Clone(last.counts)
 	delete(named, collector.Other)
-	t.Values = append(s.Top(named, limitTop(top)), collector.Other)
+	t.Values = append(figures.Top(named, limitTop(top)), collector.Other)
 	for _, d := range days {
 		t.Points = append(t.Points, trendPoint(s, d, splits[d.day], t.Values))
 	}
-	t.Meta = f.lockedMeta(r.To, s, last.active, fmt.Sprintf("installations active in the %d days to the last day", window))
+	t.Meta = f.lockedMeta(to, s, last.active, fmt.Sprintf("installations active in the %d days to the last day", window))
 	return t, nil
 }
 
 func limitTop(top int) int { return max(0, min(cmp.Or(top, 8), figures.MaxTop)) }
+
+// splitsFor is splits for the maintainer, and publicSplits for the public.
+func (e *Engine) splitsFor(ctx context.Context, f *fleet, s *figures.Suppressor, dimension string,
+	r collector.Range, window int,
+) ([]dayFigures, map[collector.Day]daySplit, error) {
+	if s.Public() {
+		return e.publicSplits(ctx, f, s, dimension, f.publicRange(r))
+	}
+	return e.splits(ctx, f, dimension, r, window)
+}
 
 // splits returns the days of a range, and the splits of those that have one, in
 // a window by index.
@@ -200,7 +246,7 @@ func (e *Engine) splits(ctx context.Context, f *fleet, dimension string,
 		// A day without a record has no value of the dimension, or ended before
 		// the rows were read.
 		if s, ok := written[d.day]; !d.Gap && (ok || warm) {
-			splits[d.day] = newDaySplit(d.day, d.Active[window], s.counts(window))
+			splits[d.day] = newDaySplit(d.day, d.Active[window], s.counts(dimension, window))
 		}
 	}
 	return days, splits, nil
@@ -214,7 +260,10 @@ func trendPoint(s *figures.Suppressor, d dayFigures, sp daySplit, values []strin
 		return p
 	}
 	p.Active = s.Count(sp.active)
-	rest := sp.reporting
+	var rest uint64
+	for _, n := range sp.counts {
+		rest += n
+	}
 	for i, text := range values[:len(values)-1] {
 		p.Counts[i] = s.Count(sp.counts[text])
 		rest -= sp.counts[text]
@@ -224,38 +273,31 @@ func trendPoint(s *figures.Suppressor, d dayFigures, sp daySplit, values []strin
 }
 
 // CoOccurrence counts pairs of current values, of the installations active in
-// the window that ends today.
-func (e *Engine) CoOccurrence(_ context.Context, app collector.AppNum, row, column string,
-	window int, v figures.View,
+// the window that ends with to, today at most and yesterday at least. The public
+// gets [collector.ErrNotPublic], unless v.Pairs is set.
+func (e *Engine) CoOccurrence(ctx context.Context, app collector.AppNum, row, column string,
+	window int, to collector.Day, v figures.View,
 ) (figures.CoOccurrence, error) {
 	f, w, err := e.fleetWindow(app, window)
-	if err != nil {
+	switch {
+	case err != nil:
 		return figures.CoOccurrence{}, err
+	case !v.Segment.Empty():
+		return e.segmentPairs(ctx, f, row, column, w, to, v)
+	case v.Public && !v.Pairs:
+		return figures.CoOccurrence{}, collector.ErrNotPublic
+	case v.Public:
+		return e.publicPairs(f, row, column, v)
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	rows, columns := f.dims.get(row), f.dims.get(column)
-	switch {
-	case rows == nil:
-		return figures.CoOccurrence{}, fmt.Errorf("%w: %s", collector.ErrDimension, row)
-	case columns == nil:
-		return figures.CoOccurrence{}, fmt.Errorf("%w: %s", collector.ErrDimension, column)
-	}
+	to = max(min(to, f.today), f.today-1)
 	active := f.window(f.today, windowDays[w])
-	s := v.Suppressor()
-	co := figures.CoOccurrence{
-		Row: row, Column: column, Window: window, To: f.today, Counts: [][]figures.Count{},
-		Rows:    s.Top(rows.counts(active), figures.MaxPairs),
-		Columns: s.Top(columns.counts(active), figures.MaxPairs),
+	if to < f.today {
+		active = f.recentSpan(collector.Range{From: to - collector.Day(windowDays[w]) + 1, To: to}, activeOnly).active
 	}
-	for _, r := range co.Rows {
-		line := make([]figures.Count, len(co.Columns))
-		both := bits.Intersection(active, rows.sets[rows.byText[r]])
-		for i, c := range co.Columns {
-			line[i] = s.Count(bits.CountBoth(both, columns.sets[columns.byText[c]]))
-		}
-		co.Counts = append(co.Counts, line)
-	}
-	co.Meta = f.meta(f.today, s, active.Count(), activeText(window, f.today))
-	return co, nil
+	co, err := f.pairs(row, column, window, to, active)
+	co.Meta = f.meta(to, new(figures.Suppressor), active.Count(), activeText(window, to))
+	co.Complete = false // values are those of now
+	return co, err
 }

@@ -10,27 +10,37 @@ import (
 )
 
 // checkpoint writes what the journal has as records, and trims it.
-func (e *Engine) checkpoint(ctx context.Context) error {
+func (e *Engine) checkpoint(ctx context.Context) error { return e.checkpointWith(ctx, nil) }
+
+// checkpointWith is checkpoint, and writes further records in the same commit.
+func (e *Engine) checkpointWith(ctx context.Context, records []collector.Record) error {
 	e.unsaved.Store(false)
-	b := &collector.Batch{TrimJournal: e.journaled}
+	b := &collector.Batch{TrimJournal: e.journaled, Records: []collector.Record{e.clockRecord()}}
 	fleets := e.sorted()
 	for _, f := range fleets {
 		b.Records = append(b.Records, f.dirtyRecords()...)
 	}
+	b.Records = append(b.Records, records...)
 	if err := e.commit(ctx, b); err != nil {
 		return err
 	}
 	for _, f := range fleets {
 		f.clean()
+		f.dims.reconsider()
 	}
 	e.entries.Store(0)
 	e.checkpointed = time.Now()
+	e.clock.saved = e.checkpointed
 	return nil
 }
 
 // dirtyRecords returns the bits and counters that differ from their records.
 func (f *fleet) dirtyRecords() []collector.Record {
-	records := []collector.Record{f.openRecord(), f.keysRecord("memory", f.memory), f.keysRecord("excluded", f.excluded)}
+	var records []collector.Record
+	if f.turnedDirty {
+		records = append(records, f.record(kindTurned, 0, "", f.turned))
+	}
+	records = append(records, f.openRecord(), f.keysRecord("memory", f.memory), f.keysRecord("excluded", f.excluded))
 	if n := len(f.first); n > 0 && f.first[n-1].Day == f.today {
 		records = append(records, f.record(kindFirst, f.today, "", f.first[n-1].Num))
 	}
@@ -41,7 +51,7 @@ func (f *fleet) dirtyRecords() []collector.Record {
 		for day, set := range fault.days {
 			if chunks := chunkRecords(f.recordKey(kindFaultBits, day, id+"/"), set); len(chunks) > 0 {
 				records = append(records, chunks...)
-				records = append(records, f.record(kindFaultDay, day, id, faultDay{Occurrences: fault.counts[day]}))
+				records = append(records, f.record(kindFaultDay, day, id, fault.counts[day].faultDay()))
 			}
 		}
 	}
@@ -50,8 +60,11 @@ func (f *fleet) dirtyRecords() []collector.Record {
 
 // everRecords returns the dirty chunks of the sets that belong to no day.
 func (f *fleet) everRecords() []collector.Record {
-	return append(chunkRecords(f.recordKey(kindEver, 0, "established/"), f.established),
-		chunkRecords(f.recordKey(kindEver, 0, "clones/"), f.clones)...)
+	return slices.Concat(
+		chunkRecords(f.recordKey(kindEver, 0, "established/"), f.established),
+		chunkRecords(f.recordKey(kindEver, 0, "clones/"), f.clones),
+		chunkRecords(f.recordKey(kindEver, 0, "shared/"), f.shared),
+	)
 }
 
 // chunkRecords returns the dirty chunks of a set. The name of the key is the
@@ -77,11 +90,13 @@ func (f *fleet) keysRecord(name string, keys map[collector.Key]struct{}) collect
 
 // clean declares the bits written.
 func (f *fleet) clean() {
+	f.turnedDirty, f.faultQueue.made = false, false
 	for _, set := range f.days {
 		set.Clean()
 	}
 	f.established.Clean()
 	f.clones.Clean()
+	f.shared.Clean()
 	for _, fault := range f.faults {
 		for _, set := range fault.days {
 			set.Clean()

@@ -20,11 +20,13 @@ type closedCache struct {
 	clock uint64
 }
 
-// A closedKey names records. Loading replaces the fleet, and importing changes
-// created; both make new keys, and the old ones age.
+// A closedKey names records. Loading replaces the fleet, importing changes
+// created, and what changes closed days changes rewrites; all make new keys, and the
+// old ones age.
 type closedKey struct {
 	f          *fleet
 	created    collector.Day
+	rewrites   int
 	kind, name string
 }
 
@@ -44,7 +46,7 @@ const settled = longestWindow + 2
 // decoded. They are shared, and must not be changed.
 func closed[T any](ctx context.Context, e *Engine, f *fleet, kind, name string, r collector.Range) (map[collector.Day]T, error) {
 	f.mu.RLock()
-	key := closedKey{f, f.app.Created, kind, name}
+	key := closedKey{f, f.app.Created, f.rewrites, kind, name}
 	today := f.today
 	f.mu.RUnlock()
 	r.To = min(r.To, today-1)
@@ -71,7 +73,7 @@ func closed[T any](ctx context.Context, e *Engine, f *fleet, kind, name string, 
 func (e *Engine) eachNamed(ctx context.Context, key collector.RecordKey, r collector.Range,
 	use func(collector.Record) error,
 ) error {
-	if key.Kind != kindSplit {
+	if key.Kind != kindSplit && key.Kind != kindFaultDay {
 		return eachRecord(ctx, e.store, key.Kind, key.App, r, func(record collector.Record) error {
 			if record.Name != key.Name {
 				return nil
@@ -79,7 +81,7 @@ func (e *Engine) eachNamed(ctx context.Context, key collector.RecordKey, r colle
 			return use(record)
 		})
 	}
-	for key.Day = r.From; key.Day <= r.To; key.Day++ { // each day has many other splits
+	for key.Day = r.From; key.Day <= r.To; key.Day++ { // each day has many others
 		data, ok, err := e.store.Record(ctx, key)
 		if err == nil && ok {
 			err = use(collector.Record{RecordKey: key, Data: data})

@@ -71,7 +71,7 @@ func FuzzReplay(f *testing.F) {
 	ft := newFleetTx(fl)
 	ft.identities = make([]collector.Identity, 3)
 	ft.memory[collector.Key{1}] = struct{}{}
-	ft.marks = []faultMark{{"fault", 1, 2}}
+	ft.marks = []faultMark{{"fault", 1, 2, "1.0"}}
 	ft.counters.Accepted = 4
 	f.Add(ft.appendJournal(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -138,6 +139,32 @@ func TestInMemory(t *testing.T) {
 		r.send(h)
 		r.wants("active", r.point(today()).Active.Day, 1)
 	})
+}
+
+// A deletion of an ID that is no installation can be repeated until it succeeds.
+func TestForgetInMemoryAgain(t *testing.T) {
+	t.Parallel()
+	for commits := range 2 { // the checkpoint, and the deletion
+		inBubble(t, func(t *testing.T, r *rig) {
+			h := r.heartbeat(1, "1.0")
+			h.Heartbeat.IDPersistence = report.InMemory
+			r.send(h)
+			r.store.FailAfter(commits, collector.ErrUnavailable)
+			if _, err := r.e.Forget(t.Context(), id(1)); err == nil {
+				t.Fatal("got no error")
+			}
+			r.wants("in memory", r.point(today()).InMemory, 1)
+			r.store.Fail(nil)
+			if d, err := r.e.Forget(t.Context(), id(1)); err != nil || d.Deleted != 1 {
+				t.Errorf("got %+v, %v", d, err)
+			}
+			r.crash()
+			if d, err := r.e.Forget(t.Context(), id(1)); err != nil || d.Deleted != 0 {
+				t.Errorf("after a crash: got %+v, %v", d, err)
+			}
+			r.wants("in memory", r.point(today()).InMemory, 1)
+		})
+	}
 }
 
 // Whether anything was ever counted survives restarts and deletions.
@@ -295,8 +322,9 @@ func TestManyValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(q.Truncated) != 1 || q.Truncated[0] != collector.FactDimension+"f" {
-			t.Errorf("got truncated: %q, want the fact", q.Truncated)
+		want := figures.TurnedTable{Table: collector.FactDimension + "f", Count: 10, Examples: []string{"v250", "v251", "v252", "v253", "v254"}}
+		if got := q.TurnedAway.Tables; len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("got turned away: %+v, want %+v", got, want)
 		}
 	})
 }
@@ -471,5 +499,55 @@ func TestClose(t *testing.T) {
 		}
 		r.open()
 		r.wants("active", r.point(today()).Active.Day, 5)
+	})
+}
+
+// The app's order of versions decides what an upgrade is.
+func TestVersionOrder(t *testing.T) {
+	t.Parallel()
+	for order, want := range map[report.VersionOrder][2]uint64{"": {3, 0}, report.SemVerOrder: {1, 2}} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			app := r.app
+			app.VersionOrder = order
+			if err := r.e.UpdateApp(t.Context(), app); err != nil {
+				t.Fatal(err)
+			}
+			for _, version := range []string{"2.0.0-rc9", "2.0.0-rc10", "2.0.0", "2.0.0-ls201"} {
+				r.sends(0, 1, version)
+			}
+			v, err := r.e.Versions(t.Context(), r.app.Num, collector.Range{From: today(), To: today()}, figures.View{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.wants("upgrades", v.Upgrades, want[0])
+			r.wants("downgrades", v.Downgrades, want[1])
+		})
+	}
+}
+
+// Languages and tools name systems and machines differently.
+func TestSynonyms(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for n, machine := range []string{"x86_64", "AMD64", "x64", "amd64", "aarch64", "arm64"} {
+			h := r.heartbeat(n, "1.0")
+			h.Heartbeat.Platform.Machine, h.Heartbeat.Platform.System = machine, []string{"Darwin", "macOS"}[n%2]
+			r.send(h)
+		}
+		for dimension, want := range map[string]string{
+			collector.DimMachine: "[amd64 4 arm64 2]", collector.DimSystem: "[darwin 6]",
+		} {
+			b, err := r.e.Breakdown(t.Context(), r.app.Num, dimension, 1, today(), figures.View{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []any
+			for _, v := range b.Values {
+				got = append(got, v.Value, *v.Count)
+			}
+			if fmt.Sprint(got) != want {
+				t.Errorf("%s: got %v, want %s", dimension, got, want)
+			}
+		}
 	})
 }

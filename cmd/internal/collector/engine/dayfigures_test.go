@@ -149,7 +149,7 @@ func TestDayFigures(t *testing.T) {
 			}
 			d.report(f, random)
 			checkDayFigures(t, f, d)
-			f.startDay(today + 1)
+			f.startDay(f.nextDay(today + 1))
 		}
 	}
 }

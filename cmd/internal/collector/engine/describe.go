@@ -11,9 +11,14 @@ import (
 // Describe returns everything that is held about an installation ID in
 // canonical form, for each app that knows it.
 func (e *Engine) Describe(ctx context.Context, id string) ([]collector.Held, error) {
+	return e.DescribeKeys(ctx, func(app string) collector.Key { return e.keys.Key(app, id) })
+}
+
+// DescribeKeys is Describe of an installation that is known by its key in each app.
+func (e *Engine) DescribeKeys(ctx context.Context, keyOf func(app string) collector.Key) ([]collector.Held, error) {
 	all := []collector.Held{}
 	for _, f := range e.sorted() {
-		key := e.keys.key(f.key, id)
+		key := f.ownKey(keyOf(f.key))
 		found, ok, err := e.lookup(ctx, key)
 		if err != nil {
 			return nil, err
@@ -39,6 +44,10 @@ func (f *fleet) describeAside(key collector.Key) (collector.Held, bool) {
 	defer f.mu.RUnlock()
 	_, memory := f.memory[key]
 	_, excluded := f.excluded[key]
+	if f.holds() {
+		asideMemory, asideExcluded := f.aside.has(key)
+		memory, excluded = memory || asideMemory, excluded || asideExcluded
+	}
 	return collector.Held{
 		App: f.key, FirstSeen: f.today, LastSeen: f.today, Days: []collector.Day{f.today}, InMemory: memory, Excluded: excluded,
 		Values: map[string]string{}, Faults: []collector.HeldFault{},
@@ -91,6 +100,9 @@ func (e *Engine) activeDays(ctx context.Context, f *fleet, num collector.Num) ([
 	var days []collector.Day
 	for day, set := range f.days {
 		if set.Has(uint32(num)) {
+			if day > f.today { // put aside, or not reached yet
+				day = f.today
+			}
 			days = append(days, day)
 		}
 	}
@@ -100,5 +112,5 @@ func (e *Engine) activeDays(ctx context.Context, f *fleet, num collector.Num) ([
 		days = append(days, key.Day)
 	})
 	slices.Sort(days)
-	return days, err
+	return slices.Compact(days), err
 }

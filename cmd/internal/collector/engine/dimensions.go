@@ -15,196 +15,180 @@ import (
 
 // A dimensions is an index from each value of each dimension to the
 // installations that have it now. Dimensions and values are numbered, and rows
-// consist of these numbers; a number is not reused while an installation has
-// the value.
+// consist of these numbers. No number is ever used twice: a row whose value has
+// lost its place counts as Other, and one whose dimension has, as reporting
+// nothing. So a place can be taken without touching a row.
 //
-// A value is added when a report first has it, and becomes durable with the
-// commit of that report. If that fails, [dimensions.reclaim] removes it.
+// A name or value is admitted when a report has it; see admission.go. It becomes
+// durable with the commit of that report. If that fails, [dimensions.undo]
+// restores what was before.
 type dimensions struct {
-	byName map[string]int
-	list   []*dimension // by number
-	// dirty are the dimensions that differ from their records.
-	dirty map[int]struct{}
+	byName  map[string]*dimension
+	numbers numbered[dimension]
+	next    uint32 // the number of the next dimension
+	// dirty are the names of dimensions that differ from their records.
+	dirty map[string]struct{}
+	// undone are what the tx has to undo if it fails, in order.
+	undone []func()
+	// gone are the versions that have lost their place since the last commit.
+	gone  []string
+	queue queue[*dimension] // the facts
 }
 
 // A dimension is one property of installations.
 type dimension struct {
-	name string
-	// texts are the values by number; "" is a free number.
-	texts  []string
-	byText map[string]int
-	// sets are the installations with the value, by number.
-	sets []*bits.Set
-	// truncated means that values were left out because of the limit.
-	truncated bool
+	name   string
+	number uint32
+	byText map[string]*value
+	values numbered[value]
+	next   uint32 // the number of the next value
+	queue  queue[*value]
 }
 
-// A dimensionRecord is what is stored of a dimension.
-type dimensionRecord struct {
-	Number    int      `json:"number"`
-	Values    []string `json:"values"`
-	Truncated bool     `json:"truncated,omitzero"`
+// A value is one value of a dimension.
+type value struct {
+	number uint32
+	text   string
+	set    *bits.Set // the installations that have it
+	// added is the day it was added; 0 if that was before the start.
+	added collector.Day
 }
+
+// A dimensionRecord is what is stored of a dimension. The one without a name
+// has the number of the next dimension.
+type dimensionRecord struct {
+	Number uint32 `json:"number"`
+	// Next is the number of the next value, and Texts are the values by number.
+	Next  uint32            `json:"next,omitzero"`
+	Texts map[uint32]string `json:"texts,omitempty"`
+	// Values stand for Texts in a store of version 1, where "" was a free number.
+	Values []string `json:"values,omitempty"`
+}
+
+// dimensionCounter is the name of the record with the next number.
+const dimensionCounter = ""
 
 func newDimensions() dimensions {
-	return dimensions{byName: make(map[string]int), dirty: make(map[int]struct{})}
+	return dimensions{byName: make(map[string]*dimension), dirty: make(map[string]struct{})}
 }
 
-func newDimension(name string) *dimension {
-	return &dimension{name: name, byText: make(map[string]int)}
+func newDimension(name string, number uint32) *dimension {
+	return &dimension{name: name, number: number, byText: make(map[string]*value)}
 }
 
-func (d *dimensions) put(number int, dim *dimension) {
-	for len(d.list) <= number {
-		d.list = append(d.list, newDimension(""))
-	}
-	d.list[number] = dim
-	d.byName[dim.name] = number
+func (d *dimensions) put(dim *dimension) {
+	d.byName[dim.name] = dim
+	d.numbers.put(dim.number, dim)
+	d.next = max(d.next, dim.number+1)
 }
 
-func (d *dimension) put(number int, text string) {
-	for len(d.texts) <= number {
-		d.texts = append(d.texts, "")
-		d.sets = append(d.sets, &bits.Set{})
-	}
-	d.texts[number] = text
-	if text != "" {
-		d.byText[text] = number
-	}
+func (d *dimensions) drop(dim *dimension) {
+	delete(d.byName, dim.name)
+	d.numbers.put(dim.number, nil)
+}
+
+func (d *dimension) put(v *value) {
+	d.byText[v.text] = v
+	d.values.put(v.number, v)
+	d.next = max(d.next, v.number+1)
+}
+
+func (d *dimension) drop(v *value) {
+	delete(d.byText, v.text)
+	d.values.put(v.number, nil)
 }
 
 // get returns the dimension of that name, or nil.
-func (d *dimensions) get(name string) *dimension {
-	if i, ok := d.byName[name]; ok {
-		return d.list[i]
-	}
-	return nil
+func (d *dimensions) get(name string) *dimension { return d.byName[name] }
+
+// sorted returns the dimensions in the order of their names.
+func (d *dimensions) sorted() []*dimension {
+	return slices.SortedFunc(maps.Values(d.byName), func(a, b *dimension) int { return cmp.Compare(a.name, b.name) })
 }
 
-// full reports whether the dimension has reached its limit, Other aside.
-func (d *dimension) full() bool {
-	limit := collector.MaxValues
-	if isVersion(d.name) {
-		limit = collector.MaxVersions
-	}
-	n := len(d.byText)
-	if _, ok := d.byText[collector.Other]; ok {
-		n--
-	}
-	return n >= limit
-}
-
-// facts counts the dimensions that are facts.
-func (d *dimensions) facts() (n int) {
-	for name := range d.byName {
-		if strings.HasPrefix(name, collector.FactDimension) {
-			n++
-		}
-	}
-	return n
-}
-
-// find returns the numbers of a label, if it needs no new ones.
+// find returns the numbers of a label that has a place.
 func (d *dimensions) find(l label) (pair, bool) {
-	dim, ok := d.byName[l.dim]
-	if !ok {
+	dim := d.byName[l.dim]
+	if dim == nil {
 		return pair{}, false
 	}
-	list := d.list[dim]
-	value, ok := list.byText[l.text]
-	if !ok && list.truncated && list.full() {
-		value, ok = list.byText[collector.Other]
+	v := dim.byText[l.text]
+	if v == nil {
+		return pair{}, false
 	}
-	return pair{uint32(dim), uint32(value)}, ok
+	return pair{dim.number, v.number}, true
 }
 
-// add returns the numbers of a label, and assigns them if need be: the value
-// Other if there are too many values, none if there are too many facts.
-func (d *dimensions) add(l label) (pair, bool) {
-	if p, ok := d.find(l); ok {
-		return p, true
+// at returns the value that rows with a number have: Other if the value has
+// lost its place, and nil if there is none, or only a corrupt row has the number.
+func (d *dimension) at(number uint32) *value {
+	if v := d.values.at(number); v != nil || number >= d.next {
+		return v
 	}
-	dim, ok := d.byName[l.dim]
-	if !ok {
-		if strings.HasPrefix(l.dim, collector.FactDimension) && d.facts() >= collector.MaxFacts {
-			return pair{}, false
-		}
-		dim = len(d.list)
-		d.put(dim, newDimension(l.dim))
-	}
-	list := d.list[dim]
-	d.dirty[dim] = struct{}{}
-	if l.text != collector.Other && list.full() {
-		list.truncated = true
-		return d.add(label{l.dim, collector.Other})
-	}
-	value := slices.Index(list.texts, "")
-	if value < 0 {
-		value = len(list.texts)
-	}
-	list.put(value, l.text)
-	return pair{uint32(dim), uint32(value)}, true
-}
-
-// has reports whether p is a value. Only a corrupt row has others.
-func (d *dimensions) has(p pair) bool {
-	return int(p.dim) < len(d.list) && int(p.value) < len(d.list[p.dim].texts)
+	return d.byText[collector.Other]
 }
 
 // text returns the text of a value.
 func (d *dimensions) text(p pair) string {
-	if !d.has(p) {
+	dim := d.numbers.at(p.dim)
+	switch {
+	case dim == nil || p.value >= dim.next:
 		return ""
+	case dim.values.at(p.value) == nil:
+		return collector.Other
 	}
-	return d.list[p.dim].texts[p.value]
+	return dim.values.at(p.value).text
 }
 
 // textIn returns the text of a state's value of the named dimension.
 func (d *dimensions) textIn(s *state, name string) string {
-	dim, ok := d.byName[name]
+	dim := d.byName[name]
+	if dim == nil {
+		return ""
+	}
+	number, ok := s.value(dim.number)
 	if !ok {
 		return ""
 	}
-	value, ok := s.value(uint32(dim))
-	if !ok {
-		return ""
-	}
-	return d.text(pair{uint32(dim), value})
+	return d.text(pair{dim.number, number})
 }
 
 // firstVersion returns the value that a state has of the first version.
 func (d *dimensions) firstVersion(s *state) (pair, bool) {
-	dim, ok := d.byName[collector.DimFirstVersion]
-	if !ok || s.first == 0 {
+	dim := d.byName[collector.DimFirstVersion]
+	if dim == nil || s.first == 0 {
 		return pair{}, false
 	}
-	return pair{uint32(dim), uint32(s.first - 1)}, true
+	return pair{dim.number, uint32(s.first - 1)}, true
+}
+
+// all returns the pairs of a state, with the first version.
+func (d *dimensions) all(s *state) []pair {
+	if p, ok := d.firstVersion(s); ok {
+		return append(slices.Clip(s.pairs), p)
+	}
+	return s.pairs
 }
 
 // texts returns the values of a state by dimension.
 func (d *dimensions) texts(s *state) map[string]string {
 	texts := make(map[string]string, len(s.pairs)+1)
-	pairs := slices.Clone(s.pairs)
-	if p, ok := d.firstVersion(s); ok {
-		pairs = append(pairs, p)
-	}
-	for _, p := range pairs {
-		if d.has(p) {
-			texts[d.list[p.dim].name] = d.text(p)
+	for _, p := range d.all(s) {
+		if text := d.text(p); text != "" {
+			texts[d.numbers.at(p.dim).name] = text
 		}
 	}
 	return texts
 }
 
 // hash returns a hash of a state's texts that is never 0. Unlike numbers and
-// [state.hash], it stays the same when the process restarts and numbers are
-// reused.
+// [state.hash], it stays the same when the process restarts.
 func (d *dimensions) hash(s *state) uint32 {
 	h := fnv.New32a()
 	for _, p := range s.pairs {
 		name := ""
-		if d.has(p) {
-			name = d.list[p.dim].name
+		if dim := d.numbers.at(p.dim); dim != nil {
+			name = dim.name
 		}
 		io.WriteString(h, name+"\x00"+d.text(p)+"\x00")
 	}
@@ -216,44 +200,149 @@ func (d *dimensions) hash(s *state) uint32 {
 func (d *dimensions) update(num collector.Num, old, s *state) {
 	if old != nil {
 		for _, p := range old.pairs {
-			if v, ok := s.value(p.dim); (!ok || v != p.value) && d.has(p) {
-				d.list[p.dim].sets[p.value].Remove(uint32(num))
+			if v, ok := s.value(p.dim); ok && v == p.value {
+				continue
+			}
+			if dim := d.numbers.at(p.dim); dim != nil {
+				if v := dim.at(p.value); v != nil {
+					v.set.Remove(uint32(num))
+				}
 			}
 		}
 	}
-	pairs := s.pairs
-	if p, ok := d.firstVersion(s); ok {
-		pairs = append(slices.Clip(pairs), p)
+	for _, p := range d.all(s) {
+		dim := d.numbers.at(p.dim)
+		if dim == nil || p.value >= dim.next {
+			continue
+		}
+		v := dim.at(p.value)
+		if v == nil {
+			v = d.other(dim)
+		}
+		v.set.Add(uint32(num))
 	}
-	for _, p := range pairs {
-		if d.has(p) {
-			d.list[p.dim].sets[p.value].Add(uint32(num))
+}
+
+// other returns the value Other of a dimension, which it adds if need be.
+func (d *dimensions) other(dim *dimension) *value {
+	if v := dim.byText[collector.Other]; v != nil {
+		return v
+	}
+	return d.addValue(dim, collector.Other)
+}
+
+// ensure returns a value of a dimension. It adds both if need be, whatever their
+// number.
+func (d *dimensions) ensure(name, text string) *value {
+	dim := d.byName[name]
+	if dim == nil {
+		dim = d.addDimension(name)
+	}
+	if v := dim.byText[text]; v != nil {
+		return v
+	}
+	return d.addValue(dim, text)
+}
+
+// addValue adds a value to a dimension.
+func (d *dimensions) addValue(dim *dimension, text string) *value {
+	v := &value{number: dim.next, text: text, set: &bits.Set{}}
+	dim.put(v)
+	d.change(dim, func() { dim.drop(v) })
+	return v
+}
+
+// addDimension adds a dimension.
+func (d *dimensions) addDimension(name string) *dimension {
+	dim := newDimension(name, d.next)
+	d.put(dim)
+	d.dirty[dimensionCounter] = struct{}{}
+	d.change(dim, func() { d.drop(dim) })
+	return dim
+}
+
+// evict makes the installations with a value count as Other.
+func (d *dimensions) evict(dim *dimension, v *value) {
+	other := d.other(dim)
+	d.dropValue(dim, v)
+	other.set.Or(v.set)
+	d.change(dim, func() {
+		other.set.AndNot(v.set)
+		dim.put(v)
+	})
+}
+
+// evictDimension removes a dimension: nobody reports it any more.
+func (d *dimensions) evictDimension(dim *dimension) {
+	d.drop(dim)
+	d.change(dim, func() { d.put(dim) })
+}
+
+func (d *dimensions) change(dim *dimension, undo func()) {
+	d.dirty[dim.name] = struct{}{}
+	d.undone = append(d.undone, undo)
+}
+
+// dropValue removes a value from its dimension.
+func (d *dimensions) dropValue(dim *dimension, v *value) {
+	dim.drop(v)
+	d.dirty[dim.name] = struct{}{}
+	if dim.name == collector.DimVersion {
+		d.gone = append(d.gone, v.text)
+	}
+}
+
+// committed declares the changes durable.
+func (d *dimensions) committed() {
+	clear(d.dirty)
+	d.undone, d.gone = nil, nil
+}
+
+// undo undoes what a failed tx has changed.
+func (d *dimensions) undo() {
+	for _, undo := range slices.Backward(d.undone) {
+		undo()
+	}
+	d.undone = nil
+	d.gone = slices.DeleteFunc(d.gone, func(text string) bool { return d.has(collector.DimVersion, text) })
+}
+
+// has reports whether a dimension has a value.
+func (d *dimensions) has(name, text string) bool {
+	_, ok := d.find(label{name, text})
+	return ok
+}
+
+// remove removes installations from all values. Values and facts that nobody has
+// any more lose their place.
+func (d *dimensions) remove(nums *bits.Set) {
+	for _, dim := range d.sorted() {
+		for _, v := range dim.byText {
+			if _, has := bits.FirstBoth(v.set, nums); !has {
+				continue
+			}
+			if v.set.AndNot(nums); v.set.IsEmpty() {
+				d.free(dim, v)
+			}
 		}
 	}
 }
 
-// remove removes an installation from all values.
-func (d *dimensions) remove(num collector.Num) {
-	for _, dim := range d.list {
-		for _, set := range dim.sets {
-			set.Remove(uint32(num))
-		}
+// free removes a value that nobody has, and the dimension if it was its last.
+func (d *dimensions) free(dim *dimension, v *value) {
+	d.dropValue(dim, v)
+	if len(dim.byText) == 0 && isFact(dim.name) {
+		d.drop(dim)
 	}
 }
 
-// reclaim frees the values that no installation has.
+// reclaim frees the values and facts that nobody has.
 func (d *dimensions) reclaim() {
-	for number, dim := range d.list {
-		before := len(dim.byText)
-		for i, text := range dim.texts {
-			if text != "" && dim.sets[i].Count() == 0 {
-				dim.texts[i] = ""
-				delete(dim.byText, text)
+	for _, dim := range d.sorted() {
+		for _, v := range dim.byText {
+			if v.set.IsEmpty() {
+				d.free(dim, v)
 			}
-		}
-		if len(dim.byText) != before {
-			dim.truncated = dim.truncated && dim.full()
-			d.dirty[number] = struct{}{}
 		}
 	}
 }
@@ -261,10 +350,21 @@ func (d *dimensions) reclaim() {
 // records returns the records of the dirty dimensions.
 func (d *dimensions) records(app collector.AppNum) []collector.Record {
 	var records []collector.Record
-	for _, i := range slices.Sorted(maps.Keys(d.dirty)) {
-		dim := d.list[i]
-		key := collector.RecordKey{Kind: kindDims, App: app, Name: dim.name}
-		records = append(records, jsonRecord(key, dimensionRecord{Number: i, Values: dim.texts, Truncated: dim.truncated}))
+	for _, name := range slices.Sorted(maps.Keys(d.dirty)) {
+		key := collector.RecordKey{Kind: kindDims, App: app, Name: name}
+		dim := d.byName[name]
+		switch {
+		case name == dimensionCounter:
+			records = append(records, jsonRecord(key, dimensionRecord{Number: d.next}))
+		case dim == nil:
+			records = append(records, collector.Record{RecordKey: key})
+		default:
+			stored := dimensionRecord{Number: dim.number, Next: dim.next, Texts: make(map[uint32]string, len(dim.byText))}
+			for text, v := range dim.byText {
+				stored.Texts[v.number] = text
+			}
+			records = append(records, jsonRecord(key, stored))
+		}
 	}
 	return records
 }
@@ -275,15 +375,24 @@ func (d *dimensions) read(r collector.Record) error {
 	if err := decodeRecord(r, &stored); err != nil {
 		return err
 	}
-	if stored.Number < 0 || stored.Number > 2*collector.MaxFacts {
-		return describe(r.RecordKey, errors.New("number is out of range"))
+	if r.Name == dimensionCounter {
+		d.next = max(d.next, stored.Number)
+		return nil
 	}
-	dim := newDimension(r.Name)
-	dim.truncated = stored.Truncated
+	dim := newDimension(r.Name, stored.Number)
+	dim.next = max(stored.Next, uint32(len(stored.Values)))
 	for i, text := range stored.Values {
-		dim.put(i, text)
+		if text != "" {
+			dim.put(&value{number: uint32(i), text: text, set: &bits.Set{}})
+		}
 	}
-	d.put(stored.Number, dim)
+	for number, text := range stored.Texts {
+		dim.put(&value{number: number, text: text, set: &bits.Set{}})
+	}
+	if d.numbers.at(dim.number) != nil {
+		return describe(r.RecordKey, errors.New("another dimension has the number"))
+	}
+	d.put(dim)
 	return nil
 }
 
@@ -291,30 +400,7 @@ func isVersion(dimension string) bool {
 	return dimension == collector.DimVersion || dimension == collector.DimFirstVersion
 }
 
+func isFact(dimension string) bool { return strings.HasPrefix(dimension, collector.FactDimension) }
+
 // A label is the text of one value, before it has a number.
 type label struct{ dim, text string }
-
-// state returns the state that labels describe. Values that have no number yet
-// get one.
-func (f *fleet) state(labels []label) state {
-	s := state{pairs: make([]pair, 0, len(labels))}
-	for _, l := range labels {
-		if p, ok := f.number(l); ok {
-			s.pairs = append(s.pairs, p)
-		}
-	}
-	slices.SortFunc(s.pairs, func(a, b pair) int { return cmp.Compare(a.dim, b.dim) })
-	return s
-}
-
-// number returns the numbers of a label. Only the writer calls it, so it needs
-// the lock just to add one.
-func (f *fleet) number(l label) (pair, bool) {
-	p, ok := f.dims.find(l)
-	if !ok {
-		f.mu.Lock()
-		p, ok = f.dims.add(l)
-		f.mu.Unlock()
-	}
-	return p, ok
-}

@@ -9,7 +9,8 @@
 // reports in a transaction, commits it as one entry of the journal and the rows
 // that changed, applies it to the fleets, and only then answers. A checkpoint
 // later writes what the journal has as records, and trims the journal. At
-// midnight the rollover writes the day's figures for good.
+// midnight the rollover writes the day's figures for good. An import goes through
+// all days once more, beside the app, and then takes its place; see [merging].
 //
 // At start the bitmaps of the last days and the journal are read, which is
 // enough to count. The rows follow in the background; until the engine is warm,

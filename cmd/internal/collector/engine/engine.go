@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/secret"
 )
 
 // Options configure an [Engine].
@@ -27,6 +28,9 @@ type Options struct {
 	// and a quarter of it those of new ones; further ones get
 	// [collector.ErrBusy]. 0 means DefaultQueue.
 	Queue int
+	// Clock returns the time of day; nil is time.Now. It is for tests: a clock
+	// that jumps is not trusted.
+	Clock func() time.Time
 	// Logger receives log lines, which contain no ID and no address. Nil
 	// discards them.
 	Logger *slog.Logger
@@ -42,7 +46,7 @@ var ErrSecret = errors.New("the secret is not the one that the store was made wi
 // for concurrent use.
 type Engine struct {
 	store  collector.Store
-	keys   *keyring
+	keys   *secret.Secret
 	index  *index
 	log    *slog.Logger
 	closed closedCache
@@ -51,14 +55,20 @@ type Engine struct {
 	mu     sync.RWMutex
 	fleets map[collector.AppNum]*fleet
 	byKey  map[string]*fleet
+	// moved has the current number of apps that got another one since the start.
+	moved map[collector.AppNum]collector.AppNum
 
-	known, unknown, tasks chan *job
-	stopping              context.Context // ends when Close is called
-	stop                  context.CancelFunc
-	stopped               chan struct{} // closed when the writer has ended
-	warmed                chan struct{} // closed when all rows are read
-	preloads              chan struct{} // has an element if a preload is requested
-	preloaded             chan struct{} // closed when nothing is preloaded any more
+	known, unknown chan *job
+	tasks          chan *task
+	wanted         atomic.Int64    // reports that the writer waits for; 0 if it does not
+	enough         chan struct{}   // has an element if there may be as many
+	stopping       context.Context // ends when Close is called
+	stop           context.CancelFunc
+	stopped        chan struct{} // closed when the writer has ended
+	lost           chan struct{} // closed when the store is lost
+	warmed         chan struct{} // closed when all rows are read
+	preloads       chan struct{} // has an element if a preload is requested
+	preloaded      chan struct{} // closed when nothing is preloaded any more
 
 	refused refusals
 	unsaved atomic.Bool  // refusals are not written yet
@@ -68,7 +78,17 @@ type Engine struct {
 	day          collector.Day // the earliest day that a fleet counts
 	journaled    int64         // the number of the last entry
 	checkpointed time.Time
-	failed       bool // the last commit
+	complained   string // see complain
+	failed       bool   // the last commit
+	clock        clock
+	held         *holding // nil while the clock is trusted
+	believed     *holding // the first hours after a downtime, else nil
+	purgeDue     bool     // a day has begun
+	generations  generationsRecord
+	imports      chan struct{} // admits one import at a time
+	waiters      chan struct{} // has an element for each report that waits for an import
+
+	clockState atomic.Pointer[collector.Clock]
 }
 
 // warmWait is how long Open waits for all rows. Those of a small fleet take less.
@@ -78,20 +98,24 @@ const warmWait = 500 * time.Millisecond
 // rows are read: until then reports are counted as always, but answers that need
 // the rows are incomplete.
 func Open(ctx context.Context, store collector.Store, opts Options) (*Engine, error) {
-	if len(opts.Secret) < minSecret {
-		return nil, fmt.Errorf("secret has %d bytes, at least %d are needed", len(opts.Secret), minSecret)
+	keys, err := secret.New(opts.Secret)
+	if err != nil {
+		return nil, err
 	}
 	if opts.Queue < 0 {
 		return nil, fmt.Errorf("queue of %d reports", opts.Queue)
 	}
 	queue := cmp.Or(opts.Queue, DefaultQueue)
 	e := &Engine{
-		store: store, keys: newKeyring(opts.Secret), index: newIndex(), log: opts.Logger,
-		fleets: make(map[collector.AppNum]*fleet), byKey: make(map[string]*fleet),
-		known: make(chan *job, queue), unknown: make(chan *job, max(1, queue/4)), tasks: make(chan *job),
-		stopped: make(chan struct{}), warmed: make(chan struct{}),
-		preloads: make(chan struct{}, 1), preloaded: make(chan struct{}),
+		store: store, keys: keys, index: newIndex(), log: opts.Logger,
+		fleets: make(map[collector.AppNum]*fleet), byKey: make(map[string]*fleet), moved: make(map[collector.AppNum]collector.AppNum),
+		known: make(chan *job, queue), unknown: make(chan *job, max(1, queue/4)), tasks: make(chan *task), enough: make(chan struct{}, 1),
+		stopped: make(chan struct{}), lost: make(chan struct{}), warmed: make(chan struct{}),
+		preloads: make(chan struct{}, 1), preloaded: make(chan struct{}), imports: make(chan struct{}, 1), waiters: make(chan struct{}, queue),
 		checkpointed: time.Now(),
+	}
+	if e.clock.wall = opts.Clock; e.clock.wall == nil {
+		e.clock.wall = time.Now
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	if e.log == nil {
@@ -103,7 +127,7 @@ func Open(ctx context.Context, store collector.Store, opts Options) (*Engine, er
 	if err := e.read(ctx); err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
-	if err := e.rollover(ctx, time.Now()); err != nil {
+	if err := e.rollover(ctx); err != nil {
 		return nil, fmt.Errorf("close the days that are over: %w", err)
 	}
 	go e.write()
@@ -121,18 +145,38 @@ func Open(ctx context.Context, store collector.Store, opts Options) (*Engine, er
 
 // checkSecret refuses the store of another secret, and marks a new one.
 func (e *Engine) checkSecret(ctx context.Context) error {
-	key := settingKey(0, ".secret")
-	fingerprint, ok, err := e.store.Record(ctx, key)
+	made, err := Made(ctx, e.store)
+	if err != nil {
+		return fmt.Errorf("read the store: %w", err)
+	}
+	if made {
+		return CheckSecret(ctx, e.store, e.keys)
+	}
+	_, err = e.store.Commit(ctx, &collector.Batch{Records: []collector.Record{{RecordKey: settingKey(0, ".secret"), Data: []byte(e.keys.Fingerprint())}}})
+	return err
+}
+
+// A Records reads single records of a store.
+type Records interface {
+	Record(ctx context.Context, key collector.RecordKey) (data []byte, ok bool, err error)
+}
+
+// Made reports whether an engine has ever opened a store.
+func Made(ctx context.Context, store Records) (bool, error) {
+	_, made, err := store.Record(ctx, settingKey(0, ".secret"))
+	return made, err
+}
+
+// CheckSecret returns [ErrSecret] if a store was made with another secret.
+func CheckSecret(ctx context.Context, store Records, keys *secret.Secret) error {
+	fingerprint, made, err := store.Record(ctx, settingKey(0, ".secret"))
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the store: %w", err)
-	case ok && !e.keys.matches(string(fingerprint)):
+	case made && !keys.Matches(string(fingerprint)):
 		return ErrSecret
-	case ok:
-		return nil
 	}
-	_, err = e.store.Commit(ctx, &collector.Batch{Records: []collector.Record{{RecordKey: key, Data: []byte(e.keys.fingerprint())}}})
-	return err
+	return nil
 }
 
 // Close refuses further reports, finishes those that wait, and writes everything
@@ -154,24 +198,34 @@ func (e *Engine) Close(ctx context.Context) error {
 // ErrBusy, ErrNewLimit, ErrUnknownApp, ErrGone, ErrClosed, ErrUnavailable, or
 // the error of ctx; in the last case the heartbeat may be counted all the same.
 func (e *Engine) Heartbeat(ctx context.Context, r collector.Received) (collector.Receipt, error) {
-	return e.submit(ctx, r.App, r.Heartbeat.InstallationID, &job{heartbeat: &r})
+	g := e.Group(1)
+	g.Heartbeat(0, &r)
+	g.Wait(ctx)
+	return g.Result(0)
 }
 
 // Health counts a health report, with the same results as Heartbeat. A health
 // report also shows that its installation is active, and may be its first
 // report.
 func (e *Engine) Health(ctx context.Context, r collector.ReceivedHealth) (collector.Receipt, error) {
-	return e.submit(ctx, r.App, r.Report.InstallationID, &job{health: &r})
+	g := e.Group(1)
+	g.Health(0, &r)
+	g.Wait(ctx)
+	return g.Result(0)
 }
 
 // fleet returns the fleet of an app, or ErrUnknownApp.
 func (e *Engine) fleet(app collector.AppNum) (*fleet, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if f := e.fleets[app]; f != nil {
-		return f, nil
+	f := e.fleets[app]
+	if f == nil {
+		f = e.fleets[e.moved[app]]
 	}
-	return nil, collector.ErrUnknownApp
+	if f == nil {
+		return nil, collector.ErrUnknownApp
+	}
+	return f, nil
 }
 
 // inspect calls look with the fleet of an app while it does not change.
@@ -194,10 +248,23 @@ func (e *Engine) accepting(app collector.AppNum) (*fleet, error) {
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.app.Gone {
+	switch {
+	case f.app.Gone:
 		return nil, collector.ErrGone
+	case f.importing != nil:
+		return nil, collector.ErrBusy
 	}
 	return f, nil
+}
+
+// importingApp returns what ends with the import into an app; nil if none runs.
+func (e *Engine) importingApp(app collector.AppNum) (importing <-chan struct{}) {
+	e.inspect(app, func(f *fleet) {
+		if f.importing != nil {
+			importing = f.importing
+		}
+	})
+	return importing
 }
 
 // sorted returns the fleets in the order of their apps' numbers.
@@ -213,9 +280,21 @@ func (e *Engine) Known(ctx context.Context, app collector.AppNum, id string) (bo
 	if err != nil {
 		return false, err
 	}
-	_, found, err := e.lookup(ctx, e.keys.key(f.key, id))
+	return e.KnownKey(ctx, app, e.keys.Key(f.key, id))
+}
+
+// KnownKey reports whether an app knows an installation by its key.
+func (e *Engine) KnownKey(ctx context.Context, app collector.AppNum, key collector.Key) (bool, error) {
+	f, err := e.fleet(app)
+	if err != nil {
+		return false, err
+	}
+	_, found, err := e.lookup(ctx, f.ownKey(key))
 	return found, err
 }
+
+// Key returns the key of an installation ID in canonical form.
+func (e *Engine) Key(app, id string) collector.Key { return e.keys.Key(app, id) }
 
 // lookup returns the installation with a key. It asks the store as long as the
 // index is incomplete.
@@ -241,6 +320,11 @@ func (e *Engine) Ready(ctx context.Context) error {
 		return e.putRecords(ctx, collector.Record{RecordKey: settingKey(0, ".ready"), Data: now})
 	})
 }
+
+// Lost is closed when the store is lost ([collector.ErrLost]): what is in memory
+// may differ from it. Reports are refused then; close the engine, and open the
+// store and another engine.
+func (e *Engine) Lost() <-chan struct{} { return e.lost }
 
 // Warm is closed when all rows are read, so that answers can be complete.
 func (e *Engine) Warm() <-chan struct{} { return e.warmed }

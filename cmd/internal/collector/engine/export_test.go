@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 )
 
 // The shape of the fleet that Fill makes. Each installation reports on four of
@@ -17,6 +18,7 @@ const (
 	fillDimensions = 16
 	fillValues     = 10
 	fillFaults     = 20
+	fillHistory    = 49
 )
 
 // Fill makes an app's fleet one of n installations that came over FillDays,
@@ -54,15 +56,16 @@ func (e *Engine) Fill(ctx context.Context, app collector.AppNum, n int) error {
 				daySet(fault.days, day).Add(uint32(random.IntN(n)))
 			}
 			daySet(fault.days, day).Clean()
-			fault.counts[day] = uint64(n / 20_000)
+			fault.counts[day] = occurrences{"": uint64(n / 20_000)}
 		}
 	}
+	f.fillHistory()
 	for i := range fillDimensions {
 		name := collector.FactDimension + strconv.Itoa(i)
 		if i < 4 {
 			name = []string{collector.DimVersion, collector.DimFirstVersion, collector.DimSystem, collector.DimMachine}[i]
 		}
-		f.dims.put(i, fillDimension(random, name, uint32(n)))
+		f.dims.put(fillDimension(random, name, uint32(i), uint32(n)))
 	}
 	for v := range fillValues {
 		f.releases[fmt.Sprintf("1.%d", v)] = releaseRecord{FirstSeen: began + collector.Day(v*FillDays/fillValues)}
@@ -70,19 +73,36 @@ func (e *Engine) Fill(ctx context.Context, app collector.AppNum, n int) error {
 	return e.fillRecords(ctx, f, began)
 }
 
-func fillDimension(random *rand.Rand, name string, n uint32) *dimension {
-	d := newDimension(name)
-	for v := range fillValues {
-		d.put(v, fmt.Sprintf("1.%d", v))
+// fillHistory repeats the days in memory as older ones, as far back as the history
+// of a large fleet reaches.
+func (f *fleet) fillHistory() {
+	h := &f.history
+	h.days, h.oldest, h.today, h.read, h.full = make(map[collector.Day]*bits.Set), f.today-longestWindow, f.today, true, true
+	for range fillHistory {
+		h.oldest--
+		h.days[h.oldest] = f.days[f.today-1-(f.today-h.oldest)%28]
+	}
+}
+
+func fillDimension(random *rand.Rand, name string, number, n uint32) *dimension {
+	d := newDimension(name, number)
+	for v := range uint32(fillValues) {
+		d.put(&value{number: v, text: fmt.Sprintf("1.%d", v), set: &bits.Set{}})
 	}
 	for i := range n {
-		d.sets[random.IntN(fillValues)].Add(i)
+		d.values.at(uint32(random.IntN(fillValues))).set.Add(i)
 	}
-	for _, set := range d.sets {
-		set.Clean()
+	for _, v := range d.byText {
+		v.set.Clean()
 	}
 	return d
 }
+
+// state returns the state that labels describe, and number the numbers of a
+// label. Values without a place are admitted.
+func (f *fleet) state(labels []label) state { return newFleetTx(f).state(labels, introducer{}) }
+
+func (f *fleet) number(l label) (pair, bool) { return newFleetTx(f).number(l, introducer{}, nil) }
 
 // fillRecords writes today's figures for each closed day, with full cohorts.
 func (e *Engine) fillRecords(ctx context.Context, f *fleet, began collector.Day) error {
@@ -119,7 +139,7 @@ func (e *Engine) Closing(app collector.AppNum) error {
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	f.closing(false)
+	f.closing(f.nextDay(f.today + 1))
 	return nil
 }
 
@@ -130,5 +150,6 @@ func (e *Engine) Cold(app collector.AppNum) {
 	e.closed.mu.Unlock()
 	if f, err := e.fleet(app); err == nil {
 		f.spans.clear()
+		f.history.clear()
 	}
 }

@@ -18,7 +18,7 @@ type fault struct {
 	// longestWindow days before.
 	days map[collector.Day]*bits.Set
 	// counts is how often it occurred, by day of the report, on the same days.
-	counts map[collector.Day]uint64
+	counts map[collector.Day]occurrences
 }
 
 // A faultSet is the faults of an app by ID.
@@ -40,7 +40,7 @@ func (s faultSet) get(id string) *fault {
 		f = &fault{
 			faultRecord: faultRecord{ID: id},
 			days:        make(map[collector.Day]*bits.Set),
-			counts:      make(map[collector.Day]uint64),
+			counts:      make(map[collector.Day]occurrences),
 		}
 		s[id] = f
 	}
@@ -52,13 +52,21 @@ type faultMark struct {
 	fault string
 	num   collector.Num
 	more  uint64
+	// version is the one that reported them; "" is unknown.
+	version string
 }
 
 // mark counts what an installation reported.
 func (s faultSet) mark(day collector.Day, m faultMark) {
 	f := s.get(m.fault)
 	daySet(f.days, day).Add(uint32(m.num))
-	f.counts[day] += m.more
+	f.addOccurrences(day, occurrences{m.version: m.more})
+}
+
+func (f *fault) addOccurrences(day collector.Day, more occurrences) {
+	o := f.counts[day]
+	o.addAll(more)
+	f.counts[day] = o
 }
 
 // A faultCount is what one installation reported of one fault. Its record is
@@ -73,17 +81,14 @@ type faultCount struct {
 	Total uint64 `json:"total"`
 	// Last is the day of the last report with a new occurrence.
 	Last collector.Day `json:"last"`
-	// Events are the known events, the newest last; see
-	// [collector.ReceivedHealth].
+	// Known are the known events; see [collector.ReceivedHealth].
+	Known knownEvents `json:"known,omitzero"`
+	// Events are those of records that were written before Known was.
 	Events []string `json:"events,omitempty"`
 }
 
 // maxFaults bounds the faults kept per installation: those reported last.
-// maxKnownEvents bounds the events remembered of each.
-const (
-	maxFaults      = 100
-	maxKnownEvents = 500
-)
+const maxFaults = 100
 
 // faultCountsKey returns the key of what an installation reported.
 func (f *fleet) faultCountsKey(num collector.Num) collector.RecordKey {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
+	"github.com/rollcall-dev/rollcall/report"
 )
 
 // windowDays are the lengths of the windows in days. The longest one decides
@@ -41,6 +42,12 @@ type fleet struct {
 	// key and num are the app's. They never change, so mu does not guard them.
 	key string
 	num collector.AppNum
+	// mask is what its keys differ by from those of the first generation.
+	mask   collector.Key
+	masked bool
+	// importing is not nil while the past of the app is being imported; it is closed
+	// then.
+	importing chan struct{}
 	// revision grows with every change, for caches of answers.
 	revision uint64
 
@@ -53,15 +60,26 @@ type fleet struct {
 	today collector.Day
 	days  map[collector.Day]*bits.Set
 	spans spanCache
+	// history are the active installations of older days, for segments.
+	history history
 	// established are the installations seen on two different days up to today.
 	established *bits.Set
 	// clones are those whose ID is probably used more than once.
 	clones *bits.Set
+	// shared are those whose ID reports from many addresses in a day; senders are
+	// those of today that may become so, and the writer's.
+	shared  *bits.Set
+	senders senders
+	// two are the installations that two programs report.
+	two map[collector.Num]*twoSenders
+	// refusedIDs are the IDs whose reports are refused.
+	refusedIDs map[collector.Key]collector.RefusedID
 	// dims are the current values. They are incomplete until the fleet is warm.
 	dims dimensions
 	warm bool
-	// hashes are the hashes of states by number; 0 is unknown. touched are the
-	// rows written before the fleet was warm. Both are the writer's.
+	// hashes are the hashes of states by number; 0 is that of a number whose row is
+	// unknown or deleted. touched are the rows written before the fleet was warm,
+	// and the writer's.
 	hashes  []uint64
 	touched map[collector.Num]struct{}
 	// splitsDue are days that ended before the fleet was warm: their splits are
@@ -71,14 +89,36 @@ type fleet struct {
 	open dayCounters
 	// held is the number of installations whose row is known.
 	held uint64
-	// releases are the versions ever seen.
+	// releases are the versions ever seen. See [fleet.goneReleases].
 	releases map[string]releaseRecord
-	faults   faultSet
+	// declarations are what the maintainer declared, and declared the same by
+	// dimension.
+	declarations collector.Declarations
+	declared     declarations
+	// newcomers count the new entries of today.
+	newcomers newcomers
+	// turned is what was turned away; turnedDirty means that it is not written.
+	turned      turnedAway
+	turnedDirty bool
+	faults      faultSet
+	faultQueue  queue[*fault]
 	// memory and excluded are the keys of today's in-memory IDs and of
 	// development versions.
 	memory, excluded map[collector.Key]struct{}
 	// asOf is when the last report was counted.
 	asOf time.Time
+	// aside is a day that waits, or nil; see [Engine.hold].
+	aside *asideDay
+	// purged is the day as of which inactive installations were last purged.
+	purged collector.Day
+	// gap means that today is on the way to the day that the clock reads: it is a
+	// gap unless something was counted.
+	gap bool
+	// rewrites is how often records of closed days have changed: because the fleet
+	// went back to an earlier day, or an installation was deleted. unfinished are
+	// the texts of deletions that failed, and the writer's.
+	rewrites   int
+	unfinished map[collector.Num]*uniqueTexts
 }
 
 // A firstNum says which number was next when a day began.
@@ -90,16 +130,19 @@ type firstNum struct {
 func newFleet(app collector.App, today collector.Day) *fleet {
 	return &fleet{
 		revision: uint64(time.Now().UnixMicro()), // grows across restarts too
-		app:      app, key: app.Key, num: app.Num, today: today,
+		app:      app, key: app.Key, num: app.Num, today: today, purged: today,
 		days:        make(map[collector.Day]*bits.Set),
 		spans:       spanCache{reading: make(chan struct{}, 1)},
-		established: &bits.Set{}, clones: &bits.Set{},
-		dims:     newDimensions(),
-		memory:   make(map[collector.Key]struct{}),
-		excluded: make(map[collector.Key]struct{}),
-		touched:  make(map[collector.Num]struct{}),
-		releases: make(map[string]releaseRecord),
-		faults:   make(faultSet),
+		history:     history{reading: make(chan struct{}, 1)},
+		established: &bits.Set{}, clones: &bits.Set{}, shared: &bits.Set{}, two: make(map[collector.Num]*twoSenders),
+		senders: make(senders), refusedIDs: make(map[collector.Key]collector.RefusedID),
+		dims:       newDimensions(),
+		memory:     make(map[collector.Key]struct{}),
+		excluded:   make(map[collector.Key]struct{}),
+		touched:    make(map[collector.Num]struct{}),
+		unfinished: make(map[collector.Num]*uniqueTexts),
+		releases:   make(map[string]releaseRecord), newcomers: make(newcomers), turned: turnedAway{Since: today},
+		faults: make(faultSet),
 	}
 }
 
@@ -127,7 +170,7 @@ func appRecord(app collector.App) collector.Record {
 
 // openRecord returns the record of the day being counted.
 func (f *fleet) openRecord() collector.Record {
-	return f.record(kindOpen, 0, "", openDay{Today: f.today, Next: f.next, Counters: f.open})
+	return f.record(kindOpen, 0, "", openDay{Today: f.today, Next: f.next, Counters: f.open, Purged: f.purged, Gap: f.gap})
 }
 
 // since returns the first day whose figures exist: the day the app was added,
@@ -137,6 +180,14 @@ func (f *fleet) since() collector.Day {
 		return min(f.app.Created, f.first[0].Day)
 	}
 	return f.app.Created
+}
+
+// lockedVersionOrder returns the app's order of versions. The caller does not
+// hold the lock.
+func (f *fleet) lockedVersionOrder() report.VersionOrder {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.app.VersionOrder
 }
 
 // newOn returns the numbers n, with lo <= n < hi, that were assigned on a day.
@@ -156,6 +207,12 @@ func (f *fleet) firstAt(i int) collector.Num {
 		return f.first[i].Num
 	}
 	return f.next
+}
+
+// firstIn returns the index in f.first of the day that assigned a number, or 0 if
+// that is unknown.
+func (f *fleet) firstIn(num uint32) int {
+	return max(0, sort.Search(len(f.first), func(i int) bool { return uint32(f.first[i].Num) > num })-1)
 }
 
 // firstDay returns the day on which an installation was first seen.
@@ -210,18 +267,22 @@ func (f *fleet) setHash(num collector.Num, s *state) {
 }
 
 // startDay begins to count a day.
-func (f *fleet) startDay(day collector.Day) {
+func (f *fleet) startDay(next nextDay) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revision++
-	f.today = day
-	f.open = dayCounters{}
-	f.memory, f.excluded = make(map[collector.Key]struct{}), make(map[collector.Key]struct{})
-	oldest := day - longestWindow
+	f.today, f.open, f.memory, f.excluded, f.aside, f.gap = next.day, next.open, next.memory, next.excluded, next.aside, next.gap
+	if f.established != next.established {
+		f.established = next.established
+		f.established.Clean()
+	}
+	f.newcomers = make(newcomers)
+	f.senders = make(senders)
+	oldest := f.today - longestWindow
 	evictSet := func(d collector.Day, _ *bits.Set) bool { return d < oldest }
 	maps.DeleteFunc(f.days, evictSet)
 	for _, fault := range f.faults {
 		maps.DeleteFunc(fault.days, evictSet)
-		maps.DeleteFunc(fault.counts, func(d collector.Day, _ uint64) bool { return d < oldest })
+		maps.DeleteFunc(fault.counts, func(d collector.Day, _ occurrences) bool { return d < oldest })
 	}
 }

@@ -16,7 +16,7 @@ func TestFirstSight(t *testing.T) {
 		t.Errorf("empty fleet: got first day %d, want 0", got)
 	}
 	f.assign(2)
-	f.startDay(20_003)
+	f.startDay(nextDay{day: 20_003, established: f.established})
 	f.assign(1)
 	f.activate(slices.Values([]collector.Num{1, 2})) // 2 is new today
 	for num, want := range []collector.Day{20_000, 20_000, 20_003} {

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -9,18 +11,31 @@ import (
 )
 
 // Forget deletes everything that is held about an installation ID in canonical
-// form. Totals remain. When it returns, the store's files contain nothing of the
-// installation.
+// form, with the texts that only the installation has. Totals remain. When it
+// returns, nothing of the installation can be found, as far as the store promises. It waits until
+// all rows are read: only then it is known what nobody else has.
 func (e *Engine) Forget(ctx context.Context, id string) (collector.Deletion, error) {
+	return e.ForgetKeys(ctx, func(app string) collector.Key { return e.keys.Key(app, id) })
+}
+
+// ForgetKeys is Forget of an installation that is known by its key in each app.
+func (e *Engine) ForgetKeys(ctx context.Context, keyOf func(app string) collector.Key) (collector.Deletion, error) {
 	var deletion collector.Deletion
+	select {
+	case <-e.warmed:
+	case <-e.stopping.Done():
+		return deletion, collector.ErrClosed
+	case <-ctx.Done():
+		return deletion, ctx.Err()
+	}
 	err := e.exec(ctx, func(ctx context.Context) error {
-		now := time.Now()
-		if err := e.rollover(ctx, now); err != nil {
+		if err := cmp.Or(e.importing(), e.rollover(ctx)); err != nil {
 			return err
 		}
-		d := collector.Deletion{At: now.UTC().Truncate(time.Second)}
+		d := collector.Deletion{At: e.clock.read().UTC().Truncate(time.Second), Erased: e.store.Erases()}
+		d.Promise = d.Erased.Promise()
 		for _, f := range e.sorted() {
-			deleted, err := e.forget(ctx, f, e.keys.key(f.key, id))
+			deleted, err := e.forget(ctx, f, f.ownKey(keyOf(f.key)))
 			if err != nil {
 				return err
 			}
@@ -48,11 +63,25 @@ func (e *Engine) forget(ctx context.Context, f *fleet, key collector.Key) (bool,
 		return false, err
 	}
 	num := found.num
+	unique, err := e.uniqueTo(ctx, f, num)
+	if err != nil {
+		return false, err
+	}
 	records, err := e.olderWithout(ctx, f, num)
 	if err != nil {
 		return false, err
 	}
+	texts, forgetTexts, err := e.withoutUnique(ctx, f, num, unique)
+	if err != nil {
+		return false, err
+	}
+	counts, err := e.faultCounts(ctx, f, num)
+	if err != nil {
+		return false, err
+	}
+	f.unfinished[num] = unique
 	f.mu.Lock()
+	records = slices.Concat(records, texts, unique.renameOpen(f))
 	counted := f.firstDay(num) == f.today // in the 28-day figure of yesterday, or new today
 	for day := f.today - lostAfter; day < f.today; day++ {
 		counted = counted || f.days[day].Has(uint32(num))
@@ -72,30 +101,70 @@ func (e *Engine) forget(ctx context.Context, f *fleet, key collector.Key) (bool,
 			remove(set, f.recordKey(kindFaultBits, day, id+"/"))
 		}
 	}
+	var samples []collector.Record
+	for _, c := range counts {
+		if fault := f.faults[c.Fault]; fault != nil && fault.Sample != nil { // it may be the installation's
+			fault.Sample = nil
+			samples = append(samples, f.record(kindFault, 0, c.Fault, fault.faultRecord))
+		}
+	}
+	records = append(samples, records...) // which delete the faults that nobody else has
 	f.spans.remove(uint32(num))
+	f.history.clear()
 	if counted {
 		f.open.Forgotten++
 	}
 	records = append(records, f.openRecord())
+	if f.turned.dropExamples() { // one of them may be the installation's
+		records = append(records, f.record(kindTurned, 0, "", f.turned))
+	}
 	f.mu.Unlock()
 	if err := e.drop(ctx, f, []collector.Identity{{Key: key, App: f.num, Num: num}}, records, true); err != nil {
 		return false, err
 	}
-	for _, set := range append(changed, f.established, f.clones) {
+	f.mu.Lock()
+	forgetTexts()
+	f.mu.Unlock()
+	for _, set := range append(changed, f.established, f.clones, f.shared) {
 		set.Clean() // the checkpoint above left nothing else to write
 	}
 	return true, nil
 }
 
 // forgetAside deletes the key of an ID that is no installation. The day's total
-// still counts it.
-func (e *Engine) forgetAside(ctx context.Context, f *fleet, key collector.Key) (bool, error) {
+// still counts it. If that fails, the key stays, so that it can be repeated.
+func (e *Engine) forgetAside(ctx context.Context, f *fleet, key collector.Key) (deleted bool, err error) {
 	_, memory := f.memory[key]
 	_, excluded := f.excluded[key]
+	if f.holds() {
+		asideMemory, asideExcluded := f.aside.has(key)
+		memory, excluded = memory || asideMemory, excluded || asideExcluded
+	}
 	if !memory && !excluded {
 		return false, nil
 	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if memory {
+			f.memory[key] = struct{}{}
+			f.open.InMemory--
+		}
+		if excluded {
+			f.excluded[key] = struct{}{}
+			f.open.Excluded--
+		}
+	}()
 	f.mu.Lock()
+	var records []collector.Record
+	if f.holds() {
+		delete(f.aside.memory, key)
+		delete(f.aside.excluded, key)
+		records = f.asideRecords(f.aside)
+	}
 	if memory {
 		delete(f.memory, key)
 		f.open.InMemory++
@@ -109,7 +178,7 @@ func (e *Engine) forgetAside(ctx context.Context, f *fleet, key collector.Key) (
 	if err := e.checkpoint(ctx); err != nil {
 		return false, err
 	}
-	return true, e.commit(ctx, &collector.Batch{Scrub: true})
+	return true, e.commit(ctx, &collector.Batch{Records: records, Scrub: true})
 }
 
 // olderWithout returns the records of days that are only in the store, without

@@ -1,57 +1,10 @@
 package engine
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
-	"hash"
 	"sync"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
-
-// minSecret is the minimum length of a secret in bytes.
-const minSecret = 32
-
-// A keyring derives the keys of installations. It is safe for concurrent use.
-type keyring struct {
-	secret []byte
-	macs   sync.Pool
-}
-
-func newKeyring(secret []byte) *keyring {
-	k := &keyring{secret: append([]byte(nil), secret...)}
-	k.macs.New = func() any { return hmac.New(sha256.New, k.secret) }
-	return k
-}
-
-// key returns the key of an installation ID within an app. Because the app is
-// part of it, nobody can tell that one ID is used in two apps.
-func (k *keyring) key(app, id string) (key collector.Key) {
-	mac := k.macs.Get().(hash.Hash)
-	mac.Reset()
-	var buf [160]byte
-	text := append(buf[:0], app...)
-	text = append(text, 0)
-	text = append(text, id...)
-	mac.Write(text)
-	copy(key[:], mac.Sum(buf[:0]))
-	k.macs.Put(mac)
-	return key
-}
-
-// fingerprint identifies the secret without revealing it.
-func (k *keyring) fingerprint() string {
-	mac := hmac.New(sha256.New, k.secret)
-	mac.Write([]byte("\x00fingerprint of the secret"))
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-// matches reports whether a fingerprint is the secret's.
-func (k *keyring) matches(fingerprint string) bool {
-	return subtle.ConstantTimeCompare([]byte(fingerprint), []byte(k.fingerprint())) == 1
-}
 
 // A ref is the installation that a key stands for.
 type ref struct {

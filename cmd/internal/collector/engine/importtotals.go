@@ -51,7 +51,7 @@ func (e *Engine) ExportTotals(ctx context.Context, app collector.AppNum) iter.Se
 			return
 		}
 		for _, kind := range slices.Sorted(maps.Keys(exported)) {
-			for r, err := range e.store.Records(ctx, kind, app, firstEver, lastEver) {
+			for r, err := range e.store.Records(ctx, kind, app, firstEver, heldDay-1) {
 				if !yield(r, err) || err != nil {
 					return
 				}

@@ -21,7 +21,8 @@ import (
 // clones, the keys of in-memory IDs and of excluded ones, the fault marks, and
 // the counters as JSON. Numbers are varints.
 
-const journalVersion = 1
+// journalVersion 2 has the version with each fault mark.
+const journalVersion = 2
 
 var errJournal = errors.New("malformed journal entry")
 
@@ -39,6 +40,7 @@ func (ft *fleetTx) appendJournal(dst []byte) []byte {
 		dst = appendBytes(dst, []byte(m.fault))
 		dst = binary.AppendUvarint(dst, uint64(m.num))
 		dst = binary.AppendUvarint(dst, m.more)
+		dst = appendBytes(dst, []byte(m.version))
 	}
 	counters, err := json.Marshal(&ft.counters)
 	if err != nil {
@@ -140,7 +142,8 @@ func (r *journalReader) keys(into map[collector.Key]struct{}) {
 func (e *Engine) replay(data []byte) error {
 	r := &journalReader{data: data}
 	for len(r.data) > 0 {
-		if v := r.bytes(1); v == nil || v[0] != journalVersion {
+		v := r.bytes(1)
+		if v == nil || v[0] < 1 || v[0] > journalVersion {
 			return errJournal
 		}
 		f := e.fleets[collector.AppNum(r.uvarint())]
@@ -159,8 +162,11 @@ func (e *Engine) replay(data []byte) error {
 		r.keys(f.memory)
 		r.keys(f.excluded)
 		for range r.length(3) {
-			id := string(r.bytes(r.length(1)))
-			f.faults.mark(f.today, faultMark{fault: id, num: collector.Num(r.uvarint()), more: r.uvarint()})
+			m := faultMark{fault: string(r.bytes(r.length(1))), num: collector.Num(r.uvarint()), more: r.uvarint()}
+			if v[0] > 1 {
+				m.version = string(r.bytes(r.length(1)))
+			}
+			f.faults.mark(f.today, m)
 		}
 		var counters dayCounters
 		encoded := r.bytes(r.length(1))

@@ -25,7 +25,8 @@ type Loader struct {
 	// rows are the states of the installations. Equal ones share memory.
 	rows     []string
 	interned map[string]string
-	pending  int // changes since the last flush
+	pending  int      // changes since the last flush
+	m        *merging // of [Engine.Import], else nil
 }
 
 // loadFlush is the number of changes after which the loader writes.
@@ -60,17 +61,23 @@ func (e *Engine) Load(ctx context.Context, app collector.AppNum) (*Loader, error
 // Day begins a day, which is later than the one before and not after today. Days
 // in between are gaps.
 func (l *Loader) Day(ctx context.Context, day collector.Day) error {
-	if day > collector.DayOf(time.Now()) {
+	if day > l.e.clockDay() {
 		return fmt.Errorf("day %s has not begun yet", day)
 	}
 	if !l.begun {
 		l.begun = true
+		if l.m != nil {
+			return l.beginMerge(ctx, day)
+		}
 		l.f.today = day
 		l.begin()
 		return nil
 	}
 	if day <= l.f.today {
 		return fmt.Errorf("day %s is not after %s", day, l.f.today)
+	}
+	if l.m != nil {
+		return l.mergeDays(ctx, day)
 	}
 	return l.closeDays(ctx, day)
 }
@@ -80,14 +87,14 @@ func (l *Loader) closeDays(ctx context.Context, day collector.Day) error {
 	if err := l.flush(ctx); err != nil {
 		return err
 	}
-	for gap := false; l.f.today < day; gap = true {
+	for l.f.today < day {
 		err := l.e.exec(ctx, func(ctx context.Context) error {
 			// There is no journal: the bits of the day are written now.
 			if err := l.e.putRecords(ctx, l.f.dirtyRecords()...); err != nil {
 				return err
 			}
 			l.f.clean()
-			return l.e.closeDay(ctx, l.f, gap)
+			return l.e.closeDay(ctx, l.f, day)
 		})
 		if err != nil {
 			return err
@@ -100,24 +107,39 @@ func (l *Loader) closeDays(ctx context.Context, day collector.Day) error {
 // begin begins a tx at noon of the day.
 func (l *Loader) begin() {
 	noon := l.f.today.Time().Add(12 * time.Hour)
-	if now := time.Now(); noon.After(now) {
+	if now := l.e.clock.read(); noon.After(now) {
 		noon = now
 	}
 	l.t = l.e.begin(noon)
 	l.t.rows = l
 	l.ft = newFleetTx(l.f)
+	l.ft.m = l.m
 	l.t.fleets[l.f.num] = l.ft
 }
 
 // Heartbeat counts a heartbeat on the day.
 func (l *Loader) Heartbeat(ctx context.Context, r collector.Received) error {
-	receipt, err := l.ft.heartbeat(ctx, l.t, l.e.keys.key(l.f.key, r.Heartbeat.InstallationID), &r)
+	key := l.f.ownKey(l.e.keys.Key(l.f.key, r.Heartbeat.InstallationID))
+	if l.m != nil && (l.m.before(key) || l.m.again(l.f.today) && l.ft.isAside(l.e, key, &r)) {
+		return nil
+	}
+	receipt, err := l.ft.heartbeat(ctx, l.t, key, &r)
+	if l.m != nil && err == nil {
+		l.m.after(key, true)
+	}
 	return l.accept(ctx, receipt, err)
 }
 
 // Health counts a health report on the day.
 func (l *Loader) Health(ctx context.Context, r collector.ReceivedHealth) error {
-	receipt, err := l.ft.health(ctx, l.t, l.e.keys.key(l.f.key, r.Report.InstallationID), &r)
+	key := l.f.ownKey(l.e.keys.Key(l.f.key, r.Report.InstallationID))
+	if l.m != nil && l.m.before(key) {
+		return nil
+	}
+	receipt, err := l.ft.health(ctx, l.t, key, &r)
+	if l.m != nil && err == nil {
+		l.m.after(key, false)
+	}
 	return l.accept(ctx, receipt, err)
 }
 
@@ -125,7 +147,9 @@ func (l *Loader) accept(ctx context.Context, receipt collector.Receipt, err erro
 	if err != nil {
 		return err
 	}
-	l.ft.accept(receipt)
+	if !l.ft.silent {
+		l.ft.accept(receipt)
+	}
 	return l.changed(ctx)
 }
 
@@ -133,7 +157,7 @@ func (l *Loader) accept(ctx context.Context, receipt collector.Receipt, err erro
 // has. Values are by dimension.
 func (l *Loader) New(ctx context.Context, key collector.Key, values map[string]string) (collector.Num, error) {
 	num := l.f.next + collector.Num(len(l.ft.identities))
-	err := l.ft.addNew(l.t, key, l.state(values), values[collector.DimVersion])
+	err := l.ft.addNew(l.t, key, labelsOf(values), introducer{})
 	return num, l.accept(ctx, collector.Receipt{}, err)
 }
 
@@ -147,26 +171,32 @@ func (l *Loader) Active(num collector.Num) {
 
 // Change replaces all values of an installation.
 func (l *Loader) Change(ctx context.Context, num collector.Num, values map[string]string) error {
-	if _, err := l.ft.change(ctx, l, num, l.state(values)); err != nil {
+	if _, err := l.ft.change(ctx, l, num, l.ft.state(labelsOf(values), introducer{num: num, known: true})); err != nil {
 		return err
 	}
 	return l.changed(ctx)
 }
 
-func (l *Loader) state(values map[string]string) state {
+func labelsOf(values map[string]string) []label {
 	labels := make([]label, 0, len(values))
 	for dim, text := range values {
 		if text != "" {
 			labels = append(labels, label{dim, text})
 		}
 	}
-	return l.f.state(labels)
+	return labels
 }
 
 // Installation returns a row that was loaded. It makes the loader the source of
 // rows for its tx.
 func (l *Loader) Installation(_ context.Context, app collector.AppNum, num collector.Num) (collector.Installation, bool, error) {
 	if int(num) >= len(l.rows) || l.rows[num] == "" {
+		if l.m != nil {
+			if u, ok := l.m.unnamed[num]; ok { // it has no values but the first version
+				st := state{first: u.first}
+				return collector.Installation{App: app, Num: num, State: st.encode(nil)}, true, nil
+			}
+		}
 		return collector.Installation{}, false, nil
 	}
 	return collector.Installation{App: app, Num: num, State: []byte(l.rows[num])}, true, nil
@@ -186,6 +216,9 @@ func (l *Loader) flush(ctx context.Context) error {
 	}
 	b := &collector.Batch{}
 	l.ft.addRows(b)
+	if l.m != nil {
+		l.m.nameRows(b)
+	}
 	if len(b.PutIdentities)+len(b.PutInstallations)+len(b.Records) > 0 {
 		if err := l.e.exec(ctx, func(ctx context.Context) error { return l.e.commit(ctx, b) }); err != nil {
 			return err
@@ -216,13 +249,20 @@ func (l *Loader) keep(row collector.Installation) {
 // Close ends the last day, if it is over, and makes everything durable. The app
 // accepts reports again.
 func (l *Loader) Close(ctx context.Context) error {
+	if l.m != nil {
+		return l.finishMerge(ctx)
+	}
 	if l.begun {
-		if err := l.closeDays(ctx, collector.DayOf(time.Now())); err != nil {
+		if err := l.closeDays(ctx, l.e.clockDay()); err != nil {
 			return err
 		}
 	}
 	return l.e.exec(ctx, func(ctx context.Context) error {
 		l.f.app.MaxNewPerDay = l.limit
+		l.f.purged = l.f.today
+		if l.e.held != nil {
+			l.f.aside = newAside(l.f.next)
+		}
 		l.e.publish(l.f)
 		l.e.day = min(l.e.day, l.f.today)
 		if err := l.e.checkpoint(ctx); err != nil {

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/race"
 )
 
 // Random fleets take long, so a run has few of them, and shrinks failures only
@@ -13,8 +15,11 @@ func TestMain(m *testing.M) {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	checks := "12"
-	if os.Getenv("ROLLCALL_SOAK") != "" {
+	switch {
+	case os.Getenv("ROLLCALL_SOAK") != "":
 		checks = "300"
+	case race.Enabled:
+		checks = "3"
 	}
 	for name, value := range map[string]string{"rapid.checks": checks, "rapid.shrinktime": "10s"} {
 		if !given[name] {

@@ -18,13 +18,35 @@ func (f *fleet) retentionDays() collector.Day {
 // maxPurge bounds the installations that one commit purges.
 const maxPurge = 50_000
 
+// maxPurgeDays bounds the days' worth of installations that one day purges, so
+// that a wrong day that was confirmed all the same deletes little.
+const maxPurgeDays = 7
+
+// purgeAll purges all apps once a day, when the clock is trusted for good.
+func (e *Engine) purgeAll(ctx context.Context) error {
+	if !e.purgeDue || e.believed != nil {
+		return nil
+	}
+	if err := e.flush(ctx); err != nil {
+		return err
+	}
+	for _, f := range e.sorted() {
+		if err := e.purge(ctx, f); err != nil {
+			return err
+		}
+	}
+	e.purgeDue = false
+	return nil
+}
+
 // purge deletes the bits of days before the retention, and the installations
 // that have not been active since.
 func (e *Engine) purge(ctx context.Context, f *fleet) error {
-	if !f.warm {
+	if !f.warm || f.isImporting() {
 		return nil // another day will
 	}
-	oldest := f.today - f.retentionDays()
+	asOf := min(f.today, f.purged+maxPurgeDays)
+	oldest := asOf - f.retentionDays()
 	expired := collector.Range{From: firstEver, To: oldest - 1}
 	var records []collector.Record
 	inactive := &bits.Set{}
@@ -32,8 +54,12 @@ func (e *Engine) purge(ctx context.Context, f *fleet) error {
 		inactive.Or(set)
 		records = append(records, collector.Record{RecordKey: key})
 	})
-	if err != nil || len(records) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(records) == 0 {
+		f.purged = asOf // the next checkpoint writes it
+		return nil
 	}
 	err = eachRecord(ctx, e.store, kindFaultBits, f.num, expired, func(r collector.Record) error {
 		records = append(records, collector.Record{RecordKey: r.RecordKey})
@@ -51,7 +77,15 @@ func (e *Engine) purge(ctx context.Context, f *fleet) error {
 			return err
 		}
 	}
-	return e.putRecords(ctx, records...)
+	f.purged = asOf
+	// The journal is empty, so its counters cannot be added to these again.
+	if err := e.putRecords(ctx, append(records, f.openRecord())...); err != nil {
+		return err
+	}
+	if len(purged) > 0 {
+		e.log.Info("Inactive installations were deleted", "app", f.key, "installations", len(purged), "inactive_since", oldest.String())
+	}
+	return nil
 }
 
 // subtractActive removes the installations that were active since a day from a
@@ -81,19 +115,31 @@ func (e *Engine) subtractActive(ctx context.Context, f *fleet, set *bits.Set, si
 func (e *Engine) drop(ctx context.Context, f *fleet, ids []collector.Identity, records []collector.Record, scrub bool) error {
 	b := &collector.Batch{Records: records, Scrub: scrub}
 	nums := make([]uint32, 0, len(ids))
+	dropped := &bits.Set{}
 	f.mu.Lock()
 	for _, id := range ids {
 		nums = append(nums, uint32(id.Num))
 		b.DropIdentities = append(b.DropIdentities, id.Key)
 		b.DropInstallations = append(b.DropInstallations, collector.Installation{App: id.App, Num: id.Num})
 		b.Records = append(b.Records, collector.Record{RecordKey: f.faultCountsKey(id.Num)})
+		if f.two[id.Num] != nil {
+			b.Records = append(b.Records, collector.Record{RecordKey: f.sendersKey(id.Num)})
+		}
 		f.established.Remove(uint32(id.Num))
 		f.clones.Remove(uint32(id.Num))
-		f.dims.remove(id.Num)
+		dropped.Add(uint32(id.Num))
+		f.shared.Remove(uint32(id.Num))
+		if int(id.Num) < len(f.hashes) {
+			f.hashes[id.Num] = 0 // nobody has the number any more
+		}
 	}
+	f.dims.remove(dropped)
+	gone := f.goneReleases()
 	f.revision++
 	f.mu.Unlock()
 	b.Records = append(b.Records, f.everRecords()...)
+	b.Records = append(b.Records, f.dims.records(f.num)...)
+	b.Records = append(b.Records, f.releaseRemovals(gone)...)
 	if err := e.commit(ctx, b); err != nil {
 		// The sets are ahead of the store until the next attempt: installations
 		// that are being deleted do not count.
@@ -102,7 +148,13 @@ func (e *Engine) drop(ctx context.Context, f *fleet, ids []collector.Identity, r
 	e.index.drop(b.DropIdentities...)
 	f.mu.Lock()
 	f.held -= uint64(len(ids))
+	for _, id := range ids {
+		delete(f.two, id.Num)
+	}
+	f.dropReleases(gone)
+	f.dims.committed()
 	f.spans.remove(nums...) // they may have been read again before the commit
+	f.history.clear()
 	f.mu.Unlock()
 	return nil
 }

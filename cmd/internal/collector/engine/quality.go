@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
@@ -18,7 +17,7 @@ func (e *Engine) Quality(ctx context.Context, app collector.AppNum, r collector.
 	if err != nil {
 		return figures.Quality{}, err
 	}
-	answer := figures.Quality{Range: r, Points: make([]figures.QualityPoint, 0, len(days)), Truncated: []string{}}
+	answer := figures.Quality{Range: r, Points: make([]figures.QualityPoint, 0, len(days))}
 	for _, d := range days {
 		n := d.Counters
 		if d.open {
@@ -44,20 +43,15 @@ func (e *Engine) Quality(ctx context.Context, app collector.AppNum, r collector.
 	if err != nil {
 		return figures.Quality{}, err
 	}
-	s := figures.View{}.Suppressor()
-	answer.Clients = s.Values(clients.counts)
+	answer.Clock = e.Clock()
+	s := new(figures.Suppressor)
+	answer.Clients = figures.Values(clients.counts, clients.reporting)
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	answer.Clones = s.Count(f.clones.Count())
-	for _, d := range f.dims.list {
-		if d.truncated {
-			answer.Truncated = append(answer.Truncated, d.name)
-		}
-	}
-	if f.dims.facts() >= collector.MaxFacts {
-		answer.Truncated = append(answer.Truncated, "facts")
-	}
-	slices.Sort(answer.Truncated)
+	answer.Clones, answer.Shared = s.Count(f.clones.Count()), s.Count(f.shared.Count())
+	answer.TwoSenders = s.Count(f.withTwoSenders())
+	answer.TurnedAway = f.turned.shown()
+	answer.RefusedIDs = len(f.refusedIDs)
 	answer.Stored = figures.Stored{Bytes: size, Installations: f.held, Journal: int(e.entries.Load()), Since: f.since()}
 	answer.Meta = f.meta(r.To, s, clients.active, activeText(28, clients.day))
 	answer.Complete = answer.Complete && clients.current

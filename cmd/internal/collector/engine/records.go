@@ -11,23 +11,31 @@ import (
 // otherwise. These names are in every store: they never change, even where the
 // code calls the thing something else by now (a fault was once an issue).
 const (
-	kindApp         = "app"       // Name: the app's key; the record's App is 0. A collector.App.
-	kindFirst       = "first"     // Day. The Num that was next when the day began; see [fleet.first].
-	kindActive      = "active"    // Day, Name: chunk. One chunk of the day's bits.
-	kindEver        = "ever"      // Name: "established/" or "clones/", and the chunk. Bits.
-	kindDims        = "dims"      // Name: dimension. A dimensionRecord.
-	kindTotal       = "total"     // Day. A dayTotal.
-	kindSplit       = "split"     // Day, Name: dimension. A split.
-	kindRetention   = "retention" // Day: start of the period, Name: grain. A retentionRow.
-	kindSurvival    = "survival"  // Day: Monday, Name: first version. A retentionRow by weeks.
-	kindOpen        = "open"      // An openDay: the day being counted.
-	kindRelease     = "release"   // Name: version. A releaseRecord.
-	kindFault       = "issue"     // Name: fault. A faultRecord.
-	kindFaultDay    = "issueday"  // Day, Name: fault. A faultDay.
-	kindFaultBits   = "issuebits" // Day, Name: fault, '/', chunk. Bits of the installations that reported it.
-	kindFaultCounts = "faults"    // Name: Num in hexadecimal. []faultCount; deleted with the installation.
-	kindToday       = "today"     // Name: "memory" or "excluded". Concatenated keys; deleted with the day.
-	kindSetting     = "setting"   // Name: the setting's.
+	kindApp         = "app"        // Name: the app's key; the record's App is 0. A collector.App.
+	kindFirst       = "first"      // Day. The Num that was next when the day began; see [fleet.first].
+	kindActive      = "active"     // Day, Name: chunk. One chunk of the day's bits.
+	kindEver        = "ever"       // Name: "established/", "clones/" or "shared/", and the chunk. Bits.
+	kindDims        = "dims"       // Name: dimension. A dimensionRecord.
+	kindTotal       = "total"      // Day. A dayTotal.
+	kindSplit       = "split"      // Day, Name: dimension. A split.
+	kindRetention   = "retention"  // Day: start of the period, Name: grain. A retentionRow.
+	kindSurvival    = "survival"   // Day: Monday, Name: first version. A retentionRow by weeks.
+	kindOpen        = "open"       // An openDay: the day being counted.
+	kindRelease     = "release"    // Name: version. A releaseRecord.
+	kindFault       = "issue"      // Name: fault. A faultRecord.
+	kindFaultDay    = "issueday"   // Day, Name: fault. A faultDay.
+	kindFaultBits   = "issuebits"  // Day, Name: fault, '/', chunk. Bits of the installations that reported it.
+	kindFaultCounts = "faults"     // Name: Num in hexadecimal. []faultCount; deleted with the installation.
+	kindSenders     = "senders"    // Name: Num in hexadecimal. A twoSenders; deleted with the installation.
+	kindToday       = "today"      // Name: "memory" or "excluded", after "aside/" for the day put aside. Concatenated keys; deleted with the day.
+	kindAside       = "aside"      // An asideDay, while there is one.
+	kindRefusedID   = "refusedid"  // Name: the key in hexadecimal. A collector.RefusedID.
+	kindClock       = "clock"      // The record's App is 0. A clockRecord.
+	kindSetting     = "setting"    // Name: the setting's.
+	kindTurned      = "turned"     // A turnedAway.
+	kindDeclared    = "declared"   // A collector.Declarations.
+	kindGeneration  = "generation" // The record's App is 0: a generationsRecord. Otherwise: true, and the keys are masked.
+	kindImported    = "imported"   // Name: the SHA-256 of a history. An importedRecord.
 )
 
 // An openDay is what is stored of the day being counted, up to the last
@@ -36,6 +44,10 @@ type openDay struct {
 	Today    collector.Day `json:"today"`
 	Next     collector.Num `json:"next"`
 	Counters dayCounters   `json:"counters"`
+	// Purged is [fleet.purged]; 0 if the record was written before it was kept.
+	Purged collector.Day `json:"purged,omitzero"`
+	// Gap is [fleet.gap].
+	Gap bool `json:"gap,omitzero"`
 }
 
 // A dayTotal is what is kept of a day for good. It identifies nobody. Arrays are
@@ -68,10 +80,14 @@ type dayCounters struct {
 	Downgrades     uint64            `json:"downgrades,omitzero"`
 	Refused        map[string]uint64 `json:"refused,omitempty"`
 	Moves          map[string]uint64 `json:"moves,omitempty"` // by "from\x00to"
+	// MoveAges has for each of Moves how long the oldest installation that made
+	// it had been known. Totals do not have it.
+	MoveAges map[string]collector.Day `json:"move_ages,omitempty"`
 }
 
-// maxMovesPerDay bounds the distinct changes of version kept per day. Further
-// ones are only part of the sums.
+// maxMovesPerDay bounds the distinct changes of version kept per day. Beyond it,
+// those made by the oldest installations are kept. The others are only part of
+// the sums.
 const maxMovesPerDay = 1000
 
 // add adds d to c. It does not keep d's maps.
@@ -91,10 +107,40 @@ func (c *dayCounters) add(d *dayCounters) {
 		increase(&c.Refused, reason, n)
 	}
 	for move, n := range d.Moves {
-		if _, known := c.Moves[move]; known || len(c.Moves) < maxMovesPerDay {
-			increase(&c.Moves, move, n)
-		}
+		c.addMove(move, n, d.MoveAges[move])
 	}
+}
+
+// addMove counts a change of version, by an installation of that age.
+func (c *dayCounters) addMove(move string, n uint64, age collector.Day) {
+	if _, known := c.Moves[move]; !known && len(c.Moves) >= maxMovesPerDay {
+		least := move
+		for other := range c.Moves {
+			if c.moveAge(other, age) < c.moveAge(least, age) {
+				least = other
+			}
+		}
+		if least == move {
+			return
+		}
+		delete(c.Moves, least)
+		delete(c.MoveAges, least)
+	}
+	increase(&c.Moves, move, n)
+	if age > c.MoveAges[move] {
+		if c.MoveAges == nil {
+			c.MoveAges = make(map[string]collector.Day)
+		}
+		c.MoveAges[move] = age
+	}
+}
+
+// moveAge returns the age of a move, or that of a new one.
+func (c *dayCounters) moveAge(move string, age collector.Day) collector.Day {
+	if _, known := c.Moves[move]; known {
+		return c.MoveAges[move]
+	}
+	return age
 }
 
 // increase adds n to m[key], and makes the map if it is nil.
@@ -109,6 +155,9 @@ func increase(m *map[string]uint64, key string, n uint64) {
 // as of the end of a day.
 type split struct {
 	Values map[string][4]uint64 `json:"values"`
+	// Public counts the established installations of 28 days, at the end of a
+	// public window.
+	Public map[string]uint64 `json:"public,omitempty"`
 }
 
 // A retentionRow is one period: how many of each cohort were active in it.
@@ -144,17 +193,29 @@ type faultRecord struct {
 	FirstSeen collector.Day `json:"first_seen"`
 	LastSeen  collector.Day `json:"last_seen"`
 	// OldestVersion is the oldest version that reported it.
-	OldestVersion string                `json:"oldest_version,omitempty"`
-	Status        collector.FaultStatus `json:"status,omitempty"`
-	FixedIn       string                `json:"fixed_in,omitempty"`
-	Note          string                `json:"note,omitempty"`
+	OldestVersion string `json:"oldest_version,omitempty"`
+	// OldestDoubtful means that no established installation reported it with a
+	// version yet, so OldestVersion may be a stranger's invention.
+	OldestDoubtful bool `json:"oldest_doubtful,omitzero"`
+	// Sample is the context of the last report with one, of any installation.
+	Sample  map[string]string     `json:"sample,omitempty"`
+	Status  collector.FaultStatus `json:"status,omitempty"`
+	FixedIn string                `json:"fixed_in,omitempty"`
+	Note    string                `json:"note,omitempty"`
+	// History has every triage, the latest last.
+	History []collector.Triage `json:"history,omitempty"`
 }
 
 // A faultDay is what is kept of a fault's day for good.
 type faultDay struct {
 	Occurrences uint64 `json:"occurrences"`
+	// ByVersion splits the occurrences of the day by the version that reported
+	// them, as far as it is known.
+	ByVersion map[string]uint64 `json:"occurrences_by_version,omitempty"`
 	// Affected counts the installations by window.
 	Affected [4]uint64 `json:"affected"`
+	// Public counts the established ones of 28 days, at the end of a public window.
+	Public uint64 `json:"public,omitzero"`
 	// Versions splits those of the 28-day window by version.
 	Versions map[string]uint64 `json:"versions,omitempty"`
 }

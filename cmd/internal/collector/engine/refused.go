@@ -20,14 +20,17 @@ type refusals struct {
 
 // Refuse counts a report that was refused before it got here. App is 0 if it is
 // unknown.
-func (e *Engine) Refuse(app collector.AppNum, reason string) {
+func (e *Engine) Refuse(app collector.AppNum, reason string) { e.RefuseMany(app, reason, 1) }
+
+// RefuseMany is Refuse of n reports.
+func (e *Engine) RefuseMany(app collector.AppNum, reason string, n int) {
 	e.refused.mu.Lock()
 	defer e.refused.mu.Unlock()
 	reasons := e.refused.byApp[app]
 	if _, ok := reasons[reason]; !ok && len(reasons) >= maxReasons {
 		reason = collector.Other
 	}
-	increase(&reasons, reason, 1)
+	increase(&reasons, reason, uint64(max(n, 0)))
 	if e.refused.byApp == nil {
 		e.refused.byApp = make(map[collector.AppNum]map[string]uint64)
 	}

@@ -10,7 +10,7 @@ import (
 
 // Retention returns the cohorts that were new in the periods that begin or lie
 // in the range, each with all periods since. It goes back at most 400 days or
-// 120 weeks from the current period.
+// 120 weeks from the current period. It is not for the public.
 func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collector.Grain,
 	r collector.Range, v figures.View,
 ) (figures.Retention, error) {
@@ -18,8 +18,13 @@ func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collecto
 	if err == nil {
 		err = g.Validate()
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return figures.Retention{}, err
+	case v.Public:
+		return figures.Retention{}, collector.ErrNotPublic
+	case !v.Segment.Empty():
+		return e.segmentRetention(ctx, f, g, r, v)
 	}
 	f.mu.RLock()
 	today := f.today
@@ -32,7 +37,6 @@ func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collecto
 		return figures.Retention{}, err
 	}
 	rows[current] = open
-	s := v.Suppressor()
 	answer := figures.Retention{Grain: g, Cohorts: []figures.Cohort{}}
 	var all uint64
 	for start := from; start <= to; start = g.Next(start) {
@@ -41,60 +45,58 @@ func (e *Engine) Retention(ctx context.Context, app collector.AppNum, g collecto
 			_, size, _ = own.at(g, start) // only its totals are left
 		}
 		all += size
-		cohort := figures.Cohort{From: start, Size: s.Count(size), Cells: []figures.Cell{}}
+		cohort := figures.Cohort{From: start, Size: &size, Cells: []figures.Cell{}}
 		for period := start; period <= today; period = g.Next(period) {
 			cell := figures.Cell{Open: period == current, Gap: true}
 			row, has := rows[period]
 			if n, _, ok := row.at(g, start); has && !row.Gap && (ok || size == 0) {
-				cell.Active, cell.Gap = s.Count(n), false
+				cell.Active, cell.Gap = &n, false
 				cell.Share = figures.Share(cell.Active, cohort.Size)
 			}
 			cohort.Cells = append(cohort.Cells, cell)
 		}
 		answer.Cohorts = append(answer.Cohorts, cohort)
 	}
-	answer.Meta = f.lockedMeta(today, s, all, "installations that were new in the range")
+	answer.Meta = f.lockedMeta(today, new(figures.Suppressor), all, "installations that were new in the range")
 	return answer, nil
 }
 
 // Survival returns a curve for each of the top most frequent first versions, 1
-// to [figures.MaxTop]; 0 means 8. It covers the weeks that are over.
+// to [figures.MaxTop]; 0 means 8. It covers the weeks that are over. It is not for
+// the public.
 func (e *Engine) Survival(ctx context.Context, app collector.AppNum, top int, v figures.View) (figures.Survival, error) {
 	f, err := e.fleet(app)
+	switch {
+	case err != nil:
+		return figures.Survival{}, err
+	case v.Public:
+		return figures.Survival{}, collector.ErrNotPublic
+	case !v.Segment.Empty():
+		return e.segmentSurvival(ctx, f, top, v)
+	}
+	byVersion, lastWeek, err := e.survivalRows(ctx, f)
 	if err != nil {
 		return figures.Survival{}, err
 	}
-	byVersion := make(map[string][]weekRow)
-	var lastWeek collector.Day
-	err = eachRecord(ctx, e.store, kindSurvival, f.num, allDays, func(r collector.Record) error {
-		row := weekRow{week: r.Day}
-		err := decodeRecord(r, &row.retentionRow)
-		byVersion[r.Name] = append(byVersion[r.Name], row)
-		lastWeek = r.Day
-		return err
-	})
-	if err != nil {
-		return figures.Survival{}, err
-	}
-	s := v.Suppressor()
 	sizes := make(map[string]uint64)
 	for version, rows := range byVersion {
 		for _, n := range rows[len(rows)-1].Size {
 			sizes[version] += n
 		}
-		s.Count(sizes[version])
 	}
 	delete(sizes, collector.Other)
 	answer := figures.Survival{Versions: []figures.VersionSurvival{}}
 	var all uint64
-	for _, version := range s.Top(sizes, limitTop(top)) {
-		all += s.Round(sizes[version])
+	for _, version := range figures.Top(sizes, limitTop(top)) {
+		size := sizes[version]
+		all += size
 		answer.Versions = append(answer.Versions, figures.VersionSurvival{
-			Version: version, Size: s.Repeat(sizes[version]), Cells: survivalCells(s, byVersion[version]),
+			Version: version, Size: &size, Cells: survivalCells(byVersion[version]),
 		})
 	}
-	slices.SortFunc(answer.Versions, func(a, b figures.VersionSurvival) int { return figures.CompareNewest(a.Version, b.Version) })
-	answer.Meta = f.lockedMeta(lastWeek+6, s, all, "installations that began with one of the versions shown")
+	newest := figures.NewestFirst(f.lockedVersionOrder())
+	slices.SortFunc(answer.Versions, func(a, b figures.VersionSurvival) int { return newest(a.Version, b.Version) })
+	answer.Meta = f.lockedMeta(lastWeek+6, new(figures.Suppressor), all, "installations that began with one of the versions shown")
 	return answer, nil
 }
 
@@ -105,7 +107,7 @@ type weekRow struct {
 }
 
 // survivalCells adds up the cohorts of a version by their age in weeks.
-func survivalCells(s *figures.Suppressor, rows []weekRow) []figures.SurvivalCell {
+func survivalCells(rows []weekRow) []figures.SurvivalCell {
 	var active, of []uint64 // by age
 	for _, row := range rows {
 		for cohort := row.From; cohort <= row.week; cohort += 7 {
@@ -123,7 +125,7 @@ func survivalCells(s *figures.Suppressor, rows []weekRow) []figures.SurvivalCell
 	}
 	cells := make([]figures.SurvivalCell, 0, len(active))
 	for age := range active {
-		cell := figures.SurvivalCell{Active: s.Count(active[age]), Of: s.Count(of[age])}
+		cell := figures.SurvivalCell{Active: &active[age], Of: &of[age]}
 		cell.Share = figures.Share(cell.Active, cell.Of)
 		cells = append(cells, cell)
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +27,16 @@ type rig struct {
 	store *storetest.Memory
 	e     *engine.Engine
 	app   collector.App
+	// offset is how far the collector's clock is ahead.
+	offset atomic.Int64
+	log    slog.Handler
 }
+
+// jump moves the collector's clock.
+func (r *rig) jump(by time.Duration) { r.offset.Add(int64(by)) }
+
+// clock returns what the collector's clock reads.
+func (r *rig) clock() time.Time { return time.Now().Add(time.Duration(r.offset.Load())) }
 
 // inBubble runs a test on a rig with one app.
 func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
@@ -42,12 +53,33 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 
 func (r *rig) open() {
 	r.t.Helper()
-	e, err := engine.Open(r.t.Context(), r.store, engine.Options{Secret: testSecret})
-	if err != nil {
+	if err := r.tryOpen(); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) tryOpen() error {
+	opts := engine.Options{Secret: testSecret, Clock: r.clock}
+	if r.log != nil {
+		opts.Logger = slog.New(r.log)
+	}
+	e, err := engine.Open(r.t.Context(), r.store, opts)
+	if err != nil {
+		return err
 	}
 	<-e.Warm()
 	r.e = e
+	return nil
+}
+
+// restart stops the engine, and starts it after a while.
+func (r *rig) restart(after time.Duration) {
+	r.t.Helper()
+	store := r.store.Clone()
+	r.close()
+	time.Sleep(after)
+	r.store = store
+	r.open()
 }
 
 func (r *rig) close() {
@@ -109,9 +141,12 @@ func (r *rig) nextDay() { time.Sleep(24 * time.Hour) }
 func today() collector.Day { return collector.DayOf(time.Now()) }
 
 // point returns the figures of a day.
-func (r *rig) point(day collector.Day) figures.SeriesPoint {
+func (r *rig) point(day collector.Day) figures.SeriesPoint { return r.pointOf(day, figures.View{}) }
+
+// pointOf returns the figures of a day for a view.
+func (r *rig) pointOf(day collector.Day, v figures.View) figures.SeriesPoint {
 	r.t.Helper()
-	s, err := r.e.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
+	s, err := r.e.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, v)
 	if err != nil {
 		r.t.Fatal(err)
 	}

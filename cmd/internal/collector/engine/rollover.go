@@ -2,58 +2,202 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
 )
 
-// rollover closes the days that are over: it writes their figures for good and
-// begins the next. A clock that goes back changes nothing: a day that has begun
-// is counted until it is over.
-func (e *Engine) rollover(ctx context.Context, now time.Time) error {
-	day := collector.DayOf(now)
+// Who confirmed a day.
+const (
+	byClock         = "clock"
+	byInstallations = "installations"
+	byOperator      = "operator"
+)
+
+// rollover closes the days that are over, if the clock can be trusted: it writes
+// their figures for good and begins the next. A clock that goes back a little
+// changes nothing: a day that has begun is counted until it is over.
+func (e *Engine) rollover(ctx context.Context) error {
+	wall := e.clock.read()
+	defer e.publishClock(wall)
+	if waiting := e.waiting(); waiting > e.day { // killed on the way to a confirmed day
+		if err := e.advance(ctx, waiting); err != nil {
+			return err
+		}
+	}
+	if trusted, err := e.judge(ctx, wall); err != nil || !trusted {
+		return err
+	}
+	if err := e.goBack(ctx, wall); err != nil {
+		return err
+	}
+	if err := e.advance(ctx, collector.DayOf(wall)); err != nil {
+		return err
+	}
+	return e.purgeAll(ctx)
+}
+
+// judge decides whether what the clock reads is trusted. It begins and ends the
+// provisional counting.
+func (e *Engine) judge(ctx context.Context, wall time.Time) (trusted bool, err error) {
+	plausible := e.clock.plausible(wall)
+	if e.held != nil {
+		e.held.follow(wall)
+		switch {
+		case plausible, collector.DayOf(wall) == e.day:
+			return e.confirm(ctx, wall, byClock)
+		case e.held.decided():
+			return e.confirm(ctx, wall, byInstallations)
+		}
+		return false, nil
+	}
+	if b := e.believed; b != nil {
+		switch {
+		case b.contradicted():
+			return false, e.doubt(ctx, wall)
+		case b.decided(), b.duration() >= believedFor && len(b.against) == 0, b.duration() >= fewVotes:
+			e.believed = nil
+		}
+	}
+	sameDay := collector.DayOf(wall) == e.day
+	if plausible || sameDay || !e.counted() {
+		if !sameDay && e.clock.stored && wall.Sub(e.clock.expected()) > maxStep {
+			e.believed = e.newHolding(wall, 0)
+		}
+		e.clock.trust(wall)
+		return true, nil
+	}
+	if err := e.flush(ctx); err != nil {
+		return false, err
+	}
+	return false, e.hold(ctx, wall)
+}
+
+// doubt takes back the trust in a clock after a downtime, because installations
+// contradict it.
+func (e *Engine) doubt(ctx context.Context, wall time.Time) error {
+	if err := e.flush(ctx); err != nil {
+		return err
+	}
+	b := e.believed
+	before := e.clock
+	e.clock.trust(b.base.Add(b.duration()))
+	if err := e.hold(ctx, wall); err != nil {
+		e.clock = before
+		return err
+	}
+	e.held.against, e.believed = b.against, nil
+	return nil
+}
+
+// confirm ends the provisional counting.
+func (e *Engine) confirm(ctx context.Context, wall time.Time, by string) (trusted bool, err error) {
+	if err := e.flush(ctx); err != nil {
+		return false, err
+	}
+	err = e.release(ctx, wall, by)
+	return err == nil, err
+}
+
+// counted reports whether an installation was ever counted. Until then the clock
+// is trusted.
+func (e *Engine) counted() bool {
+	return slices.ContainsFunc(e.sorted(), func(f *fleet) bool { return f.next > 0 })
+}
+
+// waiting returns the latest confirmed day that waits for the days before it to
+// be closed.
+func (e *Engine) waiting() (day collector.Day) {
+	day = firstEver
+	for _, f := range e.sorted() {
+		if f.aside != nil && !f.holds() {
+			day = max(day, f.aside.Day)
+		}
+	}
+	return day
+}
+
+// flush empties the journal, whose entries are about the day being counted.
+func (e *Engine) flush(ctx context.Context) error {
+	if e.entries.Load() == 0 {
+		return nil
+	}
+	e.mergeRefused()
+	return e.checkpoint(ctx)
+}
+
+// advance closes the days before a day.
+func (e *Engine) advance(ctx context.Context, day collector.Day) error {
 	if day <= e.day {
 		return nil
 	}
-	if e.entries.Load() > 0 {
-		// The entries of the journal are about the day that ends.
-		e.mergeRefused()
-		if err := e.checkpoint(ctx); err != nil {
-			return err
-		}
+	if err := e.flush(ctx); err != nil {
+		return err
 	}
 	for _, f := range e.sorted() {
-		for gap := false; f.today < day; gap = true {
-			if err := e.closeDay(ctx, f, gap); err != nil {
+		for f.today < day {
+			if err := e.closeDay(ctx, f, day); err != nil {
 				return err
 			}
 		}
-		if err := e.purge(ctx, f); err != nil {
-			return err
-		}
 		f.spans.clear()
+		f.history.clear()
 	}
-	e.day = day
+	e.day, e.purgeDue = day, true
 	e.requestPreload()
 	return nil
 }
 
-// closeDay closes the day that a fleet counts. A gap is a day on which the
-// collector was not running.
-func (e *Engine) closeDay(ctx context.Context, f *fleet, gap bool) error {
-	if err := e.putRecords(ctx, f.closing(gap)...); err != nil {
+// closeDay closes the day that a fleet counts, on the way to a later one. The days
+// in between are gaps: the collector was not running.
+func (e *Engine) closeDay(ctx context.Context, f *fleet, until collector.Day) error {
+	next := f.nextDay(until)
+	records := append(f.closing(next), e.clockRecord())
+	if err := e.putRecords(ctx, records...); err != nil {
 		return err
 	}
 	if !f.warm {
 		f.splitsDue = append(f.splitsDue, f.today)
 	}
-	f.startDay(f.today + 1)
+	f.startDay(next)
 	return e.reclaim(ctx, f)
 }
 
-// closing returns everything that is written when today is over.
-func (f *fleet) closing(gap bool) []collector.Record {
+// A nextDay is what a day begins with: nothing, unless it was put aside.
+type nextDay struct {
+	day              collector.Day
+	open             dayCounters
+	memory, excluded map[collector.Key]struct{}
+	established      *bits.Set
+	aside            *asideDay // what remains aside
+	gap              bool
+}
+
+func (f *fleet) nextDay(until collector.Day) nextDay {
+	next := nextDay{
+		day: f.today + 1, gap: f.today+1 < until, memory: make(map[collector.Key]struct{}), excluded: make(map[collector.Key]struct{}),
+		established: f.established, aside: f.aside,
+	}
+	if a := f.aside; a != nil && a.Day == next.day {
+		next.open, next.memory, next.excluded, next.aside, next.gap = a.Counters, a.memory, a.excluded, nil, false
+		next.established = f.established.Clone()
+		for num := range f.days[next.day].All() {
+			if num < uint32(a.Next) {
+				next.established.Add(num)
+			}
+		}
+	}
+	return next
+}
+
+// closing returns everything that is written when today is over and the next day
+// begins.
+func (f *fleet) closing(next nextDay) []collector.Record {
 	day := f.today
+	gap := f.gap && f.open.Accepted == 0
 	total := f.total()
 	total.Gap = gap
 	records := []collector.Record{f.record(kindTotal, day, "", total)}
@@ -67,9 +211,13 @@ func (f *fleet) closing(gap bool) []collector.Record {
 			records = append(records, f.record(kindFaultDay, day, id, d))
 		}
 	}
+	if f.aside != nil && next.aside == nil {
+		records = append(records, f.asideRecords(nil)...)
+		records = append(records, chunkRecords(f.recordKey(kindEver, 0, "established/"), next.established)...)
+	}
 	return append(records,
-		f.record(kindOpen, 0, "", openDay{Today: day + 1, Next: f.next}),
-		f.keysRecord("memory", nil), f.keysRecord("excluded", nil))
+		f.record(kindOpen, 0, "", openDay{Today: next.day, Next: f.next, Counters: next.open, Purged: f.purged, Gap: next.gap}),
+		f.keysRecord("memory", next.memory), f.keysRecord("excluded", next.excluded))
 }
 
 // splitRecords returns the split of each dimension on a day.
@@ -130,13 +278,21 @@ func (e *Engine) reclaim(ctx context.Context, f *fleet) error {
 	f.mu.Lock()
 	f.dims.reclaim()
 	f.mu.Unlock()
-	records := f.dims.records(f.num)
+	earned, gone := f.earnedReleases(), f.goneReleases()
+	records := append(f.dims.records(f.num), f.releaseRemovals(gone)...)
+	for version, release := range earned {
+		records = append(records, f.record(kindRelease, 0, version, release))
+	}
 	if len(records) == 0 {
 		return nil
 	}
 	if err := e.putRecords(ctx, records...); err != nil {
 		return err
 	}
-	clear(f.dims.dirty)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dropReleases(gone)
+	maps.Copy(f.releases, earned)
+	f.dims.committed()
 	return nil
 }

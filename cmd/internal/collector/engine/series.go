@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
@@ -11,16 +10,15 @@ import (
 
 // meta returns the part that every answer has. To is the last day it covers.
 func (f *fleet) meta(to collector.Day, s *figures.Suppressor, denominator uint64, of string) figures.Meta {
-	m := figures.Meta{AsOf: f.asOf.UTC(), Complete: to < f.today, DenominatorOf: of, Suppressed: s.Suppressed}
-	if d := s.Repeat(denominator); d != nil {
-		m.Denominator = *d
+	m := figures.Meta{
+		AsOf: f.asOf.UTC(), Complete: to < f.today, Denominator: denominator, DenominatorOf: of, Suppressed: s.Suppressed,
+	}
+	if s.Public() {
+		m.Next = collector.LastPublicDay(f.today-1) + collector.PublicDays + 1
 	}
 	switch {
 	case m.Complete:
 		m.AsOf = (to + 1).Time()
-	case s.Public():
-		// It includes reports up to now, but does not reveal when one came.
-		m.AsOf = time.Now().UTC().Truncate(time.Hour)
 	case f.asOf.IsZero():
 		m.AsOf = f.today.Time()
 	}
@@ -79,29 +77,36 @@ func (e *Engine) days(ctx context.Context, f *fleet, r collector.Range, open fun
 	return days, nil
 }
 
-// Series returns the figures day by day, from the app's first day on.
+// Series returns the figures day by day, from the app's first day on. For the
+// public it has the last days of windows. For a segment it has the days whose
+// windows are known.
 func (e *Engine) Series(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Series, error) {
 	f, err := e.fleetIn(app, r)
 	if err != nil {
 		return figures.Series{}, err
 	}
+	if !v.Segment.Empty() {
+		return e.segmentSeries(ctx, f, r, v)
+	}
+	if v.Public {
+		return e.publicSeries(ctx, f, r, v)
+	}
 	days, err := e.days(ctx, f, r, (*fleet).total)
 	if err != nil {
 		return figures.Series{}, err
 	}
-	s := v.Suppressor()
 	answer := figures.Series{Range: r, Points: make([]figures.SeriesPoint, 0, len(days))}
 	var last dayFigures
 	for _, d := range days {
-		answer.Points = append(answer.Points, seriesPoint(s, d))
+		answer.Points = append(answer.Points, seriesPoint(d))
 		last = d
 	}
-	if n := last.Active[window28]; n > 0 && s.Repeat(n) != nil {
+	if last.Active[window28] > 0 {
 		answer.MedianAge = &last.MedianAge
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	answer.Meta = f.meta(r.To, s, last.Active[window28], activeText(28, min(r.To, f.today)))
+	answer.Meta = f.meta(r.To, e.suppressor(f, v), last.Active[window28], activeText(28, min(r.To, f.today)))
 	return answer, nil
 }
 
@@ -115,14 +120,16 @@ func (e *Engine) fleetIn(app collector.AppNum, r collector.Range) (*fleet, error
 }
 
 // seriesPoint returns a day as it is shown.
-func seriesPoint(s *figures.Suppressor, d dayFigures) figures.SeriesPoint {
+func seriesPoint(d dayFigures) figures.SeriesPoint {
 	if d.Gap {
 		return figures.SeriesPoint{Day: d.day, Gap: true}
 	}
+	active := func(n [4]uint64) figures.Active {
+		return figures.Active{Day: &n[0], Week: &n[1], Days28: &n[2], Days30: &n[3]}
+	}
 	return figures.SeriesPoint{
-		Day: d.day, Open: d.open,
-		Active: s.Active(d.Active), Established: s.Active(d.Established),
-		New: s.Count(d.New), Returning: s.Count(d.Returning), Lost: s.Count(d.Lost), Forgotten: s.Count(d.Counters.Forgotten),
-		InMemory: s.Count(d.Counters.InMemory), Excluded: s.Count(d.Counters.Excluded),
+		Day: d.day, Open: d.open, Active: active(d.Active), Established: active(d.Established),
+		New: &d.New, Returning: &d.Returning, Lost: &d.Lost, Forgotten: &d.Counters.Forgotten,
+		InMemory: &d.Counters.InMemory, Excluded: &d.Counters.Excluded,
 	}
 }

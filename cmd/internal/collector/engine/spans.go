@@ -33,7 +33,7 @@ type span struct {
 	// faults are the installations that reported each fault, and occurrences
 	// how often it occurred. Both are nil if nobody needed them.
 	faults      map[string]*bits.Set
-	occurrences map[string]uint64
+	occurrences map[string]occurrences
 }
 
 // A spanCache caches spans of one fleet, because closed days change only when
@@ -99,6 +99,19 @@ func (c *spanCache) remove(nums ...uint32) {
 	c.generation++
 }
 
+// removeFault removes a fault from all spans.
+func (c *spanCache) removeFault(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, s := range c.spans {
+		left := &span{Range: s.Range, active: s.active, faults: maps.Clone(s.faults), occurrences: maps.Clone(s.occurrences)}
+		delete(left.faults, id)
+		delete(left.occurrences, id)
+		c.spans[i] = left
+	}
+	c.generation++
+}
+
 // clear removes all spans, when another day begins.
 func (c *spanCache) clear() {
 	c.mu.Lock()
@@ -134,11 +147,13 @@ func (s *span) without(nums []uint32) *span {
 func (s *span) extend(r collector.Range, faults bool) (*span, []collector.Range) {
 	e := &span{Range: r, active: s.active.Clone()}
 	if faults {
-		e.faults, e.occurrences = make(map[string]*bits.Set), make(map[string]uint64)
+		e.faults, e.occurrences = make(map[string]*bits.Set), make(map[string]occurrences)
 		for id, set := range s.faults {
 			e.faults[id] = set.Clone()
 		}
-		maps.Copy(e.occurrences, s.occurrences)
+		for id, o := range s.occurrences {
+			e.occurrences[id] = maps.Clone(o)
+		}
 	}
 	return e, []collector.Range{{From: r.From, To: s.From - 1}, {From: s.To + 1, To: r.To}}
 }
@@ -151,8 +166,23 @@ func (s *span) addFault(id string, set *bits.Set) {
 	s.faults[id].Or(set)
 }
 
+func (s *span) addOccurrences(id string, more occurrences, placed map[string]bool) {
+	if len(more) == 0 {
+		return
+	}
+	o := s.occurrences[id]
+	for version, n := range more {
+		if !placed[version] {
+			version = collector.Other
+		}
+		o.add(version, n)
+	}
+	s.occurrences[id] = o
+}
+
 // addRecent adds those days of a range that are in memory.
 func (s *span) addRecent(f *fleet, r collector.Range) {
+	placed := f.placedVersions()
 	for day := max(r.From, f.today-longestWindow); day <= r.To; day++ {
 		s.active.Or(f.days[day])
 		if s.faults == nil {
@@ -162,9 +192,7 @@ func (s *span) addRecent(f *fleet, r collector.Range) {
 			if set := fault.days[day]; set != nil {
 				s.addFault(id, set)
 			}
-			if n := fault.counts[day]; n > 0 {
-				s.occurrences[id] += n
-			}
+			s.addOccurrences(id, fault.counts[day], placed)
 		}
 	}
 }
@@ -231,6 +259,9 @@ func (e *Engine) span(ctx context.Context, f *fleet, r collector.Range) (*span, 
 
 // addOlder adds days to a span that are only in the store.
 func (e *Engine) addOlder(ctx context.Context, f *fleet, s *span, r collector.Range) error {
+	f.mu.RLock()
+	placed := f.placedVersions()
+	f.mu.RUnlock()
 	err := e.eachBits(ctx, f, kindActive, r, func(_ collector.RecordKey, set *bits.Set) { s.active.Or(set) })
 	if err != nil {
 		return err
@@ -245,7 +276,7 @@ func (e *Engine) addOlder(ctx context.Context, f *fleet, s *span, r collector.Ra
 	return eachRecord(ctx, e.store, kindFaultDay, f.num, r, func(r collector.Record) error {
 		var day faultDay
 		err := decodeRecord(r, &day)
-		s.occurrences[r.Name] += day.Occurrences
+		s.addOccurrences(r.Name, day.occurrences(), placed)
 		return err
 	})
 }

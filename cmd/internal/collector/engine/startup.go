@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 // read reads everything but the rows: apps, the bits of the last days, and the
 // journal.
 func (e *Engine) read(ctx context.Context) error {
-	e.day = collector.DayOf(time.Now())
+	fleets := false
 	err := eachRecord(ctx, e.store, kindApp, 0, noDay, func(r collector.Record) error {
 		var app collector.App
 		err := decodeRecord(r, &app)
@@ -24,11 +25,22 @@ func (e *Engine) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.readGenerations(ctx); err != nil {
+		return err
+	}
 	for _, f := range e.sorted() {
 		if err := f.read(ctx, e.store); err != nil {
 			return err
 		}
-		e.day = min(e.day, f.today)
+		if f.masked {
+			f.mask = e.maskOf(f.num)
+		}
+		if e.day = min(e.day, f.today); !fleets {
+			e.day, fleets = f.today, true
+		}
+	}
+	if !fleets {
+		e.day = collector.DayOf(e.clock.read())
 	}
 	for entry, err := range e.store.Journal(ctx) {
 		if err != nil {
@@ -40,6 +52,39 @@ func (e *Engine) read(ctx context.Context) error {
 		e.journaled = entry.Number
 		e.entries.Add(1)
 	}
+	for _, f := range e.sorted() {
+		f.faults.dropEvicted()
+	}
+	return e.readClock(ctx)
+}
+
+// readClock reads what is stored of the clock.
+func (e *Engine) readClock(ctx context.Context) error {
+	key := collector.RecordKey{Kind: kindClock}
+	data, ok, err := e.store.Record(ctx, key)
+	if err != nil {
+		return err
+	}
+	wall := e.clock.read()
+	if !ok { // the store was made before the clock was judged, or is new
+		e.clock.restore((e.day + 1).Time().Add(-time.Second))
+		return nil
+	}
+	var r clockRecord
+	if err := decodeRecord(collector.Record{RecordKey: key, Data: data}, &r); err != nil {
+		return err
+	}
+	e.clock.restore(r.Trusted)
+	if !r.Held {
+		return nil
+	}
+	for _, f := range e.sorted() {
+		if f.aside == nil { // added since
+			f.aside = newAside(0)
+		}
+	}
+	e.held = e.newHolding(wall, r.For)
+	e.logHeld(wall)
 	return nil
 }
 
@@ -56,7 +101,12 @@ func (f *fleet) read(ctx context.Context, store collector.Store) error {
 	if err := decodeRecord(collector.Record{RecordKey: key, Data: data}, &open); err != nil {
 		return err
 	}
-	f.today, f.next, f.open = open.Today, open.Next, open.Counters
+	f.today, f.next, f.open, f.gap = open.Today, open.Next, open.Counters, open.Gap
+	f.purged = cmp.Or(open.Purged, open.Today)
+	if err := f.readAside(ctx, store); err != nil {
+		return err
+	}
+	f.turned.Since = f.today
 	recent := collector.Range{From: f.today - longestWindow, To: f.today}
 	for _, part := range []struct {
 		kind string
@@ -69,31 +119,69 @@ func (f *fleet) read(ctx context.Context, store collector.Store) error {
 			f.first = append(f.first, first)
 			return err
 		}},
-		{kindActive, recent, func(r collector.Record) error { return decodeChunk(daySet(f.days, r.Day), r) }},
+		{kindActive, recent, f.readActive},
 		{kindEver, noDay, func(r collector.Record) error {
-			if strings.HasPrefix(r.Name, "clones/") {
+			switch {
+			case strings.HasPrefix(r.Name, "clones/"):
 				return decodeChunk(f.clones, r)
+			case strings.HasPrefix(r.Name, "shared/"):
+				return decodeChunk(f.shared, r)
 			}
 			return decodeChunk(f.established, r)
 		}},
 		{kindDims, noDay, f.dims.read},
-		{kindToday, noDay, f.readKeys},
-		{kindFaultBits, recent, func(r collector.Record) error {
-			id, _, _ := strings.Cut(r.Name, "/")
-			return decodeChunk(daySet(f.faults.get(id).days, r.Day), r)
-		}},
-		{kindFaultDay, recent, func(r collector.Record) error {
-			var day faultDay
-			err := decodeRecord(r, &day)
-			f.faults.get(r.Name).counts[r.Day] = day.Occurrences
+		{kindTurned, noDay, func(r collector.Record) error { return decodeRecord(r, &f.turned) }},
+		{kindDeclared, noDay, func(r collector.Record) error {
+			var declared collector.Declarations
+			err := decodeRecord(r, &declared)
+			f.declare(declared)
 			return err
 		}},
+		{kindToday, noDay, f.readKeys},
+		{kindGeneration, noDay, func(collector.Record) error { f.masked = true; return nil }},
+		{kindRefusedID, noDay, f.readRefusedID},
+		{kindSenders, noDay, f.readSenders},
+		{kindFaultBits, recent, f.readFaultBits},
+		{kindFaultDay, recent, f.readFaultDay},
 	} {
 		if err := eachRecord(ctx, store, part.kind, f.num, part.days, part.use); err != nil {
 			return err
 		}
 	}
 	return f.readNames(ctx, store)
+}
+
+func (f *fleet) readActive(r collector.Record) error { return decodeChunk(daySet(f.days, r.Day), r) }
+
+func (f *fleet) readFaultBits(r collector.Record) error {
+	id, _, _ := strings.Cut(r.Name, "/")
+	return decodeChunk(daySet(f.faults.get(id).days, r.Day), r)
+}
+
+func (f *fleet) readFaultDay(r collector.Record) error {
+	var day faultDay
+	err := decodeRecord(r, &day)
+	f.faults.get(r.Name).counts[r.Day] = day.occurrences()
+	return err
+}
+
+// readAside reads the day put aside, if there is one.
+func (f *fleet) readAside(ctx context.Context, store collector.Store) error {
+	key := f.recordKey(kindAside, 0, "")
+	data, ok, err := store.Record(ctx, key)
+	if err != nil || !ok {
+		return err
+	}
+	f.aside = newAside(0)
+	if err := decodeRecord(collector.Record{RecordKey: key, Data: data}, f.aside); err != nil {
+		return err
+	}
+	day := collector.Range{From: f.aside.Day, To: f.aside.Day}
+	return cmp.Or(
+		eachRecord(ctx, store, kindActive, f.num, day, f.readActive),
+		eachRecord(ctx, store, kindFaultBits, f.num, day, f.readFaultBits),
+		eachRecord(ctx, store, kindFaultDay, f.num, day, f.readFaultDay),
+	)
 }
 
 // readNames reads the releases and faults that were ever seen.
@@ -107,16 +195,23 @@ func (f *fleet) readNames(ctx context.Context, store collector.Store) error {
 	if err != nil {
 		return err
 	}
-	return eachRecord(ctx, store, kindFault, f.num, noDay, func(r collector.Record) error {
+	err = eachRecord(ctx, store, kindFault, f.num, noDay, func(r collector.Record) error {
 		return decodeRecord(r, &f.faults.get(r.Name).faultRecord)
 	})
+	f.faults.dropEvicted()
+	return err
 }
 
 // readKeys reads today's keys that are no installations.
 func (f *fleet) readKeys(r collector.Record) error {
 	keys := f.memory
-	if r.Name == "excluded" {
+	switch {
+	case r.Name == "excluded":
 		keys = f.excluded
+	case f.aside != nil && r.Name == "aside/memory":
+		keys = f.aside.memory
+	case f.aside != nil && r.Name == "aside/excluded":
+		keys = f.aside.excluded
 	}
 	if len(r.Data)%len(collector.Key{}) != 0 {
 		return describe(r.RecordKey, errors.New("not a list of keys"))
@@ -143,6 +238,9 @@ func (e *Engine) warmUp() {
 	switch {
 	case err == nil:
 		e.log.Debug("All rows are read", "duration", time.Since(began))
+		if err := e.dropGenerations(e.stopping); err != nil && e.stopping.Err() == nil {
+			e.log.Warn("Rows that an import left are not deleted yet; the next start or import does it", "error", err.Error())
+		}
 	case e.stopping.Err() == nil:
 		e.log.Error("Rows cannot be read; versions and other values are not shown", "error", err.Error())
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
@@ -108,12 +109,16 @@ func (s *state) value(dim uint32) (value uint32, ok bool) {
 	return s.pairs[i].value, true
 }
 
+func sortPairs(pairs []pair) {
+	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.dim, b.dim) })
+}
+
 // appendLabels appends what is counted of a heartbeat. Unknown values are
 // missing ones.
 func appendLabels(dst []label, h *report.Heartbeat, country string) []label {
 	add := func(dim, text string) {
 		if text != "" {
-			dst = append(dst, label{dim, text})
+			dst = append(dst, label{dim, collector.Canonical(dim, text)})
 		}
 	}
 	add(collector.DimVersion, h.Version)

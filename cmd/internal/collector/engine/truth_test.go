@@ -17,21 +17,32 @@ import (
 )
 
 // The reference is brute force: every heartbeat is a row, and every figure is a
-// query over all rows.
+// query over the rows of the members: all installations, or those of a segment.
 const truthSchema = `
 CREATE TABLE beat (day INTEGER, id INTEGER, version TEXT, system TEXT, fact TEXT, at INTEGER);
-CREATE TABLE fault (day INTEGER, id INTEGER, reason TEXT, count INTEGER);
+CREATE TABLE faulted (day INTEGER, id INTEGER, reason TEXT, count INTEGER, version TEXT);
+CREATE TABLE other (id INTEGER); -- not in the segment
 CREATE TABLE aside (day INTEGER, id INTEGER, what TEXT);
 CREATE TABLE report (day INTEGER, repeated INTEGER);
-CREATE VIEW first AS SELECT id, min(day) AS day FROM beat GROUP BY id;
-CREATE VIEW days AS SELECT DISTINCT day, id FROM beat;`
+CREATE VIEW first AS SELECT id, min(day) AS day FROM beat WHERE id NOT IN other GROUP BY id;
+CREATE VIEW days AS SELECT DISTINCT day, id FROM beat WHERE id NOT IN other;
+CREATE VIEW fault AS SELECT * FROM faulted WHERE id NOT IN other;`
 
 type truth struct {
-	t  *rapid.T
+	t  tester
 	db *sql.DB
+	// view has the segment that is checked.
+	view figures.View
 }
 
-func newTruth(t *rapid.T) *truth {
+// A tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+func newTruth(t tester) *truth {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +51,7 @@ func newTruth(t *rapid.T) *truth {
 	if _, err := db.Exec(truthSchema); err != nil {
 		t.Fatal(err)
 	}
-	return &truth{t, db}
+	return &truth{t: t, db: db}
 }
 
 func (tr *truth) exec(query string, args ...any) {
@@ -76,7 +87,10 @@ func (tr *truth) counts(query string, args ...any) map[string]uint64 {
 }
 
 func (tr *truth) wants(what string, got figures.Count, query string, args ...any) {
-	want := tr.number(query, args...)
+	tr.equals(what, got, tr.number(query, args...))
+}
+
+func (tr *truth) equals(what string, got figures.Count, want uint64) {
 	if got == nil {
 		tr.t.Errorf("%s: hidden, want %d", what, want)
 	} else if *got != want {
@@ -85,14 +99,18 @@ func (tr *truth) wants(what string, got figures.Count, query string, args ...any
 }
 
 // state selects the value that an installation had in a column at the end of a
-// day.
-func state(column string) string {
-	return fmt.Sprintf(`(SELECT b.%[1]s FROM beat b WHERE b.id = w.id AND b.day <= ?1 ORDER BY b.at DESC LIMIT 1)`, column)
+// day; for a segment, that it has now.
+func (tr *truth) state(column string) string {
+	until := "b.day <= ?1"
+	if !tr.view.Segment.Empty() {
+		until = "true"
+	}
+	return fmt.Sprintf(`(SELECT b.%s FROM beat b WHERE b.id = w.id AND %s ORDER BY b.at DESC LIMIT 1)`, column, until)
 }
 
 // checkDay compares all figures of a day with the reference.
 func (tr *truth) checkDay(r *rig, day collector.Day) {
-	p := r.point(day)
+	p := r.pointOf(day, tr.view)
 	for name, tt := range map[string]struct {
 		active figures.Active
 		min    int
@@ -109,22 +127,26 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 	tr.wants(day.String()+": lost", p.Lost, `SELECT count(*) FROM days w WHERE w.day = ?1 - 28
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.id = w.id AND d.day BETWEEN ?1 - 27 AND ?1)`, day)
 	tr.median(r, day)
-	tr.wants(day.String()+": in memory", p.InMemory, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'memory'`, day)
-	tr.wants(day.String()+": excluded", p.Excluded, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'excluded'`, day)
+	if tr.view.Segment.Empty() {
+		tr.wants(day.String()+": in memory", p.InMemory, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'memory'`, day)
+		tr.wants(day.String()+": excluded", p.Excluded, `SELECT count(DISTINCT id) FROM aside WHERE day = ? AND what = 'excluded'`, day)
+	} else if p.InMemory != nil || p.Excluded != nil || *p.Forgotten != 0 {
+		tr.t.Errorf("%s: a segment has figures of what is no installation", day)
+	}
 	for dimension, column := range map[string]string{
 		collector.DimVersion: "version", collector.DimSystem: "system", collector.FactDimension + "f": "fact",
 	} {
 		for _, window := range []int{1, 7, 28, 30} {
-			b, err := r.e.Breakdown(r.t.Context(), r.app.Num, dimension, window, day, figures.View{})
+			b, err := r.e.Breakdown(r.t.Context(), r.app.Num, dimension, window, day, tr.view)
 			if err != nil {
 				tr.t.Fatal(err)
 			}
-			want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state(column)+` AS value FROM (
+			want := tr.counts(`SELECT value, count(*) FROM (SELECT `+tr.state(column)+` AS value FROM (
 				SELECT DISTINCT id FROM days WHERE day > ?1 - ?2 AND day <= ?1) w) WHERE value <> '' GROUP BY value`, day, window)
 			tr.same(fmt.Sprintf("%s: %s in %d days", day, dimension, window), b.Values, want)
 		}
 	}
-	floor, err := r.e.Floor(r.t.Context(), r.app.Num, day, figures.View{})
+	floor, err := r.e.Floor(r.t.Context(), r.app.Num, day, tr.view)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -138,7 +160,7 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 		var kept uint64
 		for _, v := range newer {
 			kept += tr.number(`SELECT count(*) FROM (SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) w
-				WHERE `+state("version")+` = ?2`, day, v)
+				WHERE `+tr.state("version")+` = ?2`, day, v)
 		}
 		if *step.Kept != kept {
 			tr.t.Errorf("%s: floor %s: got %d kept, want %d", day, step.Version, *step.Kept, kept)
@@ -148,7 +170,7 @@ func (tr *truth) checkDay(r *rig, day collector.Day) {
 
 // median compares the median age, the lower of two, with the reference.
 func (tr *truth) median(r *rig, day collector.Day) {
-	s, err := r.e.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, figures.View{})
+	s, err := r.e.Series(r.t.Context(), r.app.Num, collector.Range{From: day, To: day}, tr.view)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -164,9 +186,9 @@ func (tr *truth) median(r *rig, day collector.Day) {
 }
 
 // checkTrend compares days of a trend with the reference.
-func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
+func (tr *truth) checkTrend(r *rig, dimension string, from, to collector.Day) {
 	const top = 2
-	trend, err := r.e.Trend(r.t.Context(), r.app.Num, collector.DimVersion, 7, collector.Range{From: from, To: to}, top, figures.View{})
+	trend, err := r.e.Trend(r.t.Context(), r.app.Num, dimension, 7, collector.Range{From: from, To: to}, top, tr.view)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -174,7 +196,7 @@ func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
 		tr.t.Errorf("got %d points of a trend from %s to %s", len(trend.Points), from, to)
 	}
 	for _, p := range trend.Points[max(0, len(trend.Points)-9):] {
-		want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
+		want := tr.counts(`SELECT value, count(*) FROM (SELECT `+tr.state(dimension)+` AS value FROM (
 			SELECT DISTINCT id FROM days WHERE day > ?1 - 7 AND day <= ?1) w) GROUP BY value`, p.Day)
 		var rest uint64
 		for _, n := range want {
@@ -196,21 +218,28 @@ func (tr *truth) checkTrend(r *rig, from, to collector.Day) {
 	}
 }
 
-// checkPairs compares the pairs of today with the reference.
+// checkPairs compares the pairs of today's values with the reference, in the windows
+// that end today and yesterday.
 func (tr *truth) checkPairs(r *rig, day collector.Day) {
-	pairs, err := r.e.CoOccurrence(r.t.Context(), r.app.Num, collector.DimSystem, collector.DimVersion, 28, figures.View{})
+	for to := day - 1; to <= day; to++ {
+		tr.checkPairsTo(r, day, to)
+	}
+}
+
+func (tr *truth) checkPairsTo(r *rig, day, to collector.Day) {
+	pairs, err := r.e.CoOccurrence(r.t.Context(), r.app.Num, collector.DimSystem, collector.DimVersion, 28, to, tr.view)
 	if errors.Is(err, collector.ErrDimension) && tr.number(`SELECT count(*) FROM beat`) == 0 {
 		return
 	}
 	if err != nil {
 		tr.t.Fatal(err)
 	}
-	want := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("system")+` || ' ' || `+state("version")+` AS value FROM (
-		SELECT DISTINCT id FROM days WHERE day > ?1 - 28 AND day <= ?1) w) GROUP BY value`, day)
+	want := tr.counts(`SELECT value, count(*) FROM (SELECT `+tr.state("system")+` || ' ' || `+tr.state("version")+` AS value FROM (
+		SELECT DISTINCT id FROM days WHERE day > ?2 - 28 AND day <= ?2) w) GROUP BY value`, day, to)
 	for i, row := range pairs.Rows {
 		for j, column := range pairs.Columns {
 			if got, want := *pairs.Counts[i][j], want[row+" "+column]; got != want {
-				tr.t.Errorf("%s and %s: got %d, want %d", row, column, got, want)
+				tr.t.Errorf("%s to %s: %s and %s: got %d, want %d", day, to, row, column, got, want)
 			}
 			delete(want, row+" "+column)
 		}
@@ -223,7 +252,7 @@ func (tr *truth) checkPairs(r *rig, day collector.Day) {
 // checkSurvival compares the curves with the reference, for the weeks that are
 // over.
 func (tr *truth) checkSurvival(r *rig, to collector.Day) {
-	survival, err := r.e.Survival(r.t.Context(), r.app.Num, figures.MaxTop, figures.View{})
+	survival, err := r.e.Survival(r.t.Context(), r.app.Num, figures.MaxTop, tr.view)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -271,19 +300,23 @@ func (tr *truth) checkQuality(r *rig, from, to collector.Day, clones uint64, cra
 
 // A double detects that an ID is used more than once.
 type double struct {
-	before, now string
+	before, now doubleState
 	flips       int
 	flipped     collector.Day
 	probable    bool
 }
 
+// A doubleState is the values of a report. Facts may come and go; the rest tells
+// hosts apart.
+type doubleState struct{ host, facts string }
+
 // become reports whether a state is new. Returning three times to the previous
-// state, each time within 28 days, makes a clone.
-func (d *double) become(state string, day collector.Day) (changed bool) {
+// state, with more than other facts, each time within 28 days, makes a clone.
+func (d *double) become(state doubleState, day collector.Day) (changed bool) {
 	if state == d.now {
 		return false
 	}
-	if state == d.before {
+	if state == d.before && state.host != d.now.host {
 		if day-d.flipped > 28 {
 			d.flips = 0
 		}
@@ -343,7 +376,7 @@ func (tr *truth) checkVersions(r *rig, first, to collector.Day, moves map[[2]str
 				continue // checking all takes too long
 			}
 			day := release.Released + collector.Day(p.Days)
-			counts := tr.counts(`SELECT value, count(*) FROM (SELECT `+state("version")+` AS value FROM (
+			counts := tr.counts(`SELECT value, count(*) FROM (SELECT `+tr.state("version")+` AS value FROM (
 				SELECT DISTINCT id FROM days WHERE day = ?1) w) GROUP BY value`, day)
 			var n, of uint64
 			for version, count := range counts {
@@ -376,7 +409,7 @@ func (tr *truth) same(what string, got []figures.Value, want map[string]uint64) 
 // checkRetention compares the triangles with the reference.
 func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
 	for _, grain := range []collector.Grain{collector.GrainDay, collector.GrainWeek, collector.GrainMonth} {
-		answer, err := r.e.Retention(r.t.Context(), r.app.Num, grain, collector.Range{From: from, To: to}, figures.View{})
+		answer, err := r.e.Retention(r.t.Context(), r.app.Num, grain, collector.Range{From: from, To: to}, tr.view)
 		if err != nil {
 			tr.t.Fatal(err)
 		}
@@ -418,7 +451,7 @@ func (tr *truth) checkRetention(r *rig, from, to collector.Day) {
 }
 
 func (tr *truth) checkFaults(r *rig, from, to collector.Day) {
-	answer, err := r.e.Faults(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, figures.View{})
+	answer, err := r.e.Faults(r.t.Context(), r.app.Num, collector.Range{From: from, To: to}, tr.view)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -432,9 +465,20 @@ func (tr *truth) checkFaults(r *rig, from, to collector.Day) {
 		}
 		for _, v := range fault.Versions {
 			const inRange = `FROM (SELECT DISTINCT id FROM days WHERE day BETWEEN ?2 AND ?1) w WHERE `
-			tr.wants(v.Version+" in the range", v.Active, `SELECT count(*) `+inRange+state("version")+` = ?3`, to, from, v.Version)
-			tr.wants(fault.Reason+" in "+v.Version, v.Affected, `SELECT count(*) `+inRange+state("version")+` = ?3
+			tr.wants(v.Version+" in the range", v.Active, `SELECT count(*) `+inRange+tr.state("version")+` = ?3`, to, from, v.Version)
+			tr.wants(fault.Reason+" in "+v.Version, v.Affected, `SELECT count(*) `+inRange+tr.state("version")+` = ?3
 				AND EXISTS (SELECT 1 FROM fault f WHERE f.id = w.id AND f.reason = ?4 AND f.day BETWEEN ?2 AND ?1)`, to, from, v.Version, fault.Reason)
+			if !tr.view.Segment.Empty() {
+				continue
+			}
+			tr.wants("occurrences of "+fault.Reason+" in "+v.Version, v.Occurrences, `SELECT coalesce(sum(count), 0) FROM fault
+				WHERE reason = ? AND version = ? AND day BETWEEN ? AND ?`, fault.Reason, v.Version, from, to)
+		}
+		if !tr.view.Segment.Empty() {
+			if fault.Occurrences != nil {
+				tr.t.Errorf("%s: got %d occurrences of a segment", fault.Reason, *fault.Occurrences)
+			}
+			continue
 		}
 		tr.wants("occurrences of "+fault.Reason, fault.Occurrences, `SELECT sum(count) FROM fault WHERE reason = ? AND day BETWEEN ? AND ?`, fault.Reason, from, to)
 	}
@@ -497,7 +541,7 @@ func TestTruth(t *testing.T) {
 						r.send(h)
 						fact, _ := h.Heartbeat.Facts.Get("f")
 						at++
-						changed := doubles[n].become(h.Heartbeat.Version+" "+h.Heartbeat.Platform.System+" "+fact, today())
+						changed := doubles[n].become(doubleState{h.Heartbeat.Version + " " + h.Heartbeat.Platform.System, fact}, today())
 						tr.exec(`INSERT INTO report SELECT ?1, NOT ?2 AND EXISTS (SELECT 1 FROM days WHERE day = ?1 AND id = ?3)`, today(), changed, n)
 						tr.exec(`INSERT INTO beat VALUES (?, ?, ?, ?, ?, ?)`, today(), n, h.Heartbeat.Version, h.Heartbeat.Platform.System, fact, at)
 					}
@@ -509,7 +553,7 @@ func TestTruth(t *testing.T) {
 						report := r.health(n, faults[key], first.Time(), reason)
 						report.Report.Version = current[n].Heartbeat.Version
 						r.reports(report)
-						tr.exec(`INSERT INTO fault VALUES (?, ?, ?, ?)`, today(), n, reason, more)
+						tr.exec(`INSERT INTO faulted VALUES (?, ?, ?, ?, ?)`, today(), n, reason, more, current[n].Heartbeat.Version)
 						tr.exec(`INSERT INTO report VALUES (?, false)`, today())
 					}
 				}
@@ -540,7 +584,10 @@ func TestTruth(t *testing.T) {
 			tr.checkFaults(r, first, today())
 			tr.checkFaults(r, max(first, today()-7), today())
 			tr.checkVersions(r, first, today(), moves)
-			tr.checkTrend(r, first, today())
+			tr.checkTrend(r, "version", first, today())
+			tr.checkVersionDetails(r, first, today(), moves)
+			tr.checkFaultDetails(r, first, today())
+			tr.checkSegments(r, first, int(seed%100), 13)
 			tr.checkPairs(r, today())
 			tr.checkSurvival(r, today())
 			var clones uint64

@@ -21,6 +21,15 @@ type tx struct {
 	// refs are the identities that are new, and those read for this tx.
 	refs map[collector.Key]ref
 	rows rowReader
+	// votes are what the reports say about the clock.
+	votes []vote
+}
+
+// A vote is the time of an installation's clock.
+type vote struct {
+	fleet  *fleet
+	num    collector.Num
+	sentAt time.Time
 }
 
 // A rowReader reads current rows of installations.
@@ -37,11 +46,23 @@ type fleetTx struct {
 	memory     map[collector.Key]struct{}
 	excluded   map[collector.Key]struct{}
 	clones     []collector.Num
+	shared     []collector.Num
+	two        map[collector.Num]*twoSenders
+	past       map[collector.Day]map[collector.Num]struct{} // days before today
 	counters   dayCounters
 	releases   map[string]releaseRecord // seen for the first time
 	faults     map[string]*faultRecord
+	evicted    map[string]*fault  // faults that make way for others
+	admitted   map[string]support // new faults
 	marks      []faultMark
 	counts     map[collector.Num][]faultCount
+	turned     turnedAway
+	// silent means that what is reported was counted before.
+	silent bool
+	// m is not nil while a past is added.
+	m *merging
+	// claims are what [fleetTx.claimed] returns; nil until it is needed.
+	claims map[pair]collector.Day
 }
 
 // A pendingState is a row that changes.
@@ -73,6 +94,7 @@ func (t *tx) fleet(app collector.AppNum) (*fleetTx, error) {
 }
 
 func newFleetTx(f *fleet) *fleetTx {
+	f.dims.undone = nil
 	return &fleetTx{
 		f: f, active: make(map[collector.Num]struct{}), states: make(map[collector.Num]*pendingState),
 		memory: make(map[collector.Key]struct{}), excluded: make(map[collector.Key]struct{}),
@@ -94,6 +116,12 @@ func (t *tx) add(ctx context.Context, j *job) (receipt collector.Receipt, err er
 	if err != nil {
 		return receipt, err
 	}
+	if j.fleet != ft.f {
+		return receipt, collector.ErrBusy // the app was imported meanwhile, and the key is another
+	}
+	if _, refused := ft.f.refusedIDs[j.key]; refused {
+		return receipt, collector.ErrRefusedID
+	}
 	if j.heartbeat != nil {
 		receipt, err = ft.heartbeat(ctx, t, j.key, j.heartbeat)
 	} else {
@@ -106,8 +134,19 @@ func (t *tx) add(ctx context.Context, j *job) (receipt collector.Receipt, err er
 	ft.counters.DroppedFields += uint64(dropped.Fields)
 	ft.counters.DroppedFacts += uint64(dropped.Facts)
 	ft.counters.DroppedContext += uint64(dropped.Context)
-	if t.now.Sub(sentAt).Abs() > maxClockSkew {
-		ft.counters.Skewed++
+	switch {
+	case sentAt.IsZero(): // some older clients do not say
+	case j.heartbeat != nil && j.heartbeat.Exported && t.maybeMade(sentAt):
+		// It was made at another time, which says nothing about a clock.
+	default:
+		if t.e.voting() != nil {
+			if found, ok, err := t.find(ctx, j.key); ok && err == nil {
+				t.votes = append(t.votes, vote{ft.f, found.num, sentAt})
+			}
+		}
+		if t.e.held == nil && t.now.Sub(sentAt).Abs() > maxClockSkew { // else it may be ours that is wrong
+			ft.counters.Skewed++
+		}
 	}
 	return receipt, nil
 }
@@ -132,12 +171,23 @@ func (ft *fleetTx) heartbeat(ctx context.Context, t *tx, key collector.Key, r *c
 	case !ok && h.IDPersistence == report.InMemory:
 		return addAside(ft.memory, ft.f.memory, key)
 	}
+	by := introducer{num: found.num, known: ok, prefix: r.Prefix}
 	var buf [report.MaxFacts + 8]label
-	st := ft.f.state(appendLabels(buf[:0], h, r.Country))
+	labels := appendLabels(buf[:0], h, r.Country)
 	if !ok {
-		return collector.Receipt{New: true}, ft.addNew(t, key, st, h.Version)
+		return collector.Receipt{New: true}, ft.addNew(t, key, labels, by)
+	}
+	st := ft.state(labels, by)
+	if day, ok := ft.exportedDay(t, r, found.num); ok {
+		return ft.exported(ctx, t.rows, found.num, day, st)
 	}
 	wasActive := ft.markActive(found.num)
+	ft.watch(found.num, r.Prefix, wasActive)
+	if ft.f.app.Legacy {
+		if err := ft.combine(ctx, t.rows, found.num, &st, r.Legacy); err != nil {
+			return collector.Receipt{}, err
+		}
+	}
 	changed, err := ft.change(ctx, t.rows, found.num, st)
 	return collector.Receipt{Repeated: wasActive && !changed}, err
 }
@@ -160,17 +210,20 @@ func addAside(pending, today map[collector.Key]struct{}, key collector.Key) (col
 	return collector.Receipt{}, nil
 }
 
-// addNew adds a new installation.
-func (ft *fleetTx) addNew(t *tx, key collector.Key, st state, version string) error {
+// addNew adds a new installation. If there are too many, its values get no place.
+func (ft *fleetTx) addNew(t *tx, key collector.Key, labels []label, by introducer) error {
 	f := ft.f
 	newToday := int(f.next-f.numAt(f.today)) + len(ft.identities)
 	num := f.next + collector.Num(len(ft.identities))
 	if newToday >= cmp.Or(f.app.MaxNewPerDay, collector.DefaultMaxNewPerDay) || num == maxNum {
 		return collector.ErrNewLimit
 	}
-	if version != "" {
-		p, _ := f.number(label{collector.DimFirstVersion, version})
-		st.first = uint64(p.value) + 1
+	st := ft.state(labels, by)
+	for _, l := range labels {
+		if l.dim == collector.DimVersion {
+			p, _ := ft.number(label{collector.DimFirstVersion, l.text}, by, st.pairs)
+			st.first = uint64(p.value) + 1
+		}
 	}
 	ft.identities = append(ft.identities, collector.Identity{Key: key, App: f.num, Num: num})
 	ft.put(num, nil, st)
@@ -181,6 +234,7 @@ func (ft *fleetTx) addNew(t *tx, key collector.Key, st state, version string) er
 // put adds a row, and its version if that was never seen.
 func (ft *fleetTx) put(num collector.Num, old *state, st state) {
 	ft.states[num] = &pendingState{old: old, state: st}
+	ft.claim(num, &st)
 	version := ft.f.dims.textIn(&st, collector.DimVersion)
 	if _, seen := ft.f.releases[version]; !seen && version != "" && version != collector.Other {
 		if ft.releases == nil {
@@ -202,51 +256,70 @@ func (ft *fleetTx) markActive(num collector.Num) (was bool) {
 	return false
 }
 
+// unchanged reports whether the stored values are known to be these.
+func (ft *fleetTx) unchanged(num collector.Num, st *state) bool {
+	return ft.states[num] == nil && int(num) < len(ft.f.hashes) && ft.f.hashes[num] == st.hash()
+}
+
+// current returns the values of an installation: those that change already, or the
+// stored ones.
+func (ft *fleetTx) current(ctx context.Context, rows rowReader, num collector.Num) (*pendingState, error) {
+	if pending := ft.states[num]; pending != nil {
+		return pending, nil
+	}
+	row, ok, err := rows.Installation(ctx, ft.f.num, num)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("installation has no row: %w", collector.ErrUnavailable)
+	}
+	stored, err := decodeState(row.State)
+	if err != nil {
+		return nil, err
+	}
+	return &pendingState{old: &stored, state: stored}, nil
+}
+
 // change changes the values of an installation, and reports whether they differ
 // from those before.
 func (ft *fleetTx) change(ctx context.Context, rows rowReader, num collector.Num, st state) (bool, error) {
-	pending := ft.states[num]
-	if pending == nil {
-		if int(num) < len(ft.f.hashes) && ft.f.hashes[num] == st.hash() {
-			return false, nil
-		}
-		row, ok, err := rows.Installation(ctx, ft.f.num, num)
-		if err != nil {
-			return false, err
-		}
-		if !ok {
-			return false, fmt.Errorf("installation has no row: %w", collector.ErrUnavailable)
-		}
-		stored, err := decodeState(row.State)
-		if err != nil {
-			return false, err
-		}
-		pending = &pendingState{old: &stored, state: stored}
+	if ft.unchanged(num, &st) {
+		return false, nil
+	}
+	pending, err := ft.current(ctx, rows, num)
+	if err != nil {
+		return false, err
 	}
 	before := &pending.state
 	if slices.Equal(before.pairs, st.pairs) {
 		return false, nil
 	}
 	st.first = before.first
-	ft.countMove(before, &st)
+	ft.countMove(num, before, &st)
 	ft.detectClone(num, before, &st)
 	ft.put(num, pending.old, st)
 	return true, nil
 }
 
-// countMove counts a change of version.
-func (ft *fleetTx) countMove(before, st *state) {
-	from, to := ft.f.dims.textIn(before, collector.DimVersion), ft.f.dims.textIn(st, collector.DimVersion)
-	if from == to || from == "" || to == "" {
+// countMove counts a change of version. Versions without a place have no order.
+func (ft *fleetTx) countMove(num collector.Num, before, st *state) {
+	if !ft.silent {
+		ft.countMoveOf(num, ft.f.dims.textIn(before, collector.DimVersion), ft.f.dims.textIn(st, collector.DimVersion))
+	}
+}
+
+func (ft *fleetTx) countMoveOf(num collector.Num, from, to string) {
+	if from == to || from == "" || to == "" || from == collector.Other || to == collector.Other {
 		return
 	}
-	switch c := report.CompareVersions(from, to); {
+	switch c := ft.f.app.VersionOrder.Compare(from, to); {
 	case c < 0:
 		ft.counters.Upgrades++
 	case c > 0:
 		ft.counters.Downgrades++
 	}
-	increase(&ft.counters.Moves, from+"\x00"+to, 1)
+	ft.counters.addMove(from+"\x00"+to, 1, ft.f.age(introducer{num: num, known: true}))
 }
 
 // An ID is probably used more than once after cloneFlips flips, each at most
@@ -284,7 +357,7 @@ func flipDims() []string {
 // changes reports whether there is anything to write besides counters.
 func (ft *fleetTx) changes() bool {
 	return len(ft.identities)+len(ft.active)+len(ft.states)+len(ft.memory)+len(ft.excluded)+
-		len(ft.marks)+len(ft.faults)+len(ft.counts) > 0
+		len(ft.marks)+len(ft.faults)+len(ft.counts)+len(ft.shared)+len(ft.past)+len(ft.two) > 0
 }
 
 // batch returns what must be written.
@@ -307,8 +380,16 @@ func (ft *fleetTx) addRows(b *collector.Batch) {
 		b.PutInstallations = append(b.PutInstallations, collector.Installation{App: f.num, Num: num, State: st.encode(nil)})
 	}
 	b.Records = append(b.Records, f.dims.records(f.num)...)
+	b.Records = append(b.Records, f.releaseRemovals(f.goneReleases())...)
+	maps.DeleteFunc(ft.releases, func(version string, _ releaseRecord) bool { return !f.dims.has(collector.DimVersion, version) })
+	b.Records = append(b.Records, ft.sharedRecords()...)
+	b.Records = append(b.Records, ft.pastRecords()...)
+	b.Records = append(b.Records, ft.senderRecords()...)
 	for version, release := range ft.releases {
 		b.Records = append(b.Records, f.record(kindRelease, 0, version, release))
+	}
+	for _, fault := range ft.evicted {
+		b.Records = append(b.Records, f.faultRemoval(fault)...)
 	}
 	for id, record := range ft.faults {
 		b.Records = append(b.Records, f.record(kindFault, 0, id, record))
@@ -322,21 +403,26 @@ func (ft *fleetTx) addRows(b *collector.Batch) {
 func (t *tx) apply() {
 	for _, ft := range t.fleets {
 		t.e.index.put(ft.identities...)
-		ft.apply(t.now)
+		if ft.apply(t.now) {
+			t.e.unsaved.Store(true)
+		}
 	}
 }
 
-func (ft *fleetTx) apply(now time.Time) {
+// apply reports whether anything was turned away, which is not durable yet.
+func (ft *fleetTx) apply(now time.Time) (turned bool) {
 	f := ft.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revision++
 	f.asOf = now
 	f.open.add(&ft.counters)
+	turned = f.turn(&ft.turned)
 	if !ft.changes() {
-		return
+		return turned
 	}
-	clear(f.dims.dirty)
+	f.dropReleases(f.goneReleases())
+	f.dims.committed()
 	maps.Copy(f.releases, ft.releases)
 	f.assign(len(ft.identities))
 	f.held += uint64(len(ft.identities))
@@ -356,22 +442,36 @@ func (ft *fleetTx) apply(now time.Time) {
 	for _, num := range ft.clones {
 		f.clones.Add(uint32(num))
 	}
+	for id := range ft.evicted {
+		delete(f.faults, id)
+		f.spans.removeFault(id)
+	}
+	ft.applyPast()
+	ft.applySenders()
+	for _, num := range ft.shared {
+		f.shared.Add(uint32(num))
+	}
+	f.shared.Clean() // the commit wrote it
 	for id, record := range ft.faults {
-		f.faults.get(id).faultRecord = *record
+		fault := f.faults.get(id)
+		fault.faultRecord = *record
+		if s, ok := ft.admitted[id]; ok {
+			f.faultQueue.add(fault, s)
+		}
 	}
 	for _, m := range ft.marks {
 		f.faults.mark(f.today, m)
 	}
+	return turned
 }
 
-// discard undoes what a failed tx left in the fleets: values that no
-// installation has.
+// discard undoes what a failed tx has changed in the tables of the fleets.
 func (t *tx) discard() {
 	for _, ft := range t.fleets {
-		if f := ft.f; f.warm && len(f.dims.dirty) > 0 {
-			f.mu.Lock()
-			f.dims.reclaim()
-			f.mu.Unlock()
-		}
+		ft.f.mu.Lock()
+		ft.f.dims.undo()
+		ft.f.dims.reconsider()
+		ft.f.faultQueue.made = false
+		ft.f.mu.Unlock()
 	}
 }

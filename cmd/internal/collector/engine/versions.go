@@ -19,45 +19,60 @@ type releaseRecord struct {
 	// maintainer set, or 0.
 	FirstSeen collector.Day `json:"first_seen"`
 	Released  collector.Day `json:"released,omitzero"`
+	// Earned means that an established installation has run it.
+	Earned bool `json:"earned,omitzero"`
 }
 
-// Versions returns how releases are adopted in a range. For the public, the
-// moves are those of a window; see [figures.View.Span].
+// Versions returns how releases are adopted in a range. For the public it has the
+// last days of windows, and no moves.
 func (e *Engine) Versions(ctx context.Context, app collector.AppNum, r collector.Range, v figures.View) (figures.Versions, error) {
 	f, err := e.fleetIn(app, r)
 	if err != nil {
 		return figures.Versions{}, err
 	}
-	f.mu.RLock()
-	r = v.Span(r, f.today)
-	to := min(r.To, f.today)
-	releases := maps.Clone(f.releases)
-	f.mu.RUnlock()
-	days, err := e.days(ctx, f, r, (*fleet).countersOnly)
-	if err != nil {
-		return figures.Versions{}, err
+	if !v.Segment.Empty() {
+		return e.segmentVersions(ctx, f, r, v)
 	}
-	s := v.Suppressor()
-	answer := figures.Versions{Range: r, Releases: []figures.Release{}}
-	addMoves(s, &answer, days)
-	sp, err := e.split(ctx, f, collector.DimVersion, to, window28)
+	f.mu.RLock()
+	to := min(r.To, f.today)
+	releases, order := maps.Clone(f.releases), f.app.VersionOrder
+	f.mu.RUnlock()
+	s := e.suppressor(f, v)
+	answer := figures.Versions{Range: r, Releases: []figures.Release{}, Moves: []figures.Move{}}
+	var sp daySplit
+	if v.Public {
+		sp, err = e.publicSplit(ctx, f, s, collector.DimVersion, to)
+		to = sp.day
+	} else if err = e.addMoves(ctx, f, order, &answer); err == nil {
+		sp, err = e.split(ctx, f, collector.DimVersion, to, window28)
+	}
 	if err != nil {
 		return figures.Versions{}, err
 	}
 	for version, n := range sp.counts {
-		active := s.Count(n)
-		if active == nil || version == collector.Other {
+		if version == collector.Other {
 			continue
 		}
-		release := releases[version]
-		answer.Releases = append(answer.Releases, figures.Release{
-			Version: version, Pre: figures.IsPreRelease(version), Released: cmp.Or(release.Released, release.FirstSeen),
-			Active: active, Adoption: []figures.AdoptionPoint{},
-		})
+		release := figures.Release{
+			Version: version, Pre: figures.IsPreRelease(order, version), Released: releases[version].Released,
+			Active: &n, Adoption: []figures.AdoptionPoint{},
+		}
+		release.Stated = release.Released != 0
+		if !v.Public && release.Released == 0 {
+			release.Released = releases[version].FirstSeen
+		}
+		answer.Releases = append(answer.Releases, release)
 	}
-	slices.SortFunc(answer.Releases, func(a, b figures.Release) int { return figures.CompareNewest(a.Version, b.Version) })
-	answer.Releases = answer.Releases[:min(len(answer.Releases), figures.MaxReleases)]
-	if err := e.addAdoption(ctx, f, s, answer.Releases, to); err != nil {
+	newest := figures.NewestFirst(order)
+	slices.SortFunc(answer.Releases, func(a, b figures.Release) int { return newest(a.Version, b.Version) })
+	if v.Public {
+		slices.SortStableFunc(answer.Releases, func(a, b figures.Release) int { return cmp.Compare(*b.Active, *a.Active) })
+		answer.Releases = answer.Releases[:min(len(answer.Releases), figures.MaxReleases)]
+	} else {
+		answer.Releases = f.mostSupported(answer.Releases, figures.MaxReleases, to)
+	}
+	slices.SortFunc(answer.Releases, func(a, b figures.Release) int { return newest(a.Version, b.Version) })
+	if err := e.addAdoption(ctx, f, s, order, answer.Releases, to); err != nil {
 		return figures.Versions{}, err
 	}
 	answer.Meta = f.lockedMeta(to, s, sp.reporting, "of the "+activeText(28, to)+", those that report a version")
@@ -65,8 +80,59 @@ func (e *Engine) Versions(ctx context.Context, app collector.AppNum, r collector
 	return answer, nil
 }
 
-// addMoves adds up the changes of version of some days.
-func addMoves(s *figures.Suppressor, answer *figures.Versions, days []dayFigures) {
+// The ranks of a release by its support.
+const (
+	rankSenior = iota // declared, or installations known for long run it
+	rankEstablished
+	rankNew
+)
+
+// mostSupported returns n of the releases, which are ordered newest first: those
+// with the best support, so that nobody can hide them by inventing newer
+// versions. It marks those that may be inventions, as of a day.
+func (f *fleet) mostSupported(releases []figures.Release, n int, to collector.Day) []figures.Release {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	ranks, best := make(map[string]int), rankNew
+	for _, release := range releases {
+		ranks[release.Version] = f.rank(release.Version)
+		best = min(best, ranks[release.Version])
+	}
+	if to < f.today-1 && best == rankSenior {
+		best = rankEstablished // those who ran it then may have moved on
+	}
+	chosen := slices.Clone(releases)
+	for i, release := range chosen {
+		chosen[i].Doubtful = ranks[release.Version] > best
+	}
+	if len(chosen) > n {
+		slices.SortStableFunc(chosen, func(a, b figures.Release) int { return cmp.Compare(ranks[a.Version], ranks[b.Version]) })
+		chosen = chosen[:n]
+	}
+	return chosen
+}
+
+// rank returns the rank of a release.
+func (f *fleet) rank(version string) int {
+	var v *value
+	if dim := f.dims.get(collector.DimVersion); dim != nil {
+		v = dim.byText[version]
+	}
+	switch {
+	case f.declared.has(collector.DimVersion, version), v != nil && f.seniors(v.set) > 0:
+		return rankSenior
+	case f.releases[version].Earned, v != nil && f.oldest(v.set) > 0:
+		return rankEstablished
+	}
+	return rankNew
+}
+
+// addMoves adds up the changes of version in the range.
+func (e *Engine) addMoves(ctx context.Context, f *fleet, order report.VersionOrder, answer *figures.Versions) error {
+	days, err := e.days(ctx, f, answer.Range, (*fleet).countersOnly)
+	if err != nil {
+		return err
+	}
 	moves := make(map[string]uint64)
 	var up, down uint64
 	for _, d := range days {
@@ -76,29 +142,29 @@ func addMoves(s *figures.Suppressor, answer *figures.Versions, days []dayFigures
 			moves[move] += n
 		}
 	}
-	answer.Upgrades, answer.Downgrades, answer.Moves = s.Count(up), s.Count(down), []figures.Move{}
+	answer.Upgrades, answer.Downgrades = &up, &down
 	for move, n := range moves {
 		from, to, _ := strings.Cut(move, "\x00")
-		if count := s.Count(n); count != nil {
-			answer.Moves = append(answer.Moves, figures.Move{From: from, To: to, Count: count, Up: report.CompareVersions(from, to) < 0})
-		}
+		answer.Moves = append(answer.Moves, figures.Move{From: from, To: to, Count: &n, Up: order.Compare(from, to) < 0})
 	}
+	newest := figures.NewestFirst(order)
 	slices.SortFunc(answer.Moves, func(a, b figures.Move) int {
-		return cmp.Or(cmp.Compare(*b.Count, *a.Count), figures.CompareNewest(a.To, b.To), figures.CompareNewest(a.From, b.From))
+		return cmp.Or(cmp.Compare(*b.Count, *a.Count), newest(a.To, b.To), newest(a.From, b.From))
 	})
 	answer.Moves = answer.Moves[:min(len(answer.Moves), figures.MaxMoves)]
+	return nil
 }
 
 // addAdoption adds to the newest releases how many installations ran them, or a
 // newer version, on the days after.
 func (e *Engine) addAdoption(ctx context.Context, f *fleet, s *figures.Suppressor,
-	releases []figures.Release, to collector.Day,
+	order report.VersionOrder, releases []figures.Release, to collector.Day,
 ) error {
 	first := to
 	var followed []*figures.Release
 	for i := range releases {
 		release := &releases[i]
-		if release.Released != 0 && !release.Pre && len(followed) < figures.MaxAdoption {
+		if release.Released != 0 && !release.Pre && !release.Doubtful && len(followed) < figures.MaxAdoption {
 			followed = append(followed, release)
 			first = min(first, release.Released)
 		}
@@ -107,7 +173,7 @@ func (e *Engine) addAdoption(ctx context.Context, f *fleet, s *figures.Suppresso
 		return nil
 	}
 	r := collector.Range{From: max(first, to-collector.MaxRangeDays+1), To: to}
-	days, splits, err := e.splits(ctx, f, collector.DimVersion, r, window1)
+	days, splits, err := e.splitsFor(ctx, f, s, collector.DimVersion, r, window1)
 	if err != nil {
 		return err
 	}
@@ -116,7 +182,7 @@ func (e *Engine) addAdoption(ctx context.Context, f *fleet, s *figures.Suppresso
 		if !ok {
 			continue
 		}
-		of := s.Repeat(sp.reporting)
+		of := &sp.reporting
 		for _, release := range followed {
 			after := int(d.day - release.Released)
 			if after < 0 || after > figures.AdoptionDays {
@@ -124,7 +190,7 @@ func (e *Engine) addAdoption(ctx context.Context, f *fleet, s *figures.Suppresso
 			}
 			var n uint64
 			for version, count := range sp.counts {
-				if version != collector.Other && report.CompareVersions(version, release.Version) >= 0 {
+				if version != collector.Other && order.Compare(version, release.Version) >= 0 {
 					n += count
 				}
 			}
@@ -170,28 +236,23 @@ func (e *Engine) Floor(ctx context.Context, app collector.AppNum, to collector.D
 	if err != nil {
 		return figures.Floor{}, err
 	}
-	sp, err := e.splitAt(ctx, f, collector.DimVersion, to, window28)
+	s := e.suppressor(f, v)
+	sp, err := e.splitAt(ctx, f, s, collector.DimVersion, to, window28, v)
 	if err != nil {
 		return figures.Floor{}, err
 	}
-	s := v.Suppressor()
 	answer := figures.Floor{To: sp.day, Steps: []figures.FloorStep{}}
-	of := s.Repeat(sp.reporting)
+	of := &sp.reporting
 	var kept uint64
-	for _, version := range slices.SortedFunc(maps.Keys(sp.counts), figures.CompareNewest) {
+	for _, version := range slices.SortedFunc(maps.Keys(sp.counts), figures.NewestFirst(f.lockedVersionOrder())) {
 		if version == collector.Other {
 			continue
 		}
 		kept += sp.counts[version]
-		if s.Repeat(sp.counts[version]) == nil {
-			s.Suppressed++ // a version of few has no name; the next step includes it
-			continue
-		}
 		step := figures.FloorStep{Version: version, Kept: s.Count(kept)}
 		step.Share = figures.Share(step.Kept, of)
 		answer.Steps = append(answer.Steps, step)
 	}
-	answer.Meta = f.lockedMeta(sp.day, s, sp.reporting, "of the "+activeText(28, sp.day)+", those that report a version")
-	answer.Complete = answer.Complete && sp.current
+	answer.Meta = f.splitMeta(sp, s, v, sp.reporting, "of the "+activeText(28, sp.day)+", those that report a version")
 	return answer, nil
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/report"
 )
 
 // One goroutine, the writer, changes everything. While it commits a tx, the
@@ -17,10 +16,10 @@ const (
 	// maxBatch bounds the reports of one commit.
 	maxBatch = 1024
 	// A commit of few reports costs nearly as much as one of many. If at least
-	// gatherFrom shared the last one, the writer waits for gatherWait before
-	// the next, so that more arrive.
+	// gatherFrom shared the last one, the writer waits before the next, until there
+	// are as many, or for gatherWait.
 	gatherFrom = 8
-	gatherWait = 300 * time.Microsecond
+	gatherWait = 2 * time.Millisecond
 	// commitTimeout bounds one commit, and taskTimeout anything else that the
 	// writer does.
 	commitTimeout = 15 * time.Second
@@ -29,93 +28,28 @@ const (
 	// comes first.
 	checkpointEvery   = time.Minute
 	checkpointEntries = 20_000
+	// The clock is written at least every clockEvery, so that the next start
+	// knows how long the collector was stopped.
+	clockEvery = time.Hour
 )
 
-// A job is a report or a task that waits for the writer.
-type job struct {
-	key       collector.Key
-	heartbeat *collector.Received
-	health    *collector.ReceivedHealth
-	task      func(ctx context.Context) error
-	receipt   collector.Receipt
-	done      chan error // has room for one
-}
-
-// envelope returns what all reports have.
-func (j *job) envelope() (app collector.AppNum, dropped report.Dropped, sentAt time.Time) {
-	if j.heartbeat != nil {
-		return j.heartbeat.App, j.heartbeat.Dropped, j.heartbeat.Heartbeat.SentAt
-	}
-	return j.health.App, j.health.Dropped, j.health.Report.SentAt
-}
-
-// submit queues a report and waits until it is durable. Unknown installations
-// have a smaller queue, so that a flood of them leaves room for the others.
-func (e *Engine) submit(ctx context.Context, app collector.AppNum, id string, j *job) (collector.Receipt, error) {
-	f, err := e.accepting(app)
-	if err != nil {
-		return collector.Receipt{}, err
-	}
-	j.key, j.done = e.keys.key(f.key, id), make(chan error, 1)
-	queue := e.unknown
-	if _, known, complete := e.index.get(j.key); known || !complete {
-		queue = e.known
-	}
-	if e.stopping.Err() != nil {
-		return collector.Receipt{}, collector.ErrClosed
-	}
-	select {
-	case queue <- j:
-	default:
-		return collector.Receipt{}, collector.ErrBusy
-	}
-	if err := e.wait(ctx, j); err != nil {
-		return collector.Receipt{}, err
-	}
-	return j.receipt, nil
-}
-
-// exec has the writer run a task, and waits for it.
-func (e *Engine) exec(ctx context.Context, task func(ctx context.Context) error) error {
-	j := &job{task: task, done: make(chan error, 1)}
-	select {
-	case e.tasks <- j:
-		return e.wait(ctx, j)
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.stopped:
-		return collector.ErrClosed
-	}
-}
-
-// wait waits until the writer has finished a job.
-func (e *Engine) wait(ctx context.Context, j *job) error {
-	select {
-	case err := <-j.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.stopped:
-		select {
-		case err := <-j.done:
-			return err
-		default:
-			return collector.ErrClosed
-		}
-	}
-}
-
 // write is the writer. It returns when the engine stops and the queues are
-// empty.
+// empty, or when the store is lost.
 func (e *Engine) write() {
 	defer close(e.stopped)
 	timer := time.NewTimer(checkpointEvery)
 	defer timer.Stop()
 	batch := make([]*job, 0, maxBatch)
 	for {
-		busy := len(batch) >= gatherFrom
+		last := len(batch)
 		batch = batch[:0]
-		timer.Reset(e.nextHousekeeping(time.Now()))
+		timer.Reset(e.nextHousekeeping())
+		select {
+		case <-e.lost:
+			e.stop()
+			return // what waits gets ErrClosed
+		default:
+		}
 		select {
 		case j := <-e.known:
 			batch = append(batch, j)
@@ -125,17 +59,34 @@ func (e *Engine) write() {
 			e.run(j)
 			continue
 		case <-timer.C:
-			e.housekeep(time.Now())
+			e.housekeep()
 			continue
 		case <-e.stopping.Done():
 			e.drain()
 			return
 		}
-		if busy {
-			time.Sleep(gatherWait)
+		if last >= gatherFrom {
+			e.awaitMore(last - 1)
 		}
 		batch = e.gather(batch)
 		e.process(batch)
+	}
+}
+
+// awaitMore waits until n reports are queued, at most for gatherWait.
+func (e *Engine) awaitMore(n int) {
+	e.wanted.Store(int64(n))
+	defer e.wanted.Store(0)
+	timer := time.NewTimer(gatherWait)
+	defer timer.Stop()
+	for len(e.known)+len(e.unknown) < n {
+		select {
+		case <-e.enough:
+		case <-timer.C:
+			return
+		case <-e.stopping.Done():
+			return
+		}
 	}
 }
 
@@ -155,48 +106,46 @@ func (e *Engine) gather(batch []*job) []*job {
 	return batch
 }
 
-func (e *Engine) run(j *job) {
+func (e *Engine) run(j *task) {
 	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
 	defer cancel()
-	j.done <- j.task(ctx)
+	j.done <- j.do(ctx)
 }
 
 // process counts a batch of reports, and answers each.
 func (e *Engine) process(batch []*job) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	errs := make([]error, len(batch))
-	err := e.count(ctx, batch, errs)
+	err := e.count(ctx, batch)
 	if err != nil && !errors.Is(err, collector.ErrUnavailable) && !errors.Is(err, collector.ErrClosed) {
 		err = fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
 	}
-	for i, j := range batch {
+	for _, j := range batch {
 		if err != nil {
-			errs[i] = err
+			j.receipt, j.err = collector.Receipt{}, err
 		}
-		j.done <- errs[i]
+		j.finish()
 	}
 }
 
-// count counts a batch of reports in one tx. An error is that of all reports;
-// errs are those of single ones.
-func (e *Engine) count(ctx context.Context, batch []*job, errs []error) error {
-	now := time.Now()
-	if err := e.rollover(ctx, now); err != nil {
+// count counts a batch of reports in one tx. An error is that of all reports.
+func (e *Engine) count(ctx context.Context, batch []*job) error {
+	if err := e.rollover(ctx); err != nil {
 		return err
 	}
-	t := e.begin(now)
+	t := e.begin(e.clock.read())
 	if err := t.prefetch(ctx, batch); err != nil {
 		return err
 	}
-	for i, j := range batch {
-		j.receipt, errs[i] = t.add(ctx, j)
+	for _, j := range batch {
+		j.receipt, j.err = t.add(ctx, j)
 	}
 	if err := e.commitTx(ctx, t); err != nil {
 		t.discard()
 		return err
 	}
 	t.apply()
+	e.countVotes(ctx, t)
 	return nil
 }
 
@@ -233,10 +182,17 @@ func (e *Engine) commitTx(ctx context.Context, t *tx) error {
 }
 
 // commit writes a batch. It logs when the store begins to fail and when it has
-// recovered.
+// recovered. Once the store is lost, it writes nothing more.
 func (e *Engine) commit(ctx context.Context, b *collector.Batch) error {
+	if isClosed(e.lost) {
+		return fmt.Errorf("%w: %w", collector.ErrUnavailable, collector.ErrLost)
+	}
 	number, err := e.store.Commit(ctx, b)
 	switch {
+	case errors.Is(err, collector.ErrLost):
+		e.log.Error("Store is lost; reports are refused until it is open again", "error", err.Error())
+		close(e.lost)
+		return fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
 	case err != nil && !e.failed:
 		e.log.Error("Store does not write; reports are refused until it does", "error", err.Error())
 	case err == nil && e.failed:
@@ -256,6 +212,15 @@ func (e *Engine) commit(ctx context.Context, b *collector.Batch) error {
 	return nil
 }
 
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // putRecords writes records.
 func (e *Engine) putRecords(ctx context.Context, records ...collector.Record) error {
 	return e.commit(ctx, &collector.Batch{Records: records})
@@ -263,36 +228,47 @@ func (e *Engine) putRecords(ctx context.Context, records ...collector.Record) er
 
 // nextHousekeeping returns how long there is nothing to do without a report:
 // until the next checkpoint or midnight.
-func (e *Engine) nextHousekeeping(now time.Time) time.Duration {
-	wait := max(checkpointEvery-now.Sub(e.checkpointed), time.Second)
-	if midnight := (e.day + 1).Time().Sub(now); midnight > 0 {
+func (e *Engine) nextHousekeeping() time.Duration {
+	wait := max(checkpointEvery-time.Since(e.checkpointed), time.Second)
+	if midnight := (e.day + 1).Time().Sub(e.clock.read()); midnight > 0 {
 		wait = min(wait, midnight)
 	}
 	return wait
 }
 
 // housekeep closes a day that is over, and writes a checkpoint if one is due.
-func (e *Engine) housekeep(now time.Time) {
+func (e *Engine) housekeep() {
 	ctx, cancel := context.WithTimeout(context.Background(), taskTimeout)
 	defer cancel()
 	e.mergeRefused()
-	if err := e.rollover(ctx, now); err != nil {
-		e.log.Warn("Day cannot be closed yet", "error", err.Error())
+	if err := e.rollover(ctx); err != nil {
+		e.complain("Day cannot be closed yet", err)
 		return
 	}
-	if now.Sub(e.checkpointed) < checkpointEvery && e.entries.Load() < checkpointEntries {
+	if time.Since(e.checkpointed) < checkpointEvery && e.entries.Load() < checkpointEntries {
 		return
 	}
-	if e.entries.Load() == 0 && !e.unsaved.Load() {
-		e.checkpointed = now
+	if e.entries.Load() == 0 && !e.unsaved.Load() && time.Since(e.clock.saved) < clockEvery {
+		e.checkpointed = time.Now()
 	} else if err := e.checkpoint(ctx); err != nil {
-		e.log.Warn("Checkpoint failed", "error", err.Error())
+		e.complain("Checkpoint failed", err)
+	} else {
+		e.complained = ""
 	}
+}
+
+// complain logs a failure of the housekeeping that may last, once. The next
+// attempt is a second later.
+func (e *Engine) complain(message string, err error) {
+	if e.complained != message {
+		e.log.Warn(message+"; the next attempts are not logged", "error", err.Error())
+	}
+	e.complained = message
 }
 
 // drain finishes what waits, and writes everything that is only in memory.
 func (e *Engine) drain() {
-	for {
+	for !isClosed(e.lost) {
 		select {
 		case j := <-e.tasks:
 			e.run(j)
@@ -308,7 +284,7 @@ func (e *Engine) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	e.mergeRefused()
-	if err := e.checkpoint(ctx); err != nil {
+	if err := e.checkpoint(ctx); err != nil && !isClosed(e.lost) {
 		e.log.Warn("Checkpoint failed; the journal has everything", "error", err.Error())
 	}
 }

@@ -3,16 +3,26 @@
 // public. Package engine computes them.
 package figures
 
-import "time"
+import (
+	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+)
 
 // A View says who asks. The zero value is the maintainer, who sees everything.
 type View struct {
-	// Public hides groups smaller than K, and with them every figure that would
-	// reveal one.
+	// Public shows windows that are over, without groups smaller than K.
 	Public bool
+	// Pairs lets the public see the table of two dimensions too.
+	Pairs bool
 	// K is the app's.
 	K int
+	// Segment selects the installations that are counted. The public has none.
+	Segment collector.Segment
 }
+
+// PublicView returns what the public may see of a public app.
+func PublicView(app collector.App) View { return View{Public: true, Pairs: app.PublicPairs, K: app.K} }
 
 // A Count is a number that may be hidden: nil, or null in JSON.
 type Count = *uint64
@@ -20,7 +30,7 @@ type Count = *uint64
 // Meta is part of every answer.
 type Meta struct {
 	// AsOf is the moment up to which reports are counted: that of the last
-	// report, or for the public the full hour.
+	// report, or for the public the end of a window.
 	AsOf time.Time `json:"as_of"`
 	// Complete means that the answer is final: all its days are closed, and
 	// nothing was left out.
@@ -29,9 +39,18 @@ type Meta struct {
 	// such as "installations active in the 28 days to 2026-05-06".
 	Denominator   uint64 `json:"denominator"`
 	DenominatorOf string `json:"denominator_of"`
-	// Suppressed is the number of figures hidden from the public because their
-	// group is too small. A hidden figure is null.
+	// Suppressed is the number of figures of the answer that are hidden from the
+	// public, and null, because their group is too small.
 	Suppressed int `json:"suppressed"`
+	// Next is the day on which the public gets the figures of the next window;
+	// missing for the maintainer.
+	Next collector.Day `json:"next,omitzero"`
+	// Segment is the canonical text of the segment that the answer is about. All
+	// values in it, also those of past days, are those that installations have now.
+	Segment string `json:"segment,omitempty"`
+	// Reaches is the first day whose activity a segment can see; missing if that is
+	// the app's first. What needs earlier days is left out.
+	Reaches collector.Day `json:"reaches,omitzero"`
 }
 
 // Limits of answers.

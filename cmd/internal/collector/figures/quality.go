@@ -10,11 +10,20 @@ type Quality struct {
 	// Clones counts installations whose ID is probably used more than once:
 	// their reports alternate between states.
 	Clones Count `json:"clones"`
-	// Truncated are the dimensions that have reached their limit of values, and
-	// "facts" if there are [collector.MaxFacts] facts.
-	Truncated []string `json:"truncated"`
+	// TwoSenders counts installations that two programs report: a client in the
+	// YA-WAMF wire format, and an agent or a library.
+	TwoSenders Count `json:"two_senders"`
+	// Shared counts installations whose ID reported from many addresses in a day:
+	// it is probably part of an image. RefusedIDs counts the IDs that the app
+	// refuses.
+	Shared     Count `json:"shared"`
+	RefusedIDs int   `json:"refused_ids"`
+	// TurnedAway are the names and values that got no place, or lost it.
+	TurnedAway TurnedAway `json:"turned_away"`
 	// Clients splits the active installations by client and version.
 	Clients []Value `json:"clients"`
+	// Clock says whether the collector trusts its clock, for all apps.
+	Clock collector.Clock `json:"clock"`
 	// Stored describes what the store holds.
 	Stored Stored `json:"stored"`
 }
@@ -35,6 +44,26 @@ type QualityPoint struct {
 	DroppedContext uint64 `json:"dropped_context"`
 	// Skewed counts reports whose sender's clock was more than an hour off.
 	Skewed uint64 `json:"skewed"`
+}
+
+// A TurnedAway lists what was turned away since a day: since the app was added,
+// or since the list was cleared.
+type TurnedAway struct {
+	Since  collector.Day `json:"since"`
+	Tables []TurnedTable `json:"tables"` // in the order of their names
+}
+
+// A TurnedTable is one table that was full, or to which one address prefix had
+// brought too many new entries in a day.
+type TurnedTable struct {
+	// Table is a dimension, "facts" for the names of facts, or "faults".
+	Table string `json:"table"`
+	// Count is how often an entry was turned away. One report may be counted
+	// several times, and so may one entry.
+	Count uint64 `json:"count"`
+	// Examples are the first different ones, at most 5. Anyone can have sent
+	// them.
+	Examples []string `json:"examples"`
 }
 
 // A Stored describes what a collector holds.

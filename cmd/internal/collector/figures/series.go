@@ -40,7 +40,8 @@ type SeriesPoint struct {
 }
 
 // A Series is the figures day by day. The denominator is the 28-day figure of
-// the last day.
+// the last day. For the public it has the last days of windows, with the
+// established installations of 28 days only.
 type Series struct {
 	Meta
 	collector.Range

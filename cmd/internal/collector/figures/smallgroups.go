@@ -2,110 +2,102 @@ package figures
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 )
 
-// The public sees no group smaller than k, nor anything from which one could be
-// derived by subtraction. docs/decisions/0021-small-groups.md explains why these
-// rules ensure that:
+// The public sees figures of established installations in windows that are over,
+// one dimension at a time. docs/decisions/0035-public-windows.md explains why:
 //
-//   - Every public count is rounded down to a multiple of k, and hidden below k.
-//     Any two shown counts, even of different days, ranges or answers, therefore
-//     differ by 0 or by at least k. Rounding depends on the true count alone, so
-//     asking again reveals nothing more.
-//   - Shares, orders and choices, such as the most frequent values, are made
-//     from rounded counts.
-//   - Sums over a range are public only over one of the windows; see
-//     [View.Span]. Sums over every range would reveal which of two remainders
-//     is larger, and enough comparisons reveal the remainders.
-//   - No time in an answer is that of a report.
+//   - A count below k is hidden, with everything that is named after it. Any
+//     other is rounded to a multiple of k, up or down by chance: 12 is shown as
+//     10 or 15 for k = 5, on average as 12. The chance depends on the collector's
+//     secret, what is counted, and the window, so asking again reveals nothing,
+//     and nobody can find out where a count is rounded up.
+//   - Whatever else is public, such as shares, sums, orders, and choices, is made
+//     from these rounded counts. It reveals nothing that they do not.
 //
 // A Suppressor applies them to one answer. The zero value shows everything.
 type Suppressor struct {
-	k uint64
+	k    uint64
+	draw Draw
 	// Suppressed is the number of figures hidden so far.
 	Suppressed int
 }
 
-// Suppressor returns a new Suppressor for the view.
-func (v View) Suppressor() *Suppressor {
+// A Draw returns a number that is evenly distributed and nobody else can know. It
+// is always the same for what is counted in a window.
+type Draw func(cell string) uint64
+
+// Suppressor returns a new Suppressor for the view, which draws from draw if the
+// view is public.
+func (v View) Suppressor(draw Draw) *Suppressor {
 	if !v.Public {
 		return &Suppressor{}
 	}
-	return &Suppressor{k: uint64(max(2, cmp.Or(v.K, collector.DefaultK)))}
-}
-
-// Span returns the range that figures are summed over. For the public it is the
-// longest window that lies in r and ends with its last day, or with today if
-// that is earlier.
-func (v View) Span(r collector.Range, today collector.Day) collector.Range {
-	if !v.Public {
-		return r
-	}
-	r.To = min(r.To, today)
-	windows := collector.Windows()
-	for _, days := range slices.Backward(windows[:]) {
-		if from := r.To - collector.Day(days) + 1; from >= r.From {
-			r.From = from
-			break
-		}
-	}
-	return r
+	return &Suppressor{k: uint64(max(2, cmp.Or(v.K, collector.DefaultK))), draw: draw}
 }
 
 // Public reports whether s hides small groups.
 func (s *Suppressor) Public() bool { return s.k > 0 }
 
-// Round returns what may be known of n; 0 if n is hidden.
-func (s *Suppressor) Round(n uint64) uint64 {
-	if s.k > 0 {
-		n -= n % s.k
+// Round returns what may be known of the count n of a cell; 0 if it is hidden.
+// A cell has one true count in a window.
+func (s *Suppressor) Round(cell string, n uint64) uint64 {
+	switch {
+	case !s.Public():
+		return n
+	case n < s.k:
+		return 0
 	}
-	return n
+	n += s.draw(cell) % s.k
+	return n - n%s.k
 }
 
-// Repeat returns n as it is shown. Unlike Count, it does not add to Suppressed:
-// use it for figures that appear elsewhere in the answer. Zero is hidden from
-// the public too, because showing it would set it apart from a small group.
-func (s *Suppressor) Repeat(n uint64) Count {
-	if n < s.k {
+// RoundValues returns what may be known of the counts by value of a dimension.
+// Hidden values count as [collector.Other].
+func (s *Suppressor) RoundValues(dimension string, counts map[string]uint64) map[string]uint64 {
+	if !s.Public() {
+		return counts
+	}
+	counts = maps.Clone(counts)
+	other := counts[collector.Other]
+	delete(counts, collector.Other)
+	maps.DeleteFunc(counts, func(_ string, n uint64) bool {
+		if n < s.k {
+			other += n
+		}
+		return n < s.k
+	})
+	rounded := make(map[string]uint64, len(counts)+1)
+	for text, n := range counts {
+		rounded[text] = s.Round(dimension+"\x00"+text, n)
+	}
+	if n := s.Round(dimension, other); n > 0 {
+		rounded[collector.Other] = n
+	}
+	return rounded
+}
+
+// Count returns n, which is rounded for the public, as it is shown. For the public
+// zero is hidden, because showing it would set it apart from a small group.
+func (s *Suppressor) Count(n uint64) Count {
+	if s.Public() && n == 0 {
+		s.Suppressed++
 		return nil
 	}
-	n = s.Round(n)
 	return &n
 }
 
-// Count returns n as it is shown.
-func (s *Suppressor) Count(n uint64) Count {
-	count := s.Repeat(n)
-	if count == nil {
-		s.Suppressed++
-	}
-	return count
-}
-
-// Active returns the counts of the four windows as they are shown.
-func (s *Suppressor) Active(n [4]uint64) Active {
-	return Active{Day: s.Count(n[0]), Week: s.Count(n[1]), Days28: s.Count(n[2]), Days30: s.Count(n[3])}
-}
-
-// Values returns the counts by value, largest first. A hidden value is left out
-// altogether, because its name belongs to few.
-func (s *Suppressor) Values(counts map[string]uint64) []Value {
+// Values returns the counts by value, largest first, of the installations that
+// report a dimension.
+func Values(counts map[string]uint64, reporting uint64) []Value {
 	values := make([]Value, 0, len(counts))
-	var sum uint64
-	for _, n := range counts {
-		sum += n
-	}
-	whole := s.Repeat(sum)
 	for text, n := range counts {
-		if n == 0 {
-			continue
-		}
-		if count := s.Count(n); count != nil {
-			values = append(values, Value{Value: text, Count: count, Share: Share(count, whole)})
+		if n > 0 {
+			values = append(values, Value{Value: text, Count: &n, Share: Share(&n, &reporting)})
 		}
 	}
 	slices.SortFunc(values, func(a, b Value) int {
@@ -114,16 +106,11 @@ func (s *Suppressor) Values(counts map[string]uint64) []Value {
 	return values
 }
 
-// Top returns the n most frequent of the values that are not hidden.
-func (s *Suppressor) Top(counts map[string]uint64, n int) []string {
-	texts := make([]string, 0, len(counts))
-	for text, count := range counts {
-		if s.Repeat(count) != nil {
-			texts = append(texts, text)
-		}
-	}
+// Top returns the n most frequent values.
+func Top(counts map[string]uint64, n int) []string {
+	texts := slices.Collect(maps.Keys(counts))
 	slices.SortFunc(texts, func(a, b string) int {
-		return cmp.Or(cmp.Compare(s.Round(counts[b]), s.Round(counts[a])), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
 	return texts[:min(len(texts), n)]
 }

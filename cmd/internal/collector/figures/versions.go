@@ -8,7 +8,8 @@ type Versions struct {
 	collector.Range
 	// Releases are ordered newest first by [report.CompareVersions].
 	Releases []Release `json:"releases"`
-	// Moves are the changes of version in the range, the most frequent first.
+	// Moves are the changes of version in the range, the most frequent first. The
+	// public does not see them.
 	Moves      []Move `json:"moves"`
 	Upgrades   Count  `json:"upgrades"`
 	Downgrades Count  `json:"downgrades"`
@@ -19,8 +20,16 @@ type Release struct {
 	Version string `json:"version"`
 	// Pre means that it is a pre-release or a development version.
 	Pre bool `json:"pre"`
-	// Released is the day that the maintainer set, or of first sight.
-	Released collector.Day `json:"released"`
+	// Doubtful means that no installation known for 30 days runs it and that the
+	// maintainer did not declare it, while others have that support: it may be
+	// an invention. In an app that is younger, established installations count.
+	// A doubtful release has no Adoption. The public does not see it.
+	Doubtful bool `json:"doubtful"`
+	// Released is the day that the maintainer set, or of first sight. The public
+	// does not see the latter.
+	Released collector.Day `json:"released,omitzero"`
+	// Stated means that the maintainer set Released, or published the release.
+	Stated bool `json:"stated"`
 	// Active counts the installations that run it, of those active in the 28
 	// days to the end of the range.
 	Active Count `json:"active"`
@@ -30,6 +39,15 @@ type Release struct {
 	// HalfAfter is the number of days until half of the active installations
 	// ran it or a newer version, or nil.
 	HalfAfter *int `json:"half_after_days"`
+}
+
+// A ReleaseDay is the day of a release on a time axis.
+type ReleaseDay struct {
+	Version string        `json:"version"`
+	Day     collector.Day `json:"day"`
+	// Dated means that the release came out on that day, as the maintainer said.
+	// Otherwise it was first seen then.
+	Dated bool `json:"dated"`
 }
 
 // An AdoptionPoint is one point of a [Release].

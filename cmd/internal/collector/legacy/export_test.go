@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,16 +38,18 @@ func FactNames() (names []string) {
 	for _, f := range fields {
 		names = append(names, f.name())
 	}
-	return names
+	return append(names, imageFact)
 }
 
-// CheckReports checks that an object converts to valid reports.
+// CheckReports checks that an object converts to valid reports, except that they
+// may not say when they were made.
 func CheckReports(o map[string]any) error {
 	id := InstallationID(object(o).text("installation_id"))
 	if id == "" {
 		return nil
 	}
-	h, _ := heartbeatOf(o, "app", id, time.Now())
+	h, _ := heartbeatOf(o, "app", id)
+	h.SentAt = cmp.Or(h.SentAt, time.Unix(0, 0))
 	if err := h.Validate(); err != nil {
 		return err
 	}
@@ -60,5 +63,6 @@ func CheckReports(o map[string]any) error {
 			return fmt.Errorf("%d events", len(events))
 		}
 	}
+	r.Report.SentAt = cmp.Or(r.Report.SentAt, time.Unix(0, 0))
 	return r.Report.Validate()
 }

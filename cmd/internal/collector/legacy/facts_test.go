@@ -3,12 +3,14 @@ package legacy_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
 	"github.com/rollcall-dev/rollcall/report"
 )
@@ -66,15 +68,15 @@ func TestFacts(t *testing.T) {
 		{"runtime.inference_health_status", `"on fire"`, ""},
 		{"runtime.last_recovery_status", `"recovered"`, "recovered"},
 		{"runtime.last_recovery_reason", `"GPU_UNHEALTHY_FALLBACK"`, "gpu_unhealthy_fallback"},
-		{"runtime.inference_health_total_runtimes", `-5`, "<1"},
-		{"runtime.inference_health_total_runtimes", `0`, "<1"},
-		{"runtime.inference_health_total_runtimes", `1`, "1-1"},
-		{"runtime.inference_health_total_runtimes", `2.9`, "2-9"},
-		{"runtime.inference_health_total_runtimes", `9`, "2-9"},
-		{"runtime.inference_health_total_runtimes", `10`, "10-99"},
-		{"runtime.inference_health_total_runtimes", `99`, "10-99"},
-		{"runtime.inference_health_total_runtimes", `1e300`, ">=100"},
-		{"runtime.inference_health_total_runtimes", `" 3 "`, "2-9"},
+		{"runtime.inference_health_total_runtimes", `-5`, "0"},
+		{"runtime.inference_health_total_runtimes", `0`, "0"},
+		{"runtime.inference_health_total_runtimes", `1`, "1"},
+		{"runtime.inference_health_total_runtimes", `2.9`, "2"},
+		{"runtime.inference_health_total_runtimes", `9`, "9"},
+		{"runtime.inference_health_total_runtimes", `200`, "200"},
+		{"runtime.inference_health_total_runtimes", `201`, ""},
+		{"runtime.inference_health_total_runtimes", `1e300`, ""},
+		{"runtime.inference_health_total_runtimes", `" 3 "`, "3"},
 		{"runtime.inference_health_total_runtimes", `"NaN"`, ""},
 		{"runtime.inference_health_total_runtimes", `"x"`, ""},
 		{"integrations.birdnet_enabled", `true`, "true"},
@@ -157,4 +159,59 @@ func FuzzReports(f *testing.F) {
 			t.Errorf("%s: %v", text, err)
 		}
 	})
+}
+
+// The sums of runtimes are exact, however many different numbers there are, and
+// follow each installation.
+func TestSumsOfRuntimes(t *testing.T) {
+	r := newRig(t)
+	random := rand.New(rand.NewPCG(3, 4))
+	want := make(map[string]map[int]uint64) // by fact and installation
+	for round := range 3 {
+		for n := range 300 {
+			if round > 0 && random.IntN(3) > 0 {
+				continue
+			}
+			numbers := make(map[string]uint64)
+			for _, kind := range []string{"total", "degraded", "unhealthy"} {
+				if number := random.Uint64N(230); random.IntN(5) > 0 {
+					numbers["inference_health_"+kind+"_runtimes"] = number
+				}
+			}
+			text, err := json.Marshal(map[string]any{"installation_id": fmt.Sprint("sum-", n), "version": "1.0", "runtime": numbers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.wants("heartbeat", "POST", "/heartbeat", string(text), 200, `{"status":"ok"}`)
+			for _, fact := range collector.SummedFacts() {
+				number, reported := numbers[strings.TrimPrefix(fact, "runtime.")]
+				if want[fact] == nil {
+					want[fact] = make(map[int]uint64)
+				}
+				if delete(want[fact], n); reported && number <= 200 {
+					want[fact][n] = number
+				}
+			}
+		}
+		today, _, err := r.c.Today(r.app.Num)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: today - 1, To: today}, figures.View{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(faults.Totals.Sums) != 3 {
+			t.Fatalf("got %d sums", len(faults.Totals.Sums))
+		}
+		for _, s := range faults.Totals.Sums {
+			var sum uint64
+			for _, number := range want[s.Fact] {
+				sum += number
+			}
+			if *s.Sum != sum || int(*s.Reporting) != len(want[s.Fact]) {
+				t.Errorf("%s: got %d of %d installations, want %d of %d", s.Fact, *s.Sum, *s.Reporting, sum, len(want[s.Fact]))
+			}
+		}
+	}
 }

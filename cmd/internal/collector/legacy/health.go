@@ -2,9 +2,6 @@ package legacy
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,61 +26,57 @@ const eventLen = 16
 //
 // The format has three versions. The newest identifies its events, and each is
 // counted once. The second has an ID but no events: it contains how often a fault
-// occurred since the last report, and is counted unless the ID is known. For that,
-// each occurrence gets an identity derived from the ID. The oldest contains how
-// often a fault occurred in all, and only the increase is counted.
+// occurred since the last report, and is counted unless the ID is known. The
+// oldest contains how often a fault occurred in all, and only the increase is
+// counted.
 func healthOf(o object, list []any, app collector.App, id string, now time.Time) (collector.ReceivedHealth, int) {
-	received := collector.ReceivedHealth{App: app.Num, Report: report.HealthReport{
-		Schema: report.SchemaVersion, App: app.Key, InstallationID: id, IDPersistence: report.Persisted, SentAt: o.sentAt(now),
+	received := collector.ReceivedHealth{Legacy: true, Report: report.HealthReport{
+		Schema: report.SchemaVersion, App: app.Key, InstallationID: id, IDPersistence: report.Persisted, SentAt: o.sentAt(),
 		Version: report.NormalizeVersion(o.text("version")),
 	}}
 	batch := strings.ToLower(o.text("report_id"))
 	delta := identity.MatchString(batch)
 	named := delta && o.text("schema_version") == eventSchema
+	if delta && !named {
+		received.Batch = batch[:eventLen]
+	}
 	events := MaxEvents // left
 	accepted := 0
 	for _, item := range list[:min(len(list), MaxFaults)] {
 		fields, _ := item.(map[string]any)
 		issue := object(fields)
-		fingerprint := issue.text("fingerprint")
-		if fingerprint == "" {
+		if issue.text("fingerprint") == "" {
 			continue // the worker ignores it too
 		}
 		fault := faultOf(issue, now)
 		var ids []string
-		switch {
-		case named:
+		if named {
 			ids = eventsOf(issue, events)
 			events -= len(ids)
 			if len(ids) == 0 {
 				continue
 			}
-		case delta:
-			for i := range fault.Count {
-				sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", batch, i, fingerprint))
-				ids = append(ids, hex.EncodeToString(sum[:])[:eventLen])
-			}
 		}
 		accepted++
-		add(&received, fault, ids, delta)
+		add(&received, fault, ids, named)
 	}
 	return received, accepted
 }
 
 // add adds a fault, or its count if the same fault is already in the report.
-func add(received *collector.ReceivedHealth, fault report.Fault, events []string, delta bool) {
+func add(received *collector.ReceivedHealth, fault report.Fault, events []string, named bool) {
 	faults := &received.Report.Faults
 	i := slices.IndexFunc(*faults, func(f report.Fault) bool { return f.Key() == fault.Key() })
 	if i < 0 {
 		*faults = append(*faults, fault)
 		i = len(*faults) - 1
-		if delta {
+		if named {
 			received.Events = append(received.Events, nil)
 		}
 	} else {
 		(*faults)[i].Count = min((*faults)[i].Count+fault.Count, report.MaxFaultCount)
 	}
-	if delta {
+	if named {
 		all := append(received.Events[i], events...)
 		received.Events[i] = all[:min(len(all), collector.MaxEvents)]
 	}
@@ -103,6 +96,7 @@ func faultOf(issue object, now time.Time) report.Fault {
 		Count:     1,
 		Since:     time.Unix(0, 0).UTC(),
 	}
+	f.Context = contextOf(issue.object("sample_context"))
 	switch severity := strings.ToLower(issue.text("severity")); severity {
 	case "error", "critical":
 		f.Severity = report.Severity(severity)
@@ -119,6 +113,24 @@ func faultOf(issue object, now time.Time) report.Fault {
 		f.Last = last
 	}
 	return f
+}
+
+// contextKeys are the values of a sample context that are kept, as codes. Others
+// are numbers that differ each time, or text.
+var contextKeys = []string{"backend", "device", "error_type", "kind", "provider", "runtime", "stage", "status"}
+
+func contextOf(sample object) map[string]string {
+	var context map[string]string
+	for _, key := range contextKeys {
+		text, _ := sample[key].(string)
+		if code := codeOf(text, report.MaxCodeLen); code != "" {
+			if context == nil {
+				context = make(map[string]string)
+			}
+			context[key] = code
+		}
+	}
+	return context
 }
 
 // eventsOf returns the identities of at most so many events of an issue.

@@ -5,18 +5,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-func heartbeatOf(o object, app, id string, now time.Time) (report.Heartbeat, report.Dropped) {
+func heartbeatOf(o object, app, id string) (report.Heartbeat, report.Dropped) {
 	facts, dropped := factsOf(o)
 	return report.Heartbeat{
-		Schema: report.SchemaVersion, App: app, InstallationID: id, IDPersistence: report.Persisted, SentAt: o.sentAt(now),
+		Schema: report.SchemaVersion, App: app, InstallationID: id, IDPersistence: report.Persisted, SentAt: o.sentAt(),
 		Version: report.NormalizeVersion(o.text("version")), Platform: platformOf(o.object("platform")),
 		Deployment: report.DeploymentUnknown, Facts: facts,
 	}, report.Dropped{Facts: dropped}
@@ -71,13 +71,15 @@ type format struct {
 	value func(any) string
 }
 
-var (
-	numberBounds  = []int64{1, 2, 10, 100}
-	numberBuckets = report.BucketFact("", "", numberBounds...).Values()
+// maxNumber bounds the numbers that are counted, so that all of them have a place
+// and their sum is exact; see [collector.SummedFacts].
+const maxNumber = 200
 
+var (
 	flag   = format{"`true` or `false`", flagValue}
 	code   = format{"a code", codeValue}
-	number = format{"`" + strings.Join(numberBuckets, "`, `") + "`", numberValue}
+	reason = format{"a code, if it has at most 64 characters of `a`-`z`, `0`-`9`, and `_`", reasonValue}
+	number = format{"a whole number up to " + strconv.Itoa(maxNumber), numberValue}
 )
 
 func oneOf(codes ...string) format {
@@ -108,7 +110,8 @@ var fields, groups, known = func() (all []field, groups, known map[string]bool) 
 		{"enrichment", code, "", "mode summary_source sightings_source taxonomy_source"},
 		{"access", flag, "", "auth_enabled public_access_enabled"},
 		{"runtime", code, "", "model_runtime inference_provider_configured inference_provider_active inference_backend_active " +
-			"image_execution_mode bird_crop_detector_tier last_recovery_reason"},
+			"image_execution_mode bird_crop_detector_tier"},
+		{"runtime", reason, "", "last_recovery_reason"},
 		{"runtime", oneOf("ok", "degraded", "unhealthy"), "", "inference_health_status"},
 		{"runtime", number, "", "inference_health_unhealthy_runtimes inference_health_degraded_runtimes " +
 			"inference_health_total_runtimes"},
@@ -123,6 +126,7 @@ var fields, groups, known = func() (all []field, groups, known map[string]bool) 
 			groups[row.group], known[row.group+"."+key], known[row.older+"."+key] = true, true, true
 		}
 	}
+	known["deployment.git_hash"] = true // left out on purpose, so it is not missing
 	return all, groups, known
 }()
 
@@ -138,6 +142,9 @@ func factsOf(o object) (facts report.Facts, dropped int) {
 			facts = append(facts, report.FactValue{Name: f.name(), Value: text})
 		}
 	}
+	if image := imageOf(o.object("deployment")); image != "" {
+		facts = append(facts, report.FactValue{Name: imageFact, Value: image})
+	}
 	slices.SortFunc(facts, func(a, b report.FactValue) int { return cmp.Compare(a.Name, b.Name) })
 	for group := range groups {
 		for key := range o.object(group) {
@@ -149,6 +156,23 @@ func factsOf(o object) (facts report.Facts, dropped int) {
 	return facts, dropped
 }
 
+// imageFact is the fact that combines three values of a heartbeat, so that images
+// can be counted by all of them at once, as the worker's dashboard does.
+const imageFact = "deployment.image"
+
+// imageOf returns flavor, architecture, and mode as one code, or "" if none of them
+// is known.
+func imageOf(deployment object) string {
+	parts := []string{codeValue(deployment["image_flavor"]), codeValue(deployment["image_arch"]), codeValue(deployment["mode"])}
+	if strings.Join(parts, "") == "" {
+		return ""
+	}
+	for i, part := range parts {
+		parts[i] = cmp.Or(part, "unknown")
+	}
+	return codeOf(strings.Join(parts, "."), report.MaxFactValueLen)
+}
+
 func flagValue(value any) string {
 	if b, ok := value.(bool); ok {
 		return strconv.FormatBool(b)
@@ -158,6 +182,18 @@ func flagValue(value any) string {
 
 func codeValue(value any) string {
 	text, _ := value.(string)
+	return codeOf(text, report.MaxFactValueLen)
+}
+
+var reasonPattern = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+
+// reasonValue returns a code that is one already. Others may contain what a client
+// should not send, so the worker drops them too.
+func reasonValue(value any) string {
+	text, _ := value.(string)
+	if text = strings.ToLower(strings.TrimSpace(text)); !reasonPattern.MatchString(text) {
+		return ""
+	}
 	return codeOf(text, report.MaxFactValueLen)
 }
 
@@ -184,8 +220,8 @@ func codeOf(text string, maxLen int) string {
 	return b.String()
 }
 
-// numberValue returns the range of a number. As in the worker, the number may be a
-// text, and less than zero is zero.
+// numberValue returns a whole number. As in the worker, the number may be a text,
+// and less than zero is zero.
 func numberValue(value any) string {
 	n, ok := value.(float64)
 	if text, isText := value.(string); isText {
@@ -193,12 +229,8 @@ func numberValue(value any) string {
 		n, err = strconv.ParseFloat(strings.TrimSpace(text), 64)
 		ok = err == nil
 	}
-	if !ok || math.IsNaN(n) || math.IsInf(n, 0) {
+	if n = math.Trunc(max(0, n)); !ok || math.IsNaN(n) || n > maxNumber {
 		return ""
 	}
-	above := slices.IndexFunc(numberBounds, func(bound int64) bool { return n < float64(bound) })
-	if above < 0 {
-		above = len(numberBounds)
-	}
-	return numberBuckets[above]
+	return strconv.Itoa(int(n))
 }

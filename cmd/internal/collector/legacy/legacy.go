@@ -4,28 +4,29 @@
 // On the wire, faults are called issues. docs/legacy.md describes how each field
 // is counted.
 //
-// There are three differences. An installation ID that is not a UUID is accepted,
+// There are two differences. An installation ID that is not a UUID is accepted,
 // as by the worker, and stands for a UUID derived from it ([InstallationID]). The
 // figures of an app that is not public require a token, and small groups are
-// hidden from the public. And /version contains no version: the worker knows it
-// from its author's build, whereas the newest version that clients report can be
-// made up.
+// hidden from the public.
 package legacy
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 )
 
 // The limits of the format.
@@ -37,20 +38,32 @@ const (
 	// MaxEvents bounds the events of a report, and the count of a fault without
 	// events.
 	MaxEvents = 250
-	// HeartbeatsPerMinute and HealthPerMinute limit the reports of an address
-	// prefix and of an installation: so many at once, and so many more each
-	// minute.
-	HeartbeatsPerMinute = 6
-	HealthPerMinute     = 1
-	// limitKeys is how many prefixes and installations the limits remember.
-	limitKeys = 32 << 10
 )
 
-// Options configure a [Handler]. Collector is required.
+// A Counter counts the reports, like package counter. It enforces the limits of the
+// format.
+type Counter interface {
+	Heartbeat(ctx context.Context, r collector.Received) (collector.Receipt, error)
+	Health(ctx context.Context, r collector.ReceivedHealth) (collector.Receipt, error)
+	Refuse(app, reason string)
+	Apps(ctx context.Context) ([]collector.App, error)
+}
+
+// Options configure a [Handler]. Collector and Releases are required, or Counter
+// and Elsewhere.
 type Options struct {
 	Collector *engine.Engine
-	// Country returns the country of an address; nil records no countries.
-	Country func(netip.Addr) string
+	// Counter counts the reports; nil is one of Collector.
+	Counter Counter
+	// Elsewhere, if not nil, answers all requests but reports.
+	Elsewhere http.Handler
+	// Prefix returns what stands for the network of an address; nil is
+	// [limit.Prefix].
+	Prefix func(netip.Addr) uint64
+	// Releases has the versions that /version names.
+	Releases *release.Store
+	// Country returns the country of a request's client; nil records no countries.
+	Country func(*http.Request) string
 	// MayRead reports whether a request may read the figures of an app that is
 	// not public; nil is never.
 	MayRead func(r *http.Request, app string) bool
@@ -61,24 +74,44 @@ type Options struct {
 // A Handler answers requests to the paths of the format. Create it with [New].
 type Handler struct {
 	http.Handler
-	opts                        Options
-	heartbeatLimit, healthLimit *limit.Table
+	opts Options
 }
 
 // New returns a handler.
 func New(opts Options) (*Handler, error) {
-	if opts.Collector == nil {
-		return nil, errors.New("legacy: Collector is required")
+	switch {
+	case opts.Elsewhere == nil && (opts.Collector == nil || opts.Releases == nil):
+		return nil, errors.New("legacy: Collector and Releases are required")
+	case opts.Elsewhere != nil && opts.Counter == nil:
+		return nil, errors.New("legacy: a receiver requires a Counter")
+	case opts.Counter == nil:
+		var err error
+		if opts.Counter, err = counter.New(counter.Options{Collector: opts.Collector}); err != nil {
+			return nil, err
+		}
 	}
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
-	h := &Handler{
-		opts:           opts,
-		heartbeatLimit: limit.New(limitKeys, time.Minute/HeartbeatsPerMinute, HeartbeatsPerMinute),
-		healthLimit:    limit.New(limitKeys, time.Minute/HealthPerMinute, HealthPerMinute),
+	if opts.Prefix == nil {
+		opts.Prefix = func(addr netip.Addr) uint64 { return uint64(limit.Prefix(addr)) }
 	}
+	h := &Handler{opts: opts}
 	mux := http.NewServeMux()
 	for _, r := range routes {
+		if r.method != http.MethodPost && opts.Elsewhere != nil {
+			continue
+		}
 		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) { r.handle(h, w, req) })
+	}
+	if opts.Elsewhere != nil {
+		mux.Handle("/", opts.Elsewhere)
+		h.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				allowAllSites(mux).ServeHTTP(w, r)
+				return
+			}
+			opts.Elsewhere.ServeHTTP(w, r) // which allows them itself
+		})
+		return h, nil
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "404 Not Found", http.StatusNotFound) })
 	h.Handler = allowAllSites(mux)
@@ -128,14 +161,26 @@ func allowAllSites(next http.Handler) http.Handler {
 }
 
 // app returns the app that reports belong to.
-func (h *Handler) app(w http.ResponseWriter) (collector.App, bool) {
-	for _, app := range h.opts.Collector.Apps() {
-		if app.Legacy {
-			return app, true
-		}
+func (h *Handler) app(w http.ResponseWriter, r *http.Request) (collector.App, bool) {
+	app, ok, err := h.findApp(r)
+	switch {
+	case err != nil:
+		w.Header().Set("Retry-After", storeRetry)
+		refuse(w, http.StatusServiceUnavailable, "Try again later")
+	case !ok:
+		refuse(w, http.StatusNotFound, "This collector does not accept reports in this format")
 	}
-	refuse(w, http.StatusNotFound, "This collector does not accept reports in this format")
-	return collector.App{}, false
+	return app, ok
+}
+
+func (h *Handler) findApp(r *http.Request) (collector.App, bool, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
+	defer cancel()
+	apps, err := h.opts.Counter.Apps(ctx)
+	if i := slices.IndexFunc(apps, func(app collector.App) bool { return app.Legacy }); i >= 0 {
+		return apps[i], true, nil
+	}
+	return collector.App{}, false, err
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
@@ -148,18 +193,9 @@ func refuse(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"error": text})
 }
 
-func (h *Handler) version(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Cache-Control", "public, max-age=1800")
-	writeJSON(w, http.StatusOK, map[string]any{
-		"stable":   map[string]any{"version": nil, "url": nil},
-		"dev":      map[string]any{"version": nil, "commit": nil, "url": nil},
-		"branches": map[string]any{},
-	})
-}
-
 // dashboard redirects to the page of the app that shows the same figures.
 func (h *Handler) dashboard(w http.ResponseWriter, r *http.Request) {
-	app, ok := h.app(w)
+	app, ok := h.app(w, r)
 	if !ok {
 		return
 	}

@@ -10,10 +10,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
 )
 
@@ -37,7 +42,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := legacy.New(legacy.Options{Collector: c, MayRead: func(r *http.Request, app string) bool { return r.Header.Get("Authorization") == "Bearer "+app }})
+	h, err := legacy.New(legacy.Options{Collector: c, Releases: release.New(c), MayRead: func(r *http.Request, app string) bool { return r.Header.Get("Authorization") == "Bearer "+app }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +89,7 @@ func (r *rig) held(id string) collector.Held {
 const beat = `{"installation_id":"%s","timestamp":"2026-05-06T07:08:09Z","version":"2.10.0+abc","platform":{"system":"Linux","release":"6.12.0","machine":"x86_64"},
 "configuration":{"model_type":"MobileNet V2","llm_enabled":true,"llm_provider":"gemini","media_cache_enabled":false},
 "integrations":{"birdnet_enabled":true,"ebird_enabled":false},"access":{"auth_enabled":true},
-"runtime":{"inference_health_total_runtimes":3,"last_recovery_reason":null},"hardware":{"cuda_available":null},"deployment":{"mode":"docker","git_hash":"0123abc"}}`
+"runtime":{"inference_health_total_runtimes":3,"last_recovery_reason":"OOM_Restart"},"hardware":{"cuda_available":null},"deployment":{"mode":"docker","git_hash":"0123abc"}}`
 
 func TestHeartbeat(t *testing.T) {
 	r := newRig(t)
@@ -112,9 +117,9 @@ func TestHeartbeat(t *testing.T) {
 		t.Fatalf("got %+v, %v", held, err)
 	}
 	for dimension, want := range map[string]string{
-		"version": "2.10.0+abc", "system": "linux", "machine": "x86_64", "fact.configuration.model_type": "mobilenet-v2",
+		"version": "2.10.0+abc", "system": "linux", "machine": "amd64", "fact.configuration.model_type": "mobilenet-v2",
 		"fact.configuration.llm_enabled": "true", "fact.integrations.ebird_enabled": "false", "fact.deployment.mode": "docker",
-		"fact.runtime.inference_health_total_runtimes": "2-9", "fact.runtime.last_recovery_reason": "", "fact.hardware.cuda_available": "",
+		"fact.runtime.inference_health_total_runtimes": "3", "fact.runtime.last_recovery_reason": "oom_restart", "fact.hardware.cuda_available": "",
 		"fact.deployment.git_hash": "",
 	} {
 		if got := held[0].Values[dimension]; got != want {
@@ -128,7 +133,7 @@ func TestHeartbeat(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	r := newRig(t)
-	for i := range legacy.HeartbeatsPerMinute {
+	for i := range counter.LegacyHeartbeatsPerMinute {
 		if resp, body := r.from("192.0.2.1:1", "POST", "/heartbeat", fmt.Sprintf(beat, fmt.Sprint("a", i))); resp.StatusCode != 200 {
 			t.Fatalf("%d: %d %s", i, resp.StatusCode, body)
 		}
@@ -137,7 +142,7 @@ func TestLimits(t *testing.T) {
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "60" || body != `{"error":"Rate limit exceeded"}` {
 		t.Errorf("got %d, %q, %s", resp.StatusCode, resp.Header.Get("Retry-After"), body)
 	}
-	for range legacy.HeartbeatsPerMinute {
+	for range counter.LegacyHeartbeatsPerMinute {
 		r.do("POST", "/heartbeat", fmt.Sprintf(beat, "c"))
 	}
 	if resp, _ := r.do("POST", "/heartbeat", fmt.Sprintf(beat, "c")); resp.StatusCode != 429 {
@@ -190,7 +195,7 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	// The limit is one per minute, so another handler receives the repeats.
-	again, err := legacy.New(legacy.Options{Collector: r.c})
+	again, err := legacy.New(legacy.Options{Collector: r.c, Releases: release.New(r.c)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,12 +251,139 @@ func TestStats(t *testing.T) {
 	if issues["total_issues"] != 1.0 || len(issues["by_severity"].([]any)) != 1 || len(issues["top_issues"].([]any)) != 1 {
 		t.Errorf("got %v", issues)
 	}
-	r.wants("version", "GET", "/version", "", 200, `{"branches":{},"dev":{"commit":null,"url":null,"version":null},"stable":{"url":null,"version":null}}`)
+	// Each version has the occurrences that were reported in it.
+	r.do("POST", "/heartbeat", strings.Replace(fmt.Sprintf(beat, "s1"), "2.10.0+abc", "2.11.0", 1))
+	r.do("POST", "/health-issues", `{"installation_id":"s1","version":"2.11.0","issues":[`+issue(`"count":3`)+`]}`)
+	counts := make(map[string]any)
+	for _, top := range get("/stats/health-issues")["top_issues"].([]any) {
+		entry := top.(map[string]any)
+		counts[fmt.Sprint(entry["app_version"])] = entry["occurrence_count"]
+	}
+	if len(counts) != 2 || counts["2.10.0+abc"] != 5.0 || counts["2.11.0"] != 3.0 {
+		t.Errorf("occurrences by version: got %v, want 5 and 3", counts)
+	}
 	if resp, _ := r.do("GET", "/dashboard", ""); resp.StatusCode != 302 || resp.Header.Get("Location") != "/a/wamf/overview" {
 		t.Errorf("dashboard: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	if resp, _ := r.do("OPTIONS", "/heartbeat", ""); resp.StatusCode != 204 || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("preflight: %d", resp.StatusCode)
+	}
+}
+
+// Events and reports stay known however many follow, as with the worker.
+func TestKnownForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		send := func(what, head, fields, want string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			r.wants(what, "POST", "/health-issues", `{"installation_id":"x","version":"2.0"`+head+`,"issues":[`+issue(fields)+`]}`, 200, want)
+		}
+		one, none := `{"status":"ok","accepted":1,"duplicate":false}`, `{"status":"ok","accepted":0,"duplicate":true}`
+		v2 := func(n int) string { return fmt.Sprintf(`,"report_id":"%016x%048d"`, 1<<40+n, 0) }
+		v3 := `,"schema_version":"2026-07-25.health-issues.v3"` + v2(0)
+		events := func(from int) string {
+			var ids []string
+			for n := range legacy.MaxEvents {
+				ids = append(ids, fmt.Sprintf(`"%016x%048d"`, from+n, 0))
+			}
+			return `"event_ids":[` + strings.Join(ids, ",") + `]`
+		}
+		send("v2", v2(1), `"count":250`, one)
+		for n := range 4 {
+			send("v3", v3, events(1000*n), one)
+		}
+		for n := range 10 {
+			send("v2", v2(2+n), `"count":250`, one)
+		}
+		send("v3 again", v3, events(0), none)
+		send("v2 again", v2(1), `"count":250`, none)
+		send("v2 with another count", v2(1), `"count":3`, none)
+		if got := r.held("x").Faults[0].Count; got != 250*15 {
+			t.Errorf("counted %d, want %d", got, 250*15)
+		}
+	})
+}
+
+// A limit that lasts until tomorrow is answered like the worker's own.
+func TestDailyLimit(t *testing.T) {
+	r := newRig(t)
+	app := r.app
+	app.MaxNewPerDay = 1
+	if err := r.c.UpdateApp(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	r.wants("first", "POST", "/heartbeat", fmt.Sprintf(beat, "a"), 200, "")
+	resp, body := r.do("POST", "/heartbeat", fmt.Sprintf(beat, "b"))
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "86400" || body != `{"error":"Daily ingestion budget exhausted"}` {
+		t.Errorf("got %d, %q, %s", resp.StatusCode, resp.Header.Get("Retry-After"), body)
+	}
+}
+
+// A value left out on purpose is not missing, and one that is not expected is.
+func TestLeftOut(t *testing.T) {
+	r := newRig(t)
+	for id, fields := range map[string]string{"a": `"git_hash":"0123abc"`, "b": `"git_hash":"0123abc","host":"x"`} {
+		r.wants(id, "POST", "/heartbeat", `{"installation_id":"`+id+`","version":"2.0","deployment":{`+fields+`}}`, 200, "")
+	}
+	today, _, err := r.c.Today(r.app.Num)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := r.c.Quality(t.Context(), r.app.Num, collector.Range{From: today, To: today})
+	if err != nil || len(q.Points) != 1 || q.Points[0].DroppedFacts != 1 {
+		t.Errorf("got %+v, %v; want 1 dropped fact", q.Points, err)
+	}
+}
+
+// Of the sample context only codes under known keys are kept.
+func TestSample(t *testing.T) {
+	r := newRig(t)
+	r.wants("report", "POST", "/health-issues", `{"installation_id":"x","version":"2.0","issues":[{"fingerprint":"f","count":1,`+
+		`"sample_context":{"error_type":"RuntimeError","device":" GPU ","stage":7,"kind":"<b>","secret":"x","provider":{"a":"b"},"attempt":3}}]}`, 200, "")
+	today, _, err := r.c.Today(r.app.Num)
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := r.c.Faults(t.Context(), r.app.Num, collector.Range{From: today, To: today}, figures.View{})
+	if err != nil || len(faults.Faults) != 1 {
+		t.Fatalf("got %+v, %v", faults, err)
+	}
+	if got, want := fmt.Sprint(faults.Faults[0].Sample), "map[device:gpu error_type:runtimeerror kind:b-]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Images are counted by flavor, architecture, and mode at once.
+func TestImage(t *testing.T) {
+	r := newRig(t)
+	for i, tt := range []struct{ deployment, want string }{
+		{`{"image_flavor":"Full","image_arch":"x86_64","mode":"monolith"}`, "full.x86_64.monolith"},
+		{`{"image_arch":"aarch64"}`, "unknown.aarch64.unknown"},
+		{`{"image_flavor":7,"app_branch":"main"}`, ""},
+		{`{"image_flavor":"` + strings.Repeat("f", 40) + `"}`, strings.Repeat("f", 32)},
+		{`{"image":"invented"}`, ""},
+	} {
+		id := fmt.Sprint("i", i)
+		r.wants(tt.deployment, "POST", "/heartbeat", `{"installation_id":"`+id+`","version":"2.0","deployment":`+tt.deployment+`}`, 200, "")
+		if got := r.held(id).Values["fact.deployment.image"]; got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.deployment, got, tt.want)
+		}
+	}
+}
+
+// The reason of a recovery is a code or nothing.
+func TestRecoveryReason(t *testing.T) {
+	r := newRig(t)
+	for i, tt := range []struct{ value, want string }{
+		{`"gpu_lost"`, "gpu_lost"}, {`" GPU_lost "`, "gpu_lost"}, {`"gpu lost"`, ""}, {`"<script>"`, ""}, {`"gpu-lost"`, ""}, {`"a.b"`, ""},
+		{`""`, ""}, {`7`, ""}, {`null`, ""}, {`"` + strings.Repeat("a", 65) + `"`, ""}, {`"` + strings.Repeat("a", 64) + `"`, strings.Repeat("a", 32)},
+	} {
+		id := fmt.Sprint("r", i)
+		r.wants(tt.value, "POST", "/heartbeat", `{"installation_id":"`+id+`","version":"2.0","runtime":{"last_recovery_reason":`+tt.value+`}}`, 200, "")
+		if got := r.held(id).Values["fact.runtime.last_recovery_reason"]; got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.value, got, tt.want)
+		}
 	}
 }
 

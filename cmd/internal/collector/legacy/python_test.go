@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
@@ -20,7 +22,7 @@ func TestPythonClient(t *testing.T) {
 		skipLoudly(t, err.Error())
 	}
 	r := newRig(t)
-	s, err := server.New(server.Options{Collector: r.c, Access: access.New(r.c), Legacy: r.handler})
+	s, err := server.New(server.Options{Collector: r.c, Access: access.New(r.c, nil), Legacy: r.handler})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func TestPythonClient(t *testing.T) {
 	held := r.held(said.Installation)
 	for dimension, want := range map[string]string{
 		collector.DimVersion: "2.15.1+abc1234", "fact.configuration.model_type": "convnext_large", "fact.notifications.discord_enabled": "true",
-		"fact.runtime.inference_health_total_runtimes": "2-9", "fact.deployment.app_branch": "",
+		"fact.runtime.inference_health_total_runtimes": "3", "fact.deployment.app_branch": "",
 	} {
 		if got := held.Values[dimension]; got != want {
 			t.Errorf("%s: got %q, want %q", dimension, got, want)
@@ -80,7 +82,9 @@ func skipLoudly(t *testing.T, reason string) {
 }
 
 // Of an app that is public everyone sees the figures, but not those of small groups.
-func TestPublicStats(t *testing.T) {
+func TestPublicStats(t *testing.T) { synctest.Test(t, testPublicStats) }
+
+func testPublicStats(t *testing.T) {
 	r := newRig(t)
 	r.app.Public, r.app.K = true, 10
 	if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
@@ -93,14 +97,26 @@ func TestPublicStats(t *testing.T) {
 			r.wants("heartbeat", "POST", "/heartbeat", body, 200, `{"status":"ok"}`)
 		}
 	}
-	send(23, "large", true)
-	send(3, "rare", false)
-	for i := range 3 {
+	for range 2 {
+		r.sent = 0
+		send(20, "large", true)
+		send(3, "rare", false)
+		time.Sleep(24 * time.Hour) // after the second day they are established
+	}
+	for i := range 10 { // as many as k, so that nothing is rounded
 		r.do("POST", "/health-issues", fmt.Sprintf(`{"installation_id":"public-%d","version":"2.0","issues":[%s]}`, i+1, issue(`"count":5`)))
 	}
-	r.wants("summary", "GET", "/stats/summary", "", 200, `{"active_last_7_days":20,"features":{"birdnet":null,"clips_cache":null,"ebird":null,`+
+	const none = `{"active_last_7_days":null,"features":{"birdnet":null,"clips_cache":null,"ebird":null,"email_notifs":null,"inaturalist":null,` +
+		`"llm":null,"public_access":null},"models":[],"total_installs":null,"versions":[]}`
+	r.wants("summary before the window is over", "GET", "/stats/summary", "", 200, none)
+	day := collector.DayOf(time.Now())
+	time.Sleep(time.Until((collector.LastPublicDay(day-1) + collector.PublicDays + 1).Time()) + time.Hour)
+	r.wants("summary", "GET", "/stats/summary", "", 200, `{"active_last_7_days":null,"features":{"birdnet":null,"clips_cache":null,"ebird":null,`+
 		`"email_notifs":null,"inaturalist":null,"llm":20,"public_access":null},"models":[{"model_type":"large","count":20}],`+
-		`"total_installs":20,"versions":[{"app_version":"2.0","count":20}]}`)
-	r.wants("issues", "GET", "/stats/health-issues", "", 200,
-		`{"active_last_30_days":0,"by_component":[],"by_severity":[],"top_issues":[],"total_issues":0}`)
+		`"total_installs":null,"versions":[{"app_version":"2.0","count":20}]}`)
+	r.wants("issues", "GET", "/stats/health-issues", "", 200, `{"active_last_30_days":10,`+
+		`"by_component":[{"issue_component":"inference","issue_count":10,"report_count":10,"occurrence_count":null}],`+
+		`"by_severity":[{"severity":"error","issue_count":10,"report_count":10,"occurrence_count":null}],`+
+		`"top_issues":[{"issue_component":"inference","issue_reason_code":"gpu_unhealthy","severity":"error","app_version":"","install_count":10,`+
+		`"report_count":10,"occurrence_count":null,"last_seen":""}],"total_issues":10}`)
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -22,17 +21,17 @@ const commitTimeout = 10 * time.Second
 
 func (h *Handler) heartbeat(w http.ResponseWriter, r *http.Request) {
 	app, body, id, ok := h.read(w, r)
-	if !ok || !h.allow(w, r, app, h.heartbeatLimit, id) {
+	if !ok {
 		return
 	}
-	received := collector.Received{App: app.Num}
-	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id, time.Now())
-	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && h.opts.Country != nil {
-		received.Country = h.opts.Country(from.Addr())
+	received := collector.Received{Legacy: true, Prefix: h.prefix(r)}
+	received.Heartbeat, received.Dropped = heartbeatOf(body, app.Key, id)
+	if h.opts.Country != nil {
+		received.Country = h.opts.Country(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
 	defer cancel()
-	if _, err := h.opts.Collector.Heartbeat(ctx, received); err != nil {
+	if _, err := h.opts.Counter.Heartbeat(ctx, received); err != nil {
 		h.refuseError(w, app, err)
 		return
 	}
@@ -49,17 +48,15 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) {
 		h.refuseReport(w, app, string(report.CodeMissing), http.StatusBadRequest, "Missing issues")
 		return
 	}
-	if !h.allow(w, r, app, h.healthLimit, id) {
-		return
-	}
 	received, accepted := healthOf(body, list, app, id, time.Now())
 	if accepted == 0 {
 		writeJSON(w, http.StatusOK, outcome{Status: "ok"})
 		return
 	}
+	received.Prefix = h.prefix(r)
 	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
 	defer cancel()
-	receipt, err := h.opts.Collector.Health(ctx, received)
+	receipt, err := h.opts.Counter.Health(ctx, received)
 	switch {
 	case err != nil:
 		h.refuseError(w, app, err)
@@ -81,7 +78,7 @@ var byteOrderMark = []byte("\ufeff")
 // read reads a report, which must be a JSON object with an installation ID.
 // Invalid UTF-8 is replaced, as by the worker.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (app collector.App, body object, id string, ok bool) {
-	if app, ok = h.app(w); !ok {
+	if app, ok = h.app(w, r); !ok {
 		return app, nil, "", false
 	}
 	var data []byte
@@ -95,7 +92,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (app collector.Ap
 	switch {
 	case max(r.ContentLength, int64(len(data))) > MaxBody:
 		reason, status, text = report.CodeTooLarge, http.StatusRequestEntityTooLarge, "Payload too large"
-	case err == nil && len(data) == 0:
+	case err == nil && r.ContentLength == 0 && r.Header.Get("Content-Length") == "":
 		reason, text = report.CodeMissing, "Missing JSON body"
 	case err != nil || json.Unmarshal(bytes.TrimPrefix(data, byteOrderMark), &value) != nil:
 		reason, text = report.CodeNotJSON, "Invalid JSON body"
@@ -112,38 +109,40 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (app collector.Ap
 	return app, body, id, reason == ""
 }
 
-// allow enforces a limit for the address prefix and the installation.
-func (h *Handler) allow(w http.ResponseWriter, r *http.Request, app collector.App, t *limit.Table, id string) bool {
-	if _, ok := t.Take(limit.Client(r.RemoteAddr)); ok {
-		if _, ok := t.Take(limit.Of("installation " + id)); ok {
-			return true
-		}
-	}
-	w.Header().Set("Retry-After", "60")
-	h.refuseReport(w, app, collector.RefusedRate, http.StatusTooManyRequests, "Rate limit exceeded")
-	return false
+// prefix returns what stands for the network of a client.
+func (h *Handler) prefix(r *http.Request) uint64 {
+	addr, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return h.opts.Prefix(addr.Addr())
 }
+
+// storeRetry is the Retry-After while the collector does not write, in seconds.
+const storeRetry = "300"
 
 // refuseError refuses a report that the collector has not accepted.
 func (h *Handler) refuseError(w http.ResponseWriter, app collector.App, err error) {
-	status, text, reason := http.StatusServiceUnavailable, "Try again later", collector.RefusedStore
+	status, text, reason, retry := http.StatusServiceUnavailable, "Try again later", collector.RefusedStore, storeRetry
+	limited, isLimited := errors.AsType[*collector.LimitError](err)
 	switch {
+	case isLimited:
+		status, text, reason, retry = http.StatusTooManyRequests, "Rate limit exceeded", limited.Reason, "60"
 	case errors.Is(err, collector.ErrGone):
 		status, text, reason = http.StatusGone, "No more reports are accepted", collector.RefusedGone
-	case errors.Is(err, collector.ErrNewLimit):
-		status, text, reason = http.StatusTooManyRequests, "Rate limit exceeded", collector.RefusedNew
+	case errors.Is(err, collector.ErrRefusedID):
+		status, text, reason = http.StatusForbidden, "Installation ID is refused", collector.RefusedByID
+	case errors.Is(err, collector.ErrNewLimit): // like the worker's own limit, until tomorrow
+		text, reason, retry = "Daily ingestion budget exhausted", collector.RefusedNew, "86400"
 	case errors.Is(err, collector.ErrBusy), errors.Is(err, collector.ErrClosed):
 		reason = collector.RefusedBusy
 	}
-	if status != http.StatusGone {
-		w.Header().Set("Retry-After", "300")
+	if status != http.StatusGone && status != http.StatusForbidden {
+		w.Header().Set("Retry-After", retry)
 	}
 	h.refuseReport(w, app, reason, status, text)
 }
 
 // refuseReport refuses a report and counts the refusal.
 func (h *Handler) refuseReport(w http.ResponseWriter, app collector.App, reason string, status int, text string) {
-	h.opts.Collector.Refuse(app.Num, reason)
+	h.opts.Counter.Refuse(app.Key, reason)
 	refuse(w, status, text)
 }
 
@@ -182,9 +181,9 @@ func (o object) time(key string) (time.Time, bool) {
 	return t.UTC().Truncate(time.Second), true
 }
 
-func (o object) sentAt(now time.Time) time.Time {
-	if t, ok := o.time("timestamp"); ok {
-		return t
-	}
-	return now.UTC().Truncate(time.Second)
+// sentAt returns when the report was made, or zero if it does not say: then it
+// says nothing about the collector's clock either.
+func (o object) sentAt() time.Time {
+	t, _ := o.time("timestamp")
+	return t
 }

@@ -21,7 +21,7 @@ func (h *Handler) stats(
 	w http.ResponseWriter, r *http.Request,
 	ask func(ctx context.Context, app collector.App, view figures.View, today, since collector.Day) (any, error),
 ) {
-	app, ok := h.app(w)
+	app, ok := h.app(w, r)
 	if !ok {
 		return
 	}
@@ -32,7 +32,7 @@ func (h *Handler) stats(
 			refuse(w, http.StatusUnauthorized, "These figures are not public")
 			return
 		}
-		view = figures.View{Public: true, K: app.K}
+		view = figures.PublicView(app)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
@@ -113,30 +113,31 @@ func (h *Handler) summarize(ctx context.Context, app collector.App, view figures
 			}
 		}
 	}
+	active := byVersion.Active
+	if view.Public { // of 28 days
+		active = nil
+	}
 	total, err := h.total(ctx, app, view, collector.Range{From: max(since, today-collector.MaxRangeDays+1), To: today})
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{
-		"total_installs": total, "active_last_7_days": byVersion.Active, "versions": versions, "models": models, "features": sums,
+		"total_installs": total, "active_last_7_days": active, "versions": versions, "models": models, "features": sums,
 	}, nil
 }
 
-// total adds up the new installations of all days. It is hidden if one of the days
-// is, because the sum of the others is not the total.
+// total adds up the new installations of all days. It is hidden from the public.
 func (h *Handler) total(ctx context.Context, app collector.App, view figures.View, r collector.Range) (figures.Count, error) {
+	if view.Public {
+		return nil, nil
+	}
 	series, err := h.opts.Collector.Series(ctx, app.Num, r, view)
 	if err != nil {
 		return nil, err
 	}
 	var sum uint64
 	for _, point := range series.Points {
-		switch {
-		case point.New != nil:
-			sum += *point.New
-		case !point.Gap:
-			return nil, nil
-		}
+		sum += count(point.New) // a gap has none
 	}
 	return &sum, nil
 }
@@ -149,26 +150,43 @@ func count(f figures.Count) uint64 {
 	return *f
 }
 
+// plus adds counts; hidden ones add nothing.
+func plus(a, b figures.Count) figures.Count {
+	if a == nil {
+		return b
+	}
+	sum := *a + count(b)
+	return &sum
+}
+
+func lastSeen(f figures.Fault) string {
+	if f.LastSeen == 0 {
+		return ""
+	}
+	return f.LastSeen.Time().Format(time.DateTime)
+}
+
 // A faultSum adds up faults. As in the worker, a fault counts once for each
 // installation that it affects. Reports are not counted one by one here, so their
 // number is the same.
 type faultSum struct {
-	Severity    string `json:"severity,omitempty"`
-	Component   string `json:"issue_component,omitempty"`
-	Faults      uint64 `json:"issue_count"`
-	Reports     uint64 `json:"report_count"`
-	Occurrences uint64 `json:"occurrence_count"`
+	Severity  string `json:"severity,omitempty"`
+	Component string `json:"issue_component,omitempty"`
+	Faults    uint64 `json:"issue_count"`
+	Reports   uint64 `json:"report_count"`
+	// Occurrences is null for the public.
+	Occurrences figures.Count `json:"occurrence_count"`
 }
 
 type topFault struct {
-	Component   string `json:"issue_component"`
-	Reason      string `json:"issue_reason_code"`
-	Severity    string `json:"severity"`
-	Version     string `json:"app_version"`
-	Installs    uint64 `json:"install_count"`
-	Reports     uint64 `json:"report_count"`
-	Occurrences uint64 `json:"occurrence_count"` // of all versions
-	LastSeen    string `json:"last_seen"`
+	Component   string        `json:"issue_component"`
+	Reason      string        `json:"issue_reason_code"`
+	Severity    string        `json:"severity"`
+	Version     string        `json:"app_version"` // empty for the public
+	Installs    uint64        `json:"install_count"`
+	Reports     uint64        `json:"report_count"`
+	Occurrences figures.Count `json:"occurrence_count"` // null for the public
+	LastSeen    string        `json:"last_seen"`        // empty for the public
 }
 
 // The lengths of the lists.
@@ -193,7 +211,7 @@ func (h *Handler) faults(w http.ResponseWriter, r *http.Request) {
 		return map[string]any{
 			"total_issues": affected(all), "active_last_30_days": affected(recent),
 			"by_severity": bySeverity, "by_component": byComponent[:min(len(byComponent), maxComponents)],
-			"top_issues": top(recent.Faults),
+			"top_issues": top(app.VersionOrder, recent.Faults),
 		}, nil
 	})
 }
@@ -217,7 +235,7 @@ func sumBy(faults []figures.Fault, key func(figures.Fault) faultSum) []faultSum 
 		}
 		sums[i].Faults += count(f.Affected)
 		sums[i].Reports += count(f.Affected)
-		sums[i].Occurrences += count(f.Occurrences)
+		sums[i].Occurrences = plus(sums[i].Occurrences, f.Occurrences)
 	}
 	slices.SortStableFunc(sums, func(a, b faultSum) int { return cmp.Compare(b.Faults, a.Faults) })
 	return sums
@@ -225,25 +243,29 @@ func sumBy(faults []figures.Fault, key func(figures.Fault) faultSum) []faultSum 
 
 // top returns the most frequent faults by version. The worker does not distinguish
 // their sources and stages.
-func top(faults []figures.Fault) []topFault {
+func top(order report.VersionOrder, faults []figures.Fault) []topFault {
 	type key struct{ component, reason, severity, version string }
 	sums := make(map[key]topFault)
 	for _, f := range faults {
-		for _, v := range f.Versions {
+		versions := f.Versions
+		if f.Occurrences == nil { // for the public, which sees no versions
+			versions = []figures.FaultVersion{{Affected: f.Affected}}
+		}
+		for _, v := range versions {
 			k := key{f.Component, f.Reason, f.Severity, v.Version}
 			t := sums[k]
 			sums[k] = topFault{
 				k.component, k.reason, k.severity, k.version,
-				t.Installs + count(v.Affected), t.Reports + count(v.Affected), t.Occurrences + count(f.Occurrences),
-				max(t.LastSeen, f.LastSeen.Time().Format(time.DateTime)),
+				t.Installs + count(v.Affected), t.Reports + count(v.Affected), plus(t.Occurrences, v.Occurrences),
+				max(t.LastSeen, lastSeen(f)),
 			}
 		}
 	}
 	list := slices.AppendSeq([]topFault{}, maps.Values(sums))
 	slices.SortFunc(list, func(a, b topFault) int {
-		return cmp.Or(cmp.Compare(b.Installs, a.Installs), cmp.Compare(b.Occurrences, a.Occurrences),
+		return cmp.Or(cmp.Compare(b.Installs, a.Installs), cmp.Compare(count(b.Occurrences), count(a.Occurrences)),
 			cmp.Compare(a.Component, b.Component), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Severity, b.Severity),
-			report.CompareVersions(b.Version, a.Version), cmp.Compare(a.Version, b.Version))
+			order.Compare(b.Version, a.Version), cmp.Compare(a.Version, b.Version))
 	})
 	return list[:min(len(list), maxTop)]
 }

@@ -4,7 +4,9 @@
 package limit
 
 import (
+	"context"
 	"hash/maphash"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -34,9 +36,21 @@ func Prefix(addr netip.Addr) Key {
 	return Key(maphash.Bytes(seed, bytes[:]))
 }
 
-// Client returns the [Prefix] of the client of a request, from its RemoteAddr.
-func Client(remoteAddr string) Key {
-	addr, _ := netip.ParseAddrPort(remoteAddr)
+type clientKey struct{}
+
+// WithClient returns a context for a request whose client is known only by a key:
+// it came to another replica, which does not pass on addresses.
+func WithClient(ctx context.Context, key Key) context.Context {
+	return context.WithValue(ctx, clientKey{}, key)
+}
+
+// Client returns the key of the client of a request: that of [WithClient], or the
+// [Prefix] of its RemoteAddr.
+func Client(r *http.Request) Key {
+	if key, ok := r.Context().Value(clientKey{}).(Key); ok {
+		return key
+	}
+	addr, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return Prefix(addr.Addr())
 }
 

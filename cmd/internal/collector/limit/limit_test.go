@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -83,8 +84,12 @@ func TestClient(t *testing.T) {
 		"":                       {},
 		"pipe":                   {},
 	} {
-		if limit.Client(remote) != limit.Prefix(addr) {
+		r := &http.Request{RemoteAddr: remote}
+		if limit.Client(r) != limit.Prefix(addr) {
 			t.Errorf("%q has another key than %s", remote, addr)
+		}
+		if got := limit.Client(r.WithContext(limit.WithClient(t.Context(), 5))); got != 5 {
+			t.Errorf("%q from another replica: got %d, want its key", remote, got)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/table"
 	"github.com/rollcall-dev/rollcall/cmd/internal/respond"
@@ -23,7 +25,7 @@ import (
 const queryTimeout = 20 * time.Second
 
 func (s *Server) answer(question question) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { s.ask(w, r, question, question.params, "") }
+	return func(w http.ResponseWriter, r *http.Request) { s.ask(w, r, question, nil, "") }
 }
 
 // export answers a question as a table: CSV, or one JSON object per line. The
@@ -41,14 +43,18 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, reasonParameter, "parameter of: it is not one of "+strings.Join(names, ", "))
 		return
 	}
-	s.ask(w, r, questions[i], append([]string{"of", "format"}, questions[i].params...), cmp.Or(values.Get("format"), "csv"))
+	s.ask(w, r, questions[i], []string{"of", "format"}, cmp.Or(values.Get("format"), "csv"))
 }
 
-// ask answers a question with these parameters: as a table in a format, or in
-// JSON if there is none.
-func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, params []string, format string) {
-	q, ok := s.query(w, r, question.private)
-	if !ok || !q.restrict(w, params) {
+// ask answers a question, with these parameters besides its own: as a table in a
+// format, or in JSON if there is none.
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, more []string, format string) {
+	q, ok := s.query(w, r, question.privacy)
+	if !ok || !q.restrict(w, slices.Concat(more, question.parameters(q.view.Public))) {
+		return
+	}
+	if q.readSegment(); q.err != nil {
+		s.refuseQuery(w, q.err)
 		return
 	}
 	kind, write := "text/csv; charset=utf-8", (*table.Table).CSV
@@ -56,8 +62,10 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, 
 	case "", "csv":
 	case "jsonl":
 		kind, write = "application/x-ndjson", (*table.Table).JSONLines
+	case "spreadsheet":
+		write = (*table.Table).Spreadsheet
 	default:
-		refuse(w, http.StatusBadRequest, reasonParameter, "parameter format: it is not csv or jsonl")
+		refuse(w, http.StatusBadRequest, reasonParameter, "parameter format: it is not csv, spreadsheet or jsonl")
 		return
 	}
 	if s.unchanged(w, r, q) {
@@ -72,7 +80,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, 
 	case format == "":
 		s.writeJSON(w, r, result.json)
 	default:
-		w.Header().Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+format+`"`)
+		reader, ok := s.opts.Access.Grant(r)
+		if !ok || !reader.May(q.app.Key, access.Read) { // the app's admins must not learn the names of others' tokens
+			reader.Name = audit.Nobody
+		}
+		s.opts.Audit.Add(audit.Entry{Action: audit.Exported, Actor: reader.Name, App: q.app.Key, Detail: question.name})
+		extension := strings.ReplaceAll(format, "spreadsheet", "csv")
+		w.Header().Set("Content-Disposition", `attachment; filename="`+q.app.Key+"-"+question.name+"."+extension+`"`)
 		w.Header().Set("Content-Type", kind)
 		respond.Body(w, r, write(result.table()))
 	}
@@ -80,7 +94,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, question question, 
 
 // query returns the query of a request, with what its sender may see of the app.
 // A sender who may see nothing cannot tell a missing app from a closed one.
-func (s *Server) query(w http.ResponseWriter, r *http.Request, private bool) (*query, bool) {
+func (s *Server) query(w http.ResponseWriter, r *http.Request, to privacy) (*query, bool) {
 	key := r.PathValue("app")
 	app, found := s.engine.App(key)
 	q := &query{engine: s.engine, app: app, values: r.URL.Query()}
@@ -90,10 +104,10 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, private bool) (*q
 			refuse(w, http.StatusNotFound, collector.RefusedUnknownApp, "there is no such app")
 			return nil, false
 		}
-	case found && app.Public && !private:
-		q.view = figures.View{Public: true, K: app.K}
+	case found && app.Public && (to == open || to == pairs && app.PublicPairs):
+		q.view = figures.PublicView(app)
 	default:
-		refuseUnauthorized(w)
+		refuseUnauthorized(w, "a token that may read the app")
 		return nil, false
 	}
 	var err error
@@ -115,7 +129,7 @@ func (s *Server) mayRead(r *http.Request, app string) bool {
 // told so.
 func (s *Server) unchanged(w http.ResponseWriter, r *http.Request, q *query) bool {
 	tag := s.engine.Tag(q.app.Num, q.view)
-	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%t-%d", s.opts.Version, q.app.Num, tag, q.view.Public, q.view.K))
+	return respond.Unchanged(w, r, fmt.Sprintf("%s-%d-%d-%v", s.opts.Version, q.app.Num, tag, q.view))
 }
 
 // refuseQuery refuses a request for figures because of an error of the collector
@@ -126,9 +140,9 @@ func (s *Server) refuseQuery(w http.ResponseWriter, err error) {
 		return slices.ContainsFunc(errs, func(target error) bool { return errors.Is(err, target) })
 	}
 	switch {
-	case isOneOf(errParameter, collector.ErrRange, collector.ErrWindow, collector.ErrGrain):
+	case isOneOf(errParameter, collector.ErrRange, collector.ErrWindow, collector.ErrGrain, collector.ErrDimension, collector.ErrSegment, engine.ErrNotSegmented):
 		refuse(w, http.StatusBadRequest, reasonParameter, err.Error())
-	case isOneOf(collector.ErrDimension, collector.ErrNoDay, collector.ErrUnknownApp, collector.ErrFault):
+	case isOneOf(collector.ErrNoDay, collector.ErrUnknownApp, collector.ErrFault, collector.ErrVersion):
 		refuse(w, http.StatusNotFound, reasonNotFound, err.Error())
 	default:
 		s.refuseUnavailable(w, err)

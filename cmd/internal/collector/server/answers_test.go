@@ -6,16 +6,22 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 )
 
@@ -33,11 +39,11 @@ func record(h http.Handler, r *http.Request) *recorderAlias {
 
 func (r *rig) metrics() string {
 	r.t.Helper()
-	token, err := r.tokens.Add(r.t.Context(), "metrics", access.Read, "")
+	token, err := r.tokens.Add(r.t.Context(), access.Machine, "metrics", access.Read, "")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer r.tokens.Revoke(r.t.Context(), "metrics")
+	defer r.tokens.Revoke(r.t.Context(), access.Machine, access.AnyApp, "metrics")
 	w := r.do("GET", "/metrics", here, "", "Authorization: Bearer "+token)
 	r.wants(w, 200, "rollcall_collector_requests_total")
 	return w.Body.String()
@@ -46,7 +52,7 @@ func (r *rig) metrics() string {
 // all are all questions, with parameters.
 var all = []string{
 	"series", "series?days=7", "series?from=2026-01-01", "dimensions", "breakdown?dimension=version&window=7", "trend?dimension=system&top=3",
-	"retention?grain=month", "survival?top=3", "versions?days=30", "floor", "cooccurrence?row=system&column=machine", "faults", "quality",
+	"retention?grain=month", "survival?top=3", "versions?days=30", "floor", "cooccurrence?row=system&column=machine", "faults", "quality", "changes",
 }
 
 func (r *rig) public() {
@@ -61,7 +67,7 @@ func (r *rig) public() {
 // and no hint of which apps exist.
 func TestClosed(t *testing.T) {
 	r := newRig(t, nil)
-	other, err := r.tokens.Add(t.Context(), "other", access.Admin, "other")
+	other, err := r.tokens.Add(t.Context(), access.Machine, "other", access.Admin, "other")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,30 +115,47 @@ func TestAnswers(t *testing.T) {
 
 // The public sees the figures of a public app, except for small groups and data
 // quality.
-func TestPublic(t *testing.T) {
+func TestPublic(t *testing.T) { synctest.Test(t, testPublic) }
+
+// toWindow waits until the public window that includes now is over.
+func toWindow() {
+	day := collector.DayOf(time.Now())
+	time.Sleep(time.Until((collector.LastPublicDay(day-1) + collector.PublicDays + 1).Time()) + time.Hour)
+}
+
+func testPublic(t *testing.T) {
+	time.Sleep(time.Until(time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC))) // the questions are about that year
 	r := newRig(t, noLimits)
-	for n := range 9 {
-		system := `{"system":"linux","machine":"amd64"}`
-		if n < 2 {
-			system = `{"system":"plan9","machine":"amd64"}`
+	for range 2 {
+		for n := range 9 {
+			system := `{"system":"linux","machine":"amd64"}`
+			if n < 2 {
+				system = `{"system":"plan9","machine":"amd64"}`
+			}
+			r.wants(r.do("POST", "/v1/heartbeat", here, heartbeat(n, "platform", system)), 200, "ok")
 		}
-		r.wants(r.do("POST", "/v1/heartbeat", here, heartbeat(n, "platform", system)), 200, "ok")
+		time.Sleep(24 * time.Hour) // after the second day they are established
 	}
-	r.public()
-	for _, question := range all {
-		want := 200
-		if question == "quality" {
-			want = 401
-		}
-		if w := r.do("GET", "/api/v1/apps/app/"+question, here, ""); w.Code != want {
-			t.Errorf("%s: got %d %s, want %d", question, w.Code, w.Body, want)
+	toWindow()
+	for _, pairs := range []bool{true, false} {
+		r.app.PublicPairs = pairs
+		r.public()
+		for _, question := range all {
+			name, _, _ := strings.Cut(question, "?")
+			want := 200
+			if slices.Contains([]string{"quality", "retention", "survival", "changes"}, name) || name == "cooccurrence" && !pairs {
+				want = 401
+			}
+			if w := r.do("GET", "/api/v1/apps/app/"+question, here, ""); w.Code != want {
+				t.Errorf("%s: got %d %s, want %d", question, w.Code, w.Body, want)
+			}
 		}
 	}
 	r.wants(r.do("GET", "/api/v1/apps/app/export?of=quality", here, ""), 401, "unauthorized")
 	const split = "/api/v1/apps/app/breakdown?dimension=system"
 	public, closed := decode[figures.Breakdown](t, r.do("GET", split, here, "")), decode[figures.Breakdown](t, r.get(split))
-	if public.Suppressed == 0 || closed.Suppressed != 0 {
-		t.Errorf("got %d hidden from the public and %d from the maintainer", public.Suppressed, closed.Suppressed)
+	if len(public.Values) != 1 || len(closed.Values) != 2 || public.Next == 0 || closed.Next != 0 {
+		t.Errorf("the public sees %+v, the maintainer %+v", public, closed)
 	}
 	for _, v := range public.Values {
 		if v.Count != nil && *v.Count < 5 {
@@ -150,7 +173,9 @@ func TestParameters(t *testing.T) {
 		"series?to=yesterday": "to", "series?from=2026-02-01&to=2026-01-01": "from", "series?from=2026-01-01&days=3": "days",
 		"series?dyas=3": "dyas", "series?days=1&days=2": "days", "breakdown?dimension=version&window=5": "window", "trend?top=-1": "top",
 		"retention?grain=year": "grain", "export?format=xls": "format", "export?of=everything": "of", "export?grain=week": "grain",
-		"export?of=breakdown&from=2026-01-01": "from",
+		"export?of=breakdown&from=2026-01-01": "from", "breakdown?dimension=platform.machine": "platform.machine",
+		"breakdown?dimension=fact.nobody": "fact.nobody", "trend?dimension=fact.nobody": "fact.nobody",
+		"cooccurrence?row=versions": "versions", "export?of=trend&dimension=sytem": "sytem",
 	} {
 		w := r.get("/api/v1/apps/app/" + query)
 		if w.Code != 400 || !strings.Contains(w.Body.String(), name) {
@@ -257,12 +282,20 @@ func TestExport(t *testing.T) {
 	r.wants(r.get("/api/v1/apps/app/export?of=breakdown&dimension=version"), 200, "'=1+1")
 	r.wants(r.get("/api/v1/apps/app/export?of=breakdown&dimension=version&format=jsonl"), 200, `"value":"=1+1"`)
 }
-func TestBadges(t *testing.T) {
+func TestBadges(t *testing.T) { synctest.Test(t, testBadges) }
+
+func testBadges(t *testing.T) {
 	r := newRig(t, noLimits)
 	r.public()
-	for n := range 12 {
-		r.wants(r.do("POST", "/v1/heartbeat", here, heartbeat(n, "version", `"<script>&\"'"`)), 200, "ok")
+	for range 2 {
+		for n := range 12 {
+			r.wants(r.do("POST", "/v1/heartbeat", here, heartbeat(n, "version", `"<script>&\"'"`)), 200, "ok")
+		}
+		time.Sleep(24 * time.Hour)
 	}
+	r.wants(r.do("GET", "/api/v1/apps/app/badge/active.svg", here, ""), 200, "none yet")
+	toWindow()
+	r.wants(r.do("GET", "/api/v1/apps/app/badge/active.svg", here, ""), 200, "active installations: 1")
 	for _, name := range []string{"active.svg", "version.svg"} {
 		w := r.do("GET", "/api/v1/apps/app/badge/"+name, here, "")
 		if w.Code != 200 || w.Header().Get("Content-Type") != "image/svg+xml" || w.Header().Get("Content-Security-Policy") == "" ||
@@ -309,7 +342,7 @@ func TestInstallations(t *testing.T) {
 // An ID of the YA-WAMF format, which need not be a UUID, grants access too.
 func TestLegacyInstallations(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
-		wire, err := legacy.New(legacy.Options{Collector: o.Collector, MayRead: func(*http.Request, string) bool { return false }})
+		wire, err := legacy.New(legacy.Options{Collector: o.Collector, Releases: release.New(o.Collector), MayRead: func(*http.Request, string) bool { return false }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,6 +389,71 @@ func TestReady(t *testing.T) {
 	other.wants(other.do("GET", "/readyz", here, ""), 200, "")
 	other.store.Fail(errors.New("broken"))
 	other.wants(other.do("GET", "/readyz", here, ""), 200, "") // still the cached answer
+}
+
+// S11 in docs/failures.md: while the clock is not trusted, reports are
+// acknowledged and shown, and whoever looks is told.
+func TestClock(t *testing.T) {
+	r := newRig(t, nil)
+	trusted := func(want string) {
+		t.Helper()
+		if got := r.metrics(); !strings.Contains(got, "\nrollcall_collector_clock_trusted "+want+"\n") {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	r.wants(r.beat(here, 1), 200, "ok")
+	trusted("1")
+	r.wants(r.get("/api/v1/apps/app/quality"), 200, `"clock":{"trusted":true,`)
+	r.ahead.Store(int64(500 * 24 * time.Hour))
+	r.wants(r.beat(here, 1), 200, "ok")
+	r.wants(r.beat(here, 2), 200, "ok")
+	if got := r.active(); got != 2 {
+		t.Errorf("got %d active, want 2", got)
+	}
+	trusted("0")
+	r.wants(r.do("GET", "/readyz", here, ""), 200, "provisionally")
+	r.wants(r.get("/api/v1/apps/app/quality"), 200, `"clock":{"trusted":false,`)
+	if n := strings.Count(r.logs.String(), "Clock is not plausible"); n != 1 {
+		t.Errorf("got %d lines, want one", n)
+	}
+}
+
+// S16 in docs/failures.md: an ID that is part of an image is shown as shared, and
+// can be refused.
+func TestSharedID(t *testing.T) {
+	r := newRig(t, noLimits)
+	r.wants(r.beat(here, 2), 200, "ok")
+	for i := range 120 {
+		r.wants(r.beat(fmt.Sprintf("198.51.100.%d:1", i%100), 1), 200, "ok")
+		r.wants(r.beat(fmt.Sprintf("[2001:db8::%d]:1", i), 2), 200, "ok") // one network
+	}
+	r.wants(r.get("/api/v1/apps/app/quality"), 200, `"shared":1,"refused_ids":0,`)
+	if err := r.c.RefuseID(t.Context(), r.app.Num, id(1)); err != nil {
+		t.Fatal(err)
+	}
+	r.wants(r.beat(here, 1), 403, `"reason":"refused_id"`)
+	r.wants(r.get("/api/v1/apps/app/quality"), 200, `"shared":0,"refused_ids":1,`)
+	r.wants(r.get("/api/v1/apps/app/quality"), 200, `"refused":{"refused_id":1}`)
+}
+
+// A report that was exported counts on the day that it was made, and a live one
+// today.
+func TestExportedReport(t *testing.T) {
+	r := newRig(t, nil)
+	r.ahead.Store(int64(-48 * time.Hour)) // a new store trusts any clock
+	r.wants(r.beat(here, 1), 200, "ok")
+	r.ahead.Store(0)
+	if _, _, err := r.c.FixDay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	made := now.Add(-24 * time.Hour)
+	body := heartbeat(1, "sent_at", `"`+made.Format(time.RFC3339)+`"`)
+	r.wants(r.do("POST", "/v1/heartbeat?exported=true", here, body), 200, "ok")
+	path := "/v1/installations/" + id(1)
+	r.wants(r.do("GET", path, here, ""), 200, `"last_seen":"`+made.Format(time.DateOnly)+`"`)
+	r.wants(r.do("POST", "/v1/heartbeat", here, body), 200, "ok")
+	r.wants(r.do("GET", path, here, ""), 200, `"last_seen":"`+now.Format(time.DateOnly)+`"`)
 }
 
 // A legacyPage is a legacy format with one path.
@@ -421,4 +519,25 @@ func BenchmarkHeartbeat(b *testing.B) {
 			r.do("POST", "/v1/heartbeat", here, bodies[n%len(bodies)])
 		}
 	})
+}
+
+// To the admins of an app, a token of another app is nobody.
+func TestExportsNameOwnTokens(t *testing.T) {
+	var log *audit.Log
+	r := newRig(t, func(o *server.Options) {
+		log = audit.New(o.Collector, nil)
+		o.Audit = log
+	})
+	r.app.Public = true
+	if err := r.c.UpdateApp(t.Context(), r.app); err != nil {
+		t.Fatal(err)
+	}
+	token, err := r.tokens.Add(t.Context(), access.Machine, "of another app", access.Read, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wants(r.do("GET", "/api/v1/apps/app/export", here, "", "Authorization: Bearer "+token), 200, "day")
+	if list, err := log.Entries(t.Context(), ""); err != nil || len(list) != 1 || list[0].Actor != audit.Nobody {
+		t.Errorf("got %+v, %v", list, err)
+	}
 }

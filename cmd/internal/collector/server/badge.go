@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"html/template"
@@ -22,12 +23,11 @@ var badgeTemplate = template.Must(template.New("badge").Parse(
 
 // badge draws one public figure of a public app, for a README.
 func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
-	app, ok := s.engine.App(r.PathValue("app"))
-	if !ok || !app.Public {
-		refuse(w, http.StatusNotFound, reasonNotFound, "there is no public app with this key")
+	app, ok := s.publicApp(w, r)
+	if !ok {
 		return
 	}
-	view := figures.View{Public: true, K: app.K}
+	view := figures.PublicView(app)
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
 	today, _, err := s.engine.Today(app.Num)
@@ -40,7 +40,8 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	case "active.svg":
 		var series figures.Series
 		series, err = s.engine.Series(ctx, app.Num, collector.Range{From: today, To: today}, view)
-		if label = "active installations"; err == nil && len(series.Points) == 1 {
+		label, value = "active installations", noneYet
+		if err == nil && len(series.Points) == 1 {
 			value = "under " + strconv.Itoa(cmp.Or(app.K, collector.DefaultK)) // if it is hidden
 			if count := series.Points[0].Established.Days28; count != nil {
 				value = strconv.FormatUint(*count, 10)
@@ -60,18 +61,22 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	}
 	width := func(text string) int { return 12 + 7*utf8.RuneCountInString(text) }
 	left, right := width(label), width(value)
-	header := w.Header()
-	header.Set("Content-Type", "image/svg+xml")
-	header.Set("Cache-Control", "public, max-age=3600")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	badgeTemplate.Execute(w, map[string]any{
+	var body bytes.Buffer
+	if err := badgeTemplate.Execute(&body, map[string]any{
 		"Label": label, "Value": value, "Width": left + right, "Left": left, "Inner": right - 3,
 		"LabelAt": left / 2, "ValueAt": left + right/2,
-	})
+	}); err != nil {
+		s.refuseUnavailable(w, err)
+		return
+	}
+	writePicture(w, r, "image/svg+xml", body.Bytes())
 }
 
+// noneYet is the text in place of a figure.
+const noneYet = "none yet"
+
 func mostUsed(b figures.Breakdown) string {
-	most, value := uint64(0), "none yet"
+	most, value := uint64(0), noneYet
 	for _, v := range b.Values {
 		if v.Count != nil && *v.Count > most && v.Value != collector.Other {
 			most, value = *v.Count, v.Value

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
@@ -18,6 +20,24 @@ const (
 	requestInterval = 20 * time.Millisecond
 	limitedKeys     = 64 << 10 // address prefixes to remember
 )
+
+// A Client is who made a request that another replica received. Its address is not
+// known here.
+type Client struct {
+	// Prefix stands for its network.
+	Prefix uint64
+	// TLS says that it uses TLS.
+	TLS bool
+}
+
+type forwardedKey struct{}
+
+// WithClient returns a request that another replica received, for
+// [Server.Forwarded].
+func WithClient(r *http.Request, c Client) *http.Request {
+	ctx := limit.WithClient(r.Context(), limit.Key(c.Prefix))
+	return r.WithContext(context.WithValue(ctx, forwardedKey{}, c))
+}
 
 // asClient passes a request to the next handler as its client made it: with the
 // client's address as RemoteAddr, and with the URL scheme https if the client
@@ -35,12 +55,15 @@ func (s *Server) asClient(next http.Handler) http.HandlerFunc {
 			seen.URL.Scheme = "https"
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		addr := clientAddr(r, s.opts.TrustedProxies)
 		seen.RemoteAddr = ""
-		if addr.IsValid() {
-			seen.RemoteAddr = netip.AddrPortFrom(addr, 0).String()
+		if _, forwarded := r.Context().Value(forwardedKey{}).(Client); !forwarded {
+			if addr := clientAddr(r, s.opts.TrustedProxies); addr.IsValid() {
+				seen.RemoteAddr = netip.AddrPortFrom(addr, 0).String()
+			}
 		}
-		if wait, ok := s.requests.Take(limit.Prefix(addr)); !ok {
+		if wait, ok := s.requests.Take(limit.Client(&seen)); !ok {
+			s.flood.Note("requests")
+			s.flooded("", "requests")
 			refuseTooMany(w, wait)
 			return
 		}
@@ -48,9 +71,18 @@ func (s *Server) asClient(next http.Handler) http.HandlerFunc {
 	}
 }
 
+// flooded notes that requests of an app or of the whole collector were refused
+// because there were too many.
+func (s *Server) flooded(app, what string) {
+	s.opts.Audit.Add(audit.Entry{Action: audit.Flooded, Actor: audit.Nobody, App: app, Detail: what})
+}
+
 // usesTLS reports whether the client uses TLS: to this server, or to a trusted
 // proxy in front of it.
 func usesTLS(r *http.Request, trusted []netip.Prefix) bool {
+	if c, forwarded := r.Context().Value(forwardedKey{}).(Client); forwarded {
+		return c.TLS
+	}
 	if r.TLS != nil {
 		return true
 	}
@@ -87,10 +119,15 @@ func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
 	return addr.IsValid() && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// parseAddr parses an address with or without a port, which some proxies add. It
-// returns the zero address if the text is invalid.
+// parseAddr parses an address with or without a port, and with or without
+// brackets; proxies write all of these. It returns the zero address if the text
+// is invalid.
 func parseAddr(text string) netip.Addr {
-	addr, err := netip.ParseAddr(text)
+	bare := text
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		bare = text[1 : len(text)-1]
+	}
+	addr, err := netip.ParseAddr(bare)
 	if err != nil {
 		withPort, _ := netip.ParseAddrPort(text)
 		addr = withPort.Addr()

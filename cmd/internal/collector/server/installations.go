@@ -8,40 +8,38 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// The limits of an address prefix for requests about an installation: a burst,
-// and then one request per interval.
-const (
-	lookupBurst    = 20
-	lookupInterval = 10 * time.Second
-	// forgetTimeout bounds a deletion. It takes longer than a question, because
-	// the files must not retain anything.
-	forgetTimeout = 50 * time.Second
-)
+// forgetTimeout bounds a deletion. It takes longer than a question, because the
+// files must not retain anything.
+const forgetTimeout = 50 * time.Second
 
-// installation returns the installation ID in the path of a request. Knowing the
-// ID grants access to its data.
-func (s *Server) installation(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+// installation returns the installation in the path of a request. Knowing the ID
+// grants access to its data.
+func (s *Server) installation(ctx context.Context, w http.ResponseWriter, r *http.Request) (l counter.Lookup, ok bool) {
 	w.Header().Set("Cache-Control", "no-store")
 	if !s.sameSite(w, r) {
-		return "", false
+		return l, false
 	}
-	id = strings.ToLower(r.PathValue("id"))
-	if s.opts.Legacy != nil && slices.ContainsFunc(s.engine.Apps(), func(a collector.App) bool { return a.Legacy }) {
-		id = s.opts.Legacy.InstallationID(r.PathValue("id"))
+	l.Prefix = s.opts.Prefix(parseAddr(r.RemoteAddr))
+	l.ID = strings.ToLower(r.PathValue("id"))
+	if s.opts.Legacy != nil {
+		apps, err := s.counter.Apps(ctx)
+		if err != nil {
+			s.refuseUnavailable(w, err)
+			return l, false
+		}
+		if slices.ContainsFunc(apps, func(a collector.App) bool { return a.Legacy }) {
+			l.ID = s.opts.Legacy.InstallationID(r.PathValue("id"))
+		}
 	}
-	if !report.ValidID(id) {
+	if !report.ValidID(l.ID) {
 		refuse(w, http.StatusBadRequest, "out_of_bounds", "the installation ID is not a UUID")
-		return "", false
+		return l, false
 	}
-	if wait, ok := s.lookups.Take(limit.Client(r.RemoteAddr)); !ok {
-		refuseTooMany(w, wait)
-		return "", false
-	}
-	return id, true
+	return l, true
 }
 
 type heldAnswer struct {
@@ -49,13 +47,13 @@ type heldAnswer struct {
 }
 
 func (s *Server) describe(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.installation(w, r)
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	asked, ok := s.installation(ctx, w, r)
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	held, err := s.engine.Describe(ctx, id)
+	held, err := s.counter.Describe(ctx, asked)
 	switch {
 	case err != nil:
 		s.refuseUnavailable(w, err)
@@ -68,13 +66,13 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request) {
 
 // forget deletes all data about an installation. It can be repeated.
 func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
-	id, ok := s.installation(w, r)
+	ctx, cancel := context.WithTimeout(r.Context(), forgetTimeout)
+	defer cancel()
+	asked, ok := s.installation(ctx, w, r)
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), forgetTimeout)
-	defer cancel()
-	receipt, err := s.engine.Forget(ctx, id)
+	receipt, err := s.counter.Forget(ctx, asked)
 	if err != nil {
 		s.refuseUnavailable(w, err)
 		return

@@ -22,7 +22,7 @@ type metrics struct {
 	duration                    *prometheus.HistogramVec
 }
 
-func newMetrics(registry *prometheus.Registry) (metrics, error) {
+func newMetrics(registry *prometheus.Registry, behind bool, clock func() collector.Clock) (metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_collector_" + name, Help: help}, labels)
 	}
@@ -35,12 +35,31 @@ func newMetrics(registry *prometheus.Registry) (metrics, error) {
 		accepted: counter("reports_total", "Accepted reports by kind and outcome.", "kind", "outcome"),
 		refused:  counter("refused_total", "Refused reports by reason.", "reason"),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.accepted, m.refused} {
+	var all []prometheus.Collector
+	if !behind {
+		all = append(all, m.requests, m.duration, m.accepted, m.refused)
+	}
+	if clock != nil {
+		all = append(all, clockGauge(clock))
+	}
+	for _, c := range all {
 		if err := registry.Register(c); err != nil {
 			return m, err
 		}
 	}
 	return m, nil
+}
+
+// clockGauge shows whether the collector trusts its clock.
+func clockGauge(clock func() collector.Clock) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_collector_clock_trusted", Help: "1 while the collector trusts its clock, 0 while it counts provisionally.",
+	}, func() float64 {
+		if clock().Trusted {
+			return 1
+		}
+		return 0
+	})
 }
 
 func (m metrics) countAccepted(kind string, receipt collector.Receipt) {
@@ -105,16 +124,34 @@ func (s *Server) recoverPanic(w http.ResponseWriter, path string) {
 	}
 }
 
-// serveMetrics serves the metrics to those who may read all apps.
+// serveMetrics serves the metrics to those who may read all apps. If they are
+// open to all, the figures of apps are not among them.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case s.opts.Metrics == nil:
+	if s.opts.Metrics == nil {
 		refuse(w, http.StatusNotFound, reasonNotFound, "metrics are disabled")
-	case !s.opts.OpenMetrics && !s.mayRead(r, ""):
-		refuseUnauthorized(w)
-	default:
-		promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+		return
 	}
+	// A receiver asks the counter, which may be away, so ask only about credentials.
+	mayRead := (r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "") && s.opts.MayReadAll(r)
+	if !mayRead && !s.opts.OpenMetrics {
+		refuseUnauthorized(w, "a token that may read the app")
+		return
+	}
+	gatherers := prometheus.Gatherers{s.opts.Metrics}
+	if mayRead && s.engine != nil {
+		gatherers = append(gatherers, s.Fleet())
+	}
+	if s.opts.MoreMetrics != nil {
+		gatherers = append(gatherers, s.opts.MoreMetrics(mayRead)...)
+	}
+	promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
+
+// Fleet returns the metrics of closed days, for those who may read all apps.
+func (s *Server) Fleet() prometheus.Gatherer {
+	fleet := prometheus.NewRegistry()
+	fleet.MustRegister(newFleetMetrics(s.engine))
+	return fleet
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
@@ -128,8 +165,9 @@ const (
 
 type readiness struct {
 	sync.Mutex
-	at  time.Time
-	err error
+	at          time.Time
+	provisional bool
+	err         error
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -137,12 +175,20 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	defer s.ready.Unlock()
 	if time.Since(s.ready.at) > readyFor {
 		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
-		s.ready.err = s.engine.Ready(ctx)
+		s.ready.provisional, s.ready.err = s.counter.Ready(ctx)
 		cancel()
 		s.ready.at = time.Now()
 	}
 	if s.ready.err != nil {
 		http.Error(w, "the store does not commit", http.StatusServiceUnavailable)
+		return
+	}
+	provisional := s.ready.provisional
+	if s.engine != nil { // costs nothing here
+		provisional = !s.engine.Clock().Trusted
+	}
+	if provisional { // reports are acknowledged as ever
+		io.WriteString(w, "ready, but the clock is not plausible: reports count provisionally\n")
 		return
 	}
 	io.WriteString(w, "ready\n")

@@ -1,20 +1,17 @@
 package server
 
 import (
-	"bytes"
-	"encoding"
-	"encoding/json"
 	"flag"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/note"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/openapi"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -23,23 +20,10 @@ var update = flag.Bool("update", false, "update openapi.json")
 // TestOpenAPI derives the description from the handlers: it contains each of the
 // server's paths with its parameters and its answer, and nothing else.
 func TestOpenAPI(t *testing.T) {
-	want, err := json.MarshalIndent(describeAPI(t), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *update {
-		if err := os.WriteFile("openapi.json", want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if !bytes.Equal(description, want) {
-		t.Error("openapi.json does not match the handlers; update it and check the difference: go test ./cmd/internal/collector/server -run TestOpenAPI -update")
-	}
+	openapi.Check(t, "openapi.json", describeAPI(t), description, *update)
 }
 
-type object = map[string]any
+type object = openapi.Object
 
 // summaries describe each operation. Every route has one.
 var summaries = map[string]string{
@@ -47,12 +31,20 @@ var summaries = map[string]string{
 	"POST /v1/health":                      "Report the faults of an installation. The answer follows when the report is durable.",
 	"GET /v1/installations/{id}":           "All data about an installation. Knowing its ID grants access.",
 	"DELETE /v1/installations/{id}":        "Delete all data about an installation. This can be repeated.",
+	"GET /v1/releases/{app}":               "The published releases of a channel, stable by default, the current one first. For everyone.",
 	"GET /healthz":                         "Reports that the server answers.",
 	"GET /readyz":                          "Reports whether the store commits.",
 	"GET /metrics":                         "Metrics in Prometheus' format.",
 	"GET /api/openapi.json":                "This description.",
 	"GET /api/v1/apps":                     "The apps that the client may read.",
 	"GET /api/v1/apps/{app}/export":        "Any of the figures as CSV or JSON lines; the parameter of is their name, series by default.",
+	"POST /api/v1/apps/{app}/releases":     "Publish a release: make it the current one of its channel. This can be repeated.",
+	"GET /api/v1/apps/{app}/notes":         "The maintainer's notes. Not for the public.",
+	"POST /api/v1/apps/{app}/notes":        "Add a note to the time axes. This can be repeated.",
+	"DELETE /api/v1/apps/{app}/notes/{id}": "Remove a note. The answer is the note.",
+	"GET /api/v1/apps/{app}/feed.atom":     "An Atom feed of the weekly reports; for the public, of the windows that are over. A token of scope feed may be the parameter token.",
+	"GET /api/v1/apps/{app}/chart/{chart}": "An SVG chart of public figures: active.svg, or a public dimension such as version.svg. Of public apps.",
+	"GET /api/v1/apps/{app}/card.png":      "A PNG of 1200×630 pixels with the active installations of a public app, for links.",
 	"GET /api/v1/apps/{app}/badge/{badge}": "An SVG with one figure of a public app: active.svg or version.svg.",
 	"GET /api/v1/apps/{app}/series":        "Active, new, returning and lost installations by day.",
 	"GET /api/v1/apps/{app}/dimensions":    "The dimensions by which installations can be broken down.",
@@ -64,43 +56,54 @@ var summaries = map[string]string{
 	"GET /api/v1/apps/{app}/floor":         "How many installations remain if older versions are dropped.",
 	"GET /api/v1/apps/{app}/cooccurrence":  "Pairs of values of two dimensions.",
 	"GET /api/v1/apps/{app}/faults":        "Faults by affected installations.",
+	"GET /api/v1/apps/{app}/version":       "All about one version: adoption, retention, faults against the version before, and moves.",
+	"GET /api/v1/apps/{app}/fault":         "All about one fault: days, versions, other values, sample, and triage.",
 	"GET /api/v1/apps/{app}/quality":       "How reliable the figures are. Not for the public.",
+	"GET /api/v1/apps/{app}/changes":       "What changed in the 7 days to a complete day. Not for the public.",
 }
 
 // results are the answers of the operations in JSON.
 var results = map[string]any{
-	"GET /v1/installations/{id}":          heldAnswer{},
-	"DELETE /v1/installations/{id}":       collector.Deletion{},
-	"GET /api/v1/apps":                    AppList{},
-	"GET /api/v1/apps/{app}/series":       figures.Series{},
-	"GET /api/v1/apps/{app}/dimensions":   Dimensions{},
-	"GET /api/v1/apps/{app}/breakdown":    figures.Breakdown{},
-	"GET /api/v1/apps/{app}/trend":        figures.Trend{},
-	"GET /api/v1/apps/{app}/retention":    figures.Retention{},
-	"GET /api/v1/apps/{app}/survival":     figures.Survival{},
-	"GET /api/v1/apps/{app}/versions":     figures.Versions{},
-	"GET /api/v1/apps/{app}/floor":        figures.Floor{},
-	"GET /api/v1/apps/{app}/cooccurrence": figures.CoOccurrence{},
-	"GET /api/v1/apps/{app}/faults":       figures.Faults{},
-	"GET /api/v1/apps/{app}/quality":      figures.Quality{},
+	"GET /v1/installations/{id}":           heldAnswer{},
+	"DELETE /v1/installations/{id}":        collector.Deletion{},
+	"GET /v1/releases/{app}":               ReleaseList{},
+	"GET /api/v1/apps":                     AppList{},
+	"POST /api/v1/apps/{app}/releases":     PublishedRelease{},
+	"GET /api/v1/apps/{app}/notes":         NoteList{},
+	"POST /api/v1/apps/{app}/notes":        note.Note{},
+	"DELETE /api/v1/apps/{app}/notes/{id}": note.Note{},
+	"GET /api/v1/apps/{app}/series":        figures.Series{},
+	"GET /api/v1/apps/{app}/dimensions":    Dimensions{},
+	"GET /api/v1/apps/{app}/breakdown":     figures.Breakdown{},
+	"GET /api/v1/apps/{app}/trend":         figures.Trend{},
+	"GET /api/v1/apps/{app}/retention":     figures.Retention{},
+	"GET /api/v1/apps/{app}/survival":      figures.Survival{},
+	"GET /api/v1/apps/{app}/versions":      figures.Versions{},
+	"GET /api/v1/apps/{app}/floor":         figures.Floor{},
+	"GET /api/v1/apps/{app}/cooccurrence":  figures.CoOccurrence{},
+	"GET /api/v1/apps/{app}/faults":        figures.Faults{},
+	"GET /api/v1/apps/{app}/version":       figures.VersionDetail{},
+	"GET /api/v1/apps/{app}/fault":         figures.FaultDetail{},
+	"GET /api/v1/apps/{app}/quality":       figures.Quality{},
+	"GET /api/v1/apps/{app}/changes":       Changes{},
 }
 
 func describeAPI(t *testing.T) object {
 	t.Helper()
 	const export = "/api/v1/apps/{app}/export"
-	params := map[string][]string{export: {"of", "format"}}
+	params := map[string][]string{export: {"of", "format"}, "/v1/releases/{app}": {"channel"}, "/api/v1/apps/{app}/feed.atom": {"token"},
+		"/api/v1/apps/{app}/chart/{chart}": {"theme", "width", "height"}}
 	for _, q := range questions {
-		for _, p := range q.params {
+		for _, p := range q.parameters(false) {
 			if !slices.Contains(params[export], p) {
 				params[export] = append(params[export], p)
 			}
 		}
-		params["/api/v1/apps/{app}/"+q.name] = q.params
+		params["/api/v1/apps/{app}/"+q.name] = q.parameters(false)
 	}
-	schemas := object{
-		"Heartbeat":    fieldsSchema(report.Fields()),
-		"HealthReport": fieldsSchema(report.HealthFields()),
-	}
+	schemas := openapi.NewSchemas(map[reflect.Type]object{reflect.TypeFor[collector.Day](): {"type": "string", "format": "date"}})
+	schemas.Named["Heartbeat"] = openapi.OfFields(report.Fields())
+	schemas.Named["HealthReport"] = openapi.OfFields(report.HealthFields())
 	paths := object{}
 	for _, r := range (&Server{}).routes() {
 		name := r.method + " " + r.path
@@ -115,7 +118,7 @@ func describeAPI(t *testing.T) object {
 		}
 		for _, p := range params[r.path] {
 			kind := "string"
-			if slices.Contains([]string{"days", "window", "top"}, p) {
+			if slices.Contains([]string{"days", "window", "top", "width", "height"}, p) {
 				kind = "integer"
 			}
 			parameters = append(parameters, object{"name": p, "in": "query", "schema": object{"type": kind}})
@@ -125,11 +128,17 @@ func describeAPI(t *testing.T) object {
 		}
 		switch r.path {
 		case "/v1/heartbeat":
-			op["requestBody"] = body("Heartbeat")
+			op["requestBody"] = openapi.Body(openapi.Reference("Heartbeat"))
 		case "/v1/health":
-			op["requestBody"] = body("HealthReport")
+			op["requestBody"] = openapi.Body(openapi.Reference("HealthReport"))
+		case "/api/v1/apps/{app}/releases":
+			op["requestBody"] = openapi.Body(openapi.Reference("PublishedRelease"))
+		case "/api/v1/apps/{app}/notes":
+			if r.method == "POST" {
+				op["requestBody"] = openapi.Body(schemas.Of(reflect.TypeFor[NewNote]()))
+			}
 		}
-		if strings.HasPrefix(r.path, "/api/v1/") && !strings.Contains(r.path, "badge") || r.path == "/metrics" {
+		if strings.HasPrefix(r.path, "/api/v1/") && !strings.Contains(r.path, "badge") && !strings.Contains(r.path, "chart") && !strings.HasSuffix(r.path, ".png") || r.path == "/metrics" {
 			op["security"] = []object{{"token": []string{}}, {}}
 		}
 		path, _ := paths[r.path].(object)
@@ -150,114 +159,17 @@ func describeAPI(t *testing.T) object {
 		"info":    object{"title": "Rollcall collector", "version": "1", "license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"}},
 		"paths":   paths,
 		"components": object{
-			"schemas":         schemas,
+			"schemas":         schemas.Named,
 			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer"}},
 		},
 	}
 }
 
-func body(schema string) object {
-	return object{"required": true, "content": object{"application/json": object{"schema": reference(schema)}}}
-}
-
-func reference(name string) object { return object{"$ref": "#/components/schemas/" + name} }
-
-func responses(name string, schemas object) object {
+func responses(name string, schemas openapi.Schemas) object {
 	ok := object{"description": "OK"}
 	if result := results[name]; result != nil {
-		ok["content"] = object{"application/json": object{"schema": schemaOf(reflect.TypeOf(result), schemas)}}
+		ok["content"] = openapi.Content(schemas.Of(reflect.TypeOf(result)))
 	}
-	refused := object{"description": "Refused, with the reason", "content": object{
-		"application/json": object{"schema": schemaOf(reflect.TypeFor[refusal](), schemas)},
-	}}
+	refused := object{"description": "Refused, with the reason", "content": openapi.Content(schemas.Of(reflect.TypeFor[refusal]()))}
 	return object{"200": ok, "default": refused}
-}
-
-// fieldsSchema returns the schema of a report from its list of fields.
-func fieldsSchema(fields []report.Field) object {
-	root := object{"type": "object", "properties": object{}}
-	for _, f := range fields {
-		at := root
-		steps := strings.Split(f.Name, ".")
-		for _, step := range steps[:len(steps)-1] {
-			key, list := strings.CutSuffix(step, "[]")
-			properties := at["properties"].(object)
-			next, _ := properties[key].(object)
-			if next == nil || next["properties"] == nil && next["items"] == nil {
-				next = object{"type": "object", "properties": object{}}
-				if list {
-					next = object{"type": "array", "items": next}
-				}
-				properties[key] = next
-			}
-			at = next
-			if items, _ := next["items"].(object); items != nil {
-				at = items
-			}
-		}
-		last := steps[len(steps)-1]
-		properties := at["properties"].(object)
-		if properties[last] == nil {
-			properties[last] = object{"description": f.Reason + " (" + f.Bound + ")", "type": map[string]string{
-				"text": "string", "number": "integer", "time": "string", "boolean": "boolean", "list": "array", "map": "object",
-			}[f.Type]}
-		}
-		if !f.Optional {
-			required, _ := at["required"].([]string)
-			at["required"] = append(required, last)
-		}
-	}
-	return root
-}
-
-// schemaOf returns the schema of a type as encoding/json writes it.
-func schemaOf(typ reflect.Type, schemas object) object {
-	switch {
-	case typ == reflect.TypeFor[time.Time]():
-		return object{"type": "string", "format": "date-time"}
-	case typ == reflect.TypeFor[collector.Day]():
-		return object{"type": "string", "format": "date"}
-	case typ.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
-		return object{"type": "string"}
-	}
-	switch typ.Kind() {
-	case reflect.Pointer:
-		s := schemaOf(typ.Elem(), schemas)
-		s["type"] = []any{s["type"], "null"}
-		return s
-	case reflect.Slice:
-		return object{"type": "array", "items": schemaOf(typ.Elem(), schemas)}
-	case reflect.Map:
-		return object{"type": "object", "additionalProperties": schemaOf(typ.Elem(), schemas)}
-	case reflect.String:
-		return object{"type": "string"}
-	case reflect.Bool:
-		return object{"type": "boolean"}
-	case reflect.Float64:
-		return object{"type": "number"}
-	case reflect.Struct:
-		name := strings.ToUpper(typ.Name()[:1]) + typ.Name()[1:]
-		if schemas[name] == nil {
-			s := object{"type": "object"}
-			schemas[name] = s // before its fields, which may refer to it
-			properties := object{}
-			addFields(typ, properties, schemas)
-			s["properties"] = properties
-		}
-		return reference(name)
-	}
-	return object{"type": "integer"}
-}
-
-func addFields(typ reflect.Type, properties, schemas object) {
-	for field := range typ.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if field.Anonymous && name == "" {
-			addFields(field.Type, properties, schemas)
-			continue
-		}
-		if field.IsExported() && name != "-" {
-			properties[name] = schemaOf(field.Type, schemas)
-		}
-	}
 }

@@ -20,12 +20,22 @@ import (
 
 // A question is a kind of figures that a client can ask for.
 type question struct {
-	name string
-	// private hides the answer from the public.
-	private bool
+	name    string
+	privacy privacy
 	params  []string
-	ask     func(ctx context.Context, q *query) (answer, error)
+	// segments means that whoever may read the app can ask about a segment.
+	segments bool
+	ask      func(ctx context.Context, q *query) (answer, error)
 }
+
+// A privacy says who may ask a question about a public app.
+type privacy int
+
+const (
+	open    privacy = iota // everyone
+	pairs                  // everyone, if the app has public pairs
+	private                // whoever may read the app
+)
 
 // An answer is JSON, or a table.
 type answer struct {
@@ -39,41 +49,52 @@ var rangeParams = []string{"from", "to", "days"}
 
 const defaultDays = 90
 
+// segmentParam is the parameter that restricts an answer to a segment. The public
+// does not have it.
+const segmentParam = "segment"
+
 var questions = []question{
-	{"series", false, rangeParams, asking(seriesTable, func(ctx context.Context, q *query) (figures.Series, error) {
+	{"series", open, rangeParams, true, asking(seriesTable, func(ctx context.Context, q *query) (figures.Series, error) {
 		return q.engine.Series(ctx, q.app.Num, q.span(), q.view)
 	})},
-	{"dimensions", false, nil, asking(dimensionsTable, func(ctx context.Context, q *query) (Dimensions, error) {
-		names, err := q.engine.Dimensions(ctx, q.app.Num)
+	{"dimensions", open, nil, false, asking(dimensionsTable, func(ctx context.Context, q *query) (Dimensions, error) {
+		names, err := q.engine.Dimensions(ctx, q.app.Num, q.view)
 		return Dimensions{names}, err
 	})},
-	{"breakdown", false, []string{"dimension", "window", "to"}, asking(breakdownTable, func(ctx context.Context, q *query) (figures.Breakdown, error) {
-		return q.engine.Breakdown(ctx, q.app.Num, q.text("dimension", collector.DimVersion), q.number("window", 28), q.to(), q.view)
+	{"breakdown", open, []string{"dimension", "window", "to"}, true, asking(breakdownTable, func(ctx context.Context, q *query) (figures.Breakdown, error) {
+		return q.engine.Breakdown(ctx, q.app.Num, q.dimension("dimension", collector.DimVersion), q.number("window", 28), q.to(), q.view)
 	})},
-	{"trend", false, append([]string{"dimension", "window", "top"}, rangeParams...), asking(trendTable, func(ctx context.Context, q *query) (figures.Trend, error) {
-		return q.engine.Trend(ctx, q.app.Num, q.text("dimension", collector.DimVersion), q.number("window", 28), q.span(), q.number("top", 8), q.view)
+	{"trend", open, append([]string{"dimension", "window", "top"}, rangeParams...), true, asking(trendTable, func(ctx context.Context, q *query) (figures.Trend, error) {
+		return q.engine.Trend(ctx, q.app.Num, q.dimension("dimension", collector.DimVersion), q.number("window", 28), q.span(), q.number("top", 8), q.view)
 	})},
-	{"retention", false, append([]string{"grain"}, rangeParams...), asking(retentionTable, func(ctx context.Context, q *query) (figures.Retention, error) {
+	{"retention", private, append([]string{"grain"}, rangeParams...), true, asking(retentionTable, func(ctx context.Context, q *query) (figures.Retention, error) {
 		return q.engine.Retention(ctx, q.app.Num, collector.Grain(q.text("grain", string(collector.GrainWeek))), q.span(), q.view)
 	})},
-	{"survival", false, []string{"top"}, asking(survivalTable, func(ctx context.Context, q *query) (figures.Survival, error) {
+	{"survival", private, []string{"top"}, true, asking(survivalTable, func(ctx context.Context, q *query) (figures.Survival, error) {
 		return q.engine.Survival(ctx, q.app.Num, q.number("top", 8), q.view)
 	})},
-	{"versions", false, rangeParams, asking(versionsTable, func(ctx context.Context, q *query) (figures.Versions, error) {
+	{"versions", open, rangeParams, true, asking(versionsTable, func(ctx context.Context, q *query) (figures.Versions, error) {
 		return q.engine.Versions(ctx, q.app.Num, q.span(), q.view)
 	})},
-	{"floor", false, []string{"to"}, asking(floorTable, func(ctx context.Context, q *query) (figures.Floor, error) {
+	{"floor", open, []string{"to"}, true, asking(floorTable, func(ctx context.Context, q *query) (figures.Floor, error) {
 		return q.engine.Floor(ctx, q.app.Num, q.to(), q.view)
 	})},
-	{"cooccurrence", false, []string{"row", "column", "window"}, asking(coOccurrenceTable, func(ctx context.Context, q *query) (figures.CoOccurrence, error) {
-		return q.engine.CoOccurrence(ctx, q.app.Num, q.text("row", collector.DimSystem), q.text("column", collector.DimMachine), q.number("window", 28), q.view)
+	{"cooccurrence", pairs, []string{"row", "column", "window"}, true, asking(coOccurrenceTable, func(ctx context.Context, q *query) (figures.CoOccurrence, error) {
+		return q.engine.CoOccurrence(ctx, q.app.Num, q.dimension("row", collector.DimSystem), q.dimension("column", collector.DimMachine), q.number("window", 28), q.today, q.view)
 	})},
-	{"faults", false, rangeParams, asking(faultsTable, func(ctx context.Context, q *query) (figures.Faults, error) {
+	{"faults", open, rangeParams, true, asking(faultsTable, func(ctx context.Context, q *query) (figures.Faults, error) {
 		return q.engine.Faults(ctx, q.app.Num, q.span(), q.view)
 	})},
-	{"quality", true, rangeParams, asking(qualityTable, func(ctx context.Context, q *query) (figures.Quality, error) {
+	{"version", private, append([]string{"version"}, rangeParams...), true, asking(versionTable, func(ctx context.Context, q *query) (figures.VersionDetail, error) {
+		return q.engine.Version(ctx, q.app.Num, q.named("version"), q.span(), q.view)
+	})},
+	{"fault", private, append([]string{"fault"}, rangeParams...), true, asking(faultTable, func(ctx context.Context, q *query) (figures.FaultDetail, error) {
+		return q.engine.Fault(ctx, q.app.Num, q.named("fault"), q.span(), q.view)
+	})},
+	{"quality", private, rangeParams, false, asking(qualityTable, func(ctx context.Context, q *query) (figures.Quality, error) {
 		return q.engine.Quality(ctx, q.app.Num, q.span())
 	})},
+	{"changes", private, []string{"to"}, false, asking(changesTable, changes)},
 }
 
 // asking returns the ask function of a question, for a type of figures and its
@@ -121,7 +142,44 @@ func (q *query) restrict(w http.ResponseWriter, params []string) bool {
 	return true
 }
 
+// parameters returns the names of the parameters that a question has for the reader
+// of an app.
+func (q question) parameters(public bool) []string {
+	if !q.segments || public {
+		return q.params
+	}
+	return append(slices.Clip(q.params), segmentParam)
+}
+
+// readSegment reads the segment that is asked about.
+func (q *query) readSegment() {
+	segment, err := collector.ParseSegment(q.values.Get(segmentParam))
+	if err != nil {
+		q.fail(segmentParam, "%s", err)
+	}
+	q.view.Segment = segment
+}
+
 func (q *query) text(name, fallback string) string { return cmp.Or(q.values.Get(name), fallback) }
+
+// named returns a parameter that must not be empty.
+func (q *query) named(name string) string {
+	text := q.values.Get(name)
+	if text == "" {
+		q.fail(name, "it is missing")
+	}
+	return text
+}
+
+// dimension returns the name of a dimension that the app has.
+func (q *query) dimension(name, fallback string) string {
+	text := q.text(name, fallback)
+	if known, err := q.engine.Dimensions(context.Background(), q.app.Num, q.view); err == nil &&
+		!collector.InEveryApp(text) && !slices.Contains(known, text) {
+		q.fail(name, "%.80q is not a dimension of the app", text)
+	}
+	return text
+}
 
 func (q *query) number(name string, fallback int) int {
 	text := q.values.Get(name)
@@ -199,6 +257,14 @@ func share(count figures.Count, share float64) any {
 	return share
 }
 
+// known returns nil in place of a day that is unknown or hidden.
+func known(day collector.Day) any {
+	if day == 0 {
+		return nil
+	}
+	return day
+}
+
 func trendTable(a figures.Trend) *table.Table {
 	t := table.New("day", "open", "gap", "window_days", "dimension", "value", "count", "active")
 	for _, p := range a.Points {
@@ -234,9 +300,9 @@ func versionsTable(a figures.Versions) *table.Table {
 	t := table.New("kind", "version", "to_version", "pre", "released", "active_28_days", "half_after_days", "days", "active", "of",
 		"share", "count", "up")
 	for _, r := range a.Releases {
-		t.Add("release", r.Version, nil, r.Pre, r.Released, r.Active, r.HalfAfter, nil, nil, nil, nil, nil, nil)
+		t.Add("release", r.Version, nil, r.Pre, known(r.Released), r.Active, r.HalfAfter, nil, nil, nil, nil, nil, nil)
 		for _, p := range r.Adoption {
-			t.Add("adoption", r.Version, nil, r.Pre, r.Released, nil, nil, p.Days, p.Active, p.Of, share(p.Active, p.Share), nil, nil)
+			t.Add("adoption", r.Version, nil, r.Pre, known(r.Released), nil, nil, p.Days, p.Active, p.Of, share(p.Active, p.Share), nil, nil)
 		}
 	}
 	for _, m := range a.Moves {
@@ -269,11 +335,11 @@ func faultsTable(a figures.Faults) *table.Table {
 	t := table.New("id", "source", "component", "reason", "stage", "severity", "first_seen", "last_seen", "new_in", "status", "fixed_in",
 		"note", "version", "affected", "occurrences", "active", "per_thousand")
 	for _, f := range a.Faults {
-		common := []any{f.ID, f.Source, f.Component, f.Reason, f.Stage, f.Severity, f.FirstSeen, f.LastSeen, f.NewIn, f.Status,
+		common := []any{f.ID, f.Source, f.Component, f.Reason, f.Stage, f.Severity, known(f.FirstSeen), known(f.LastSeen), f.NewIn, f.Status,
 			f.FixedIn, f.Note}
 		t.Add(append(slices.Clone(common), nil, f.Affected, f.Occurrences, nil, nil)...)
 		for _, v := range f.Versions {
-			t.Add(append(slices.Clone(common), v.Version, v.Affected, nil, v.Active, share(v.Affected, v.PerThousand))...)
+			t.Add(append(slices.Clone(common), v.Version, v.Affected, v.Occurrences, v.Active, share(v.Affected, v.PerThousand))...)
 		}
 	}
 	return t
@@ -293,6 +359,49 @@ func qualityTable(a figures.Quality) *table.Table {
 		}
 		t.Add(p.Day, p.Open, p.Gap, p.Accepted, p.Repeated, refused, strings.Join(reasons, " "), p.DroppedFields, p.DroppedFacts,
 			p.DroppedContext, p.Skewed)
+	}
+	return t
+}
+
+// versionTable has rows of several kinds: the days of a version, how many were kept,
+// its faults beside those of the version before, and the moves.
+func versionTable(a figures.VersionDetail) *table.Table {
+	t := table.New("kind", "version", "before", "name", "day", "count", "of", "count_before", "of_before", "p", "significant")
+	for _, d := range a.Days {
+		t.Add("day", a.Version, nil, nil, d.Day, d.Running, d.Of, nil, nil, nil, nil)
+	}
+	for week, d := range a.Kept {
+		t.Add("kept_after_weeks", a.Version, a.Before, strconv.Itoa(week), nil, d.A, d.OfA, d.B, d.OfB, d.P, d.Significant)
+	}
+	for _, f := range a.Faults {
+		t.Add("fault", a.Version, a.Before, f.ID, nil, f.A, f.OfA, f.B, f.OfB, f.P, f.Significant)
+	}
+	for _, m := range a.CameFrom {
+		t.Add("from", a.Version, nil, m.From, nil, m.Count, nil, nil, nil, nil, nil)
+	}
+	for _, m := range a.WentTo {
+		t.Add("to", a.Version, nil, m.To, nil, m.Count, nil, nil, nil, nil, nil)
+	}
+	return t
+}
+
+// faultTable has rows of several kinds: the days of a fault, what the affected
+// installations report, and what was said of it.
+func faultTable(a figures.FaultDetail) *table.Table {
+	t := table.New("kind", "id", "day", "dimension", "value", "affected", "active", "per_thousand", "occurrences", "by", "note")
+	for _, d := range a.Days {
+		t.Add("day", a.Fault.ID, d.Day, nil, nil, d.Affected, nil, nil, d.Occurrences, nil, nil)
+	}
+	for _, v := range a.Fault.Versions {
+		t.Add("value", a.Fault.ID, nil, collector.DimVersion, v.Version, v.Affected, v.Active, v.PerThousand, v.Occurrences, nil, nil)
+	}
+	for _, d := range a.Dimensions {
+		for _, v := range d.Values {
+			t.Add("value", a.Fault.ID, nil, d.Dimension, v.Value, v.Affected, v.Active, v.PerThousand, nil, nil, nil)
+		}
+	}
+	for _, triage := range a.Triage {
+		t.Add("triage", a.Fault.ID, collector.DayOf(triage.At), nil, string(triage.Status), nil, nil, nil, nil, triage.By, triage.Note)
 	}
 	return t
 }

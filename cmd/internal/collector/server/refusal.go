@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -33,9 +34,10 @@ func refuse(w http.ResponseWriter, status int, reason, text string) {
 	json.NewEncoder(w).Encode(refusal{text, reason})
 }
 
-func refuseUnauthorized(w http.ResponseWriter) {
+// refuseUnauthorized refuses a request without the token that it needs.
+func refuseUnauthorized(w http.ResponseWriter, token string) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
-	refuse(w, http.StatusUnauthorized, reasonCredentials, "a token that may read the app is required")
+	refuse(w, http.StatusUnauthorized, reasonCredentials, token+" is required")
 }
 
 func refuseTooMany(w http.ResponseWriter, wait time.Duration) {
@@ -45,6 +47,10 @@ func refuseTooMany(w http.ResponseWriter, wait time.Duration) {
 
 // refuseUnavailable refuses a request that the collector cannot answer now.
 func (s *Server) refuseUnavailable(w http.ResponseWriter, err error) {
+	if limited, ok := errors.AsType[*collector.LimitError](err); ok {
+		refuseTooMany(w, limited.Wait)
+		return
+	}
 	s.log.Warn("Question could not be answered", "error", err.Error())
 	retryAfter(w, busyRetry)
 	refuse(w, http.StatusServiceUnavailable, collector.RefusedStore, "the collector cannot answer now; try again later")

@@ -6,13 +6,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
-	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 	"github.com/rollcall-dev/rollcall/report"
 )
 
@@ -25,18 +23,13 @@ func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from := clientAddr(r, s.opts.TrustedProxies)
-	app, ok := s.admit(w, r, from, h.App, h.InstallationID)
-	if !ok {
-		return
-	}
-	country := ""
-	if s.opts.Country != nil && from.IsValid() {
-		country = s.opts.Country(from)
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
 	defer cancel()
-	receipt, err := s.engine.Heartbeat(ctx, collector.Received{App: app.Num, Heartbeat: h, Dropped: dropped, Country: country})
-	s.finish(w, app.Num, "heartbeat", receipt, err)
+	receipt, err := s.counter.Heartbeat(ctx, collector.Received{
+		Heartbeat: h, Dropped: dropped, Country: s.country(r, from), Prefix: s.opts.Prefix(from),
+		Exported: r.URL.Query().Get("exported") == "true",
+	})
+	s.finish(w, h.App, "heartbeat", receipt, err)
 }
 
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
@@ -44,14 +37,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	app, ok := s.admit(w, r, clientAddr(r, s.opts.TrustedProxies), h.App, h.InstallationID)
-	if !ok {
-		return
-	}
+	from := clientAddr(r, s.opts.TrustedProxies)
 	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
 	defer cancel()
-	receipt, err := s.engine.Health(ctx, collector.ReceivedHealth{App: app.Num, Report: h, Dropped: dropped})
-	s.finish(w, app.Num, "health", receipt, err)
+	receipt, err := s.counter.Health(ctx, collector.ReceivedHealth{Report: h, Dropped: dropped, Prefix: s.opts.Prefix(from)})
+	s.finish(w, h.App, "health", receipt, err)
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
@@ -74,11 +64,11 @@ func receive[T any](
 	}
 	switch {
 	case err != nil:
-		s.refuseReport(w, 0, http.StatusBadRequest, "body", "the body is incomplete")
+		s.refuseReport(w, "", http.StatusBadRequest, "body", "the body is incomplete")
 		return parsed, dropped, false
 	case max(r.ContentLength, int64(len(data))) > int64(limit):
 		w.Header().Set("Connection", "close") // the rest of the body is not read
-		s.refuseReport(w, 0, http.StatusRequestEntityTooLarge, string(report.CodeTooLarge),
+		s.refuseReport(w, "", http.StatusRequestEntityTooLarge, string(report.CodeTooLarge),
 			"the body is larger than "+strconv.Itoa(limit)+" bytes")
 		return parsed, dropped, false
 	}
@@ -87,23 +77,23 @@ func receive[T any](
 		if invalid, ok := errors.AsType[*report.InvalidError](err); ok {
 			code = string(invalid.Reason)
 		}
-		s.refuseReport(w, 0, http.StatusBadRequest, code, err.Error())
+		s.refuseReport(w, "", http.StatusBadRequest, code, err.Error())
 	}
 	return parsed, dropped, err == nil
 }
 
 func (s *Server) accepts(w http.ResponseWriter, r *http.Request) bool {
 	if !s.sameSite(w, r) {
-		s.countRefusal(0, reasonOrigin)
+		s.countRefusal("", reasonOrigin)
 		return false
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		s.refuseReport(w, 0, http.StatusUnsupportedMediaType, "content_encoding", "the body must not be compressed")
+		s.refuseReport(w, "", http.StatusUnsupportedMediaType, "content_encoding", "the body must not be compressed")
 		return false
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" && kind != "application/json" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
-			s.refuseReport(w, 0, http.StatusUnsupportedMediaType, "content_type", "the body must be application/json")
+			s.refuseReport(w, "", http.StatusUnsupportedMediaType, "content_type", "the body must be application/json")
 			return false
 		}
 	}
@@ -128,41 +118,13 @@ func readAll(from io.Reader, buffer []byte, limit int) ([]byte, error) {
 	return buffer, nil
 }
 
-// admit returns the app of a report and enforces the limits. Known installations
-// have a share of their own, which no number of unknown ones can take away.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, from netip.Addr, key, id string) (collector.App, bool) {
-	app, ok := s.engine.App(key)
-	ctx, cancel := context.WithTimeout(r.Context(), commitTimeout)
-	defer cancel()
-	var known bool
-	var err error
-	switch {
-	case !ok:
-		err = collector.ErrUnknownApp
-	case app.Gone:
-		err = collector.ErrGone
-	default:
-		known, err = s.engine.Known(ctx, app.Num, id)
-	}
-	if err != nil {
-		s.finish(w, app.Num, "", collector.Receipt{}, err)
-		return app, false
-	}
-	if wait, reason := s.limits.take(limit.Prefix(from), id, known); reason != "" {
-		retryAfter(w, wait)
-		s.refuseReport(w, app.Num, http.StatusTooManyRequests, reason, "too many reports; try again later")
-		return app, false
-	}
-	return app, true
-}
-
 var (
 	acceptedBody   = []byte(`{"status":"ok"}` + "\n")
 	acceptedLength = []string{strconv.Itoa(len(acceptedBody))}
 )
 
 // finish answers a report that the collector has accepted or refused.
-func (s *Server) finish(w http.ResponseWriter, app collector.AppNum, kind string, receipt collector.Receipt, err error) {
+func (s *Server) finish(w http.ResponseWriter, app, kind string, receipt collector.Receipt, err error) {
 	if err == nil {
 		s.metrics.countAccepted(kind, receipt)
 		header := w.Header()
@@ -173,11 +135,18 @@ func (s *Server) finish(w http.ResponseWriter, app collector.AppNum, kind string
 		return
 	}
 	status, reason, text := http.StatusServiceUnavailable, collector.RefusedStore, "the collector cannot write now; try again later"
+	limited, isLimited := errors.AsType[*collector.LimitError](err)
 	switch {
+	case isLimited:
+		status, reason, text = http.StatusTooManyRequests, limited.Reason, "too many reports; try again later"
+		retryAfter(w, limited.Wait)
+		s.flood.Note("reports")
 	case errors.Is(err, collector.ErrUnknownApp):
-		status, reason, text = http.StatusNotFound, collector.RefusedUnknownApp, "this collector does not know the app"
+		app, status, reason, text = "", http.StatusNotFound, collector.RefusedUnknownApp, "this collector does not know the app"
 	case errors.Is(err, collector.ErrGone):
 		status, reason, text = http.StatusGone, collector.RefusedGone, "this app no longer accepts reports"
+	case errors.Is(err, collector.ErrRefusedID):
+		status, reason, text = http.StatusForbidden, collector.RefusedByID, "this installation ID is refused: many installations share it"
 	case errors.Is(err, collector.ErrNewLimit):
 		status, reason, text = http.StatusTooManyRequests, collector.RefusedNew, "no more new installations are accepted today"
 		retryAfter(w, time.Hour)
@@ -197,12 +166,12 @@ func (s *Server) finish(w http.ResponseWriter, app collector.AppNum, kind string
 }
 
 // refuseReport refuses a report and counts the refusal.
-func (s *Server) refuseReport(w http.ResponseWriter, app collector.AppNum, status int, reason, text string) {
+func (s *Server) refuseReport(w http.ResponseWriter, app string, status int, reason, text string) {
 	s.countRefusal(app, reason)
 	refuse(w, status, reason, text)
 }
 
-func (s *Server) countRefusal(app collector.AppNum, reason string) {
+func (s *Server) countRefusal(app, reason string) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
-	s.engine.Refuse(app, reason)
+	s.counter.Refuse(app, reason)
 }

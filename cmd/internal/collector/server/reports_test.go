@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,7 +14,9 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 )
 
@@ -193,7 +196,7 @@ func TestInstallationLimit(t *testing.T) {
 // S4: forged IDs from one address do not keep known installations at this address,
 // or others elsewhere, from being counted.
 func TestForgedFromOneAddress(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Limits = server.Limits{PerPrefix: 50, NewPerPrefix: 20} })
+	r := newRig(t, func(o *server.Options) { o.Limits = counter.Limits{PerPrefix: 50, NewPerPrefix: 20} })
 	for n := range 20 {
 		r.wants(r.beat(here, n), 200, "ok")
 	}
@@ -217,9 +220,22 @@ func TestForgedFromOneAddress(t *testing.T) {
 	}
 }
 
+// One network brings few new values a day, and others bring theirs all the same.
+func TestInventedFromOneAddress(t *testing.T) {
+	r := newRig(t, noLimits)
+	for n := range 1500 {
+		r.wants(r.do("POST", "/v1/heartbeat", here, heartbeat(n, "version", fmt.Sprintf(`"9.%d"`, n))), 200, "ok")
+	}
+	r.wants(r.do("POST", "/v1/heartbeat", "198.51.100.1:1", heartbeat(5000, "version", `"3.0.0"`)), 200, "ok")
+	versions := decode[figures.Breakdown](t, r.get("/api/v1/apps/app/breakdown?dimension=version")).Values
+	if n := len(versions); n > 210 || !slices.ContainsFunc(versions, func(v figures.Value) bool { return v.Value == "3.0.0" }) {
+		t.Errorf("got %d versions, want about 200 and the one from elsewhere", n)
+	}
+}
+
 // Of a thousand networks that forge IDs, each gets no more than its share.
 func TestForgedFromManyAddresses(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Limits = server.Limits{NewPerPrefix: 3} })
+	r := newRig(t, func(o *server.Options) { o.Limits = counter.Limits{NewPerPrefix: 3} })
 	r.wants(r.beat(here, 0), 200, "ok")
 	per := 100
 	if testing.Short() {
@@ -239,7 +255,7 @@ func TestForgedFromManyAddresses(t *testing.T) {
 func TestForwarded(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		trust(o)
-		o.Limits = server.Limits{NewPerPrefix: 2, PerPrefix: -1}
+		o.Limits = counter.Limits{NewPerPrefix: 2, PerPrefix: -1}
 	})
 	n := 0
 	spent := func(from string, header ...string) bool {

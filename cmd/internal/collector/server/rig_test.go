@@ -12,7 +12,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,10 +20,12 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/syncbuffer"
 )
 
 // A rig is a server with a store in memory, the app "app", and a token for it.
@@ -34,16 +36,18 @@ type rig struct {
 	tokens *access.Tokens
 	app    collector.App
 	token  string
-	logs   *lockedBuffer
+	logs   *syncbuffer.Buffer
 	h      http.Handler
+	ahead  *atomic.Int64 // of the collector's clock
 }
 
 func newRig(t testing.TB, change func(*server.Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, store: storetest.NewMemory(), logs: &lockedBuffer{}}
+	r := &rig{t: t, store: storetest.NewMemory(), logs: &syncbuffer.Buffer{}, ahead: new(atomic.Int64)}
 	log := slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	clock := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	var err error
-	if r.c, err = engine.Open(t.Context(), r.store, engine.Options{Secret: bytes.Repeat([]byte("s"), 32), Logger: log}); err != nil {
+	if r.c, err = engine.Open(t.Context(), r.store, engine.Options{Secret: bytes.Repeat([]byte("s"), 32), Logger: log, Clock: clock}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.c.Close(context.Background()) })
@@ -51,11 +55,15 @@ func newRig(t testing.TB, change func(*server.Options)) *rig {
 	if r.app, err = r.c.AddApp(t.Context(), collector.App{Key: "app", MaxNewPerDay: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
-	r.tokens = access.New(r.c)
-	if r.token, err = r.tokens.Add(t.Context(), "reader", access.Read, "app"); err != nil {
+	r.tokens = access.New(r.c, nil)
+	if r.token, err = r.tokens.Add(t.Context(), access.Machine, "reader", access.Read, "app"); err != nil {
 		t.Fatal(err)
 	}
-	opts := server.Options{Collector: r.c, Access: r.tokens, Logger: log, Version: "1.2.3", Metrics: prometheus.NewRegistry()}
+	base, err := server.ParseBaseURL("http://example.com") // the name in requests of httptest
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := server.Options{BaseURL: base, Collector: r.c, Access: r.tokens, Logger: log, Version: "1.2.3", Metrics: prometheus.NewRegistry()}
 	if change != nil {
 		change(&opts)
 	}
@@ -69,7 +77,7 @@ func newRig(t testing.TB, change func(*server.Options)) *rig {
 
 // noLimits removes all limits of reports.
 func noLimits(o *server.Options) {
-	o.Limits = server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}
+	o.Limits = counter.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}
 }
 
 // trust trusts proxies in 127.0.0.0/8 and 10.0.0.0/8.
@@ -150,24 +158,6 @@ func health(n int, count int) string {
 	return fmt.Sprintf(`{"schema":1,"app":"app","installation_id":%q,"id_persistence":"persisted","sent_at":"2026-05-06T07:08:10Z",
 		"version":"1.2.3","faults":[{"source":"log","component":"storage","reason":"disk-full","stage":"save","severity":"error",
 		"count":%d,"since":"2026-05-06T00:00:01Z","first":"2026-05-06T03:00:00Z","last":"2026-05-06T07:00:00Z"}]}`, id(n), count)
-}
-
-// A lockedBuffer is a buffer for concurrent use.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // serve starts a real server.

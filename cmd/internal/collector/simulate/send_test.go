@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
@@ -26,8 +27,8 @@ import (
 func TestSendIsTheTruth(t *testing.T) {
 	t.Parallel()
 	c, app := groundtruth.NewCollector(t, collector.App{Key: "demo"})
-	s, err := server.New(server.Options{Collector: c, Access: access.New(c),
-		Limits: server.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}})
+	s, err := server.New(server.Options{Collector: c, Access: access.New(c, nil),
+		Limits: counter.Limits{PerPrefix: -1, NewPerPrefix: -1, KnownPerPrefix: -1, PerInstallation: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,6 +92,37 @@ func NewTruth(excludeDevelopment bool) *Truth {
 	}
 }
 
+// Members returns what is true of the installations that match, as a segment sees
+// it: all days have the values that they have now, and there are no moves and no
+// occurrences of faults. Match is told the values, by dimension, and the day of
+// first sight.
+func (t *Truth) Members(match func(value func(dimension string) string, first collector.Day) bool) *Truth {
+	m := NewTruth(t.excludeDevelopment)
+	m.last = t.last
+	for id, p := range t.people {
+		if !match(func(dimension string) string { return p.value(dimension, t.last) }, p.days[0]) {
+			continue
+		}
+		member := *p
+		member.states = []past{{p.days[0], p.at(t.last)}}
+		m.people[id] = &member
+	}
+	for key, a := range t.faults {
+		for day, ids := range a.affected {
+			for id := range ids {
+				if m.people[id] == nil {
+					continue
+				}
+				if m.faults[key] == nil {
+					m.faults[key] = &affliction{affected: make(map[collector.Day]map[string]bool)}
+				}
+				put(m.faults[key].affected, day, id)
+			}
+		}
+	}
+	return m
+}
+
 // Add adds a report that was accepted on a day. Days do not decrease.
 func (t *Truth) Add(day collector.Day, sent Sent) {
 	t.last = max(t.last, day)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -12,8 +13,9 @@ import (
 
 const checkTries = 3
 
-// Check implements [collector.Store]. It checks the structure of the file, and
-// that identities and installations belong to each other. It holds a snapshot,
+// Check implements [collector.Store]. It checks the structure of the file, the
+// checksum of each row, and that identities and installations belong to each
+// other. It holds a snapshot,
 // so a scrub, or a log that reaches its bound, interrupts it and it starts again;
 // after the third time it returns [collector.ErrUnavailable].
 func (s *Store) Check(ctx context.Context) error {
@@ -29,16 +31,30 @@ func (s *Store) Check(ctx context.Context) error {
 	return fmt.Errorf("%w: writes interrupted the check %d times", collector.ErrUnavailable, checkTries)
 }
 
-// invariants are queries whose result must be 0.
-var invariants = []struct{ query, complaint string }{
-	{"SELECT count(*) FROM identity WHERE app << 32 | num NOT IN (SELECT id FROM installation)",
-		"identities have no installation"},
-	{"SELECT count(*) FROM installation WHERE id NOT IN (SELECT app << 32 | num FROM identity)",
-		"installations have no identity"},
-	{"SELECT count(*) - count(DISTINCT app << 32 | num) FROM identity", "identities share an installation"},
-	{"SELECT count(*) FROM identity WHERE length(key) <> 16", "identities have a key that is not 16 bytes long"},
-	{"SELECT count(*) FROM installation WHERE length(state) = 0", "installations have no state"},
-}
+// invariants are queries whose result must be 0. Those in sums hold from version
+// sumsVersion on.
+var (
+	invariants = []invariant{
+		{"SELECT count(*) FROM identity WHERE app << 32 | num NOT IN (SELECT id FROM installation)",
+			"identities have no installation"},
+		{"SELECT count(*) FROM installation WHERE id NOT IN (SELECT app << 32 | num FROM identity)",
+			"installations have no identity"},
+		{"SELECT count(*) - count(DISTINCT app << 32 | num) FROM identity", "identities share an installation"},
+		{"SELECT count(*) FROM identity WHERE length(key) <> 16", "identities have a key that is not 16 bytes long"},
+		{"SELECT count(*) FROM installation WHERE length(state) = 0", "installations have no state"},
+		{"SELECT coalesce(max(number) - min(number) + 1 - count(*), 0) FROM journal", "entries of the journal are missing"},
+		{"SELECT count(*) FROM sqlite_sequence WHERE name = 'journal' AND seq <> (SELECT max(number) FROM journal)",
+			"entries of the journal are missing at its end"},
+	}
+	sums = []invariant{
+		{"SELECT count(*) FROM identity WHERE sum <> rollcall_sum(key, app, num)", "identities have a wrong checksum"},
+		{"SELECT count(*) FROM installation WHERE NOT rollcall_intact(id, state)", "installations have a wrong checksum"},
+		{"SELECT count(*) FROM record WHERE NOT rollcall_intact(kind, app, day, name, data)", "records have a wrong checksum"},
+		{"SELECT count(*) FROM journal WHERE NOT rollcall_intact(data)", "entries of the journal have a wrong checksum"},
+	}
+)
+
+type invariant struct{ query, complaint string }
 
 func check(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
@@ -65,9 +81,15 @@ func check(ctx context.Context, db *sql.DB) error {
 		return explain(ctx, err)
 	}
 	if len(found) > 0 {
-		return fmt.Errorf("database is damaged: %w", errors.Join(found...))
+		return fmt.Errorf("%w: %w", ErrDamaged, errors.Join(found...))
 	}
-	for _, invariant := range invariants {
+	holding := invariants
+	if version, err := schemaVersion(ctx, tx); err != nil {
+		return explain(ctx, err)
+	} else if version >= sumsVersion {
+		holding = slices.Concat(invariants, sums)
+	}
+	for _, invariant := range holding {
 		var count int64
 		if err := tx.QueryRowContext(ctx, invariant.query).Scan(&count); err != nil {
 			return explain(ctx, err)
@@ -76,7 +98,10 @@ func check(ctx context.Context, db *sql.DB) error {
 			found = append(found, fmt.Errorf("%d %s", count, invariant.complaint))
 		}
 	}
-	return errors.Join(found...)
+	if len(found) > 0 {
+		return fmt.Errorf("%w: %w", ErrDamaged, errors.Join(found...))
+	}
+	return nil
 }
 
 // An interruptible cancels all the operations that have begun and not ended.

@@ -13,11 +13,12 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/race"
 )
 
 // unlessRace returns the size of a test, or a smaller one with the race detector.
 func unlessRace(size, small int) int {
-	if raceDetector {
+	if race.Enabled {
 		return small
 	}
 	return size

@@ -11,6 +11,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/rowsum"
 )
 
 // Commit implements [collector.Store]. With Scrub, it empties the log before the
@@ -21,10 +22,8 @@ func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	for _, row := range b.PutInstallations {
-		if len(row.State) == 0 {
-			return 0, fmt.Errorf("installation %d of app %d has an empty state", row.Num, row.App)
-		}
+	if err := b.Validate(); err != nil {
+		return 0, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,6 +35,9 @@ func (s *Store) Commit(ctx context.Context, b *collector.Batch) (journal int64, 
 	}
 	pages := pagesOf(b)
 	if pages > 0 {
+		if err := s.makeRoom(ctx, pages, b.Scrub); err != nil {
+			return 0, fmt.Errorf("commit: %w", explain(ctx, err))
+		}
 		// Without the caller's context: interrupting a statement would roll
 		// everything back, and a context that can end costs a goroutine for each
 		// statement. The wait is for at most one lock of another process.
@@ -101,29 +103,32 @@ func (w *writer) apply(ctx context.Context, b *collector.Batch) (journal int64, 
 		exec(w.trimJournal, b.TrimJournal)
 	}
 	if len(b.Journal) > 0 {
-		if result := exec(w.addJournal, b.Journal); err == nil {
+		if result := exec(w.addJournal, rowsum.Seal(b.Journal, rowsum.Journal(b.Journal))); err == nil {
 			journal, err = result.LastInsertId()
 		}
 	}
 	byKey := func(a, b collector.Identity) int { return bytes.Compare(a.Key[:], b.Key[:]) }
 	for _, row := range sorted(b.PutIdentities, byKey) {
-		exec(w.putIdentity, row.Key[:], int64(row.App), int64(row.Num))
+		exec(w.putIdentity, row.Key[:], int64(row.App), int64(row.Num), int64(rowsum.Identity(row).Value()))
 	}
-	byID := func(a, b collector.Installation) int { return cmp.Compare(rowID(a.App, a.Num), rowID(b.App, b.Num)) }
+	byID := func(a, b collector.Installation) int {
+		return cmp.Compare(rowsum.Place(a.App, a.Num), rowsum.Place(b.App, b.Num))
+	}
 	for _, row := range sorted(b.PutInstallations, byID) {
-		exec(w.putInstallation, rowID(row.App, row.Num), row.State)
+		id := rowsum.Place(row.App, row.Num)
+		exec(w.putInstallation, id, rowsum.Seal(row.State, rowsum.Installation(id, row.State)))
 	}
 	for _, key := range b.DropIdentities {
 		exec(w.dropIdentity, key[:])
 	}
 	for _, row := range b.DropInstallations {
-		exec(w.dropInstallation, rowID(row.App, row.Num))
+		exec(w.dropInstallation, rowsum.Place(row.App, row.Num))
 	}
 	for _, row := range b.Records {
 		if row.Data == nil {
 			exec(w.dropRecord, row.Kind, int64(row.App), int64(row.Day), row.Name)
 		} else {
-			exec(w.putRecord, row.Kind, int64(row.App), int64(row.Day), row.Name, row.Data)
+			exec(w.putRecord, row.Kind, int64(row.App), int64(row.Day), row.Name, rowsum.Seal(row.Data, rowsum.Record(row.RecordKey, row.Data)))
 		}
 	}
 	return journal, err
@@ -139,10 +144,6 @@ func sorted[T any](rows []T, compare func(a, b T) int) []T {
 	slices.SortStableFunc(rows, compare)
 	return rows
 }
-
-// rowID returns the key of an installation's row. The rows of an app are
-// adjacent, in the order of their numbers.
-func rowID(app collector.AppNum, num collector.Num) int64 { return int64(app)<<32 | int64(num) }
 
 // A writer is the connection for writing, with its statements.
 type writer struct {
@@ -220,8 +221,8 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.rollback, "ROLLBACK"},
 		{&w.trimJournal, "DELETE FROM journal WHERE number <= ?"},
 		{&w.addJournal, "INSERT INTO journal (data) VALUES (?)"},
-		{&w.putIdentity, `INSERT INTO identity (key, app, num) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET app = excluded.app, num = excluded.num`},
+		{&w.putIdentity, `INSERT INTO identity (key, app, num, sum) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET app = excluded.app, num = excluded.num, sum = excluded.sum`},
 		{&w.dropIdentity, "DELETE FROM identity WHERE key = ?"},
 		{&w.putInstallation, `INSERT INTO installation (id, state) VALUES (?, ?)
 			ON CONFLICT DO UPDATE SET state = excluded.state`},

@@ -19,6 +19,8 @@ var (
 	ErrInUse = errors.New("another collector has this database open")
 	// ErrNotStore means that the file is no database, or another program's.
 	ErrNotStore = errors.New("file is not a database of a collector")
+	// ErrNoSpace means that there is too little free space for an upgrade.
+	ErrNoSpace = errors.New("too little free space")
 	// ErrNewer means that a newer version of this program wrote the file.
 	ErrNewer = errors.New("database was written by a newer version of this program")
 )
@@ -44,9 +46,11 @@ func explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	case isErr(collector.ErrUnavailable):
 		return err
+	case primary == sqlite3.SQLITE_CORRUPT, code == sqlite3.SQLITE_IOERR_CORRUPTFS:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	case primary == sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", ErrNotStore, err)
-	case ok && code != sqlite3.SQLITE_IOERR_CORRUPTFS && slices.Contains(transientCodes, primary),
+	case ok && slices.Contains(transientCodes, primary),
 		!ok && slices.ContainsFunc(transientErrno, isErr):
 		return fmt.Errorf("%w: %w", collector.ErrUnavailable, err)
 	}

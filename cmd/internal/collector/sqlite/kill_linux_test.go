@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -135,24 +136,33 @@ func TestPowerCut(t *testing.T) {
 	t.Logf("%d commits", last)
 }
 
-// slowSteps are migrations that take long enough to be interrupted.
+// slowSteps are the program's migrations, and two that take long enough to be
+// interrupted.
 func slowSteps() fstest.MapFS {
 	rows := fmt.Sprintf("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < %d) ", slowRows())
-	return fstest.MapFS{
-		"00001_store.sql": {Data: firstMigration()},
-		"00002_slow.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE two (x);\nINSERT INTO two " + rows + "SELECT x FROM n;\n")},
-		"00003_slow.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE three (x);\nINSERT INTO three " + rows + "SELECT x FROM n;\n")},
-	}
+	all := firstSteps()
+	all["09001_slow.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE two (x);\nINSERT INTO two " + rows + "SELECT x FROM n;\n")}
+	all["09002_slow.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE three (x);\nINSERT INTO three " + rows + "SELECT x FROM n;\n")}
+	return all
 }
 
 func slowRows() int { return unlessRace(200_000, 20_000) }
 
-func firstMigration() []byte {
-	data, err := sqlite.Embedded().(interface{ ReadFile(string) ([]byte, error) }).ReadFile("00001_store.sql")
+// firstSteps are the program's migrations.
+func firstSteps() fstest.MapFS {
+	all := fstest.MapFS{}
+	names, err := fs.Glob(sqlite.Embedded(), "*.sql")
 	if err != nil {
 		panic(err)
 	}
-	return data
+	for _, name := range names {
+		data, err := fs.ReadFile(sqlite.Embedded(), name)
+		if err != nil {
+			panic(err)
+		}
+		all[name] = &fstest.MapFile{Data: data}
+	}
+	return all
 }
 
 func runUpgrader() {
@@ -171,7 +181,7 @@ func TestUpgradeKilled(t *testing.T) {
 	n := rounds(6, 40)
 	for i := range n + 1 {
 		file := filepath.Join(t.TempDir(), "rollcall.db")
-		s, err := sqlite.Open(t.Context(), file, sqlite.Options{})
+		s, err := sqlite.Open(t.Context(), file, sqlite.WithMigrations(sqlite.Options{}, firstSteps()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +219,7 @@ func TestUpgradeKilled(t *testing.T) {
 			t.Errorf("got %d, %d and %v, want %d rows in both", two, three, err, slowRows())
 		}
 		db.Close()
-		if !exists(file+".v1.backup") && !exists(file+".v2.backup") {
+		if !exists(file+".v3.backup") && !exists(file+".v9001.backup") {
 			t.Error("there is no backup")
 		}
 	}
@@ -301,6 +311,7 @@ func TestDiskFreezes(t *testing.T) {
 	disk := lab.LoopImage(t, "ext4")
 	s := open(t, filepath.Join(disk.Dir, "rollcall.db"))
 	put(t, s, "before")
+	has(t, s, "before") // the first reader of a state notes it in a file
 	disk.Freeze()
 	committed := make(chan error, 1)
 	go func() {

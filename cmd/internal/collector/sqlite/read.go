@@ -9,12 +9,14 @@ import (
 	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/paging"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/rowsum"
 )
 
 const lookupKeys = 64
 
 func lookupSQL(n int) string {
-	return "SELECT key, app, num FROM identity WHERE key IN (?" + strings.Repeat(", ?", n-1) + ")"
+	return "SELECT key, app, num, sum FROM identity WHERE key IN (?" + strings.Repeat(", ?", n-1) + ")"
 }
 
 // Lookup implements [collector.Store].
@@ -45,10 +47,13 @@ func (s *Store) Lookup(ctx context.Context, keys []collector.Key) ([]collector.I
 // Installation implements [collector.Store].
 func (s *Store) Installation(ctx context.Context, app collector.AppNum, num collector.Num) (collector.Installation, bool, error) {
 	row := collector.Installation{App: app, Num: num}
-	err := s.reads.QueryRowContext(ctx, "SELECT state FROM installation WHERE id = ?", rowID(app, num)).Scan(&row.State)
+	err := s.reads.QueryRowContext(ctx, "SELECT state FROM installation WHERE id = ?", rowsum.Place(app, num)).Scan(&row.State)
 	if errors.Is(err, sql.ErrNoRows) {
 		return collector.Installation{}, false, nil
-	} else if err != nil {
+	} else if err == nil {
+		row.State, err = unsealState(rowsum.Place(app, num), row.State)
+	}
+	if err != nil {
 		return collector.Installation{}, false, fmt.Errorf("read installation: %w", explain(ctx, err))
 	}
 	return row, true, nil
@@ -60,18 +65,21 @@ func (s *Store) Record(ctx context.Context, key collector.RecordKey) (data []byt
 		key.Kind, int64(key.App), int64(key.Day), key.Name).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
-	} else if err != nil {
+	} else if err == nil {
+		data, err = unsealRecord(key, data)
+	}
+	if err != nil {
 		return nil, false, fmt.Errorf("read record: %w", explain(ctx, err))
 	}
-	return notNil(data), true, nil
+	return data, true, nil
 }
 
-// notNil makes an empty value distinct from a missing one, which is nil.
-func notNil(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	return data
+func unsealRecord(key collector.RecordKey, data []byte) ([]byte, error) {
+	return unseal(data, "a record", func(value []byte) rowsum.Sum { return rowsum.Record(key, value) })
+}
+
+func unsealState(id int64, state []byte) ([]byte, error) {
+	return unseal(state, "an installation", func(value []byte) rowsum.Sum { return rowsum.Installation(id, value) })
 }
 
 // The number of rows of a page. Between two pages no snapshot of the database is
@@ -88,7 +96,7 @@ func (s *Store) Identities(ctx context.Context) iter.Seq2[collector.Identity, er
 		if last != nil {
 			after = last.Key[:]
 		}
-		return "SELECT key, app, num FROM identity WHERE key > ? ORDER BY key LIMIT ?", []any{after}
+		return "SELECT key, app, num, sum FROM identity WHERE key > ? ORDER BY key LIMIT ?", []any{after}
 	})
 }
 
@@ -96,14 +104,16 @@ func (s *Store) Identities(ctx context.Context) iter.Seq2[collector.Identity, er
 func (s *Store) Installations(ctx context.Context) iter.Seq2[collector.Installation, error] {
 	scan := func(rows *sql.Rows) (row collector.Installation, err error) {
 		var id int64
-		err = rows.Scan(&id, &row.State)
-		row.App, row.Num = collector.AppNum(id>>32), collector.Num(id)
+		if err = rows.Scan(&id, &row.State); err == nil {
+			row.App, row.Num = rowsum.AtPlace(id)
+			row.State, err = unsealState(id, row.State)
+		}
 		return row, err
 	}
 	return pages(ctx, s, rowsPerPage, scan, func(last *collector.Installation) (string, []any) {
 		after := int64(-1)
 		if last != nil {
-			after = rowID(last.App, last.Num)
+			after = rowsum.Place(last.App, last.Num)
 		}
 		return "SELECT id, state FROM installation WHERE id > ? ORDER BY id LIMIT ?", []any{after}
 	})
@@ -112,7 +122,10 @@ func (s *Store) Installations(ctx context.Context) iter.Seq2[collector.Installat
 // Journal implements [collector.Store].
 func (s *Store) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, error] {
 	scan := func(rows *sql.Rows) (row collector.JournalEntry, err error) {
-		return row, rows.Scan(&row.Number, &row.Data)
+		if err = rows.Scan(&row.Number, &row.Data); err == nil {
+			row.Data, err = unseal(row.Data, "an entry of the journal", rowsum.Journal)
+		}
+		return row, err
 	}
 	return pages(ctx, s, recordsPerPage, scan, func(last *collector.JournalEntry) (string, []any) {
 		var after int64
@@ -127,8 +140,9 @@ func (s *Store) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, e
 func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, from, to collector.Day) iter.Seq2[collector.Record, error] {
 	scan := func(rows *sql.Rows) (r collector.Record, err error) {
 		r.Kind, r.App = kind, app
-		err = rows.Scan(&r.Day, &r.Name, &r.Data)
-		r.Data = notNil(r.Data)
+		if err = rows.Scan(&r.Day, &r.Name, &r.Data); err == nil {
+			r.Data, err = unsealRecord(r.RecordKey, r.Data)
+		}
 		return r, err
 	}
 	return pages(ctx, s, recordsPerPage, scan, func(last *collector.Record) (string, []any) {
@@ -143,33 +157,44 @@ func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, 
 	})
 }
 
+// AllRecords yields the records of all kinds, apps, and days.
+func (s *Store) AllRecords(ctx context.Context) iter.Seq2[collector.Record, error] {
+	scan := func(rows *sql.Rows) (r collector.Record, err error) {
+		if err = rows.Scan(&r.Kind, &r.App, &r.Day, &r.Name, &r.Data); err == nil {
+			r.Data, err = unsealRecord(r.RecordKey, r.Data)
+		}
+		return r, err
+	}
+	return pages(ctx, s, recordsPerPage, scan, func(last *collector.Record) (string, []any) {
+		if last == nil {
+			return "SELECT kind, app, day, name, data FROM record ORDER BY kind, app, day, name LIMIT ?", nil
+		}
+		return `SELECT kind, app, day, name, data FROM record
+			WHERE (kind, app, day, name) > (?, ?, ?, ?) ORDER BY kind, app, day, name LIMIT ?`,
+			[]any{last.Kind, int64(last.App), int64(last.Day), last.Name}
+	})
+}
+
+// Rows returns the number of rows.
+func (s *Store) Rows(ctx context.Context) (n int64, err error) {
+	err = s.reads.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM identity) + (SELECT count(*) FROM installation)
+		+ (SELECT count(*) FROM record) + (SELECT count(*) FROM journal)`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the rows: %w", explain(ctx, err))
+	}
+	return n, nil
+}
+
 // pages yields the rows of page after page, up to one that is not full. Next
 // returns the query for the page after the last row, and its parameters but the
 // last one, the limit.
 func pages[T any](ctx context.Context, s *Store, limit int, scan func(*sql.Rows) (T, error),
 	next func(last *T) (text string, args []any)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var last *T
-		for {
-			text, args := next(last)
-			found, err := s.reads.QueryContext(ctx, text, append(args, int64(limit))...)
-			rows, err := collect(ctx, found, err, scan)
-			if err != nil {
-				var zero T
-				yield(zero, fmt.Errorf("read: %w", err))
-				return
-			}
-			for _, row := range rows {
-				if !yield(row, nil) {
-					return
-				}
-			}
-			if len(rows) < limit {
-				return
-			}
-			last = &rows[len(rows)-1]
-		}
-	}
+	return paging.Rows(limit, func(last *T) ([]T, error) {
+		text, args := next(last)
+		found, err := s.reads.QueryContext(ctx, text, append(args, int64(limit))...)
+		return collect(ctx, found, err, scan)
+	})
 }
 
 // collect scans all rows of a query that returned rows and err.
@@ -182,20 +207,30 @@ func collect[T any](ctx context.Context, rows *sql.Rows, err error, scan func(*s
 	for rows.Next() {
 		row, err := scan(rows)
 		if err != nil {
-			return nil, err
+			return nil, damaged(err)
 		}
 		all = append(all, row)
 	}
 	return all, explain(ctx, rows.Err())
 }
 
+// damaged returns the error of a row that cannot be scanned: it has other types
+// than were written.
+func damaged(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
 func scanIdentity(rows *sql.Rows) (row collector.Identity, err error) {
 	var key sql.RawBytes
-	if err := rows.Scan(&key, &row.App, &row.Num); err != nil {
+	var sum int64
+	if err := rows.Scan(&key, &row.App, &row.Num, &sum); err != nil {
 		return row, err
 	}
-	if copy(row.Key[:], key) != len(row.Key) || len(key) != len(row.Key) {
-		return row, fmt.Errorf("identity has a key of %d bytes", len(key))
+	if copy(row.Key[:], key) != len(row.Key) || len(key) != len(row.Key) || sum != int64(rowsum.Identity(row).Value()) {
+		return row, fmt.Errorf("%w: an identity has a wrong checksum", ErrDamaged)
 	}
 	return row, nil
 }

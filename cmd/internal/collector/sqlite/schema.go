@@ -67,8 +67,16 @@ func inspect(ctx context.Context, file string, opts Options) (found schema, err 
 	return found, nil
 }
 
+// A queryer is a database or a transaction.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// sumsVersion is the first version with checksums.
+const sumsVersion = 3
+
 // schemaVersion returns the number of the last migration, or 0.
-func schemaVersion(ctx context.Context, db *sql.DB) (version int64, err error) {
+func schemaVersion(ctx context.Context, db queryer) (version int64, err error) {
 	var table bool
 	err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'").Scan(&table)
 	if err != nil || !table {
@@ -95,6 +103,9 @@ func (s *Store) upgrade(ctx context.Context, found schema, opts Options) error {
 			return err
 		}
 	case found.version > 0:
+		if err := s.checkSpace(); err != nil {
+			return err
+		}
 		backup := fmt.Sprintf("%s.v%d.backup", s.file, found.version)
 		s.log.Info("Database is backed up and upgraded", "version", found.version, "to", found.target, "backup", backup)
 		// This one is newer than a backup that may exist.

@@ -72,12 +72,12 @@ func TestUpgrade(t *testing.T) {
 	}
 
 	// The backup is a complete database of the version before.
-	if !exists(file+".v1.backup") || !exists(file+".v9001.backup") {
+	if !exists(file+".v3.backup") || !exists(file+".v9001.backup") {
 		entries, _ := os.ReadDir(dir)
 		t.Fatalf("got %v, want a backup of each older version", entries)
 	}
 	old := filepath.Join(t.TempDir(), "old.db")
-	if err := sqlite.Restore(t.Context(), file+".v1.backup", old, sqlite.RestoreOptions{}); err != nil {
+	if err := sqlite.Restore(t.Context(), file+".v3.backup", old, sqlite.RestoreOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

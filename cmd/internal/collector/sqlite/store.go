@@ -9,7 +9,8 @@
 // bound of its size.
 //
 // If another process locks the file, or the disk fails, methods return
-// [collector.ErrUnavailable] after at most two seconds. A disk that does not
+// [collector.ErrUnavailable] after at most two seconds; so does Commit before the
+// disk is full, because what is in the log must still fit into the file. A disk that does not
 // answer blocks Commit until it does, because only then it is known whether the
 // batch was written; that is why callers of the engine wait with a context of
 // their own. The store recovers by itself when the cause is gone.
@@ -82,7 +83,8 @@ var _ collector.Store = (*Store)(nil)
 // next Open continues an interrupted upgrade.
 //
 // The error is [ErrInUse] if another store has the file open, [ErrNotStore] if
-// the file is something else, and [ErrNewer] if a newer program wrote it.
+// the file is something else, [ErrNewer] if a newer program wrote it, and
+// [ErrNoSpace] if there is too little space for the upgrade.
 func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) {
 	defer func() {
 		if err != nil {
@@ -120,6 +122,9 @@ func Open(ctx context.Context, file string, opts Options) (_ *Store, err error) 
 		return nil, err
 	}
 	s.opened = append(s.opened, s.raw.Close)
+	if err := lockInode(s.raw); err != nil {
+		return nil, err
+	}
 	found, err := inspect(ctx, real, opts)
 	if err != nil {
 		return nil, err
@@ -160,6 +165,9 @@ func (s *Store) Size(context.Context) (int64, error) {
 	}
 	return size, nil
 }
+
+// Erases implements [collector.Store].
+func (s *Store) Erases() collector.Erasure { return collector.ErasedFromFiles }
 
 // Close implements [collector.Store]. It copies the log to the file, once.
 func (s *Store) Close() error { return s.closing() }

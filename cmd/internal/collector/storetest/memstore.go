@@ -25,9 +25,13 @@ type Memory struct {
 	last          int64         // number of the latest journal entry ever
 	commits       int           // successful ones
 	fail          error         // the error of commits
+	failAfter     int           // commits that still succeed before they fail
 	failReads     error         // the error of everything else
+	loses, lost   bool          // the next commit does, or one has: see Lose
+	loseWritten   bool          // what the next commit does first
 	held          chan struct{} // if not nil, commits wait until it is closed
 	closed        bool
+	onCommit      func(*collector.Batch) // see OnCommit
 }
 
 var _ collector.Store = (*Memory)(nil)
@@ -53,10 +57,22 @@ func NewMemory() *Memory {
 
 // Fail makes commits fail with an error, and write nothing, until it is called
 // with nil.
-func (m *Memory) Fail(err error) {
+func (m *Memory) Fail(err error) { m.FailAfter(0, err) }
+
+// FailAfter is Fail after n more commits.
+func (m *Memory) FailAfter(n int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fail = err
+	m.fail, m.failAfter = err, n
+}
+
+// Lose makes the next commit return [collector.ErrLost], after it has written the
+// batch or without writing it, and so all commits after it. Clone returns the
+// store that is open again.
+func (m *Memory) Lose(written bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loses, m.loseWritten = true, written
 }
 
 // FailReads makes all other methods but Close fail with an error, until it is
@@ -65,6 +81,14 @@ func (m *Memory) FailReads(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failReads = err
+}
+
+// OnCommit has a function called at the beginning of each commit, until it is
+// called with nil.
+func (m *Memory) OnCommit(watch func(*collector.Batch)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.onCommit = watch
 }
 
 // Hang makes commits wait until release is called. A commit whose context ends
@@ -112,6 +136,11 @@ func (m *Memory) Commit(ctx context.Context, b *collector.Batch) (int64, error) 
 		return 0, err
 	}
 	m.mu.Lock()
+	if watch := m.onCommit; watch != nil {
+		m.mu.Unlock()
+		watch(b)
+		m.mu.Lock()
+	}
 	defer m.mu.Unlock()
 	for m.held != nil {
 		held := m.held
@@ -128,12 +157,19 @@ func (m *Memory) Commit(ctx context.Context, b *collector.Batch) (int64, error) 
 	switch {
 	case m.closed:
 		return 0, errClosed
-	case m.fail != nil:
+	case m.lost:
+		return 0, collector.ErrLost
+	case m.fail != nil && m.failAfter == 0:
 		return 0, m.fail
+	case m.fail != nil:
+		m.failAfter--
 	}
-	for _, row := range b.PutInstallations {
-		if len(row.State) == 0 {
-			return 0, fmt.Errorf("installation %d of app %d has an empty state", row.Num, row.App)
+	if err := b.Validate(); err != nil {
+		return 0, err
+	}
+	if m.loses {
+		if m.lost = true; !m.loseWritten {
+			return 0, collector.ErrLost
 		}
 	}
 
@@ -171,6 +207,9 @@ func (m *Memory) Commit(ctx context.Context, b *collector.Batch) (int64, error) 
 		}
 	}
 	m.commits++
+	if m.lost {
+		return 0, collector.ErrLost
+	}
 	return number, nil
 }
 
@@ -356,6 +395,9 @@ func (m *Memory) Size(ctx context.Context) (int64, error) {
 	}
 	return int64(size), nil
 }
+
+// Erases implements [collector.Store].
+func (m *Memory) Erases() collector.Erasure { return collector.ErasedFromFiles }
 
 // Close implements [collector.Store].
 func (m *Memory) Close() error {

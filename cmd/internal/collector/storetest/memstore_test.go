@@ -111,3 +111,34 @@ func TestMemoryClone(t *testing.T) {
 		t.Error("Commit after Close: got nil, want an error")
 	}
 }
+
+// A memory is data that the latest store has.
+type memory struct{ latest *storetest.Memory }
+
+func (d *memory) Open(*testing.T) (collector.Store, error) {
+	if d.latest == nil {
+		d.latest = storetest.NewMemory()
+	} else {
+		before := d.latest
+		d.latest = before.Clone()
+		before.Lose(false)
+	}
+	return d.latest, nil
+}
+
+func (d *memory) Break(_ *testing.T, s collector.Store, at storetest.Moment) func() {
+	m := s.(*storetest.Memory)
+	switch at {
+	case storetest.Before:
+		m.Fail(collector.ErrUnavailable)
+	case storetest.During:
+		m.Lose(false)
+	case storetest.After:
+		m.Lose(true)
+	}
+	return func() { m.Fail(nil) }
+}
+
+func TestMemoryOutcomes(t *testing.T) {
+	storetest.Outcomes(t, func(*testing.T) storetest.Breakable { return &memory{} })
+}

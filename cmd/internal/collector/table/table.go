@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -26,8 +27,31 @@ func New(columns ...string) *Table { return &Table{Columns: columns} }
 func (t *Table) Add(cells ...any) { t.Rows = append(t.Rows, cells) }
 
 // CSV returns the table with a row of column names, as of RFC 4180. Its texts
-// are safe to open in a spreadsheet; see [field].
-func (t *Table) CSV() []byte {
+// are safe to open in a spreadsheet; see [field]. But a spreadsheet can change
+// them: it takes the version 1.2.3 for a date, and 1.10 for 1.1.
+func (t *Table) CSV() []byte { return t.csv(field) }
+
+// Spreadsheet returns the table as CSV that a spreadsheet shows unchanged: each
+// text is a formula that has the text as its value, such as ="1.10". The byte
+// order mark at the beginning makes Excel read it as UTF-8.
+func (t *Table) Spreadsheet() []byte {
+	return append([]byte("\ufeff"), t.csv(func(text string) string {
+		if text == "" {
+			return ""
+		}
+		text = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, text)
+		formula := `="` + strings.ReplaceAll(text, `"`, `""`) + `"`
+		return `"` + strings.ReplaceAll(formula, `"`, `""`) + `"`
+	})...)
+}
+
+// csv writes a table whose texts are written by text.
+func (t *Table) csv(text func(string) string) []byte {
 	var b bytes.Buffer
 	var columns []any
 	for _, name := range t.Columns {
@@ -38,14 +62,14 @@ func (t *Table) CSV() []byte {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString(cell(value))
+			b.WriteString(cell(value, text))
 		}
 		b.WriteString("\r\n")
 	}
 	return b.Bytes()
 }
 
-func cell(value any) string {
+func cell(value any, field func(string) string) string {
 	if text, ok := value.(string); ok {
 		return field(text)
 	}
@@ -55,6 +79,9 @@ func cell(value any) string {
 	case string(data) == "null":
 		return ""
 	case json.Unmarshal(data, &text) == nil:
+		if _, err := time.Parse(time.DateOnly, text); err == nil {
+			return text // a spreadsheet may know a day for what it is
+		}
 		return field(text)
 	}
 	if number, ok := value.(float64); ok {

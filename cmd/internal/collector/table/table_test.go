@@ -40,6 +40,25 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// A spreadsheet shows each text as it is, and numbers and days as its own.
+func TestSpreadsheet(t *testing.T) {
+	day, _ := collector.ParseDay("2026-11-28")
+	out := table.New("version", "day", "count", "note")
+	out.Add("1.10", day, 3, "")
+	out.Add(`=1+"x"`, day, 0.5, "a\nb,c")
+	want := "\ufeff" +
+		`"=""version""","=""day""","=""count""","=""note"""` + "\r\n" +
+		`"=""1.10""",2026-11-28,3,` + "\r\n" +
+		`"=""=1+""""x""""""",2026-11-28,0.5,"=""a` + "\uFFFD" + `b,c"""` + "\r\n"
+	if got := string(out.Spreadsheet()); got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(want, "\ufeff"))).ReadAll()
+	if err != nil || rows[1][0] != `="1.10"` || rows[2][0] != `="=1+""x"""` {
+		t.Errorf("got %q, %v", rows, err)
+	}
+}
+
 // No spreadsheet takes a text for a formula, and any CSV reader reads it back.
 func TestTextsInCSV(t *testing.T) {
 	for text, want := range map[string]string{

@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
+	"github.com/rollcall-dev/rollcall/cmd/internal/agent"
+	"github.com/rollcall-dev/rollcall/cmd/internal/operator"
+	"github.com/rollcall-dev/rollcall/page"
 )
 
 // driveTimeout bounds one check. Most take a few seconds.
@@ -35,8 +38,11 @@ func drive(t *testing.T, browser, check string, input map[string]any) {
 	cmd := exec.CommandContext(ctx, "node", "drive.mjs", check)
 	cmd.Stdin = bytes.NewReader(data)
 	cmd.WaitDelay = time.Second
-	if output, err := cmd.CombinedOutput(); err != nil {
+	output, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Errorf("%s: %v\n%s", check, err, output)
+	} else if len(output) > 0 {
+		t.Logf("%s", output)
 	}
 }
 
@@ -145,5 +151,36 @@ func TestOtherSites(t *testing.T) {
 	drive(t, browser, "otherSites", map[string]any{"url": s.URL, "foreign": url})
 	if got := s.config(t); got != undecided {
 		t.Errorf("got config\n%s\nwant\n%s", got, undecided)
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	browser := needBrowser(t)
+	s := newSite(t, undecided, collecting(t))
+	proof, err := s.Service.CreateToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := operator.New(s.Service)
+	local, err := agent.New(s.Service, agent.Options{
+		Listen: []string{"127.0.0.1:0"}, Gate: gate, Page: page.Handler(s.Service, page.Options{Title: title, Rights: gate.Rights}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(local.Handler())
+	defer server.Close()
+	link := server.URL + operator.NewLink(proof.Token)
+	// Another port of the same address is another origin, and gets the same cookies.
+	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cookie := r.Header.Get("Cookie"); cookie != "" {
+			t.Errorf("the server of somebody else got the cookie %q", cookie)
+		}
+		fmt.Fprintf(w, `<!doctype html><title>Elsewhere</title><a href="%s">A terminal</a>`, link)
+	}))
+	defer foreign.Close()
+	drive(t, browser, "signIn", map[string]any{"url": server.URL + "/", "link": link, "foreign": foreign.URL + "/"})
+	if got := s.config(t); !strings.Contains(got, `"enabled": true`) {
+		t.Errorf("got config %s", got)
 	}
 }

@@ -162,3 +162,37 @@ export async function otherSites({ url, foreign, open }) {
   await tab.follow(page.getByRole('link', { name: 'Open the page' }));
   await page.getByRole('heading', { name: 'Nothing is sent' }).waitFor();
 }
+
+// A link signs in once, even from a page of another site, and nobody else gets the cookie.
+export async function signIn({ url, link, foreign, open }) {
+  const tab = await open(foreign);
+  const { page } = tab;
+  await tab.follow(page.getByRole('link', { name: 'A terminal' }));
+  await tab.fits('sign-in');
+  await tab.accessible('sign-in');
+  await tab.screenshot('sign-in');
+  await tab.follow(page.getByRole('button', { name: 'Sign in as the operator' }));
+  assert.match(page.url(), /\/operator\/[A-Z2-7]{26}\/$/);
+  const own = page.url();
+  await tab.follow(page.getByRole('button', { name: 'Turn on telemetry' }));
+  await page.getByRole('status').filter({ hasText: 'Telemetry is on.' }).waitFor();
+  await tab.follow(page.getByRole('link', { name: 'Make a new ID' }));
+  await tab.follow(page.getByRole('button', { name: 'Make a new ID' }));
+  await page.getByRole('status').filter({ hasText: 'This installation has a new ID.' }).waitFor();
+
+  await page.goto(url);
+  await page.getByText('Only the operator can change more.').waitFor();
+  assert.equal(await page.getByRole('link', { name: 'Make a new ID' }).count(), 0);
+  await tab.screenshot('not-signed-in');
+  await page.goto(foreign);
+  await page.goto(link);
+  await tab.follow(page.getByRole('button', { name: 'Sign in as the operator' }));
+  await page.getByRole('heading', { name: 'This link does not work' }).waitFor();
+  await tab.accessible('used link');
+  await page.goto(own);
+  await page.getByRole('button', { name: 'Turn off telemetry' }).waitFor();
+
+  const stranger = await open(own);
+  assert.equal(stranger.page.url(), url);
+  await stranger.page.getByText('Only the operator can change more.').waitFor();
+}

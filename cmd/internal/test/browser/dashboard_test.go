@@ -3,7 +3,11 @@ package browser_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -11,17 +15,23 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/note"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/npm"
 )
 
 // A counted is a collector with a simulated fleet, the truth about it, and an app
@@ -39,18 +49,22 @@ func newCounted(t *testing.T) counted {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
-	keeper := access.New(c)
-	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: keeper, Alerts: alert.New(c, nil), Version: "1.0"})
+	keeper := access.New(c, nil)
+	pages, err := dashboard.New(dashboard.Options{Collector: c, Access: keeper, Audit: audit.New(c, io.Discard), Alerts: alert.New(c, alert.Options{}), Releases: release.New(c), Notes: note.New(c), Version: "1.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(server.Options{Collector: c, Access: keeper, Dashboard: pages, Limits: server.Limits{PerPrefix: -1}})
+	s, err := server.New(server.Options{Collector: c, Access: keeper, Dashboard: pages, Limits: counter.Limits{PerPrefix: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	httpServer := httptest.NewServer(s.Handler())
 	t.Cleanup(httpServer.Close)
-	for _, app := range []collector.App{{Key: "fleet", Name: "Fleet"}, {Key: "nobody", Name: "Nobody yet"}} {
+	apps := []collector.App{{Key: "fleet", Name: "Fleet"}, {Key: "nobody", Name: "Nobody yet"}, {Key: "silent"}, {Key: "quiet"}}
+	for n := range 16 {
+		apps = append(apps, collector.App{Key: fmt.Sprintf("other-%d", n)})
+	}
+	for _, app := range apps {
 		if _, err := c.AddApp(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
@@ -70,15 +84,15 @@ func newCounted(t *testing.T) counted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := keeper.Add(t.Context(), "browser", access.Admin, "")
+	token, err := keeper.Add(t.Context(), access.Machine, "browser", access.Admin, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return counted{httpServer.URL + "/", token, fleet.Truth(), fleet.Range()}
 }
 
-// Every page is accessible, fits the window, logs no error, and loads nothing
-// from another host.
+// Every page is accessible, fits the window, logs no error, loads nothing from
+// another host, and says where in the navigation it is.
 func TestDashboardEverywhere(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
@@ -92,13 +106,13 @@ func TestDashboardTruth(t *testing.T) {
 	c := newCounted(t)
 	days := c.Truth.Series(c.Range)
 	closed := days[len(days)-2]
-	versions := c.Truth.Split(collector.DimVersion, 28, days[len(days)-1].Day)
+	versions := c.Truth.Split(collector.DimVersion, 28, closed.Day)
 	figures := map[string]uint64{
 		"28-day active": closed.Active[2], "7-day active": closed.Active[1], "1-day active": closed.Active[0],
 		"Established": closed.Established[2],
 	}
 	drive(t, browser, "dashboardTruth", map[string]any{
-		"url": c.URL, "token": c.Token, "tiles": figures, "versions": versions, "series": days[len(days)-28:],
+		"url": c.URL, "token": c.Token, "tiles": figures, "versions": versions, "series": days[len(days)-29:],
 	})
 }
 
@@ -106,10 +120,11 @@ func TestDashboardTruth(t *testing.T) {
 func TestDashboardPanels(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
-	month := collector.Range{From: c.Range.To - 27, To: c.Range.To}
+	month := collector.Range{From: c.Range.To - 28, To: c.Range.To - 1} // that are over
+	drawn := collector.Range{From: month.From, To: c.Range.To}
 	drive(t, browser, "dashboardPanels", map[string]any{
-		"url": c.URL, "token": c.Token, "floor": c.Truth.Floor(c.Range.To), "cohorts": c.Truth.Retention(collector.GrainWeek, month),
-		"faults": c.Truth.Faults(month), "day": c.Range.To,
+		"url": c.URL, "token": c.Token, "floor": c.Truth.Floor(month.To), "cohorts": c.Truth.Retention(collector.GrainWeek, month),
+		"faults": c.Truth.Faults(drawn), "day": c.Range.To,
 	})
 }
 
@@ -124,6 +139,58 @@ func TestDashboardPublic(t *testing.T) {
 	browser := needBrowser(t)
 	c := newCounted(t)
 	drive(t, browser, "dashboardPublic", map[string]any{"url": c.URL, "token": c.Token})
+}
+
+// The empty page sends the first heartbeat of an app, and shows it.
+func TestDashboardFirst(t *testing.T) {
+	browser := needBrowser(t)
+	for _, program := range []string{"python3", "curl", "bash"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if npm.Required() {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(os.Stderr, "SKIPPED %s: %v\n", t.Name(), err)
+			t.Skip(err)
+		}
+	}
+	c := newCounted(t)
+	drive(t, browser, "dashboardFirst", map[string]any{"url": c.URL, "token": c.Token})
+}
+
+func TestDashboardPhone(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	drive(t, browser, "dashboardPhone", map[string]any{"url": c.URL, "token": c.Token})
+}
+
+func TestDashboardMenus(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	drive(t, browser, "dashboardMenus", map[string]any{"url": c.URL, "token": c.Token})
+}
+
+// Ten questions are answered in at most two clicks, and dragging zooms.
+func TestDashboardQuestions(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	day := c.Range.To - 1 // that is over
+	versions := c.Truth.Split(collector.DimVersion, 28, day)
+	faults := c.Truth.Faults(collector.Range{From: day - 6, To: day})
+	if len(faults) == 0 {
+		t.Fatal("the fleet has no faults")
+	}
+	release := slices.MaxFunc(slices.Collect(maps.Keys(versions)), func(a, b string) int { return cmp.Compare(versions[a], versions[b]) })
+	drive(t, browser, "dashboardQuestions", map[string]any{
+		"url": c.URL, "token": c.Token, "release": release, "oldest": c.Truth.Floor(day)[0].Version, "fault": faults[0].Key.Component + ": " + faults[0].Key.Reason,
+	})
+}
+
+// The overview is painted soon. With -v the test prints when; it compares with a
+// page that shows nothing, so it passes on a slow machine too.
+func TestDashboardPaint(t *testing.T) {
+	browser := needBrowser(t)
+	c := newCounted(t)
+	drive(t, browser, "dashboardPaint", map[string]any{"url": c.URL, "token": c.Token})
 }
 
 func TestDashboardOtherMedia(t *testing.T) {
@@ -145,9 +212,8 @@ func TestWalk(t *testing.T) {
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/rollcall-dev/rollcall/cmd/rollcall").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	local := freeAddress(t)
 	up := exec.CommandContext(t.Context(), program, "up", "--config", filepath.Join(dir, "config.json"), "--data-dir", filepath.Join(dir, "data"),
-		"--app", "walk", "--host-version", "3.2.1", "--listen", local, "--collector-listen", freeAddress(t))
+		"--app", "walk", "--host-version", "3.2.1", "--listen", freeAddress(t), "--collector-listen", freeAddress(t))
 	up.Cancel = func() error { return up.Process.Signal(os.Interrupt) }
 	up.WaitDelay = 15 * time.Second
 	up.Env = append(os.Environ(), "DO_NOT_TRACK=")
@@ -159,21 +225,23 @@ func TestWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { up.Wait() })
-	link := ""
+	links := make(map[string]any)
 	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if link = regexp.MustCompile(`http://\S+/up/\S+`).FindString(lines.Text()); link != "" {
-			break
+	for len(links) < 2 && lines.Scan() {
+		for name, path := range map[string]string{"dashboard": "up", "operator": "sign-in"} {
+			if link := regexp.MustCompile(`http://\S+/` + path + `/\S+`).FindString(lines.Text()); link != "" {
+				links[name] = link
+			}
 		}
 	}
-	if link == "" {
-		t.Fatal("no link to the dashboard was printed")
+	if len(links) < 2 {
+		t.Fatalf("got the links %v, want those of the dashboard and of the operator's page", links)
 	}
 	go func() {
 		for lines.Scan() {
 		}
 	}()
-	drive(t, browser, "walk", map[string]any{"operator": "http://" + local + "/", "dashboard": link})
+	drive(t, browser, "walk", links)
 }
 
 func freeAddress(t *testing.T) string {

@@ -33,6 +33,7 @@ class Tab {
     this.page = page;
     this.host = host;
     this.wrong = [];
+    this.csp = []; // the policies of all pages
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') this.wrong.push(`console: ${message.text()}`);
     });
@@ -41,11 +42,15 @@ class Tab {
       if (new URL(request.url()).host !== this.host) this.wrong.push(`request off the host: ${request.url()}`);
     });
     page.on('requestfailed', (request) => {
-      // The browser drops the request for an icon when the test moves on.
-      if (request.failure()?.errorText === 'net::ERR_ABORTED' && new URL(request.url()).pathname.includes('icon')) return;
+      // The browser drops requests for an icon, and those of an empty page that looks
+      // whether it still is, when the test moves on.
+      const dropped = request.resourceType() === 'fetch' || new URL(request.url()).pathname.includes('icon');
+      if (request.failure()?.errorText === 'net::ERR_ABORTED' && dropped) return;
       this.wrong.push(`failed: ${request.url()} ${request.failure()?.errorText}`);
     });
     page.on('response', (response) => {
+      const policy = response.headers()['content-security-policy'];
+      if (policy) this.csp.push(policy);
       if (response.status() >= 400) this.wrong.push(`answered ${response.status()}: ${response.url()}`);
     });
   }

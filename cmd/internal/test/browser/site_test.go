@@ -84,7 +84,7 @@ func newSite(t *testing.T, config string, change ...func(*rollcall.Config)) site
 
 func serve(t *testing.T, service *rollcall.Service) (url string) {
 	t.Helper()
-	server := httptest.NewServer(page.Handler(service, page.Options{Title: title, AllowHosts: []string{lanName}}))
+	server := httptest.NewServer(page.Handler(service, page.Options{Title: title, AllowHosts: []string{lanName}, Rights: page.BehindLogin}))
 	t.Cleanup(server.Close)
 	return server.URL + "/"
 }

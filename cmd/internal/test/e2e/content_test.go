@@ -3,8 +3,10 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +92,6 @@ func TestC04NotAnObjectReal(t *testing.T) {
 	t.Parallel()
 	for _, config := range []string{
 		"[1, 2]\n", "null\n", "\"text\"", "17", `{"telemetry": true}`, `{"telemetry": ["installation_id"]}`,
-		"{\n\t// off\n\t\"telemetry\": null,\n}\n",
 	} {
 		t.Run(config, func(t *testing.T) {
 			t.Parallel()
@@ -101,9 +102,82 @@ func TestC04NotAnObjectReal(t *testing.T) {
 				t.Errorf("got %+v after %v", r.Status, r.Took)
 			}
 			h.exit()
-			h.wantLog(lineFailed("not an object", 1), lineGenerated, lineInMemory("not an object"), lineStarted(false))
+			h.wantLog(lineGenerated, lineFailed("not an object", 1), lineInMemory("not an object"), lineStarted(false))
 			s.wantUntouched()
 		})
+	}
+}
+
+// TestC11NothingReal has null, which is absence, and plain denials in place of
+// the section, beside which the anchor alone holds the ID. Neither is worth a
+// warning.
+func TestC11NothingReal(t *testing.T) {
+	t.Parallel()
+	for config, copied := range map[string]bool{
+		`{"telemetry": {"installation_id": null}}`: true,
+		`{"telemetry": null}`:                      true,
+		`{"telemetry": false}`:                     false,
+		`{"telemetry": "off"}`:                     false,
+	} {
+		for _, isolate := range []bool{false, true} {
+			t.Run(config, func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t, config)
+				h := s.host(func(s *setup) { s.Isolate = isolate })
+				r := h.start()
+				h.exit()
+				lines := []string{lineGenerated, linePersisted(1), lineStarted(true)}
+				if want := strings.ReplaceAll(`{"telemetry": {"installation_id": "ID"}}`, "ID", r.ID.String()); copied {
+					if got := s.read("config.json"); got != want {
+						t.Errorf("got config %s, want %s", got, want)
+					}
+				} else {
+					lines = slices.Delete(lines, 1, 2)
+					if got := s.read("config.json"); got != config {
+						t.Errorf("got config %s, want %s", got, config)
+					}
+					if !strings.Contains(r.Status.Reason, "turns telemetry off") {
+						t.Errorf("got reason %q", r.Status.Reason)
+					}
+				}
+				h.wantLog(lines...)
+				again := s.host(func(s *setup) { s.Isolate = isolate })
+				if next := again.start(); next.ID != r.ID || !next.Status.Persisted {
+					t.Errorf("got %+v after a restart, want ID %s", next.Status, r.ID)
+				}
+				again.exit()
+				again.wantLog(lineStarted(true))
+			})
+		}
+	}
+}
+
+// TestC12PaddedReal has an ID with white space or a byte order mark around it:
+// it is that ID, and stays as it is written.
+func TestC12PaddedReal(t *testing.T) {
+	t.Parallel()
+	for _, padding := range [][2]string{{" ", ""}, {"", "\r\n"}, {"\ufeff", "\n"}} {
+		padded := padding[0] + knownID + padding[1]
+		quoted, err := json.Marshal(padded)
+		must(t, err)
+		config := strings.Replace(withID(plainConfig, "X"), `"X"`, string(quoted), 1)
+		s := newSite(t, config)
+		h := s.host()
+		r := h.start()
+		h.exit()
+		h.wantLog(lineStarted(true))
+		if got := s.read("config.json"); r.ID.String() != knownID || got != config {
+			t.Errorf("got ID %s and config %s", r.ID, got)
+		}
+
+		s = newSite(t, plainConfig)
+		s.write(filepath.Base(s.anchor), padded)
+		h = s.host()
+		r = h.start()
+		h.exit()
+		if got := s.read(filepath.Base(s.anchor)); r.ID.String() != knownID || got != padded {
+			t.Errorf("got ID %s and anchor %q", r.ID, got)
+		}
 	}
 }
 
@@ -118,7 +192,6 @@ func TestC07NotAnIDReal(t *testing.T) {
 		"nil UUID":   `"00000000-0000-0000-0000-000000000000"`,
 		"all ones":   `"ffffffff-ffff-ffff-ffff-ffffffffffff"`,
 		"number":     `12345`,
-		"null":       `null`,
 		"object":     `{"sekret": [1]}`,
 		"one MB":     `"` + strings.Repeat("sekret", 1<<20/6) + `"`,
 	}

@@ -212,7 +212,7 @@ func TestD01LazyReal(t *testing.T) {
 			t.Parallel()
 			s := newFaultSite(t, plainConfig)
 			fault := s.faults.Hang(lab.Any, "", lab.Always)
-			h := s.host(scaled, lazily, func(s *setup) { s.Isolate = isolate })
+			h := s.host(scaled, lazily, func(s *setup) { s.Isolate, s.StartTimeout = isolate, patience })
 			r := h.start()
 			t.Logf("started after %v", r.Took)
 			if r.Took > noWait {

@@ -35,9 +35,9 @@ func (f *hookFS) Lstat(name string) (info fs.FileInfo, err error) {
 	return info, err
 }
 
-func (f *hookFS) Readlink(name string) (to string, err error) {
-	f.around("", func() { to, err = f.OS.Readlink(name) })
-	return to, err
+func (f *hookFS) Readlink(name string) (to string, info fs.FileInfo, err error) {
+	f.around("", func() { to, info, err = f.OS.Readlink(name) })
+	return to, info, err
 }
 
 func (f *hookFS) ReadDir(name string) (names []string, err error) {
@@ -101,6 +101,11 @@ func (f *hookFS) IsMountPoint(name string) (mounted bool, err error) {
 	return mounted, err
 }
 
+func (f *hookFS) Place(name string) (place fsys.Place, err error) {
+	f.around("", func() { place, err = f.OS.Place(name) })
+	return place, err
+}
+
 type hookFile struct {
 	file fsys.File
 	fs   *hookFS
@@ -116,9 +121,11 @@ func (f *hookFile) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-func (f *hookFile) WriteAt(b []byte, at int64) (n int, err error) {
-	f.fs.around("write in place", func() { n, err = f.file.WriteAt(b, at) })
-	return n, err
+func (f *hookFile) WriteAt(b []byte, at int64) (int, error) { return f.file.WriteAt(b, at) }
+
+func (f *hookFile) Amend(old, b []byte, at int64) (err error) {
+	f.fs.around("write in place", func() { err = f.file.Amend(old, b, at) })
+	return err
 }
 
 func (f *hookFile) Close() (err error) {
@@ -133,6 +140,16 @@ func (f *hookFile) Stat() (info fs.FileInfo, err error) {
 
 func (f *hookFile) Sync() (err error) {
 	f.fs.around("sync", func() { err = f.file.Sync() })
+	return err
+}
+
+func (f *hookFile) Chown(uid, gid int) (err error) {
+	f.fs.around("chown", func() { err = f.file.Chown(uid, gid) })
+	return err
+}
+
+func (f *hookFile) Chmod(mode fs.FileMode) (err error) {
+	f.fs.around("chmod", func() { err = f.file.Chmod(mode) })
 	return err
 }
 

@@ -23,12 +23,15 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/race"
 	"github.com/rollcall-dev/rollcall/installid"
 )
 
 // hostChild is a process that embeds the library and executes commands
 // from its standard input, one per line.
 const hostChild = "host"
+
+const trustDisk = "ROLLCALL_TRUST_DISK"
 
 // A setup configures a host.
 type setup struct {
@@ -42,7 +45,9 @@ type setup struct {
 	Isolate        bool
 	Umask          int
 
-	uid int
+	uid     int
+	root    string // of the host's container; empty means none
+	doubted bool   // whether the disk is judged; otherwise it is trusted
 }
 
 func (s setup) config() rollcall.Config {
@@ -58,7 +63,7 @@ func (s setup) config() rollcall.Config {
 // scaled sets limits for a disk that hangs.
 func scaled(s *setup) {
 	s.AttemptTimeout, s.Backoff, s.StartTimeout = 300*time.Millisecond, 50*time.Millisecond, 3*time.Second
-	if raceDetector { // which delays each child process by a second
+	if race.Enabled { // which delays each child process by a second
 		s.AttemptTimeout, s.StartTimeout = 3*time.Second, 15*time.Second
 	}
 }
@@ -82,6 +87,8 @@ const (
 	doHurry  = "hurry" // stops waiting for the start
 	doStatus = "status"
 	doReset  = "reset"
+	doDeny   = "deny" // telemetry
+	doKeep   = "keep" // what a host in another process set
 	doMemory = "memory"
 	doExit   = "exit"
 )
@@ -135,6 +142,14 @@ func perform(ctx context.Context, service *rollcall.Service, command string) rep
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		r.ID, err = service.Reset(ctx)
+	case doDeny:
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		err = service.SetConsent(ctx, false)
+	case doKeep:
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		err = service.SaveHostValues(ctx, []byte(`{"version":"1.2.3"}`))
 	case doMemory:
 		r.Memory = peakMemory()
 	}
@@ -213,6 +228,12 @@ func (s *site) host(change ...func(*setup)) *host {
 	cmd := lab.Command(s.t, hostChild, string(args))
 	if todo.uid != 0 {
 		lab.AsUser(cmd, todo.uid)
+	}
+	if todo.root != "" {
+		lab.InContainer(cmd, todo.root)
+	}
+	if todo.doubted {
+		cmd.Env = append(cmd.Env, trustDisk+"=")
 	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/race"
 )
 
 const (
@@ -21,12 +22,16 @@ const (
 	// exitBound bounds the exit of a process that nothing blocks. It
 	// should take milliseconds, and may take a second.
 	exitBound = 5 * time.Second
-	// noWait bounds what must not wait, where waiting would take longer.
-	noWait = 2 * time.Second
+	// noWait bounds operations that must not wait, where waiting would take ten
+	// seconds or more.
+	noWait = 8 * time.Second
 )
 
 func TestMain(m *testing.M) {
 	rollcall.RunChild()
+	if _, set := os.LookupEnv(trustDisk); !set { // in a host's process it is
+		os.Setenv(trustDisk, "true") // the test run's may be that of a container
+	}
 	lab.Register(hostChild, runHost)
 	lab.Register(editorChild, runEditor)
 	lab.Register(onceChild, runOnce)
@@ -35,7 +40,8 @@ func TestMain(m *testing.M) {
 	lab.Register(savingChild, runSaving)
 	lab.Register(restartingChild, runRestarting)
 	lab.Register(lockerChild, runLocker)
-	if raceDetector {
+	lab.Register(rewritingChild, runRewriting)
+	if race.Enabled {
 		os.Setenv("GORACE", "atexit_sleep_ms=0") // for the children that inherit the environment
 	}
 	// The tests mostly wait. A -parallel on the command line takes

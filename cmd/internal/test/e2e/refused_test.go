@@ -204,7 +204,9 @@ func TestD06ErrorsReal(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v", op, errno), func(t *testing.T) {
 				t.Parallel()
 				s := newFaultSite(t, plainConfig)
-				s.faults.Fail(op, "", errno, lab.Always)
+				// Where links or exchanges fail always, others are not tried.
+				at := map[lab.Op]string{lab.Link: ".installation-id", lab.Exchange: "/config.json"}[op]
+				s.faults.Fail(op, at, errno, lab.Always)
 				h := s.host(scaled, func(s *setup) { s.AttemptTimeout, s.StartTimeout = patience, patience })
 				r := h.start()
 				if op == lab.Exchange { // the anchor has it by then, so nobody waits for the remaining attempts

@@ -224,7 +224,7 @@ func (s *site) names() (names []string) {
 	return names
 }
 
-var tempName = regexp.MustCompile(`^\.([a-z]+\.json|\.[a-z]+\.json\.installation-id)\.rollcall-([0-9]+)-[A-Z2-7]{8}\.tmp$`)
+var tempName = regexp.MustCompile(`^\.([a-z]+\.json|\.[a-z]+\.json\.(?:installation-id|retired-ids|telemetry-denied))\.rollcall-([0-9]+)-[A-Z2-7]{8}\.tmp$`)
 
 // temps returns the temporary files in the directory. Any other file that
 // does not belong there is an error.
@@ -234,12 +234,15 @@ func (s *site) temps() (temps []string) {
 		switch {
 		case tempName.MatchString(name):
 			temps = append(temps, name)
-		case name != "config.json" && name != filepath.Base(s.anchor) && !slices.Contains(s.others, name):
+		case name != "config.json" && name != filepath.Base(s.anchor) && !slices.Contains(withdrawalNames, name) && !slices.Contains(s.others, name):
 			s.t.Errorf("left behind: %s", name)
 		}
 	}
 	return temps
 }
+
+// withdrawalNames are the files of what the operator withdrew.
+var withdrawalNames = []string{".config.json.retired-ids", ".config.json.telemetry-denied"}
 
 func (s *site) wantNoTemps() {
 	s.t.Helper()

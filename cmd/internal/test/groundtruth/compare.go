@@ -4,6 +4,7 @@
 package groundtruth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -24,7 +25,8 @@ type comparer struct {
 	ctx   context.Context
 	from  *engine.Engine
 	app   collector.AppNum
-	truth *simulate.Truth
+	truth *simulate.Truth // of the members, if view has a segment
+	view  figures.View
 	r     collector.Range
 
 	compared int      // figures
@@ -34,22 +36,44 @@ type comparer struct {
 // Compare asks a collector for every figure of an app and compares
 // each with the truth of a fleet: the series of each day, all
 // breakdowns on three days, pairs of values, retention by day, week and
-// month, survival, versions, moves, the floor, faults, and clones. The
-// fleet's reports have to be all that the app was sent.
+// month, survival, versions, moves, the floor, faults, and clones; and
+// for several segments all of these that segments have. The fleet's
+// reports have to be all that the app was sent.
 func Compare(t testing.TB, from *engine.Engine, app collector.AppNum, fleet *simulate.Fleet) {
 	t.Helper()
 	c := &comparer{ctx: t.Context(), from: from, app: app, truth: fleet.Truth(), r: fleet.Range()}
-	for _, step := range []func() error{
-		c.series, c.breakdowns, c.pairs, c.retention, c.survival, c.versions, c.floor, c.faults, c.clones,
-	} {
-		if err := step(); err != nil {
+	if err := cmp.Or(c.all(), c.clones()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range segments(c.truth, c.r) {
+		segment, err := collector.ParseSegment(s.text)
+		if err != nil {
 			t.Fatal(err)
+		}
+		in := &comparer{ctx: c.ctx, from: from, app: app, truth: c.truth.Members(s.match), view: figures.View{Segment: segment}, r: c.r}
+		if err := in.all(); err != nil {
+			t.Fatalf("%s: %v", s.text, err)
+		}
+		c.compared += in.compared
+		for _, line := range in.wrong {
+			c.wrongf("%s: %s", s.text, line)
 		}
 	}
 	c.report(t)
 	if c.compared < 100 {
 		t.Errorf("compared only %d figures, want at least 100", c.compared)
 	}
+}
+
+func (c *comparer) all() error {
+	for _, step := range []func() error{
+		c.series, c.breakdowns, c.pairs, c.retention, c.survival, c.versions, c.floor, c.faults,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *comparer) report(t testing.TB) {
@@ -76,7 +100,7 @@ func (c *comparer) wrongf(format string, args ...any) {
 }
 
 func (c *comparer) series() error {
-	got, err := c.from.Series(c.ctx, c.app, c.r, figures.View{})
+	got, err := c.from.Series(c.ctx, c.app, c.r, c.view)
 	if err != nil {
 		return err
 	}
@@ -96,6 +120,9 @@ func (c *comparer) series() error {
 			continue
 		}
 		c.point(p, want)
+		if !c.view.Segment.Empty() {
+			continue // its members are installations
+		}
 		c.figure(p.InMemory, want.InMemory, "%s, in memory", want.Day)
 		c.figure(p.Excluded, want.Excluded, "%s, excluded", want.Day)
 	}
@@ -127,7 +154,7 @@ func (c *comparer) breakdowns() error {
 				continue
 			}
 			for _, window := range windows {
-				got, err := c.from.Breakdown(c.ctx, c.app, dimension, window, day, figures.View{})
+				got, err := c.from.Breakdown(c.ctx, c.app, dimension, window, day, c.view)
 				if err != nil {
 					return fmt.Errorf("breakdown by %s: %w", dimension, err)
 				}
@@ -157,7 +184,7 @@ func (c *comparer) pairs() error {
 	}
 	for i, row := range dimensions {
 		for _, column := range dimensions[i+1:] {
-			got, err := c.from.CoOccurrence(c.ctx, c.app, row, column, 28, figures.View{})
+			got, err := c.from.CoOccurrence(c.ctx, c.app, row, column, 28, c.r.To, c.view)
 			if err != nil {
 				return fmt.Errorf("pairs of %s and %s: %w", row, column, err)
 			}
@@ -191,7 +218,7 @@ func (c *comparer) retention() error {
 }
 
 func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []simulate.Cohort) error {
-	got, err := c.from.Retention(c.ctx, c.app, g, r, figures.View{})
+	got, err := c.from.Retention(c.ctx, c.app, g, r, c.view)
 	if err != nil {
 		return fmt.Errorf("retention by %s: %w", g, err)
 	}
@@ -216,13 +243,16 @@ func (c *comparer) cohorts(g collector.Grain, r collector.Range, all []simulate.
 }
 
 func (c *comparer) survival() error {
-	got, err := c.from.Survival(c.ctx, c.app, figures.MaxTop, figures.View{})
+	got, err := c.from.Survival(c.ctx, c.app, figures.MaxTop, c.view)
 	if err != nil {
 		return err
 	}
 	want := c.truth.Survival(c.r.To)
 	for _, v := range got.Versions {
 		curve := want[v.Version]
+		if curve == nil && !c.view.Segment.Empty() && *v.Size == 0 {
+			continue // all began this week
+		}
 		if curve == nil || len(curve.Of) != len(v.Cells) {
 			c.wrongf("survival of %s: got %d cells, want %+v", v.Version, len(v.Cells), curve)
 			continue
@@ -233,7 +263,7 @@ func (c *comparer) survival() error {
 			c.figure(cell.Of, curve.Of[age], "survival of %s, of week %d", v.Version, age)
 		}
 	}
-	if n := min(len(want), figures.MaxTop); len(got.Versions) != n {
+	if n := min(len(want), figures.MaxTop); len(got.Versions) != n && c.view.Segment.Empty() {
 		c.wrongf("versions with a curve: got %d, want %d", len(got.Versions), n)
 	}
 	return nil
@@ -249,13 +279,15 @@ func (c *comparer) clones() error {
 }
 
 func (c *comparer) versions() error {
-	got, err := c.from.Versions(c.ctx, c.app, c.r, figures.View{})
+	got, err := c.from.Versions(c.ctx, c.app, c.r, c.view)
 	if err != nil {
 		return err
 	}
 	moves, up, down := c.truth.Moves(c.r)
-	c.figure(got.Upgrades, up, "upgrades")
-	c.figure(got.Downgrades, down, "downgrades")
+	if c.view.Segment.Empty() {
+		c.figure(got.Upgrades, up, "upgrades")
+		c.figure(got.Downgrades, down, "downgrades")
+	}
 	for _, m := range got.Moves {
 		c.figure(m.Count, moves[simulate.Move{From: m.From, To: m.To}], "move from %s to %s", m.From, m.To)
 		if m.Up != (report.CompareVersions(m.From, m.To) < 0) {
@@ -293,7 +325,7 @@ func (c *comparer) adoption(release *figures.Release, point figures.AdoptionPoin
 }
 
 func (c *comparer) floor() error {
-	got, err := c.from.Floor(c.ctx, c.app, c.r.To, figures.View{})
+	got, err := c.from.Floor(c.ctx, c.app, c.r.To, c.view)
 	if err != nil {
 		return err
 	}
@@ -313,7 +345,7 @@ func (c *comparer) floor() error {
 
 func (c *comparer) faults() error {
 	for _, r := range []collector.Range{c.r, {From: max(c.r.From, c.r.To-6), To: c.r.To}} {
-		got, err := c.from.Faults(c.ctx, c.app, r, figures.View{})
+		got, err := c.from.Faults(c.ctx, c.app, r, c.view)
 		if err != nil {
 			return err
 		}
@@ -336,8 +368,10 @@ func (c *comparer) faults() error {
 func (c *comparer) fault(got figures.Fault, want simulate.Fault) {
 	what := want.Key.Component + " " + want.Key.Reason
 	c.figure(got.Affected, want.Affected, "%s, affected", what)
-	c.figure(got.Occurrences, want.Occurrences, "%s, occurrences", what)
-	if got.FirstSeen != want.FirstSeen || got.LastSeen != want.LastSeen {
+	if c.view.Segment.Empty() {
+		c.figure(got.Occurrences, want.Occurrences, "%s, occurrences", what)
+	}
+	if c.view.Segment.Empty() && (got.FirstSeen != want.FirstSeen || got.LastSeen != want.LastSeen) {
 		c.wrongf("%s, seen: got %s to %s, want %s to %s", what, got.FirstSeen, got.LastSeen, want.FirstSeen, want.LastSeen)
 	}
 	for _, v := range got.Versions {

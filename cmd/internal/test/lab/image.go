@@ -168,6 +168,7 @@ func (m *Image) Unmount() {
 // Operations before the restart fail with EIO.
 func (m *Image) Cut() {
 	m.t.Helper()
+	defer lockMounts(m.t, unix.LOCK_SH)()
 	dir, err := os.Open(m.Dir)
 	if err != nil {
 		m.t.Fatalf("lab: %v", err)

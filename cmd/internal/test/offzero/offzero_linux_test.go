@@ -28,15 +28,17 @@ const (
 	// endpoint has to be looked up before anything can be sent to it.
 	endpoint = "https://telemetry.example.test"
 
-	granted   = `{"telemetry": {"enabled": true, "health_enabled": true}}`
-	denied    = `{"telemetry": {"enabled": false, "health_enabled": true}}`
+	granted   = `{"telemetry": {"enabled": true, "health_enabled": true, "update_check": true}}`
+	denied    = `{"telemetry": {"enabled": false, "health_enabled": true, "update_check": false}}`
 	undecided = `{"telemetry": {"health_enabled": true}}`
+	updates   = `{"telemetry": {"enabled": false, "update_check": true}}`
 
 	weeks = 14 * 24 * time.Hour
 )
 
 func TestMain(m *testing.M) {
 	rollcall.RunChild()
+	os.Setenv("ROLLCALL_TRUST_DISK", "true") // that of the test run may be a container's
 	os.Exit(m.Run())
 }
 
@@ -47,7 +49,7 @@ func TestOffIsZero(t *testing.T) {
 		t.Skip("simulates weeks, for nearly a minute under the race detector")
 	}
 	lab.Need(t, lab.Root)
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestInNamespace$", "-test.v", "-test.timeout=5m")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestInNamespace$", "-test.v", "-test.timeout=20m")
 	dir := t.TempDir()
 	program := buildProgram(t) // outside, because it needs the module cache
 	cmd.Env = []string{
@@ -75,6 +77,7 @@ type scenario struct {
 	policy string
 	env    map[string]string
 	change func(*rollcall.Config)
+	denial string // the file of denials beside the config; "" is none
 }
 
 func scenarios() []scenario {
@@ -87,33 +90,42 @@ func scenarios() []scenario {
 			c.ID.Save = func(context.Context, string) error { return nil }
 			c.Consent.Load = func(ctx context.Context) (rollcall.Consents, error) {
 				state, err := decide(ctx)
-				return rollcall.Consents{Telemetry: state, Health: rollcall.Granted}, err
+				return rollcall.Consents{Telemetry: state, Health: rollcall.Granted, UpdateCheck: state}, err
 			}
 		}
 	}
 	return []scenario{
-		{"unset: no config", "", "", nil, none},
-		{"unset: no key", undecided, "", nil, none},
-		{"denied by the config", denied, "", nil, none},
-		{"denied by DO_NOT_TRACK", granted, "", map[string]string{"DO_NOT_TRACK": "1"}, none},
-		{"denied by the host's variable", granted, "", map[string]string{denyVariable: "off"}, none},
-		{"denied by ROLLCALL_TELEMETRY", granted, "", map[string]string{"ROLLCALL_TELEMETRY": "0"}, none},
-		{"denied by the policy", granted, denied, nil, none},
-		{"unreadable: torn config", granted[:20], "", nil, none},
-		{"unreadable: empty config", " ", "", nil, none},
-		{"unreadable: config is a directory", "/", "", nil, none},
-		{"unreadable: neither true nor false", strings.Replace(granted, "true", `"true"`, 1), "", nil, none},
-		{"unreadable: torn policy", granted, granted[:20], nil, none},
-		{"unreadable: policy is a directory", granted, "/", nil, none},
-		{"unreadable: what was granted", strings.Replace(granted, "true", `true, "granted_schema": "1"`, 1), "", nil, none},
-		{"the host says no", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Denied, nil })},
-		{"the host fails", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Granted, errors.New("no") })},
-		{"the host panics", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { panic("host") })},
-		{"the host hangs", "", "", nil, host(func(ctx context.Context) (rollcall.Consent, error) { <-ctx.Done(); return rollcall.Granted, nil })},
-		{"unset: no ID before consent", undecided, "", nil, func(c *rollcall.Config) { c.ID.AfterConsent = true }},
-		{"unset: state file", "", "", nil, func(c *rollcall.Config) { c.StateDir, c.ConfigPath = filepath.Dir(c.ConfigPath), "" }},
-		{"granted, and a test binary", granted, "", nil, func(c *rollcall.Config) { c.Reporting.Development = false }},
-		{"granted, and no endpoint", granted, "", nil, func(c *rollcall.Config) { c.Endpoint = "" }},
+		{"unset: no config", "", "", nil, none, ""},
+		{"unset: no key", undecided, "", nil, none, ""},
+		{"denied by the config", denied, "", nil, none, ""},
+		{"denied by DO_NOT_TRACK", granted, "", map[string]string{"DO_NOT_TRACK": "1"}, none, ""},
+		{"denied by the host's variable", granted, "", map[string]string{denyVariable: "off"}, none, ""},
+		{"denied by ROLLCALL_TELEMETRY", granted, "", map[string]string{"ROLLCALL_TELEMETRY": "0"}, none, ""},
+		{"denied by the policy", granted, denied, nil, none, ""},
+		{"unreadable: torn config", granted[:20], "", nil, none, ""},
+		{"unreadable: empty config", " ", "", nil, none, ""},
+		{"unreadable: config is a directory", "/", "", nil, none, ""},
+		{"unreadable: neither true nor false", strings.ReplaceAll(granted, "true", `"true"`), "", nil, none, ""},
+		{"unreadable: torn policy", granted, granted[:20], nil, none, ""},
+		{"unreadable: policy is a directory", granted, "/", nil, none, ""},
+		{"unreadable: what was granted", strings.Replace(strings.Replace(granted, `"update_check": true`, `"update_check": null`, 1), "true", `true, "granted_schema": "1"`, 1), "", nil, none, ""},
+		{"the host says no", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Denied, nil }), ""},
+		{"the host fails", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { return rollcall.Granted, errors.New("no") }), ""},
+		{"the host panics", "", "", nil, host(func(context.Context) (rollcall.Consent, error) { panic("host") }), ""},
+		{"the host hangs", "", "", nil, host(func(ctx context.Context) (rollcall.Consent, error) { <-ctx.Done(); return rollcall.Granted, nil }), ""},
+		{"unset: no ID before consent", undecided, "", nil, func(c *rollcall.Config) { c.ID.AfterConsent = true }, ""},
+		{"unset: state file", "", "", nil, func(c *rollcall.Config) { c.StateDir, c.ConfigPath = filepath.Dir(c.ConfigPath), "" }, ""},
+		{"granted, and a test binary", granted, "", nil, func(c *rollcall.Config) { c.Reporting.Development = false }, ""},
+		{"granted, and no endpoint", granted, "", nil, func(c *rollcall.Config) { c.Endpoint = "" }, ""},
+		{"withdrawn, and the config is an old copy", granted, "", nil, none, withdrawn},
+		{"updates: granted, and no update check", updates, "", nil, func(c *rollcall.Config) { c.Updates = rollcall.UpdatesConfig{} }, ""},
+		{"updates: denied by DO_NOT_TRACK", updates, "", map[string]string{"DO_NOT_TRACK": "1"}, none, ""},
+		{"updates: denied by the policy", updates, `{"telemetry": {"update_check": false}}`, nil, none, ""},
+		{"updates: withdrawn", updates, "", nil, none, `{"update_check": {"denied_at": "2026-12-31T00:00:00Z", "by": "page"}}`},
+		{"updates: neither true nor false", strings.Replace(updates, "true", "1", 1), "", nil, none, ""},
+		{"unreadable: torn record of denials", granted, "", nil, none, withdrawn[:20]},
+		{"unreadable: record of denials is a directory", granted, "", nil, none, "/"},
+		{"retired ID in the environment", granted, "", map[string]string{rollcall.DefaultIDVariable: retiredID}, retired, ""},
 	}
 }
 
@@ -136,7 +148,7 @@ func TestInNamespace(t *testing.T) {
 	testVerbs(t, network, os.Getenv(programVariable))
 	t.Run("isolated", func(t *testing.T) {
 		before := network.count(t)
-		sc := scenario{"denied", denied, "", nil, func(c *rollcall.Config) { c.Isolate = true }}
+		sc := scenario{"withdrawn", granted, "", nil, func(c *rollcall.Config) { c.Isolate = true }, withdrawn}
 		everything(t, sc.service(t, slog.LevelDebug))
 		if made := network.count(t).since(before); made != (traffic{}) {
 			t.Errorf("got %+v, want nothing at all", made)
@@ -144,9 +156,16 @@ func TestInNamespace(t *testing.T) {
 	})
 
 	// The test can fail: with a grant, the same calls are seen.
+	t.Run("control: the update check alone", func(t *testing.T) {
+		before := network.count(t)
+		scenario{"granted", updates, "", nil, func(*rollcall.Config) {}, ""}.run(t)
+		if made := network.count(t).since(before); made.queries == 0 || made.packets == 0 {
+			t.Errorf("got %+v, want some: nothing here would be noticed", made)
+		}
+	})
 	t.Run("control: granted", func(t *testing.T) {
 		before := network.count(t)
-		scenario{"granted", granted, "", nil, func(*rollcall.Config) {}}.run(t)
+		scenario{"granted", granted, "", nil, func(*rollcall.Config) {}, ""}.run(t)
 		made := network.count(t).since(before)
 		if made.queries == 0 || made.packets == 0 || made.datagrams == 0 {
 			t.Errorf("got %+v, want some of each: nothing here would be noticed", made)
@@ -155,7 +174,7 @@ func TestInNamespace(t *testing.T) {
 	})
 	t.Run("control: granted, send now", func(t *testing.T) {
 		before := network.count(t)
-		everything(t, scenario{"granted", granted, "", nil, func(*rollcall.Config) {}}.service(t, slog.LevelDebug))
+		everything(t, scenario{"granted", granted, "", nil, func(*rollcall.Config) {}, ""}.service(t, slog.LevelDebug))
 		if made := network.count(t).since(before); made.queries == 0 || made.packets == 0 {
 			t.Errorf("got %+v, want some: nothing here would be noticed", made)
 		}
@@ -216,6 +235,8 @@ func look(t *testing.T, service *rollcall.Service) {
 	service.Preview(ctx)
 	service.SendIfDue(ctx)
 	service.SendNow(ctx)
+	service.CheckUpdate(ctx)
+	service.Update()
 	service.ID()
 }
 
@@ -227,6 +248,7 @@ func (sc scenario) service(t *testing.T, level slog.Level) *rollcall.Service {
 		App: "my-app", Version: "1.2.3", Endpoint: endpoint,
 		Reporting:  rollcall.ReportingConfig{Development: true},
 		Consent:    rollcall.ConsentConfig{DenyVariable: denyVariable, PolicyPath: filepath.Join(dir, "etc", "policy.json")},
+		Updates:    rollcall.UpdatesConfig{URLPrefix: "https://example.test/"},
 		ConfigPath: filepath.Join(dir, "config", "config.json"),
 		Facts: []rollcall.Fact{{
 			Declaration: report.BoolFact("tls", "Shows whether it is in use."),
@@ -234,7 +256,7 @@ func (sc scenario) service(t *testing.T, level slog.Level) *rollcall.Service {
 		}},
 		Logger: slog.New(slog.NewTextHandler(writer{t}, &slog.HandlerOptions{Level: level})),
 	}
-	for path, text := range map[string]string{c.ConfigPath: sc.config, c.Consent.PolicyPath: sc.policy} {
+	for path, text := range map[string]string{c.ConfigPath: sc.config, c.Consent.PolicyPath: sc.policy, denialsOf(c.ConfigPath): sc.denial} {
 		if err := put(path, text); err != nil {
 			t.Fatal(err)
 		}
@@ -245,6 +267,34 @@ func (sc scenario) service(t *testing.T, level slog.Level) *rollcall.Service {
 		t.Fatal(err)
 	}
 	return service
+}
+
+// denialsOf returns the path of the denials beside a config.
+func denialsOf(config string) string {
+	return filepath.Join(filepath.Dir(config), "."+filepath.Base(config)+".telemetry-denied")
+}
+
+const (
+	withdrawn = `{"telemetry": {"denied_at": "2026-12-31T00:00:00Z", "by": "rollcall disable"}, "update_check": {"by": "rollcall disable"}}`
+	retiredID = "0b9d6f1e-7a3c-4d52-9c41-5f6e7d8c9b0a"
+)
+
+// retired lets the operator reset an ID before the service has it.
+func retired(c *rollcall.Config) {
+	before := *c
+	before.ID.Variable = "NO_SUCH_VARIABLE"
+	before.ID.Load, before.ID.Save = nil, nil
+	text := strings.Replace(strings.Replace(granted, "true", `true, "installation_id": "`+retiredID+`"`, 1), `"update_check": true`, `"update_check": false`, 1)
+	err := put(c.ConfigPath, text)
+	if err == nil {
+		var service *rollcall.Service
+		if service, err = rollcall.New(before); err == nil {
+			_, err = service.Reset(context.Background())
+		}
+	}
+	if err != nil {
+		panic(err)
+	}
 }
 
 func put(path, text string) error {

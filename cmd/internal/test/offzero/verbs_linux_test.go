@@ -49,6 +49,8 @@ func testVerbs(t *testing.T, network *network, program string) {
 		{name: "denied by the policy", config: granted, policy: denied},
 		{name: "unreadable: torn config", config: granted[:20]},
 		{name: "unreadable: torn policy", config: granted, policy: granted[:20]},
+		{name: "withdrawn, and the config is an old copy", config: granted, denial: withdrawn},
+		{name: "unreadable: torn record of denials", config: granted, denial: withdrawn[:20]},
 	} {
 		t.Run("verbs: "+sc.name, func(t *testing.T) {
 			before := network.count(t)
@@ -95,7 +97,7 @@ func (sc scenario) runFor(t *testing.T, program, verb string, lasts time.Duratio
 	t.Helper()
 	dir := t.TempDir()
 	config, policy := filepath.Join(dir, "config.json"), filepath.Join(dir, "policy.json")
-	for path, text := range map[string]string{config: sc.config, policy: sc.policy} {
+	for path, text := range map[string]string{config: sc.config, policy: sc.policy, denialsOf(config): sc.denial} {
 		if err := put(path, text); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +111,7 @@ func (sc scenario) runFor(t *testing.T, program, verb string, lasts time.Duratio
 	cmd.Env = []string{
 		"ROLLCALL_CONFIG=" + config, "ROLLCALL_POLICY=" + policy, "ROLLCALL_ENDPOINT=" + endpoint, "ROLLCALL_APP=my-app",
 		"ROLLCALL_HOST_VERSION=1.2.3", "ROLLCALL_REPORT_DEVELOPMENT=true", "ROLLCALL_DENY_VARIABLE=" + denyVariable,
-		"ROLLCALL_LISTEN=off", "ROLLCALL_COLLECTOR_LISTEN=127.0.0.1:0", "GODEBUG=netdns=go",
+		"ROLLCALL_UPDATE_URL=https://example.test/", "ROLLCALL_LISTEN=off", "ROLLCALL_COLLECTOR_LISTEN=127.0.0.1:0", "GODEBUG=netdns=go",
 	}
 	for name, value := range sc.env {
 		cmd.Env = append(cmd.Env, name+"="+value)

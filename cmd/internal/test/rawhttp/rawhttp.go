@@ -27,6 +27,7 @@ import (
 type Conn struct {
 	ctx     context.Context // bounds connecting
 	base    *url.URL
+	from    net.IP            // nil is any
 	heads   map[string][]byte // of requests, up to the length, by path
 	conn    net.Conn
 	reader  *bufio.Reader
@@ -42,6 +43,12 @@ const requestTimeout = 30 * time.Second
 // to an endpoint, which has to be http; the first report opens it,
 // unless ctx has ended by then.
 func Connect(ctx context.Context, endpoint string) (simulate.Client, error) {
+	return ConnectFrom(ctx, endpoint, nil)
+}
+
+// ConnectFrom is Connect from an address of this machine. A collector bounds the
+// requests of an address.
+func ConnectFrom(ctx context.Context, endpoint string, from net.IP) (simulate.Client, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, err
@@ -49,7 +56,7 @@ func Connect(ctx context.Context, endpoint string) (simulate.Client, error) {
 	if u.Scheme != "http" || u.Port() == "" {
 		return nil, fmt.Errorf("endpoint %q is not an http URL with a port", endpoint)
 	}
-	return &Conn{ctx: ctx, base: u, heads: make(map[string][]byte)}, nil
+	return &Conn{ctx: ctx, base: u, from: from, heads: make(map[string][]byte)}, nil
 }
 
 // Close closes the connection; the next report opens it again.
@@ -64,7 +71,7 @@ func (c *Conn) Close() {
 // closed.
 func (c *Conn) Send(path string, body []byte) (simulate.Answer, error) {
 	if c.conn == nil {
-		dialer := net.Dialer{Timeout: 10 * time.Second}
+		dialer := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: c.from}}
 		conn, err := dialer.DialContext(c.ctx, "tcp", c.base.Host)
 		if err != nil {
 			return simulate.Answer{}, err

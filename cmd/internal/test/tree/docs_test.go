@@ -1,10 +1,12 @@
 package tree
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/modfile"
 )
 
 // TestDependenciesPage holds docs/dependencies.md to the modules that the
@@ -29,10 +33,11 @@ func TestDependenciesPage(t *testing.T) {
 			required[r.Mod.Path] = required[r.Mod.Path] || !r.Indirect && r.Mod.Path != library
 		}
 	}
-	tools := modFile(t, "tools/go.mod")
-	for _, tool := range tools.Tool {
+	for _, name := range []string{"tools/go.mod", "tools/release/go.mod"} {
+		tools := modFile(t, name)
 		for _, r := range tools.Require {
-			if under(tool.Path, r.Mod.Path) {
+			isTool := slices.ContainsFunc(tools.Tool, func(tool *modfile.Tool) bool { return under(tool.Path, r.Mod.Path) })
+			if isTool || !r.Indirect {
 				required[r.Mod.Path] = true
 			}
 		}
@@ -69,6 +74,52 @@ func TestFailuresPage(t *testing.T) {
 	}
 }
 
+// TestSecurityPage holds docs/security.md to the tests and to the chapters of the
+// standard: every promise names tests that exist.
+func TestSecurityPage(t *testing.T) {
+	exists := tests(t)
+	for _, problem := range securityProblems(readTree(t, "docs/security.md"), exists) {
+		t.Error(problem)
+	}
+	page := "## V1 A\n| a promise | stranger | `TestThere` |\n## V2 B\n| two | | `TestGone` |\n| three | | none |\n## V4 D\n"
+	got := strings.Join(securityProblems(page, map[string]bool{"TestThere": true}), "\n")
+	for _, want := range []string{"no test is called TestGone", "three: no test is named", "chapter V3 is missing"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("of a page with faults: got %q, want %q among them", got, want)
+		}
+	}
+}
+
+// securityProblems returns what is wrong with a security page.
+func securityProblems(page string, exists map[string]bool) []string {
+	var problems []string
+	chapter := 0
+	for line := range strings.Lines(page) {
+		if m := regexp.MustCompile(`^## V([0-9]+) `).FindStringSubmatch(line); m != nil {
+			if chapter++; m[1] != strconv.Itoa(chapter) {
+				problems = append(problems, fmt.Sprintf("chapter V%d is missing", chapter))
+			}
+		}
+		cells := strings.Split(line, " |")
+		if !strings.HasPrefix(line, "| ") || len(cells) < 3 || strings.HasPrefix(line, "| promise") {
+			continue
+		}
+		named := testNames.FindAllStringSubmatch(line, -1)
+		if len(named) == 0 {
+			problems = append(problems, strings.TrimPrefix(cells[0], "| ")+": no test is named")
+		}
+		for _, m := range named {
+			if !exists[m[1]] {
+				problems = append(problems, "no test is called "+m[1])
+			}
+		}
+	}
+	return problems
+}
+
+// testNames matches the names of tests in documents.
+var testNames = regexp.MustCompile("`(([a-z0-9]+\\.)?(Test|Fuzz)[A-Za-z0-9_]*|[a-z0-9_]+\\.txtar)`")
+
 func failureLine(number, tests string) string {
 	return fmt.Sprintf("| %s | a condition | what then | %s |\n", number, tests)
 }
@@ -86,7 +137,7 @@ func failuresProblems(page string, exists map[string]bool) []string {
 	for _, part := range []struct {
 		letter string
 		lines  int
-	}{{"D", 20}, {"C", 10}, {"N", 11}, {"S", 9}} {
+	}{{"D", 20}, {"C", 10}, {"N", 12}, {"S", 9}} {
 		for i := range part.lines {
 			wanted = append(wanted, part.letter+strconv.Itoa(i+1))
 		}
@@ -97,7 +148,7 @@ func failuresProblems(page string, exists map[string]bool) []string {
 			problems = append(problems, number+": no such line")
 			continue
 		}
-		named := regexp.MustCompile("`(([a-z0-9]+\\.)?(Test|Fuzz)[A-Za-z0-9_]*|[a-z0-9_]+\\.txtar)`").FindAllStringSubmatch(line, -1)
+		named := testNames.FindAllStringSubmatch(line, -1)
 		if len(named) == 0 {
 			problems = append(problems, number+": no test is named")
 		}
@@ -286,25 +337,71 @@ func parse(t *testing.T, name string) *ast.File {
 	return syntax
 }
 
-// TestDecisions holds the index of decisions to the records: it lists each with
-// its title, and their numbers have no holes.
+// TestDecisions holds the index of decisions to the records: it lists each once,
+// with its title, and no two have the same number.
 func TestDecisions(t *testing.T) {
 	index := readTree(t, "docs/decisions/README.md")
 	records, err := filepath.Glob(filepath.Join(root, "docs", "decisions", "[0-9]*.md"))
 	if err != nil || len(records) == 0 {
 		t.Fatalf("got records %v and error %v", records, err)
 	}
-	for i, name := range records {
+	numbers := make(map[string]bool)
+	for _, name := range records {
 		record := filepath.Base(name)
 		heading, _, _ := strings.Cut(readTree(t, "docs/decisions/"+record), "\n")
-		number := fmt.Sprintf("%04d", i+1)
+		number, _, _ := strings.Cut(record, "-")
 		title, ok := strings.CutPrefix(heading, "# "+number+": ")
-		if !ok || !strings.HasPrefix(record, number+"-") {
-			t.Errorf("got record %s with heading %q, want number %s in both", record, heading, number)
+		if !ok || len(number) != 4 || numbers[number] {
+			t.Errorf("got record %s with heading %q, want one number of four digits in both", record, heading)
 			continue
 		}
-		if line := fmt.Sprintf("- [%s](%s) %s\n", number, record, title); !strings.Contains(index, line) {
-			t.Errorf("docs/decisions/README.md has no line %q", line)
+		numbers[number] = true
+		if line := fmt.Sprintf("- [%s](%s) %s\n", number, record, title); strings.Count(index, line) != 1 {
+			t.Errorf("docs/decisions/README.md has the line %q %d times", line, strings.Count(index, line))
 		}
+	}
+}
+
+// TestChangelog finds what merging leaves in the changelog: an entry or a heading
+// that stands twice in a release.
+func TestChangelog(t *testing.T) {
+	for release := range strings.SplitSeq(readTree(t, "CHANGELOG.md"), "\n## ") {
+		seen := make(map[string]bool)
+		for line := range strings.Lines(release) {
+			if !strings.HasPrefix(line, "- ") && !strings.HasPrefix(line, "### ") {
+				continue
+			}
+			if seen[line] {
+				t.Errorf("twice: %s", line)
+			}
+			seen[line] = true
+		}
+	}
+}
+
+// TestMerged finds the marks of an unfinished merge in files that no compiler
+// reads.
+func TestMerged(t *testing.T) {
+	extensions := []string{".md", ".yaml", ".yml", ".json", ".js", ".css", ".html", ".tmpl", ".txtar", ".service", ""}
+	marks := regexp.MustCompile(`(?m)^(<{7}|>{7}) \S`)
+	read := 0
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "bin", "dist", "node_modules"}, entry.Name()):
+			return filepath.SkipDir
+		case !entry.Type().IsRegular() || !slices.Contains(extensions, filepath.Ext(name)):
+			return nil
+		}
+		data, err := os.ReadFile(name)
+		if at := marks.FindIndex(data); at != nil {
+			t.Errorf("%s has the mark of a merge after %d lines", name, bytes.Count(data[:at[0]], []byte("\n")))
+		}
+		read++
+		return err
+	})
+	if err != nil || read < 100 {
+		t.Errorf("read %d files: %v", read, err)
 	}
 }

@@ -23,12 +23,13 @@ var root = filepath.Join("..", "..", "..", "..")
 // layers are the library's packages. Each may import only those further down.
 // The first ones are for programs that want them and not part of every host.
 var layers = []string{
-	"examples/host", "metrics", "page", "rollcalltest",
+	"examples/first", "examples/environment", "examples/host", "metrics", "page", "rollcalltest",
 	".",
 	"internal/isolate", "internal/idstore", "internal/keeper", "installid",
-	"internal/consent", "internal/diagnose", "internal/sender", "internal/schedule",
-	"internal/configfile", "internal/anchor", "internal/replace", "internal/jsonedit",
-	"internal/test/configdisk", "internal/test/faultfs", "internal/test/randomjson",
+	"internal/diagnose", "internal/consent", "internal/sender", "internal/updates",
+	"internal/configfile", "internal/anchor", "internal/lasting", "internal/schedule",
+	"internal/replace", "internal/jsonedit",
+	"internal/test/configdisk", "internal/test/faultfs", "internal/test/pty", "internal/test/randomjson",
 	"report", "internal/jsonscan", "internal/guard", "internal/loopback",
 	"internal/platform", "internal/terminal", "internal/fsys", "internal/flight",
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Patterns are what charts hatch areas with. A page contains them once.
+// Patterns are what charts fill areas with. A page contains them once.
 const Patterns template.HTML = `<svg class="defs" width="0" height="0" aria-hidden="true" focusable="false"><defs>` +
 	`<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v6" class="hatching"/></pattern>` +
 	`<pattern id="hatch-back" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)"><path d="M0 0v6" class="hatching"/></pattern>` +
@@ -19,16 +19,20 @@ const Patterns template.HTML = `<svg class="defs" width="0" height="0" aria-hidd
 	`<pattern id="gap" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v5" class="gapping"/></pattern>` +
 	`</defs></svg>`
 
-// A drawing collects shapes. Every text in it goes through esc.
-type drawing struct {
-	strings.Builder
-	height float64
-}
+// A drawing collects shapes. Places are in percent of its width and height.
+// Every text in it goes through esc.
+type drawing struct{ strings.Builder }
 
-// newDrawing begins a drawing that is height pixels high inside its padding.
-func newDrawing(class string, height float64, text Text, hover *hover) *drawing {
-	d := &drawing{height: height}
-	d.f(`<svg role="img" class="chart %s" height="%s" aria-label="%s"`, class, num(height), esc(strings.TrimSpace(text.Title+". "+text.Desc)))
+// Links in it are for the pointer: assistive technology reads a drawing with links
+// as a picture too, and a list or table beside it has the same links.
+func newDrawing(class string, text Text, hover *hover, links bool) *drawing {
+	d := new(drawing)
+	label := esc(strings.TrimSpace(text.Title + ". " + text.Desc))
+	if links {
+		d.f(`<span class="unseen" role="img" aria-label="%s"></span><svg aria-hidden="true" class="chart %s"`, label, class)
+	} else {
+		d.f(`<svg role="img" class="chart %s" aria-label="%s"`, class, label)
+	}
 	if hover != nil {
 		data, _ := json.Marshal(hover) // of texts and finite numbers, which always marshal
 		d.f(` data-hover="%s"`, esc(string(data)))
@@ -44,46 +48,45 @@ func (d *drawing) end() template.HTML {
 
 func (d *drawing) f(format string, args ...any) { fmt.Fprintf(d, format, args...) }
 
-// text writes a text; x is in percent, dx and y in pixels.
-func (d *drawing) text(x, dx, y float64, class, text string) {
-	shift := ""
-	if dx != 0 {
-		shift = ` dx="` + num(dx) + `"`
-	}
-	d.f(`<text x="%s%%"%s y="%s" class="%s">%s</text>`, num(x), shift, num(y), class, esc(text))
+// text writes a text; dx and dy are in pixels.
+func (d *drawing) text(x, y, dx, dy float64, class, text string) {
+	d.f(`<text x="%s%%" y="%s%%" dx="%s" dy="%s" class="%s">%s</text>`, num(x), num(y), num(dx), num(dy), class, esc(text))
 }
 
 func (d *drawing) across(y float64, class string) {
-	d.f(`<line x1="0" x2="100%%" y1="%s" y2="%s" class="%s"/>`, num(y), num(y), class)
+	d.f(`<line x1="0" x2="100%%" y1="%s%%" y2="%s%%" class="%s"/>`, num(y), num(y), class)
 }
 
-// rect draws a box; x and w are in percent. An empty class, fill or title is
-// left out.
-func (d *drawing) rect(x, y, w, h float64, class, fill, title string) {
-	d.f(`<rect x="%s%%" y="%s" width="%s%%" height="%s"`, num(x), num(y), num(max(w, 0)), num(max(h, 0)))
+// rect draws a box. An empty class or fill is left out.
+func (d *drawing) rect(x, y, w, h float64, class, fill string) {
+	d.f(`<rect x="%s%%" y="%s%%" width="%s%%" height="%s%%"`, num(x), num(y), num(max(w, 0)), num(max(h, 0)))
 	if class != "" {
 		d.f(` class="%s"`, class)
 	}
 	if fill != "" {
 		d.f(` fill="url(#%s)"`, fill)
 	}
-	if title == "" {
-		d.WriteString("/>")
-		return
-	}
-	d.f(`><title>%s</title></rect>`, esc(title))
+	d.WriteString("/>")
 }
 
-// stretched begins a part for paths: its x goes from 0 to 1000 over the whole
-// width.
+// stretched begins a part for paths, whose places go from 0 to 1000.
 func (d *drawing) stretched() {
-	d.f(`<svg viewBox="0 0 1000 %s" preserveAspectRatio="none" width="100%%" height="%s" class="stretched">`, num(d.height), num(d.height))
+	d.WriteString(`<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" width="100%" height="100%">`)
 }
 
-// marker draws the shape that belongs to a series; x is in percent.
-func (d *drawing) marker(x, y float64, series int) {
-	d.f(`<svg x="%s%%" y="%s">`, num(x), num(y))
-	marker(&d.Builder, 0, series)
+// link makes what draw draws a link; an empty address makes none.
+func (d *drawing) link(url string, draw func()) {
+	if url != "" {
+		d.f(`<a href="%s" tabindex="-1">`, esc(url))
+		defer d.WriteString("</a>")
+	}
+	draw()
+}
+
+// marker draws the shape that belongs to a series.
+func (d *drawing) marker(x, y float64, series int, tone, class string) {
+	d.f(`<svg x="%s%%" y="%s%%" class="%s">`, num(x), num(y), class)
+	marker(&d.Builder, 0, series, tone)
 	d.WriteString("</svg>")
 }
 
@@ -95,7 +98,7 @@ func num(v float64) string {
 // esc escapes markup and replaces what XML cannot hold.
 func esc(text string) string {
 	return html.EscapeString(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfffe || r == 0xffff {
+		if r < ' ' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfffe || r == 0xffff {
 			return '\ufffd'
 		}
 		return r
@@ -156,12 +159,20 @@ var quarters = []float64{0, .25, .5, .75, 1}
 
 func percent(v float64) string { return fmt.Sprintf("%.0f%%", v*100) }
 
-// shortDay writes a day without its year, and shortens any other label.
-func shortDay(label string) string {
-	if day, err := time.Parse(time.DateOnly, label); err == nil {
-		return day.Format("2 Jan")
+// manyDays is the length of an axis whose labels name months instead of days.
+const manyDays = 200
+
+// shortDay writes a day without its year, or without its number among many, and
+// shortens any other label.
+func shortDay(label string, many bool) string {
+	day, err := time.Parse(time.DateOnly, label)
+	switch {
+	case err != nil:
+		return Cut(label, 12)
+	case many:
+		return day.Format("Jan 2006")
 	}
-	return Cut(label, 12)
+	return day.Format("2 Jan")
 }
 
 // Cut shortens a text to a number of characters.
@@ -174,21 +185,21 @@ func Cut(text string, most int) string {
 }
 
 // xLabels writes up to eight labels below the axis, among them the last. at
-// returns a place in percent. The style sheet hides every second label where
-// there is little room.
-func (d *drawing) xLabels(labels []string, at func(i int) float64, y float64) {
+// returns a place. The style sheet hides every second label where there is
+// little room.
+func (d *drawing) xLabels(labels []string, at func(i int) float64) {
 	const most = 8
 	step := (len(labels) + most - 1) / most
 	class, other := "label middle", "label middle minor"
 	for i := len(labels) - 1; i >= 0; i -= step {
-		d.text(at(i), 0, y, class, shortDay(labels[i]))
+		d.text(at(i), 100, 0, 20, class, shortDay(labels[i], len(labels) > manyDays))
 		class, other = other, class
 	}
 }
 
 func (d *drawing) tick(y float64, number string) {
 	d.across(y, "grid")
-	d.text(0, -8, y+4, "label end", number)
+	d.text(0, y, -8, 4, "label end", number)
 }
 
 // room returns the class that reserves space for the labels at the right.
@@ -204,10 +215,11 @@ func room(series []Series) string {
 
 const labelLength = 20
 
-// apart moves sorted places, in pixels, so far from one another that their
-// labels do not collide. It keeps them between top and bottom if it can.
+// apart moves sorted places so far from one another that their labels do not
+// collide in a chart of the least height. It keeps them between top and bottom if
+// it can.
 func apart(ys []float64, top, bottom float64) {
-	const gap = 15
+	const gap = 7.5
 	for i := range ys {
 		if ys[i] = max(ys[i], top); i > 0 {
 			ys[i] = max(ys[i], ys[i-1]+gap)
@@ -222,11 +234,10 @@ func apart(ys []float64, top, bottom float64) {
 
 // A plot maps places and values to the area of a chart.
 type plot struct {
-	places       int
-	most, height float64
+	places int
+	most   float64
 }
 
-// x returns a place in percent.
 func (p plot) x(i int) float64 {
 	if p.places <= 1 {
 		return 50
@@ -234,21 +245,20 @@ func (p plot) x(i int) float64 {
 	return 100 * float64(i) / float64(p.places-1)
 }
 
-// y returns a value in pixels from the top.
-func (p plot) y(v float64) float64 { return p.height * (1 - v/p.most) }
+func (p plot) y(v float64) float64 { return 100 * (1 - v/p.most) }
 
-func (p plot) frame(d *drawing, axis Axis, grid []float64, number func(float64) string) {
+func (p plot) frame(d *drawing, axis Axis, series []Series, grid []float64, number func(float64) string) {
 	for _, v := range grid {
 		d.tick(p.y(v), number(v))
 	}
-	d.xLabels(axis.Labels, p.x, p.height+20)
+	d.xLabels(axis.Labels, p.x)
 	if p.places < 2 {
 		return
 	}
 	w := 100 / float64(p.places-1)
-	for i, gap := range axis.Gaps {
-		if gap {
-			d.rect(max(0, p.x(i)-w/2), 0, min(w, 100-p.x(i)+w/2), p.height, "", "gap", "")
+	for i := range axis.Labels {
+		if i < len(axis.Gaps) && unknown(axis, series, i) {
+			d.rect(max(0, p.x(i)-w/2), 0, min(w, 100-p.x(i)+w/2), 100, "", "gap")
 		}
 	}
 }

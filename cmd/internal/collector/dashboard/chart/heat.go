@@ -1,8 +1,10 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
+	"strings"
 )
 
 // A HeatCell is one cell of [Heat].
@@ -10,6 +12,7 @@ type HeatCell struct {
 	Share float64 // from 0 to 1; picks the colour
 	Text  string  // in the cell; empty for none
 	Title string  // shown at the pointer
+	URL   string  // where it leads to; empty for nowhere
 	Open  bool    // unfinished
 	None  bool    // unknown or hidden
 }
@@ -18,70 +21,99 @@ type HeatCell struct {
 type HeatRow struct {
 	Name  string
 	Size  string
+	Day   string // the first day of the row, if rows are days, weeks, or months
+	URL   string // where its name leads to; empty for nowhere
 	Cells []HeatCell
 }
 
-// Heat draws a cell for each row and column: the stronger its colour, the
-// larger its share.
+// Heat draws a table with a cell for each row and column: the stronger its
+// colour, the larger its share. It scrolls where it is too wide.
 type Heat struct {
 	Text    Text
 	Columns []string
 	Rows    []HeatRow
-	// SizeHead is the heading of the sizes; empty for none.
-	SizeHead string
+	// Corner is the heading of the names of rows, and SizeHead that of the sizes;
+	// empty for none.
+	Corner, SizeHead string
+	Marks            []Mark // at the rows of their days
 }
 
-// Draw draws the chart. The style sheet hides the texts of narrow cells.
+// Draw draws the chart.
 func (h Heat) Draw() template.HTML {
-	const row = 26.0
-	columns := max(len(h.Columns), 6)
-	class := "heat"
-	switch {
-	case columns > 30:
-		class += " many"
-	case columns > 16:
-		class += " more"
-	case columns > 8:
-		class += " some"
+	var b strings.Builder
+	label := esc(strings.TrimSpace(h.Text.Title + ". " + h.Text.Desc))
+	fmt.Fprintf(&b, `<div class="scroll wide-table" tabindex="0" role="region" aria-label="%s"><table class="heat"><thead><tr>`, label)
+	if h.Corner == "" {
+		b.WriteString("<td></td>")
+	} else {
+		fmt.Fprintf(&b, `<th scope="col">%s</th>`, esc(h.Corner))
 	}
-	d := newDrawing(class, row*float64(len(h.Rows)+1), h.Text, nil)
 	if h.SizeHead != "" {
-		d.text(0, -10, 16, "label end", h.SizeHead)
+		fmt.Fprintf(&b, `<th scope="col">%s</th>`, esc(h.SizeHead))
 	}
-	w := 100 / float64(columns)
-	every := 1
-	for len(h.Columns)/every > 30 {
-		every++
+	for _, name := range h.Columns {
+		fmt.Fprintf(&b, `<th scope="col">%s</th>`, esc(name))
 	}
-	for i, name := range h.Columns {
-		if i%every == 0 {
-			extra := ""
-			if i%(2*every) != 0 && columns > 8 {
-				extra = " minor"
-			}
-			d.text(w*(float64(i)+.5), 0, 16, "label middle"+extra, name)
+	b.WriteString("</tr></thead><tbody>")
+	marks := h.marks()
+	for i, row := range h.Rows {
+		name := esc(shortDay(row.Name, false))
+		if row.URL != "" {
+			name = `<a href="` + esc(row.URL) + `">` + name + `</a>`
 		}
-	}
-	for r, line := range h.Rows {
-		y := row * float64(r+1)
-		d.f(`<text y="%s" class="name row-name">%s</text>`, num(y+17), esc(shortDay(line.Name)))
-		d.text(0, -10, y+17, "value end", line.Size)
-		for i, c := range line.Cells {
-			h.cell(d, w*float64(i), y, w, row, c)
+		if m := marks[i]; len(m.marks) > 0 {
+			name += fmt.Sprintf(` <span class="quiet" title="%s">%s</span>`, esc(m.text()), esc(cmp.Or(m.short(), "⚑")))
 		}
+		fmt.Fprintf(&b, `<tr><th scope="row">%s</th>`, name)
+		if h.SizeHead != "" {
+			fmt.Fprintf(&b, `<td class="size">%s</td>`, esc(row.Size))
+		}
+		for _, c := range row.Cells {
+			c.draw(&b, row.URL)
+		}
+		if blank := len(h.Columns) - len(row.Cells); blank > 0 {
+			fmt.Fprintf(&b, `<td colspan="%d"></td>`, blank)
+		}
+		b.WriteString("</tr>")
 	}
-	return d.end()
+	b.WriteString("</tbody></table></div>")
+	return template.HTML(b.String())
 }
 
-func (h Heat) cell(d *drawing, x, y, w, row float64, c HeatCell) {
-	step := int(min(max(c.Share, 0), 1) * 9.999)
-	class, textClass := fmt.Sprintf("cell h%d", step), fmt.Sprintf("on-cell i%d middle", step)
+// marks returns the marks by row.
+func (h Heat) marks() map[int]markedPlace {
+	axis := Axis{Marks: h.Marks}
+	for _, row := range h.Rows {
+		axis.Labels = append(axis.Labels, row.Day)
+	}
+	marks := make(map[int]markedPlace)
+	for _, m := range axis.marked() {
+		marks[m.place] = m
+	}
+	return marks
+}
+
+// draw draws a cell. A cell with the link of its row's name is no further stop
+// for the keyboard.
+func (c HeatCell) draw(b *strings.Builder, row string) {
+	class := fmt.Sprintf("h%d", int(min(max(c.Share, 0), 1)*9.999))
 	if c.None {
-		class, textClass = "cell none", "on-cell none middle"
+		class = "none"
 	}
-	d.rect(x+.1, y+1, w-.2, row-2, class, "", c.Title)
 	if c.Open {
-		d.rect(x+.1, y+1, w-.2, row-2, "unfinished-cell", "gap", c.Title)
+		class += " open"
 	}
-	d.text(x+w/2, 0, y+17, textClass, c.Text)
+	fmt.Fprintf(b, `<td class="%s"`, class)
+	if c.Title != "" {
+		fmt.Fprintf(b, ` title="%s"`, esc(c.Title))
+	}
+	text := esc(c.Text)
+	if c.URL != "" {
+		stop := ""
+		if c.URL == row {
+			stop = ` tabindex="-1"`
+		}
+		text = `<a href="` + esc(c.URL) + `"` + stop + `>` + text + `</a>`
+	}
+	b.WriteString(">" + text + "</td>")
 }
