@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv("ROLLCALL_SOAK") != "":
 		checks = "300"
 	case race.Enabled:
-		checks = "3"
+		checks = "5" // of which -short leaves one
 	}
 	for name, value := range map[string]string{"rapid.checks": checks, "rapid.shrinktime": "10s"} {
 		if !given[name] {

@@ -198,38 +198,44 @@ func inPast(t *testing.T, test func(t *testing.T, r *rig)) {
 // The public sees only multiples of k, and no name that only a small group has.
 func TestPublicCounts(t *testing.T) {
 	t.Parallel()
-	shown := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		crowds, k := drawCrowds(rt), rapid.IntRange(2, 12).Draw(rt, "k")
 		pairs := rapid.Bool().Draw(rt, "pairs")
-		inPast(t, func(t *testing.T, r *rig) {
-			app := r.loadCrowds(rt, "crowds", crowds)
-			answers := r.answers(rt, app, figures.View{Public: true, Pairs: pairs, K: k})
-			for _, n := range allCounts(reflect.ValueOf(answers)) {
-				if n%uint64(k) != 0 {
-					rt.Fatalf("the public sees %d, not a multiple of %d", n, k)
-				}
-				if n > 0 {
-					shown++
-				}
-			}
-			text := texts(rt, answers)
-			sizes := map[string]int{}
-			for _, c := range crowds {
-				for _, name := range []string{c.version, c.upgrade, c.system, c.fault} {
-					sizes[name] += c.size
-				}
-			}
-			for name, size := range sizes {
-				if name != "" && size < k && strings.Contains(text, `"`+name+`"`) {
-					rt.Errorf("the public sees %q, the name of %d installations, fewer than %d", name, size, k)
-				}
-			}
-		})
+		inPast(t, func(t *testing.T, r *rig) { r.publicCounts(rt, crowds, k, pairs) })
 	})
-	if shown == 0 {
-		t.Error("the public sees nothing at all")
+	inPast(t, func(t *testing.T, r *rig) {
+		if r.publicCounts(t, []crowd{{size: 9, until: crowdDays, version: "1.0", system: "linux"}}, 3, true) == 0 {
+			t.Error("the public sees nothing of nine installations where k is 3")
+		}
+	})
+}
+
+// publicCounts checks all public answers about an app with the crowds, and
+// returns how many of their counts are not 0.
+func (r *rig) publicCounts(t rapid.TB, crowds []crowd, k int, pairs bool) (shown int) {
+	app := r.loadCrowds(t, "crowds", crowds)
+	answers := r.answers(t, app, figures.View{Public: true, Pairs: pairs, K: k})
+	for _, n := range allCounts(reflect.ValueOf(answers)) {
+		if n%uint64(k) != 0 {
+			t.Fatalf("the public sees %d, not a multiple of %d", n, k)
+		}
+		if n > 0 {
+			shown++
+		}
 	}
+	text := texts(t, answers)
+	sizes := map[string]int{}
+	for _, c := range crowds {
+		for _, name := range []string{c.version, c.upgrade, c.system, c.fault} {
+			sizes[name] += c.size
+		}
+	}
+	for name, size := range sizes {
+		if name != "" && size < k && strings.Contains(text, `"`+name+`"`) {
+			t.Errorf("the public sees %q, the name of %d installations, fewer than %d", name, size, k)
+		}
+	}
+	return shown
 }
 
 // A world is an engine with a public app that others are compared with.
