@@ -43,7 +43,7 @@ func TestCounterIsCutOff(t *testing.T) {
 	c.ready()
 	load := c.load(16)
 	var waits []time.Duration
-	for range rounds(2, 25) {
+	for range rounds(2, 50) {
 		load.more(50)
 		victim := c.counter()
 		cable := "cable" + victim.name[len(victim.name)-1:]
