@@ -127,13 +127,24 @@ func (e *Engine) faultDaysOf(ctx context.Context, f *fleet, id string, r collect
 		return []figures.FaultDay{}, err
 	}
 	only := collector.Range{From: days[0].day, To: days[len(days)-1].day}
+	f.mu.RLock()
+	recent := f.today - longestWindow // the oldest day in memory, which the next midnight evicts
+	f.mu.RUnlock()
 	written := make(map[collector.Day]faultDay)
 	sets := make(map[collector.Day]*bits.Set)
 	if members != nil || id == "" {
-		err = e.eachBits(ctx, f, kindFaultBits, only, func(key collector.RecordKey, set *bits.Set) {
-			if of, _, _ := strings.Cut(key.Name, "/"); of == id || id == "" {
-				daySet(sets, key.Day).Or(set)
+		read := only
+		if id != "" {
+			read.To = min(read.To, recent)
+		}
+		err = eachRecord(ctx, e.store, kindFaultBits, f.num, read, func(r collector.Record) error {
+			if id != "" && !strings.HasPrefix(r.Name, id+"/") {
+				return nil
 			}
+			set := &bits.Set{}
+			err := decodeChunk(set, r)
+			daySet(sets, r.Day).Or(set)
+			return err
 		})
 	}
 	switch {
@@ -170,7 +181,11 @@ func (e *Engine) faultDaysOf(ctx context.Context, f *fleet, id string, r collect
 		}
 		n, occurred := written[d.day].Affected[window1], written[d.day].Occurrences
 		if members != nil {
-			n = bits.CountBoth(sets[d.day], members)
+			set := sets[d.day]
+			if fault != nil && d.day > recent {
+				set = fault.days[d.day]
+			}
+			n = bits.CountBoth(set, members)
 		}
 		if d.open && fault != nil {
 			set := bits.Union(fault.days[d.day], fault.days[heldDay])
