@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,60 +29,84 @@ import (
 
 // TestShares measures the CPU of receivers and of the counter for one heartbeat,
 // the first of the day of a known installation, with one, two, and three
-// receivers. Two processors cannot receive enough to keep the counter busy, so
-// it also measures the counter with receivers in this process, without HTTP,
-// that each have 1,024 waiting. The figures mean something with ROLLCALL_BENCH.
+// receivers in turn. Two processors cannot receive enough to keep the counter
+// busy, so it also measures the counter with receivers in this process, without
+// HTTP, that each have 1,024 waiting. The figures mean something with
+// ROLLCALL_BENCH; they are medians of all rounds but the first, which warms up.
 func TestShares(t *testing.T) {
 	notShort(t)
-	const most = 3                                                  // receivers
-	received, fed, waiting := int64(480), int64(2048), []int64{240} // to see that it works
+	const most = 3                                                             // receivers
+	received, fed, waiting, rounds := int64(480), int64(2048), []int64{240}, 2 // to see that it works
 	if os.Getenv("ROLLCALL_BENCH") != "" {
-		received, fed, waiting = 20_000, 60_000, []int64{240, 1024}
+		received, fed, waiting, rounds = 20_000, 60_000, []int64{240, 480}, 6
 	}
 	server := pgserver.Shared(t, pgserver.V15)
 	c := newCluster(t, server.URL(server.NewDatabase(t)))
-	c.known(most * (received*int64(len(waiting)) + fed))
+	c.known(int64(rounds) * most * (received*int64(len(waiting)) + fed))
 	c.add()
 	c.ready()
 	if !c.nodes[0].counts() {
 		t.Fatal("the only replica does not count")
 	}
+	var feeding []*replica.Replica
+	for range most {
+		c.add()
+		feeding = append(feeding, c.receiver())
+	}
+	c.ready()
 	c.settle()
 	next := int64(0)
-	// measure sends n heartbeats by send, and returns the receivers' and the
-	// counter's CPU for each, and how many shared a commit.
-	measure := func(n int64, send func(from, to int64)) (receiving, counting time.Duration, shared int64) {
+	measured := map[string][]share{}
+	// measure sends n heartbeats by send.
+	measure := func(what string, n int64, send func(from, to int64)) {
 		before, commits := c.cpu(), c.commits()
 		send(next, next+n)
 		next += n
 		after := c.cpu()
+		one := share{counting: float64(after[0]-before[0]) / float64(n), commits: float64(n) / float64(max(1, c.commits()-commits))}
 		for i := 1; i < len(after); i++ {
-			receiving += after[i] - before[i]
+			one.receiving += float64(after[i]-before[i]) / float64(n)
 		}
-		each := func(d time.Duration) time.Duration { return (d / time.Duration(n)).Round(100 * time.Nanosecond) }
-		return each(receiving), each(after[0] - before[0]), n / max(1, c.commits()-commits)
+		measured[what] = append(measured[what], one)
 	}
-	var feeding []*replica.Replica
-	for receivers := 1; receivers <= most; receivers++ {
-		c.add()
-		c.ready()
-		for _, connections := range waiting {
-			receiving, counting, shared := measure(received, func(from, to int64) { c.beat(from, to, connections) })
-			t.Logf("%d receivers, %d waiting over HTTP: %s of CPU in the receivers for a heartbeat, and %s in the counter (bar: 10µs); %d share a commit",
-				receivers, connections, receiving, counting, shared)
+	for round := range rounds {
+		for receivers := 1; receivers <= most; receivers++ {
+			for _, connections := range waiting {
+				measure(fmt.Sprintf("%d waiting at each of %d receivers over HTTP", connections, receivers), received,
+					func(from, to int64) { c.beat(c.nodes[1:1+receivers], from, to, connections*int64(receivers)) })
+			}
+			measure(fmt.Sprintf("1,024 waiting at each of %d receivers without HTTP", receivers), fed,
+				func(from, to int64) { c.feed(feeding[:receivers], from, to) })
 		}
-		feeding = append(feeding, c.receiver())
-		_, counting, shared := measure(fed, func(from, to int64) { c.feed(feeding, from, to) })
-		t.Logf("%d receivers, 1,024 waiting at each: %s of CPU in the counter for a heartbeat (bar: 10µs); %d share a commit",
-			receivers, counting, shared)
+		if round == 0 {
+			clear(measured)
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(measured)) {
+		all := measured[what]
+		t.Logf("%s: %.1f µs of CPU in the counter for a heartbeat (bar: 10 µs), %.1f µs in the receivers' processes; %.0f share a commit; medians of %d",
+			what, medianOf(all, func(s share) float64 { return s.counting })/1000, medianOf(all, func(s share) float64 { return s.receiving })/1000,
+			medianOf(all, func(s share) float64 { return s.commits }), len(all))
 	}
 }
 
-// beat sends the heartbeats of some installations to all replicas but the first, over
-// as many connections at a time.
-func (c *cluster) beat(from, to, connections int64) {
+// A share is the CPU time for one heartbeat in nanoseconds, and how many
+// heartbeats shared a commit.
+type share struct{ receiving, counting, commits float64 }
+
+func medianOf(all []share, of func(share) float64) float64 {
+	values := make([]float64, len(all))
+	for i, s := range all {
+		values[i] = of(s)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// beat sends the heartbeats of some installations to replicas, over as many
+// connections at a time.
+func (c *cluster) beat(all []*node, from, to, connections int64) {
 	const perAddress = 240 // a receiver has 256 unfinished requests of an address at most
-	all := c.nodes[1:]
 	var wg sync.WaitGroup
 	for w := range connections {
 		conn, err := rawhttp.ConnectFrom(c.t.Context(), "http://"+all[w%int64(len(all))].address, net.IPv4(127, 0, 0, byte(2+w/perAddress)))
