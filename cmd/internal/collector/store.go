@@ -124,6 +124,9 @@ type Store interface {
 	// Records yields the records of a kind and app with from <= Day <= to, in
 	// order. The caller owns the yielded data.
 	Records(ctx context.Context, kind string, app AppNum, from, to Day) iter.Seq2[Record, error]
+	// RecordsOfDay yields the records of a kind, app, and day with first <= Name <=
+	// last, as Records does, without reading others.
+	RecordsOfDay(ctx context.Context, kind string, app AppNum, day Day, first, last string) iter.Seq2[Record, error]
 	// Backup writes a consistent copy of the store to a new file, while commits
 	// continue. It fails if the file exists.
 	Backup(ctx context.Context, file string) error

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strconv"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -439,11 +440,14 @@ func (s *Set) Decode(chunk uint32, data []byte) error {
 // ChunkName returns the name of a chunk. Names sort in the order of chunks.
 func ChunkName(chunk uint32) string { return fmt.Sprintf("%04x", chunk) }
 
+// LastChunkName is the name that no other of a chunk sorts behind.
+const LastChunkName = "ffff"
+
 // ParseChunk parses a name that ChunkName returned.
 func ParseChunk(name string) (uint32, error) {
-	var chunk uint32
-	if _, err := fmt.Sscanf(name, "%04x", &chunk); err != nil || ChunkName(chunk) != name {
+	chunk, err := strconv.ParseUint(name, 16, 32-ChunkBits)
+	if err != nil || ChunkName(uint32(chunk)) != name {
 		return 0, fmt.Errorf("%q does not name a chunk", name)
 	}
-	return chunk, nil
+	return uint32(chunk), nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/bits"
@@ -132,20 +131,19 @@ func (e *Engine) faultDaysOf(ctx context.Context, f *fleet, id string, r collect
 	f.mu.RUnlock()
 	written := make(map[collector.Day]faultDay)
 	sets := make(map[collector.Day]*bits.Set)
-	if members != nil || id == "" {
-		read := only
-		if id != "" {
-			read.To = min(read.To, recent)
+	add := func(r collector.Record) error {
+		set := &bits.Set{}
+		err := decodeChunk(set, r)
+		daySet(sets, r.Day).Or(set)
+		return err
+	}
+	switch {
+	case id == "":
+		err = eachRecord(ctx, e.store, kindFaultBits, f.num, only, add)
+	case members != nil:
+		for day := only.From; day <= min(only.To, recent) && err == nil; day++ {
+			err = each(e.store.RecordsOfDay(ctx, kindFaultBits, f.num, day, id+"/", id+"/"+bits.LastChunkName), add)
 		}
-		err = eachRecord(ctx, e.store, kindFaultBits, f.num, read, func(r collector.Record) error {
-			if id != "" && !strings.HasPrefix(r.Name, id+"/") {
-				return nil
-			}
-			set := &bits.Set{}
-			err := decodeChunk(set, r)
-			daySet(sets, r.Day).Or(set)
-			return err
-		})
 	}
 	switch {
 	case err != nil:

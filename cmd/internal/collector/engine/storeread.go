@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"iter"
 	"math"
 	"strings"
 
@@ -28,7 +29,12 @@ func eachRecord(ctx context.Context, store collector.Store, kind string, app col
 	if r.To < r.From {
 		return nil
 	}
-	for record, err := range store.Records(ctx, kind, app, r.From, r.To) {
+	return each(store.Records(ctx, kind, app, r.From, r.To), use)
+}
+
+// each calls use with each record until one fails.
+func each(records iter.Seq2[collector.Record, error], use func(collector.Record) error) error {
+	for record, err := range records {
 		if err != nil {
 			return err
 		}

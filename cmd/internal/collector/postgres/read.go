@@ -148,16 +148,7 @@ func (r *reader) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, 
 
 // Records implements [collector.Store].
 func (r *reader) Records(ctx context.Context, kind string, app collector.AppNum, from, to collector.Day) iter.Seq2[collector.Record, error] {
-	scan := func(rows pgx.Rows) (row collector.Record, err error) {
-		var name []byte
-		row.Kind, row.App = kind, app
-		if err = rows.Scan((*int32)(&row.Day), &name, &row.Data); err == nil {
-			row.Name = string(name)
-			row.Data, err = unsealRecord(row.RecordKey, row.Data)
-		}
-		return row, err
-	}
-	return pages(ctx, r, recordsPerPage, scan, func(last *collector.Record) (string, []any) {
+	return pages(ctx, r, recordsPerPage, scanRecord(kind, app), func(last *collector.Record) (string, []any) {
 		if last == nil {
 			return `SELECT day, name, data FROM rollcall_record
 				WHERE kind = $1 AND app = $2 AND day BETWEEN $3 AND $4 ORDER BY day, name LIMIT $5`,
@@ -167,6 +158,33 @@ func (r *reader) Records(ctx context.Context, kind string, app collector.AppNum,
 			WHERE kind = $1 AND app = $2 AND (day, name) > ($3, $4) AND day <= $5 ORDER BY day, name LIMIT $6`,
 			[]any{[]byte(kind), int32(app), int32(last.Day), []byte(last.Name), int32(to)}
 	})
+}
+
+// RecordsOfDay implements [collector.Store].
+func (r *reader) RecordsOfDay(ctx context.Context, kind string, app collector.AppNum, day collector.Day, first, last string) iter.Seq2[collector.Record, error] {
+	return pages(ctx, r, recordsPerPage, scanRecord(kind, app), func(before *collector.Record) (string, []any) {
+		if before == nil {
+			return `SELECT day, name, data FROM rollcall_record
+				WHERE kind = $1 AND app = $2 AND day = $3 AND name BETWEEN $4 AND $5 ORDER BY name LIMIT $6`,
+				[]any{[]byte(kind), int32(app), int32(day), []byte(first), []byte(last)}
+		}
+		return `SELECT day, name, data FROM rollcall_record
+			WHERE kind = $1 AND app = $2 AND day = $3 AND name > $4 AND name <= $5 ORDER BY name LIMIT $6`,
+			[]any{[]byte(kind), int32(app), int32(day), []byte(before.Name), []byte(last)}
+	})
+}
+
+// scanRecord scans a record of a kind and app.
+func scanRecord(kind string, app collector.AppNum) func(pgx.Rows) (collector.Record, error) {
+	return func(rows pgx.Rows) (row collector.Record, err error) {
+		var name []byte
+		row.Kind, row.App = kind, app
+		if err = rows.Scan((*int32)(&row.Day), &name, &row.Data); err == nil {
+			row.Name = string(name)
+			row.Data, err = unsealRecord(row.RecordKey, row.Data)
+		}
+		return row, err
+	}
 }
 
 // pages yields the rows of page after page, up to one that is not full. Next

@@ -138,14 +138,7 @@ func (s *Store) Journal(ctx context.Context) iter.Seq2[collector.JournalEntry, e
 
 // Records implements [collector.Store].
 func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, from, to collector.Day) iter.Seq2[collector.Record, error] {
-	scan := func(rows *sql.Rows) (r collector.Record, err error) {
-		r.Kind, r.App = kind, app
-		if err = rows.Scan(&r.Day, &r.Name, &r.Data); err == nil {
-			r.Data, err = unsealRecord(r.RecordKey, r.Data)
-		}
-		return r, err
-	}
-	return pages(ctx, s, recordsPerPage, scan, func(last *collector.Record) (string, []any) {
+	return pages(ctx, s, recordsPerPage, scanRecord(kind, app), func(last *collector.Record) (string, []any) {
 		if last == nil {
 			return `SELECT day, name, data FROM record
 				WHERE kind = ? AND app = ? AND day BETWEEN ? AND ? ORDER BY day, name LIMIT ?`,
@@ -155,6 +148,29 @@ func (s *Store) Records(ctx context.Context, kind string, app collector.AppNum, 
 			WHERE kind = ? AND app = ? AND (day, name) > (?, ?) AND day <= ? ORDER BY day, name LIMIT ?`,
 			[]any{kind, int64(app), int64(last.Day), last.Name, int64(to)}
 	})
+}
+
+// RecordsOfDay implements [collector.Store].
+func (s *Store) RecordsOfDay(ctx context.Context, kind string, app collector.AppNum, day collector.Day, first, last string) iter.Seq2[collector.Record, error] {
+	return pages(ctx, s, recordsPerPage, scanRecord(kind, app), func(before *collector.Record) (string, []any) {
+		if before == nil {
+			return "SELECT day, name, data FROM record WHERE kind = ? AND app = ? AND day = ? AND name BETWEEN ? AND ? ORDER BY name LIMIT ?",
+				[]any{kind, int64(app), int64(day), first, last}
+		}
+		return "SELECT day, name, data FROM record WHERE kind = ? AND app = ? AND day = ? AND name > ? AND name <= ? ORDER BY name LIMIT ?",
+			[]any{kind, int64(app), int64(day), before.Name, last}
+	})
+}
+
+// scanRecord scans a record of a kind and app.
+func scanRecord(kind string, app collector.AppNum) func(*sql.Rows) (collector.Record, error) {
+	return func(rows *sql.Rows) (r collector.Record, err error) {
+		r.Kind, r.App = kind, app
+		if err = rows.Scan(&r.Day, &r.Name, &r.Data); err == nil {
+			r.Data, err = unsealRecord(r.RecordKey, r.Data)
+		}
+		return r, err
+	}
 }
 
 // AllRecords yields the records of all kinds, apps, and days.

@@ -324,10 +324,19 @@ func (m *Memory) Record(ctx context.Context, key collector.RecordKey) ([]byte, b
 
 // Records implements [collector.Store].
 func (m *Memory) Records(ctx context.Context, kind string, app collector.AppNum, from, to collector.Day) iter.Seq2[collector.Record, error] {
+	return m.recordsThat(ctx, kind, app, func(key collector.RecordKey) bool { return from <= key.Day && key.Day <= to })
+}
+
+// RecordsOfDay implements [collector.Store].
+func (m *Memory) RecordsOfDay(ctx context.Context, kind string, app collector.AppNum, day collector.Day, first, last string) iter.Seq2[collector.Record, error] {
+	return m.recordsThat(ctx, kind, app, func(key collector.RecordKey) bool { return key.Day == day && first <= key.Name && key.Name <= last })
+}
+
+func (m *Memory) recordsThat(ctx context.Context, kind string, app collector.AppNum, wanted func(collector.RecordKey) bool) iter.Seq2[collector.Record, error] {
 	return all(ctx, m, func() []collector.Record {
 		var rows []collector.Record
 		for key, data := range m.records {
-			if key.Kind == kind && key.App == app && from <= key.Day && key.Day <= to {
+			if key.Kind == kind && key.App == app && wanted(key) {
 				rows = append(rows, collector.Record{RecordKey: key, Data: append([]byte{}, data...)})
 			}
 		}

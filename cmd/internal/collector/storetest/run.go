@@ -288,6 +288,12 @@ func testRecords(t *testing.T, s collector.Store) {
 	wantRecords(t, s.Records(ctx, "bits", 1, 8, 19_999))
 	wantRecords(t, s.Records(ctx, "bits", 3, firstDay, lastDay))
 	wantRecords(t, s.Records(ctx, "BITS", 1, firstDay, lastDay))
+	wantRecords(t, s.RecordsOfDay(ctx, "bits", 1, 7, "", "\U0010ffff"), all[2:7]...)
+	wantRecords(t, s.RecordsOfDay(ctx, "bits", 1, 7, "A", "a/1"), all[3:6]...)
+	wantRecords(t, s.RecordsOfDay(ctx, "bits", 1, 7, "a/", "a/9"), all[5])
+	wantRecords(t, s.RecordsOfDay(ctx, "bits", 1, 7, "b", "a"))
+	wantRecords(t, s.RecordsOfDay(ctx, "bits", 1, 8, "", "\U0010ffff"))
+	wantRecords(t, s.RecordsOfDay(ctx, "bits", 3, 7, "", "\U0010ffff"))
 	for _, want := range shuffled {
 		data, ok, err := s.Record(ctx, want.RecordKey)
 		if err != nil || !ok || !bytes.Equal(data, want.Data) {
@@ -433,13 +439,19 @@ func testMany(t *testing.T, s collector.Store) {
 		b.PutInstallations = append(b.PutInstallations, installation(1, i, fmt.Sprint(i)))
 		b.Records = append(b.Records, record("many", 1, collector.Day(i/10), fmt.Sprintf("%d", i%10), fmt.Sprint(i)))
 	}
+	inADay := &collector.Batch{}
+	for i := range n {
+		inADay.Records = append(inADay.Records, record("of a day", 1, 5, fmt.Sprintf("%04d", i), fmt.Sprint(i)))
+	}
 	commit(t, s, b)
+	commit(t, s, inADay)
 	if got := sortedIdentities(gather(t, s.Identities(t.Context()))); !slices.Equal(got, sortedIdentities(b.PutIdentities)) {
 		t.Errorf("got %d identities, want %d, or they differ", len(got), n)
 	}
 	wantInstallations(t, s, b.PutInstallations...)
 	wantRecords(t, s.Records(t.Context(), "many", 1, 0, n), b.Records...)
 	wantRecords(t, s.Records(t.Context(), "many", 1, 100, 199), b.Records[1000:2000]...)
+	wantRecords(t, s.RecordsOfDay(t.Context(), "of a day", 1, 5, "0001", "6998"), inADay.Records[1:n-2]...)
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("Check: got %v, want nil", err)
 	}
@@ -592,6 +604,7 @@ func testContext(t *testing.T, s collector.Store) {
 	want("Installations", failure(s.Installations(ctx)))
 	want("Journal", failure(s.Journal(ctx)))
 	want("Records", failure(s.Records(ctx, "k", 0, 0, 0)))
+	want("RecordsOfDay", failure(s.RecordsOfDay(ctx, "k", 0, 0, "", "x")))
 	want("Check", s.Check(ctx))
 	file := filepath.Join(t.TempDir(), "backup")
 	want("Backup", s.Backup(ctx, file))
