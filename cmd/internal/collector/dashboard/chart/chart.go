@@ -136,7 +136,9 @@ func legend(series []Series, class string) template.HTML {
 	fmt.Fprintf(&b, `<ul class="legend %s"%s>`, class, hidden)
 	n := 0
 	for _, s := range series {
-		if !s.Beside {
+		if s.Beside {
+			fmt.Fprintf(&b, `<li><svg width="16" height="10" aria-hidden="true"><path d="M0 5h16" class="line beside %s"/></svg> %s</li>`, s.toned(max(n-1, 0)), esc(s.Name))
+		} else {
 			fmt.Fprintf(&b, `<li><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" rx="3" class="bar %s"/>`, s.toned(n))
 			if fill := textures[n%MaxSeries]; fill != "" {
 				fmt.Fprintf(&b, `<rect width="10" height="10" class="texture" fill="url(#%s)"/>`, fill)

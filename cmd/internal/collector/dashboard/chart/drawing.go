@@ -206,9 +206,7 @@ func (d *drawing) tick(y float64, number string) {
 func room(series []Series) string {
 	longest := 0
 	for _, s := range series {
-		if !s.Beside {
-			longest = max(longest, len([]rune(s.Name)))
-		}
+		longest = max(longest, len([]rune(s.Name)))
 	}
 	return fmt.Sprintf("room-%d", min(max(longest/4, 1), 4))
 }

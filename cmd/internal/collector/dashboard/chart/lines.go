@@ -121,16 +121,20 @@ func (l Lines) ends(d *drawing, p plot) {
 		y, x   float64
 		series int
 		name   string
-		tone   string
+		tone   string // empty without a marker
 	}
 	var ends []end
 	n := 0
 	for _, s := range l.Series {
+		tone := ""
 		if !s.Beside {
 			p.markers(d, s, n)
-			if i := last(s.Values); i >= 0 {
-				ends = append(ends, end{p.y(s.Values[i]), p.x(i), n, s.Name, s.toned(n)})
-			}
+			tone = s.toned(n)
+		}
+		if i := last(s.Values); i >= 0 {
+			ends = append(ends, end{p.y(s.Values[i]), p.x(i), n, s.Name, tone})
+		}
+		if !s.Beside {
 			n++
 		}
 	}
@@ -142,7 +146,7 @@ func (l Lines) ends(d *drawing, p plot) {
 	apart(ys, 0, 104)
 	for i, e := range ends {
 		dx := 12.0 // next to the marker at the end of the line
-		if e.x != 100 || math.Abs(ys[i]-e.y) >= 2 {
+		if e.tone != "" && (e.x != 100 || math.Abs(ys[i]-e.y) >= 2) {
 			dx = 26
 			d.f(`<svg x="100%%" y="%s%%" class="when-wide">`, num(ys[i]))
 			marker(&d.Builder, 16, e.series, e.tone)
