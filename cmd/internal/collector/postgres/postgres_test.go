@@ -11,8 +11,6 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/pgserver"
 )
 
-func TestMain(m *testing.M) { pgserver.Main(m) }
-
 // lease is longer than any test.
 const lease = time.Hour
 

@@ -34,8 +34,8 @@ func Register(name string, fn func()) {
 
 // Main is the body of a TestMain. It runs the tests and exits. In a
 // process that [Command] started, it runs the registered function
-// instead.
-func Main(m *testing.M) {
+// instead. As a rule m is a [testing.M].
+func Main(m interface{ Run() (code int) }) {
 	RunChild()
 	sweep()
 	code := m.Run()

@@ -249,6 +249,16 @@ func (s *Server) ping() error {
 // in order, SIGQUIT without.
 func (s *Server) Signal(signal syscall.Signal) { _ = s.process.Process.Signal(signal) }
 
+// Ended reports whether the server has ended.
+func (s *Server) Ended() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // Stop stops the server fast, and waits for its end.
 func (s *Server) Stop() {
 	s.Signal(syscall.SIGINT)
