@@ -138,10 +138,11 @@ func runProxy(t *testing.T, address, tool string, args []string, config string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, arg := range args {
-		args[i] = fill.Replace(arg)
+	var filled []string
+	for _, arg := range args {
+		filled = append(filled, fill.Replace(arg))
 	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), path, filled...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	output, err := os.Create(filepath.Join(dir, "output"))
 	if err != nil {
