@@ -33,8 +33,8 @@ const trustDiskVariable = "ROLLCALL_TRUST_DISK"
 // installation ID: ConfigPath, or ID.Load with ID.Save, or App alone.
 // Everything else is optional.
 type Config struct {
-	// App is the host's name, by which a collector counts. It has 1 to 64 of
-	// a-z, 0-9 and '-'. It is required with Endpoint, and when neither
+	// App is the host's name. A collector counts each app by itself. It has 1 to
+	// 64 of a-z, 0-9 and '-'. It is required with Endpoint, and when neither
 	// ConfigPath nor ID.Load is set: the ID then lives in the file
 	// installation-id in the app's state directory.
 	App string

@@ -30,8 +30,8 @@ type Fact struct {
 	Value func(ctx context.Context) (any, error)
 }
 
-// Environment returns the fact "environment", by which a maintainer tells
-// installations that somebody relies on from others. Value is "production",
+// Environment returns the fact "environment". It tells a maintainer which
+// installations somebody relies on. Value is "production",
 // "staging", "development" or "test"; the host knows, or asks its settings.
 func Environment(value string) Fact {
 	return Fact{

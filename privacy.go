@@ -9,8 +9,7 @@ import (
 	"github.com/rollcall-dev/rollcall/report"
 )
 
-// The lines around the section of [Config.PrivacySection], by which it is found
-// in a document.
+// The lines that mark the section of [Config.PrivacySection] in a document.
 const (
 	PrivacyBegin = "<!-- what this program sends: begin. Written by rollcall from the program's declarations. -->\n"
 	PrivacyEnd   = "<!-- what this program sends: end -->\n"

@@ -142,8 +142,8 @@ func (s *Service) withheld(d Decisions) error {
 // reports nothing, even if the operator granted telemetry. It is an
 // [ErrWithheld]. Reporting.Development makes it report anyway.
 type NotCountedError struct {
-	// Variable is the environment variable by which a build server marks its
-	// jobs; empty if there is none.
+	// Variable is the environment variable that a build server sets for its
+	// jobs; empty if none is set.
 	Variable string
 	// Development reports that Version, which is Config.Version, is a
 	// development version.

@@ -355,7 +355,7 @@ func TestForgetKilled(t *testing.T) {
 // is made, which may take a while, and before it connects.
 func TestDeniedWhileReportIsMade(t *testing.T) {
 	for _, verb := range []string{"disable", "reset"} {
-		inBubble(t, granted, func(t *testing.T, s *site) { // in which no disk is too slow for a fact
+		inBubble(t, granted, func(t *testing.T, s *site) { // no disk is too slow for a fact here
 			once := false
 			service := s.start(func(c *rollcall.Config) {
 				c.Facts = []rollcall.Fact{{Declaration: report.BoolFact("slow", "Takes its time."), Value: func(context.Context) (any, error) {

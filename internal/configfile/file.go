@@ -85,7 +85,7 @@ func (f *File) Anchor(path string, opts anchor.Options) (*anchor.Anchor, error) 
 	return anchor.Open(f.fs, path, opts)
 }
 
-// host returns the path of the file if it is a host's, by which anchors go.
+// host returns the path of the file if it is a host's; it names the anchor.
 func (f *File) host() string {
 	if f.own {
 		return ""

@@ -28,7 +28,7 @@ func DenyingVariable(getenv func(string) string, own string) string {
 	return ""
 }
 
-// ciMarkers are the variables by which build servers mark their jobs. Nearly
+// ciMarkers are the variables that build servers set for their jobs. Nearly
 // all set CI. Azure Pipelines, TeamCity and AWS CodeBuild have one of their own,
 // and Jenkins has two that mean a job only together: many an image has a
 // BUILD_ID, and a program that talks to Jenkins may have a JENKINS_URL.
@@ -36,8 +36,8 @@ var ciMarkers = [...][]string{
 	{"CI"}, {"TF_BUILD"}, {"TEAMCITY_VERSION"}, {"CODEBUILD_BUILD_ID"}, {"JENKINS_URL", "BUILD_ID"},
 }
 
-// CIMarker returns the environment variable by which a build server marks its
-// jobs, or "".
+// CIMarker returns the environment variable that a build server set for this job,
+// or "".
 func CIMarker(getenv func(string) string) string {
 	unset := func(name string) bool { v := getenv(name); return v == "" || isNo(v) }
 	for _, names := range ciMarkers {

@@ -148,7 +148,7 @@ func (l Location) besideConfig(suffix string) string {
 }
 
 // maxName is the length of the longest name in bytes. Windows counts UTF-16
-// units, of which a name has no more.
+// units; a name never has more of those than bytes.
 const maxName = 255
 
 // hidden returns the name of a hidden file that belongs to the file base. Where

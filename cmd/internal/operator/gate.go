@@ -5,8 +5,8 @@
 // There are three ways to prove it. A program sends the token, which lies in a
 // file that only the operator and the server can open. A program connects to a
 // Unix socket as root, as the user of the server, or as the owner of the
-// config, of which the kernel informs the server. A person opens a link that
-// was made with the token ([NewLink]), which signs their browser in once.
+// config; the kernel tells the server who it is. A person opens a link made with
+// the token ([NewLink]), which signs their browser in once.
 package operator
 
 import (

@@ -72,8 +72,8 @@ var notPublic = parsePrefixes(
 	"::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "fec0::/10",
 )
 
-// Addresses that contain an IPv4 address, to which a gateway forwards: NAT64
-// (RFC 6052) and 6to4 (RFC 3056), with the byte at which it begins.
+// Addresses that contain an IPv4 address and the byte where it begins. Gateways
+// forward to it: NAT64 (RFC 6052) and 6to4 (RFC 3056).
 var embedded = []struct {
 	prefix netip.Prefix
 	at     int

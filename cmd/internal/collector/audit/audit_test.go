@@ -82,7 +82,7 @@ func TestLog(t *testing.T) {
 	})
 }
 
-// A flood becomes two entries a minute, the second of which has the count.
+// A flood adds two entries a minute: its first event, and then the count.
 func TestRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &settings{records: make(map[string][]byte)}

@@ -295,7 +295,7 @@ func TestFirstHeartbeat(t *testing.T) {
 	})
 }
 
-// The command for a first heartbeat uses the scheme by which the reader came, also
+// The command for a first heartbeat uses the scheme that the reader came by, also
 // through a proxy.
 func TestFirstHeartbeatScheme(t *testing.T) {
 	s := newSite(t)

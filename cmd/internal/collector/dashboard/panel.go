@@ -201,8 +201,8 @@ func some(cell any, unit string) template.HTML {
 	return n + " " + template.HTML(unit) // a constant
 }
 
-// rows returns the body of a table. A year has thousands of cells, for which a
-// template takes long.
+// rows returns the body of a table. A year has thousands of cells, and a template
+// would take long for them.
 func (p panel) rows(rows [][]any) template.HTML {
 	begin := make([]string, len(p.Table.Columns))
 	for i := range begin {

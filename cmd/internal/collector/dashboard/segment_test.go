@@ -79,7 +79,7 @@ func (s *site) month() collector.Range {
 	return collector.Range{From: today - 27, To: today}
 }
 
-// monthsReleases returns the releases of the month, of which there is one at least.
+// monthsReleases returns the month's releases. There is at least one.
 func (s *site) monthsReleases() []figures.Release {
 	s.t.Helper()
 	answer, err := s.c.Versions(s.t.Context(), s.app.Num, s.month(), figures.View{})
@@ -89,7 +89,7 @@ func (s *site) monthsReleases() []figures.Release {
 	return answer.Releases
 }
 
-// monthsFaults returns the faults of the month, of which there is one at least.
+// monthsFaults returns the month's faults. There is at least one.
 func (s *site) monthsFaults() []figures.Fault {
 	s.t.Helper()
 	answer, err := s.c.Faults(s.t.Context(), s.app.Num, s.month(), figures.View{})

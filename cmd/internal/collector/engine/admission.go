@@ -42,8 +42,8 @@ func (s support) compare(other support) int {
 	return cmp.Or(c, cmp.Compare(s.holders, other.holders))
 }
 
-// seniority is the age in days from which an installation may bring any number of
-// new entries. Those from younger ones are limited per address prefix and day.
+// seniority is how many days old an installation must be to add any number of new
+// entries. What younger ones add is limited per address prefix and day.
 const seniority = 30
 
 // An introducer is the installation whose report has a name or value.

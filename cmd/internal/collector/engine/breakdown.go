@@ -11,8 +11,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 )
 
-// Dimensions returns the sorted names of the dimensions that any installation
-// has a value of; for the public, those of which it sees a value.
+// Dimensions returns the names of all dimensions with a value, sorted. The public
+// gets only those with a value that it may see.
 func (e *Engine) Dimensions(ctx context.Context, app collector.AppNum, v figures.View) ([]string, error) {
 	f, err := e.fleet(app)
 	if err != nil {

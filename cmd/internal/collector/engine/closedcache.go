@@ -38,8 +38,8 @@ type closedRun struct {
 	used   uint64
 }
 
-// settled is the age in days from which on no record of a day can be missing
-// because it comes late: splits of days that ended before the rows were read.
+// settled is how many days old a day must be to have all its records: splits of
+// days that ended before the rows were read come late.
 const settled = longestWindow + 2
 
 // closed returns the records of a kind and name in the closed days of a range,

@@ -275,7 +275,7 @@ func TestOldestCohort(t *testing.T) {
 	}
 }
 
-// A fleet of which nobody is active has figures, but no age, splits or curves.
+// A fleet without active installations has figures, but no age, splits or curves.
 func TestNobodyActive(t *testing.T) {
 	t.Parallel()
 	f := newWarmFleet(collector.App{Num: 1, Key: "app"}, 20_000)

@@ -413,7 +413,7 @@ func TestOccurrencesByVersion(t *testing.T) {
 	})
 }
 
-// Invented versions, by which anyone can report a fault, hide no occurrences in
+// Anyone can report a fault in an invented version. That hides no occurrences in
 // the versions that established installations run.
 func TestInventedVersionsHideNoOccurrences(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,7 @@ type fleet struct {
 	asOf time.Time
 	// aside is a day that waits, or nil; see [Engine.hold].
 	aside *asideDay
-	// purged is the day as of which inactive installations were last purged.
+	// purged is the day of the last purge of inactive installations.
 	purged collector.Day
 	// gap means that today is on the way to the day that the clock reads: it is a
 	// gap unless something was counted.

@@ -205,9 +205,8 @@ func (e *Engine) olderWithout(ctx context.Context, f *fleet, num collector.Num) 
 	return records, nil
 }
 
-// eachOlder calls use with those days from first until end on which the bit of
-// an installation is set. The set has its chunk only, and the name of the key is
-// the prefix.
+// eachOlder calls use for each day from first until end where the installation's
+// bit is set. The set has only its chunk, and the name of the key is the prefix.
 func (e *Engine) eachOlder(ctx context.Context, f *fleet, kind, prefix string, num collector.Num, first, end collector.Day,
 	use func(collector.RecordKey, *bits.Set),
 ) error {

@@ -56,7 +56,7 @@ func (j *job) names() (app collector.AppNum, key collector.Key, id string) {
 	return j.health.App, j.health.Key, j.health.Report.InstallationID
 }
 
-// finish tells the group that the job is done.
+// finish marks the job as done.
 func (j *job) finish() {
 	j.finished.Store(true)
 	j.group.release()

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv("ROLLCALL_SOAK") != "":
 		checks = "300"
 	case race.Enabled:
-		checks = "5" // of which -short leaves one
+		checks = "5" // one with -short: rapid divides by five
 	}
 	for name, value := range map[string]string{"rapid.checks": checks, "rapid.shrinktime": "10s"} {
 		if !given[name] {

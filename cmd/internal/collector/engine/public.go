@@ -102,7 +102,7 @@ func (e *Engine) publicSplit(ctx context.Context, f *fleet, s *figures.Suppresso
 	return daySplit{day: day, current: true}, err
 }
 
-// publicDimensions returns the dimensions of which the public sees a value.
+// publicDimensions returns the dimensions with a value that the public may see.
 func (e *Engine) publicDimensions(ctx context.Context, f *fleet, v figures.View) ([]string, error) {
 	f.mu.RLock()
 	all, today := f.dims.sorted(), f.today

@@ -22,8 +22,8 @@ type twoSenders struct {
 	// Own and Legacy are the days of their last reports.
 	Own    collector.Day `json:"own"`
 	Legacy collector.Day `json:"legacy"`
-	// Dims are the dimensions of which only the client in the other format reports
-	// a value, in order.
+	// Dims are the dimensions that only the client in the other format reports, in
+	// order.
 	Dims []string `json:"dims,omitempty"`
 }
 

@@ -349,7 +349,7 @@ func (ft *fleetTx) detectClone(num collector.Num, before, st *state) {
 	}
 }
 
-// flipDims returns the dimensions of which one must differ for a flip.
+// flipDims returns the dimensions that count as a flip if one of them differs.
 func flipDims() []string {
 	return []string{collector.DimVersion, collector.DimSystem, collector.DimMachine, collector.DimDeployment}
 }

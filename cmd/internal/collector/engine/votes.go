@@ -63,12 +63,12 @@ func (e *Engine) newHolding(wall time.Time, before time.Duration) *holding {
 	return h
 }
 
-// knownForLong returns the number before which installations were first seen
-// long ago.
+// knownForLong returns the number of the first installation that is not known for
+// long: those with smaller numbers were first seen long ago.
 func (f *fleet) knownForLong() collector.Num { return f.numAt(f.today - knownFor + 1) }
 
-// knownBefore returns the number before which installations were first seen
-// before the clock jumped, or before today.
+// knownBefore returns the number of the first installation that was first seen
+// after the clock jumped, or today.
 func (f *fleet) knownBefore() collector.Num {
 	if f.aside != nil {
 		return f.aside.Next

@@ -53,7 +53,7 @@ type TurnedAway struct {
 	Tables []TurnedTable `json:"tables"` // in the order of their names
 }
 
-// A TurnedTable is one table that was full, or to which one address prefix had
+// A TurnedTable is one table that was full, or where one address prefix had
 // brought too many new entries in a day.
 type TurnedTable struct {
 	// Table is a dimension, "facts" for the names of facts, or "faults".

@@ -40,9 +40,8 @@ type Archive struct {
 	in map[string]*sql.DB
 }
 
-// OpenArchive opens databases of the worker. Each file is one in SQLite's format,
-// which is not changed, or a dump of one in SQL, of which only the worker's tables
-// are read.
+// OpenArchive opens databases of the worker. Each file is an SQLite database, which
+// it does not change, or an SQL dump of one. It reads only the worker's tables.
 func OpenArchive(ctx context.Context, files ...string) (a *Archive, err error) {
 	a = &Archive{in: make(map[string]*sql.DB)}
 	defer func() {

@@ -89,8 +89,8 @@ func addTo(o object, columns []column, values map[string]any) {
 
 // A Summary says what an archive has.
 type Summary struct {
-	// Unknown are installations of which the archive has only a hash. They are
-	// part of the past, but new if they report again.
+	// Unknown counts the installations that the archive knows only by a hash. They
+	// are part of the past, but new if they report again.
 	Unknown int
 	// Skipped are rows without a day, and reports of issues that the worker has
 	// deleted.

@@ -127,7 +127,7 @@ func (w *worker) install(i int, from, today, dailies, events collector.Day) {
 		m.faults[reason] += uint64(n)
 		w.occurred[day] += uint64(n)
 	}
-	if i%3 == 0 { // an old issue, of which only the number is known
+	if i%3 == 0 { // an old issue: only its number is known
 		n := 1 + w.random.IntN(50)
 		w.insert("health_issue_reports", hashOf(m.hash+"old"), m.hash, "old", m.version, "backend", "camera", "no_frame", nil, "warning",
 			m.created.String()+"T01:02:03+00:00", m.last.String()+"T01:02:03+00:00", 3, n, `{"secret":"it''s; x"}`, m.created.String()+" 09:00:00", m.last.String()+" 09:00:00")
@@ -264,8 +264,8 @@ func (w *worker) checkInstallation(t *testing.T, e *engine.Engine, m *madeInstal
 	}
 }
 
-// What the worker has stored becomes what the collector would have counted, from a
-// dump and from a database, in which no installation is new when it reports again.
+// A dump and a database of the worker become what the collector would have counted.
+// No installation is new when it reports again.
 func TestImport(t *testing.T) {
 	installations, days := 200, 100
 	if os.Getenv("ROLLCALL_SOAK") != "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/limit"
 )
 
-// A flood has a line at once and then one a minute, the last of which follows
-// although the flood is over.
+// A flood is logged at once and then once a minute, one last time after it is
+// over.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -56,10 +56,10 @@ func (s *stalled) Read([]byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// Wrong requests have a limit, after which nothing of further ones is read.
+// Wrong requests have a limit. After it, the server reads nothing of further ones.
 // Those of forged installations are not wrong: they have limits of their own.
 func TestWrongRequestsAreLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // in which no time passes
+	synctest.Test(t, func(t *testing.T) { // no time passes here
 		r := newRig(t, noLimits)
 		wrong := func(from string) int { return r.do("POST", "/v1/heartbeat", from, "{").Code }
 		n := 0
@@ -81,7 +81,7 @@ func TestWrongRequestsAreLimited(t *testing.T) {
 // Probes are answered whatever else comes from their address, such as through
 // a proxy on the same machine.
 func TestProbesHaveNoLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // in which no time passes
+	synctest.Test(t, func(t *testing.T) { // no time passes here
 		r := newRig(t, noLimits)
 		n := 0
 		for r.do("GET", "/api/v1/apps", here, "").Code == 200 {

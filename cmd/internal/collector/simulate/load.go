@@ -1,4 +1,4 @@
-// Package simulate makes fleets of installations of which everything is
+// Package simulate makes fleets of installations whose every figure is
 // known, and sends their reports to a collector: directly ([Fleet.Load])
 // or over HTTP ([Fleet.Send]). It serves tests, measurements and
 // demonstrations.

@@ -16,7 +16,7 @@ const (
 	// softPages is the number of changed pages after which the log is copied to
 	// the file in the background.
 	softPages = 2000
-	// hardPages is the length of the log from which commits wait for readers.
+	// hardPages is how long the log may grow before commits wait for readers.
 	hardPages = 16_000
 	// checkpointWait is how long one attempt waits for readers, and
 	// restartTries is the number of attempts before commits continue anyway.

@@ -67,8 +67,8 @@ func (s *Store) logSize() int64 {
 	return info.Size()
 }
 
-// checkSpace refuses an upgrade for which there is too little space: it makes a
-// copy of the file, and may write all of it to the log and back.
+// checkSpace refuses an upgrade if there is too little space: an upgrade copies the
+// file, and may write all of it to the log and back.
 func (s *Store) checkSpace() error {
 	info, err := os.Stat(s.file)
 	if err != nil {
