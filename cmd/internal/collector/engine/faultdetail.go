@@ -138,18 +138,16 @@ func (e *Engine) faultDaysOf(ctx context.Context, f *fleet, id string, r collect
 		return err
 	}
 	switch {
-	case id == "":
-		err = eachRecord(ctx, e.store, kindFaultBits, f.num, only, add)
-	case members != nil:
+	case id != "" && members == nil:
+		written, err = closed[faultDay](ctx, e, f, kindFaultDay, id, only)
+	case id != "":
 		for day := only.From; day <= min(only.To, recent) && err == nil; day++ {
 			err = each(e.store.RecordsOfDay(ctx, kindFaultBits, f.num, day, id+"/", id+"/"+bits.LastChunkName), add)
 		}
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case members != nil:
-	case id == "":
+	default:
+		if err = eachRecord(ctx, e.store, kindFaultBits, f.num, only, add); err != nil || members != nil {
+			break
+		}
 		err = eachRecord(ctx, e.store, kindFaultDay, f.num, only, func(r collector.Record) error {
 			var one faultDay
 			err := decodeRecord(r, &one)
@@ -163,8 +161,6 @@ func (e *Engine) faultDaysOf(ctx context.Context, f *fleet, id string, r collect
 			sum.Affected[window1] = set.Count()
 			written[day] = sum
 		}
-	default:
-		written, err = closed[faultDay](ctx, e, f, kindFaultDay, id, only)
 	}
 	if err != nil {
 		return nil, err
