@@ -46,7 +46,10 @@ func (d *dashboard) version(ctx context.Context, v view, p *pageData) error {
 		}
 	}
 	kept.linkSeries(v.versionPage, "")
-	p.Panels = []panel{runningPanel(v, answer, then), versionAdoptionPanel(answer), kept, faults, from, to}
+	running, adoption := runningPanel(v, answer, then), versionAdoptionPanel(answer)
+	running.linkSeries(func(string) string { return p.Tiles[0].URL }, "")
+	adoption.linkSeries(func(string) string { return v.inSegment("overview", "version>="+answer.Version) }, "")
+	p.Panels = []panel{running, adoption, kept, faults, from, to}
 	return nil
 }
 

@@ -54,6 +54,12 @@ func (c *clock) plausible(wall time.Time) bool {
 	return -maxStep <= jump && jump <= ahead
 }
 
+// asExpected reports whether a reading is the expected one. A doubt ends with it,
+// and outlasts a restart: it began with a step, and not with a downtime.
+func (c *clock) asExpected(wall time.Time) bool {
+	return wall.Sub(c.expected()).Abs() <= maxStep
+}
+
 // A clockRecord is what is stored of the clock.
 type clockRecord struct {
 	Trusted time.Time `json:"trusted"`

@@ -87,9 +87,8 @@ func TestClockIsContradicted(t *testing.T) {
 		r.knownFleet(20, 20)
 		x := today()
 		time.Sleep(2 * time.Minute)
-		jump()
+		r.restart(time.Minute, jump)
 		wrong := r.clock().After(time.Now())
-		r.restart(time.Minute)
 		r.sends(20, 30, "1.1") // nobody knows them
 		for n := range 3 {
 			if wrong {
@@ -106,6 +105,30 @@ func TestClockIsContradicted(t *testing.T) {
 		r.crash()
 		r.sends(10, 15, "1.2")
 		jump()
+		r.sends(12, 31, "1.2")
+		r.wantsDay("set right", true, x)
+		r.nextDay()
+		r.sends(0, 10, "1.2")
+	})
+}
+
+// A restart does not end a doubt: only the right clock does, or those who report.
+func TestRestartWhileDoubted(t *testing.T) {
+	t.Parallel()
+	compared(t, []time.Duration{2 * day, -2 * day}, func(r *rig, jump func()) {
+		r.knownFleet(20, 20)
+		x := today()
+		jump()
+		time.Sleep(2 * time.Minute)
+		wrong := r.clock().After(time.Now())
+		for _, again := range []func(){r.crash, func() { r.restart(time.Minute) }, func() { r.restart(2 * time.Hour) }} {
+			r.wantsDay("before a restart", !wrong, r.e.Clock().Day)
+			again()
+			r.wantsDay("after a restart", !wrong, r.e.Clock().Day)
+		}
+		r.sends(10, 30, "1.1")
+		jump()
+		r.restart(time.Minute)
 		r.sends(12, 31, "1.2")
 		r.wantsDay("set right", true, x)
 		r.nextDay()

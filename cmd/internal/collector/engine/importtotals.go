@@ -46,12 +46,16 @@ const (
 // the records is of no use elsewhere.
 func (e *Engine) ExportTotals(ctx context.Context, app collector.AppNum) iter.Seq2[collector.Record, error] {
 	return func(yield func(collector.Record, error) bool) {
-		if _, err := e.fleet(app); err != nil {
+		f, err := e.fleet(app)
+		if err != nil {
 			yield(collector.Record{}, err)
 			return
 		}
+		f.mu.RLock()
+		closed := f.today - 1 // a checkpoint writes the open day's faults, too
+		f.mu.RUnlock()
 		for _, kind := range slices.Sorted(maps.Keys(exported)) {
-			for r, err := range e.store.Records(ctx, kind, app, firstEver, heldDay-1) {
+			for r, err := range e.store.Records(ctx, kind, app, firstEver, closed) {
 				if !yield(r, err) || err != nil {
 					return
 				}

@@ -141,8 +141,10 @@ func TestImportKeeps(t *testing.T) {
 		}
 		was := shown()
 		r.restart(time.Second)
-		check("after a restart")
 		sameFigures(t, "after a restart", shown(), was)
+		check("after a restart")
+		r.crash()
+		check("after a crash")
 		// What an import added is deleted like everything else.
 		if d, err := r.e.Forget(ctx, id(7)); err != nil || d.Deleted != 1 {
 			t.Errorf("forget: got %+v, %v", d, err)

@@ -73,12 +73,14 @@ func (r *rig) tryOpen() error {
 }
 
 // restart stops the engine, and starts it after a while.
-func (r *rig) restart(after time.Duration) {
+func (r *rig) restart(after time.Duration, meanwhile ...func()) {
 	r.t.Helper()
-	store := r.store.Clone()
 	r.close()
 	time.Sleep(after)
-	r.store = store
+	for _, do := range meanwhile {
+		do()
+	}
+	r.store = r.store.Clone()
 	r.open()
 }
 

@@ -43,11 +43,11 @@ func (e *Engine) rollover(ctx context.Context) error {
 // judge decides whether what the clock reads is trusted. It begins and ends the
 // provisional counting.
 func (e *Engine) judge(ctx context.Context, wall time.Time) (trusted bool, err error) {
-	plausible := e.clock.plausible(wall)
+	sameDay := collector.DayOf(wall) == e.day
 	if e.held != nil {
 		e.held.follow(wall)
 		switch {
-		case plausible, collector.DayOf(wall) == e.day:
+		case sameDay, e.clock.asExpected(wall):
 			return e.confirm(ctx, wall, byClock)
 		case e.held.decided():
 			return e.confirm(ctx, wall, byInstallations)
@@ -62,8 +62,7 @@ func (e *Engine) judge(ctx context.Context, wall time.Time) (trusted bool, err e
 			e.believed = nil
 		}
 	}
-	sameDay := collector.DayOf(wall) == e.day
-	if plausible || sameDay || !e.counted() {
+	if sameDay || e.clock.plausible(wall) || !e.counted() {
 		if !sameDay && e.clock.stored && wall.Sub(e.clock.expected()) > maxStep {
 			e.believed = e.newHolding(wall, 0)
 		}

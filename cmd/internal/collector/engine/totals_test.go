@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"maps"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
@@ -40,6 +42,38 @@ func TestSegmentAfterTotals(t *testing.T) {
 			}
 			r.sends(0, 2, "1.0")
 			r.nextDay()
+		}
+	})
+}
+
+// TestExportOnADayWithFaults: a checkpoint writes the faults of the open day,
+// and only closed days leave with an export, so another app can take it at once.
+func TestExportOnADayWithFaults(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for range 2 {
+			r.sends(0, 3, "1.0")
+			r.reports(r.health(0, 1, time.Now(), "disk-full"))
+			r.nextDay()
+		}
+		r.sends(0, 3, "1.0")
+		r.reports(r.health(0, 1, time.Now(), "disk-full"))
+		r.restart(0) // at a checkpoint
+		days := map[collector.Day]bool{}
+		for record, err := range r.e.ExportTotals(t.Context(), r.app.Num) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if record.Kind == "issueday" {
+				days[record.Day] = true
+			}
+		}
+		if want := map[collector.Day]bool{today() - 2: true, today() - 1: true}; !maps.Equal(days, want) {
+			t.Errorf("faults of the days %v were exported, want those of %v", days, want)
+		}
+		to := r.addApp(collector.App{Key: "moved"})
+		if _, days, err := r.e.ImportTotals(t.Context(), to.Num, r.e.ExportTotals(t.Context(), r.app.Num)); err != nil || days != 2 {
+			t.Errorf("imported %d days, %v", days, err)
 		}
 	})
 }
