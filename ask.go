@@ -18,6 +18,9 @@ const (
 	MaxAskTimeout     = 5 * time.Minute
 )
 
+// askSaveTimeout bounds the wait for an answer to be saved.
+const askSaveTimeout = 10 * time.Second
+
 const (
 	askQuestion = `May this program send one small anonymous report a day to its authors?
 What it holds and how to switch it off: see the program's page on telemetry. [y/N] `
@@ -38,14 +41,14 @@ type AskOptions struct {
 
 // AskConsent asks the operator about telemetry, on standard error, if that is
 // undecided and if standard input and standard error are terminals. It asks
-// nobody in a pipe, in CI, while a container is built, in a service, and on
-// Windows, nor for a host that has Consent.Load without Save, whose settings
+// nobody in a pipe, in CI, while a container is built, in a service, in the
+// background of a shell, and on Windows, nor for a host that has Consent.Load without Save, whose settings
 // alone can grant. It returns the decision that holds afterwards.
 //
 // Only yes and no are answers: yes grants, no denies, and both are saved. A
 // denial is final and nobody is asked again. Anything else, and silence,
-// decides nothing. AskConsent waits no longer than ctx and the timeout, and
-// consumes no input except the answer. Call it before Start, which creates a
+// decides nothing. AskConsent waits no longer than ctx, nor than the timeout for
+// an answer and ten seconds to save it, and consumes no input except the answer. Call it before Start, which creates a
 // missing config, with telemetry switched off in it.
 func (s *Service) AskConsent(ctx context.Context, opts AskOptions) (Consent, error) {
 	if s == nil {
@@ -99,6 +102,8 @@ func (s *Service) ask(ctx context.Context, q question, opts AskOptions, in, out 
 	if !isAnswer {
 		return Unset, nil
 	}
+	ctx, cancel = context.WithTimeout(ctx, askSaveTimeout)
+	defer cancel()
 	if err := q.save(s, OrderedBy(ctx, "answer at the terminal"), granted); err != nil {
 		return Unset, err
 	}

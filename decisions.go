@@ -203,7 +203,7 @@ func (s *Service) decide(r *reading) Decisions {
 	d := consent.Decide(consent.Evidence{
 		Policy:            r.policy,
 		Variable:          consent.DenyingVariable(os.Getenv, s.config.Consent.DenyVariable),
-		TelemetryDenied:   s.withdrawn.Load() != 0,
+		TelemetryDenied:   s.withdrawn.Load() != 0 || s.forgetting.Load() > 0,
 		HealthDenied:      s.healthWithdrawn.Load() != 0,
 		UpdateCheckDenied: s.updateWithdrawn.Load() != 0,
 		Withdrawals:       r.withdrawals,

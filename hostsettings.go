@@ -9,8 +9,16 @@ import (
 )
 
 // saveInHost saves a decision in the host's settings and keeps the others. If
-// these cannot be read, a denial is saved for all of them.
+// these cannot be read, a denial is saved for all of them. Another decision
+// waits, so that none is saved as it was before.
 func (s *Service) saveInHost(ctx context.Context, subject idstore.Subject, decision Consent) error {
+	_, err := flight.Do(ctx, &s.deciding, "save a decision in the host's settings", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.replaceInHost(ctx, subject, decision)
+	})
+	return err
+}
+
+func (s *Service) replaceInHost(ctx context.Context, subject idstore.Subject, decision Consent) error {
 	now, err := flight.Do(ctx, &s.asking, "ask the host for the consent", s.config.Consent.Load)
 	switch {
 	case err != nil && decision == Granted:

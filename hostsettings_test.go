@@ -336,3 +336,44 @@ func TestConsentChangedWithoutService(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestHostSavesConsentsAtOnce: two decisions at the same time are both kept.
+func TestHostSavesConsentsAtOnce(t *testing.T) {
+	service, host := newSite(t, ""), new(consentSettings)
+	running := service.start(nowhere, host.use)
+	for range 300 {
+		host.set(rollcall.Granted, rollcall.Granted)
+		var both sync.WaitGroup
+		for _, deny := range []func(context.Context, bool) error{running.SetHealthConsent, running.SetConsent} {
+			both.Go(func() {
+				if err := deny(t.Context(), false); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		if host.want(t, rollcall.Denied, rollcall.Denied); t.Failed() {
+			return
+		}
+	}
+}
+
+// TestForgetKeepsDenial: a deletion that fails does not end a denial that could
+// not be saved.
+func TestForgetKeepsDenial(t *testing.T) {
+	s := newSite(t, "")
+	var host consentSettings
+	host.set(rollcall.Granted, rollcall.Unset)
+	service := s.start(nowhere, host.readOnly)
+	if err := service.SetConsent(t.Context(), false); !errors.Is(err, rollcall.ErrHostDecides) {
+		t.Fatalf("got %v", err)
+	}
+	s.collector.Answer(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	if err := service.Forget(t.Context()); err == nil {
+		t.Fatal("forgotten by a collector that fails")
+	}
+	wantDecision(t, "after the deletion failed", service.Decisions(t.Context()).Telemetry, rollcall.Denied, "denied in this process; that could not be saved")
+}

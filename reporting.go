@@ -356,7 +356,10 @@ func (s *Service) Upload(ctx context.Context, heartbeat []byte) error {
 		return fmt.Errorf("not a heartbeat: %w", err)
 	}
 	if id, err := installid.Parse(h.InstallationID); err == nil {
-		if w, err := s.records.ReadWithdrawals(ctx, id); err == nil && w.Retired {
+		switch w, err := s.records.ReadWithdrawals(ctx, id); {
+		case err != nil:
+			return withheldError("whether its installation ID was reset or forgotten here could not be read: " + w.Unread)
+		case w.Retired:
 			return withheldError("its installation ID was reset or forgotten here")
 		}
 	}
@@ -378,12 +381,16 @@ func (s *Service) Forget(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("forget: %w", err)
 	}
-	mark := s.withdraw(&s.withdrawn) // a report after the deletion would undo it
+	s.forgetting.Add(1) // a report after the deletion would undo it
+	defer func() {
+		s.forgetting.Add(-1)
+		s.changes.Add(1)
+	}()
+	s.changes.Add(1)
+	s.cancelReports(&s.withdrawn)
 	undo := s.recordForgetting(ctx)
 	if err := s.sender.Forget(ctx, id.String()); err != nil {
 		undo()
-		s.withdrawn.CompareAndSwap(mark, 0)
-		s.changes.Add(1)
 		return fmt.Errorf("forget: %w", sendError(err))
 	}
 	s.forgotten.Store(&id)

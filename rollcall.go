@@ -99,10 +99,11 @@ type Service struct {
 	client   func() report.Client        // this library
 	version  atomic.Pointer[hostVersion] // never nil
 
-	keys   consent.Keys
-	place  consent.Source   // where the settings are
-	latest consent.Versions // what a grant covers now
-	asking flight.Flight    // of Config.Consent.Load
+	keys     consent.Keys
+	place    consent.Source   // where the settings are
+	latest   consent.Versions // what a grant covers now
+	asking   flight.Flight    // of Config.Consent.Load
+	deciding flight.Flight    // a decision from Load to Save
 	// storeReadsConsent reports whether the store reads the config's consent
 	// together with the ID.
 	storeReadsConsent bool
@@ -114,11 +115,12 @@ type Service struct {
 	warned            subjectWarning
 	healthWarned      subjectWarning
 	updateWarned      subjectWarning
-	withdrawn         withdrawal  // of telemetry
-	healthWithdrawn   withdrawal  // of health reports
-	updateWithdrawn   withdrawal  // of the update check
-	healthUnderWay    atomic.Bool // whether the last report is a health report
-	saidReporting     atomic.Bool // whether the log says that reports are sent
+	withdrawn         withdrawal   // of telemetry
+	forgetting        atomic.Int32 // deletions under way, which deny telemetry too
+	healthWithdrawn   withdrawal   // of health reports
+	updateWithdrawn   withdrawal   // of the update check
+	healthUnderWay    atomic.Bool  // whether the last report is a health report
+	saidReporting     atomic.Bool  // whether the log says that reports are sent
 
 	observer  ReportObserver // nil for none
 	observing sync.Mutex     // calls of the observer

@@ -106,12 +106,17 @@ func (s *Service) warn(last *subjectWarning, subject string, d Decision) {
 // undoTimeout bounds the removal of a denial after a deletion that failed.
 const undoTimeout = 5 * time.Second
 
+// forgettingSuffix tells the denial of a deletion from one that the same person
+// orders meanwhile, which stands.
+const forgettingSuffix = " (to forget the installation)"
+
 // recordForgetting records a denial before the collector is asked to delete,
 // so that no report follows the deletion even if this process is killed. undo
 // removes the record, unless somebody denied telemetry before or meanwhile.
 func (s *Service) recordForgetting(ctx context.Context) (undo func()) {
 	before, err := s.records.ReadWithdrawals(ctx, installid.ID{})
 	denial := newDenial(ctx)
+	denial.By += forgettingSuffix
 	if err != nil || before.Telemetry.Denied || s.records.Deny(ctx, idstore.Telemetry, denial) != nil {
 		return func() {}
 	}

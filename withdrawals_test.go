@@ -351,6 +351,27 @@ func TestForgetKilled(t *testing.T) {
 	}
 }
 
+// TestDeniedWhileForgetting: a denial that the same person orders while a deletion
+// is under way stands after it failed.
+func TestDeniedWhileForgetting(t *testing.T) {
+	s := newSite(t, granted)
+	service := s.start()
+	stale := s.read(s.config)
+	ctx := rollcall.OrderedBy(t.Context(), "page")
+	s.collector.Answer(func(w http.ResponseWriter, r *http.Request) bool {
+		if err := service.SetConsent(ctx, false); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	if err := service.Forget(ctx); err == nil {
+		t.Error("forgotten by a collector that fails")
+	}
+	s.write(s.config, stale) // what the host had in memory
+	wantDecision(t, "at last", service.Decisions(t.Context()).Telemetry, rollcall.Denied, withdrawnBy("page"))
+}
+
 // TestDeniedWhileReportIsMade: an attempt reads the withdrawals after the report
 // is made, which may take a while, and before it connects.
 func TestDeniedWhileReportIsMade(t *testing.T) {
@@ -382,6 +403,10 @@ func TestUploadRetired(t *testing.T) {
 	s.mustVerb("reset")
 	if err := service.Upload(t.Context(), exported); !errors.Is(err, rollcall.ErrWithheld) {
 		t.Errorf("got %v, want %v", err, rollcall.ErrWithheld)
+	}
+	s.write(s.beside(".retired-ids"), "") // damaged
+	if err := s.make().Upload(t.Context(), exported); !errors.Is(err, rollcall.ErrWithheld) {
+		t.Errorf("damaged record: got %v, want %v", err, rollcall.ErrWithheld)
 	}
 	s.wantRequests()
 }

@@ -22,12 +22,13 @@ import (
 // A File is a JSON config file, which may hold comments and trailing commas.
 // Its methods are safe for concurrent use.
 type File struct {
-	path   string
-	empty  []byte // the document that a new file begins with
-	own    bool   // not a host's
-	fs     fsys.FS
-	file   *replace.File
-	flight *flight.Flight
+	path    string
+	empty   []byte // the document that a new file begins with
+	own     bool   // not a host's
+	foreign bool   // an administrator's
+	fs      fsys.FS
+	file    *replace.File
+	flight  *flight.Flight
 
 	mu       sync.Mutex
 	unsynced *entry                        // what this process wrote without syncing it
@@ -49,7 +50,14 @@ type Options struct {
 	// Own means that the file is Rollcall's own, and not a host's: one that
 	// somebody else may have planted is refused.
 	Own bool
+
+	// Foreign means that the file is an administrator's and only read. If it is
+	// a symlink that leads to nothing, it may only be out of reach, and does not
+	// count as absent.
+	Foreign bool
 }
+
+var errDangling = errors.New("a symlink that leads to nothing")
 
 // Open returns the file at path, which must be absolute. It does not touch the
 // disk.
@@ -62,12 +70,13 @@ func Open(disk fsys.FS, path string, opts Options) (*File, error) {
 	}
 	path = fsys.Clean(path)
 	return &File{
-		path:   path,
-		empty:  opts.New,
-		own:    opts.Own,
-		fs:     disk,
-		file:   replace.New(disk, path, replace.Options{Torn: jsonedit.IsTorn, CutShort: jsonedit.IsCutShort, Own: opts.Own}),
-		flight: new(flight.Flight),
+		path:    path,
+		empty:   opts.New,
+		own:     opts.Own,
+		foreign: opts.Foreign,
+		fs:      disk,
+		file:    replace.New(disk, path, replace.Options{Torn: jsonedit.IsTorn, CutShort: jsonedit.IsCutShort, Own: opts.Own}),
+		flight:  new(flight.Flight),
 	}, nil
 }
 
@@ -75,7 +84,7 @@ func Open(disk fsys.FS, path string, opts Options) (*File, error) {
 // share their operation in flight, so that a disk that hangs costs one
 // goroutine for both. Each has its own Unsynced.
 func (f *File) Sibling() *File {
-	return &File{path: f.path, empty: f.empty, own: f.own, fs: f.fs, file: f.file, flight: f.flight}
+	return &File{path: f.path, empty: f.empty, own: f.own, foreign: f.foreign, fs: f.fs, file: f.file, flight: f.flight}
 }
 
 // Anchor returns the anchor at path, an absolute path, whose mode follows the
@@ -136,8 +145,13 @@ func (f *File) ReadThen(ctx context.Context, then func(context.Context), keys ..
 			values, err = jsonedit.Scan(s.Data, keys)
 			return err
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			then(ctx)
+		case f.foreign && errors.Is(err, fs.ErrNotExist):
+			if info, statErr := f.fs.Lstat(f.path); statErr == nil && info.Mode()&fs.ModeSymlink != 0 {
+				err = errDangling
+			}
 		}
 		return values, err
 	})

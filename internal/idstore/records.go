@@ -110,7 +110,7 @@ func (l Location) OpenRecords(disk fsys.FS, store keeper.Store) (Records, error)
 	r := new(fileRecords)
 	var err error
 	if l.PolicyPath != "" {
-		if r.policy, err = configfile.Open(disk, l.PolicyPath, configfile.Options{}); err != nil {
+		if r.policy, err = configfile.Open(disk, l.PolicyPath, configfile.Options{Foreign: true}); err != nil {
 			return nil, err
 		}
 	}

@@ -173,6 +173,12 @@ func TestPolicy(t *testing.T) {
 		if got = records.ReadDecisions(ctx, keys, keys); got.PolicyErr == nil || got.ConfigErr != nil || got.Config[0] != yes {
 			t.Errorf("malformed policy: got %+v", got)
 		}
+		d.Remove(path)
+		d.Symlink("/mnt/policy.json", path)
+		if got = records.ReadDecisions(ctx, keys, keys); got.PolicyErr == nil || got.ConfigErr != nil {
+			t.Errorf("policy is a symlink that leads to nothing: got %+v", got)
+		}
+		d.WriteFile("/mnt/policy.json", []byte("{"), 0o644)
 		d.Inject(failing(faultfs.OpRead, "config.json", syscall.EIO))
 		if got = records.ReadDecisions(ctx, keys, keys); got.ConfigErr == nil || got.PolicyErr == nil {
 			t.Errorf("unreadable config: got %+v", got)

@@ -163,3 +163,14 @@ func TestRestart(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// N7: what a clock that was days ahead wrote after a failed attempt is not waited for.
+func TestRetryOfWrongClock(t *testing.T) {
+	phase := schedule.Phase(9 * time.Hour)
+	now := midnight.Add(10 * time.Hour)
+	wrong := now.Add(5 * day)
+	st := schedule.State{}.Succeeded(now).Begin(wrong, 0).Failed(phase, wrong, "https://example.org", &schedule.Error{Status: 503}, 0)
+	if due := st.Due(phase, now); due.Sub(now) > day {
+		t.Errorf("due after %v", due.Sub(now))
+	}
+}

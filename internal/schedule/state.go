@@ -78,12 +78,13 @@ func (st State) IsAhead(now time.Time) bool { return st.trusted(now) != st }
 // clock can have written.
 func (st State) trusted(now time.Time) State {
 	retry, limit := st.Retry, now.Add(maxAhead)
+	wrong := st.Attempt.After(limit) // then so is the retry, which followed from the attempt
 	for _, t := range st.times() {
 		if t.After(limit) {
 			*t = time.Time{}
 		}
 	}
-	if retry.Sub(now) <= longestWait {
+	if !wrong && retry.Sub(now) <= longestWait {
 		st.Retry = retry
 	}
 	if st.Attempt.IsZero() {

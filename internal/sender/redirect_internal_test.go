@@ -77,6 +77,9 @@ func TestRedirects(t *testing.T) {
 			if target.count() != 1 || target.bodies[0] != "heartbeat" || target.requests[0].Method != http.MethodPost {
 				t.Errorf("got %d requests, bodies %q", target.count(), target.bodies)
 			}
+			if referer := target.requests[0].Header["Referer"]; referer != nil {
+				t.Errorf("got a Referer, %q", referer)
+			}
 		})
 	}
 	run(t, "loop", func(t *testing.T, r *rig, m *memoryNet) {

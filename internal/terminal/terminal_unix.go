@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,14 @@ const pollEvery = 100
 
 func isTerminal(file *os.File) bool {
 	_, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
-	return err == nil
+	return err == nil && !inBackground(file)
+}
+
+// inBackground reports whether file is the terminal of this process, which is a
+// job in the background: the kernel stops one that reads there (SIGTTIN).
+func inBackground(file *os.File) bool {
+	group, err := unix.IoctlGetInt(int(file.Fd()), unix.TIOCGPGRP)
+	return err == nil && group != unix.Getpgrp()
 }
 
 // readLine polls before it reads: a terminal that edits lines has a whole line
@@ -33,6 +41,10 @@ func readLine(ctx context.Context, file *os.File) (string, error) {
 		}
 		if err != nil {
 			return "", os.NewSyscallError("poll", err)
+		}
+		if inBackground(file) { // moved there meanwhile; what is typed is for another program
+			time.Sleep(pollEvery * time.Millisecond)
+			continue
 		}
 		break
 	}
