@@ -43,7 +43,7 @@ database to a directory, name the key with --key.`,
 			if key == "" && !postgres.IsURL(to) {
 				return withHint(errors.New("--key is missing: a data directory needs the key"), "name the rollcall.key of the database")
 			}
-			copied, err := datadir.Copy(cmd.Context(), from, to, datadir.CopyOptions{Progress: showProgress(cmd, "rows")})
+			copied, err := datadir.Copy(cmd.Context(), from, to, datadir.CopyOptions{SecretFile: key, Progress: showProgress(cmd, "rows")})
 			switch {
 			case errors.Is(err, fs.ErrExist):
 				return withHint(fmt.Errorf("%s has the data of a collector", to), "name a directory that has none")
@@ -51,11 +51,6 @@ database to a directory, name the key with --key.`,
 				return withHint(err, "name an empty database")
 			case err != nil:
 				return explainCollector(err)
-			}
-			if !postgres.IsURL(to) {
-				if err := datadir.AddSecret(key, to); err != nil {
-					return err
-				}
 			}
 			result := copyOutput{copied.Identities, copied.Records, copied.Rows()}
 			return out.printf(cmd, result, "Copied %d installations, %d records, and %d entries of the journal; the copy holds the same\n",

@@ -77,9 +77,19 @@ is copied to the PostgreSQL database, in one transaction.`,
 			if _, err := os.Stat(args[0]); err != nil {
 				return withHint(err, hint)
 			}
+			if data.store != "" {
+				var err error
+				if opts.Secret, err = data.readSecret(); err != nil {
+					return err
+				}
+			}
 			opts.Store, opts.Progress = data.store, showProgress(cmd, "rows")
 			err := waiting(cmd, "The backup is checked and copied", func() error { return datadir.Restore(cmd.Context(), args[0], data.path, opts) })
 			switch {
+			case errors.Is(err, datadir.ErrOtherKey):
+				return withHint(err, "name a directory without data with --data-dir, where the key goes")
+			case errors.Is(err, fs.ErrExist) && data.store != "":
+				return withHint(fmt.Errorf("%s has another key", data.path), "name another directory with --data-dir, or replace the key with --force")
 			case errors.Is(err, fs.ErrExist):
 				return withHint(fmt.Errorf("%s has the data of a collector", data.path), "replace it with --force")
 			case errors.Is(err, sqlite.ErrNotStore), errors.Is(err, fs.ErrNotExist):
@@ -90,7 +100,10 @@ is copied to the PostgreSQL database, in one transaction.`,
 				return explainCollector(err)
 			}
 			to := data.path
-			if data.store != "" {
+			switch {
+			case len(opts.Secret) > 0:
+				to = "the PostgreSQL database"
+			case data.store != "":
 				to = "the PostgreSQL database, with the key in " + data.path
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Restored %s: %s, to %s\n", args[0], databaseIn(args[0]), to)

@@ -14,9 +14,28 @@ import (
 // TempPattern matches the names of temporary files, for [filepath.Glob].
 const TempPattern = ".*.part"
 
-// Temp creates a temporary file with mode 0600 beside file.
+// Temp creates a temporary file with mode 0600 beside file, see [Own].
 func Temp(file string) (*os.File, error) {
-	return os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*.part")
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*.part")
+	if err == nil {
+		Own(f, filepath.Dir(file))
+	}
+	return f, err
+}
+
+// TempDir is [os.MkdirTemp], and then [Own].
+func TempDir(dir, pattern string) (string, error) {
+	name, err := os.MkdirTemp(dir, pattern)
+	if err != nil {
+		return "", err
+	}
+	if f, err := os.OpenInRoot(dir, filepath.Base(name)); err == nil { // follows no link out of dir
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			Own(f, dir)
+		}
+		f.Close()
+	}
+	return name, nil
 }
 
 // Create writes a new file with mode 0600, or returns fs.ErrExist.

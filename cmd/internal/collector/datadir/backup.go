@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
 )
@@ -47,6 +49,9 @@ type RestoreOptions struct {
 	// SecretFile names the file with the secret; empty is the one in the
 	// backup, or else the one in the data directory.
 	SecretFile string
+	// Secret is the secret of the database if the directory does not have it; then
+	// the directory is not used. The backup must have been made with it.
+	Secret []byte
 	// Overwrite replaces data in the directory or the database, instead of
 	// fs.ErrExist or [postgres.ErrNotEmpty].
 	Overwrite bool
@@ -62,18 +67,35 @@ type RestoreOptions struct {
 // changes nothing if the check fails. That copy is what it restores, so a backup
 // of an earlier version is upgraded. It needs free disk space for two copies.
 func Restore(ctx context.Context, backup, path string, opts RestoreOptions) error {
-	if err := prepare(path, Options{Create: true}); err != nil {
+	if err := prepare(path, Options{Create: true, Store: opts.Store, Secret: opts.Secret}); err != nil {
 		return err
 	}
 	target := filepath.Join(path, DatabaseFile)
 	if _, err := os.Lstat(target); err == nil && !opts.Overwrite && opts.Store == "" {
 		return fmt.Errorf("%s: %w", target, fs.ErrExist)
 	}
-	secret, err := secretOfBackup(backup, path, opts.SecretFile)
+	secret, err := secretOfBackup(backup, path, opts)
 	if err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp(path, restorePattern)
+	in := path
+	if opts.Store != "" {
+		if len(opts.Secret) > 0 {
+			in = os.TempDir()
+			if !bytes.Equal(secret, opts.Secret) {
+				return fmt.Errorf("restore %s: %w", backup, engine.ErrSecret)
+			}
+		} else if err := sameSecret(path, secret); err != nil {
+			// A key cannot be recreated, so only force replaces it, and nothing does
+			// while a file needs it.
+			if _, stat := os.Lstat(target); stat == nil {
+				return fmt.Errorf("%s: %w", target, ErrOtherKey)
+			} else if !opts.Overwrite {
+				return err
+			}
+		}
+	}
+	temp, err := durable.TempDir(in, restorePattern)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -89,8 +111,14 @@ func Restore(ctx context.Context, backup, path string, opts RestoreOptions) erro
 	if err != nil {
 		return err
 	}
+	if len(opts.Secret) > 0 {
+		return nil
+	}
 	return keepSecret(path, secret)
 }
+
+// ErrOtherKey means that a database would lose its key.
+var ErrOtherKey = errors.New("the database there has another key, which would be lost")
 
 // keepSecret writes the secret that belongs to restored data. After an
 // interruption before it, the collector refuses to start because the secret does
@@ -102,11 +130,14 @@ func keepSecret(path string, secret []byte) error {
 	return nil
 }
 
-func secretOfBackup(backup, path, file string) ([]byte, error) {
-	if file != "" {
-		return readSecret(file)
+func secretOfBackup(backup, path string, opts RestoreOptions) ([]byte, error) {
+	if opts.SecretFile != "" {
+		return readSecret(opts.SecretFile)
 	}
 	secret, err := readSecret(filepath.Join(backup, SecretFile))
+	if errors.Is(err, fs.ErrNotExist) && len(opts.Secret) > 0 {
+		return opts.Secret, nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		secret, err = readSecret(filepath.Join(path, SecretFile))
 	}

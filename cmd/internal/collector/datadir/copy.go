@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/postgres"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/secret"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/transfer"
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
@@ -21,6 +25,10 @@ var ErrDiffers = errors.New("the copy differs from what it was made of")
 type CopyOptions struct {
 	// Replace replaces what a database holds. A file is never replaced.
 	Replace bool
+	// SecretFile, if not empty, names the file with the secret that is put beside a
+	// file. It is read, and compared with the source and the target, before anything
+	// is written.
+	SecretFile string
 	// Progress, if not nil, is called now and then with the rows that are copied so
 	// far, and with all rows.
 	Progress func(done, all int64)
@@ -30,14 +38,44 @@ type CopyOptions struct {
 // are data directories, or URLs of PostgreSQL databases. No collector may use
 // either meanwhile. A target that is not empty is refused (fs.ErrExist,
 // [postgres.ErrNotEmpty]). If it fails, the target is as before, unless the error
-// is [ErrDiffers] or [collector.ErrLost]. Keys are not copied.
+// is [ErrDiffers] or [collector.ErrLost]. No key goes into a database.
 func Copy(ctx context.Context, from, to string, opts CopyOptions) (transfer.Digest, error) {
 	source, err := openSource(ctx, from)
 	if err != nil {
 		return transfer.Digest{}, err
 	}
 	defer source.close()
-	return copyFrom(ctx, source, to, opts)
+	if opts.SecretFile == "" || postgres.IsURL(to) {
+		return copyFrom(ctx, source, to, opts)
+	}
+	key, err := readSecret(opts.SecretFile)
+	if err != nil {
+		return transfer.Digest{}, err
+	}
+	keys, err := secret.New(key)
+	if err != nil {
+		return transfer.Digest{}, err
+	}
+	if err := engine.CheckSecret(ctx, source.store, keys); err != nil {
+		return transfer.Digest{}, fmt.Errorf("%s: %w", opts.SecretFile, err)
+	}
+	if err := sameSecret(to, key); err != nil {
+		return transfer.Digest{}, err
+	}
+	d, err := copyFrom(ctx, source, to, opts)
+	if err != nil {
+		return d, err
+	}
+	return d, AddSecret(opts.SecretFile, to)
+}
+
+// sameSecret returns fs.ErrExist if a directory has another secret.
+func sameSecret(dir string, want []byte) error {
+	found, err := readSecret(filepath.Join(dir, SecretFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && bytes.Equal(found, want) {
+		return nil
+	}
+	return fmt.Errorf("%s: another key: %w", filepath.Join(dir, SecretFile), fs.ErrExist)
 }
 
 func copyFrom(ctx context.Context, source *source, to string, opts CopyOptions) (d transfer.Digest, err error) {
@@ -68,6 +106,7 @@ func copyFrom(ctx context.Context, source *source, to string, opts CopyOptions) 
 
 // A source is a store that nobody changes.
 type source struct {
+	store collector.Store
 	rows  func(context.Context) (int64, error)
 	read  func(context.Context, func(transfer.Source) error) error
 	close func()
@@ -83,13 +122,13 @@ func openSource(ctx context.Context, from string) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &source{s.Rows, func(_ context.Context, use func(transfer.Source) error) error { return use(s) }, func() { s.Close() }}, nil
+		return &source{s, s.Rows, func(_ context.Context, use func(transfer.Source) error) error { return use(s) }, func() { s.Close() }}, nil
 	}
 	lead, err := takeLead(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	return &source{lead.store.Rows, lead.store.Snapshot, lead.end}, nil
+	return &source{lead.store, lead.store.Rows, lead.store.Snapshot, lead.end}, nil
 }
 
 // A lead holds the lease of a database during a copy.
@@ -149,7 +188,7 @@ func copyToFile(ctx context.Context, from transfer.Source, dir string, _ bool, p
 	if _, err := os.Lstat(file); err == nil {
 		return d, copied, fmt.Errorf("%s: %w", file, fs.ErrExist)
 	}
-	temp, err := os.MkdirTemp(dir, restorePattern)
+	temp, err := durable.TempDir(dir, restorePattern)
 	if err != nil {
 		return d, copied, err
 	}

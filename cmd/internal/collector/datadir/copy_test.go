@@ -175,3 +175,44 @@ func TestCopy(t *testing.T) {
 		t.Errorf("database without its key: got %v, want ErrNoSecret", err)
 	}
 }
+
+// A key that is missing, or not that of the source or the target, is noticed before
+// anything is written.
+func TestCopyChecksTheKeyFirst(t *testing.T) {
+	from, other := t.TempDir(), t.TempDir()
+	for _, dir := range []string{from, other} {
+		d := openWith(t, dir, "")
+		fill(t, d, 3)
+		d.Close()
+	}
+	key := filepath.Join(from, datadir.SecretFile)
+	wrong := filepath.Join(other, datadir.SecretFile)
+	to := t.TempDir()
+	copyTo := func(key string) error {
+		_, err := datadir.Copy(t.Context(), from, to, datadir.CopyOptions{SecretFile: key})
+		return err
+	}
+	for _, bad := range []string{filepath.Join(from, "missing"), wrong} {
+		if err := copyTo(bad); err == nil {
+			t.Errorf("%s: got no error", bad)
+		}
+	}
+	if err := datadir.CopySecret(other, to); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyTo(key); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a target with another key: got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(to, datadir.DatabaseFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a refused copy left a database: %v", err)
+	}
+	if err := os.Remove(filepath.Join(to, datadir.SecretFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyTo(key); err != nil {
+		t.Fatal(err)
+	}
+	if n := knows(t, openWith(t, to, ""), 3); n != 3 {
+		t.Errorf("the copy knows %d of 3", n)
+	}
+}

@@ -133,6 +133,14 @@ func prepare(path string, opts Options) error {
 	return nil
 }
 
+// HasOnlyKey reports whether a directory has a key and no database: that of a
+// collector whose data are in PostgreSQL.
+func HasOnlyKey(path string) bool {
+	_, key := os.Lstat(filepath.Join(path, SecretFile))
+	_, database := os.Lstat(filepath.Join(path, DatabaseFile))
+	return key == nil && errors.Is(database, fs.ErrNotExist)
+}
+
 func newDir(path string, opts Options) *Dir {
 	log := opts.Logger
 	if log == nil {

@@ -50,6 +50,7 @@ func createFile(file string) error {
 	if err != nil {
 		return err
 	}
+	durable.Own(f, filepath.Dir(file))
 	return errors.Join(f.Close(), durable.SyncDir(filepath.Dir(file)))
 }
 
