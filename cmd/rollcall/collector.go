@@ -181,7 +181,7 @@ func explainCollector(err error) error {
 		{engine.ErrSecret, bothKeyAndDatabase},
 		{datadir.ErrNoSecret, bothKeyAndDatabase},
 		{datadir.ErrBadSecret, bothKeyAndDatabase},
-		{datadir.ErrNoData, "point --data-dir to the data, or start with an empty directory: rollcall collector serve"},
+		{datadir.ErrNoData, "point --data-dir to the data, name a PostgreSQL database with --store, or start with an empty directory: rollcall collector serve"},
 		{collector.ErrUnknownApp, "rollcall collector app list shows the apps, and app add adds one"},
 		{collector.ErrAppExists, "rollcall collector app set changes it"},
 		{collector.ErrNotEmpty, "import into a new app: rollcall collector app add"},

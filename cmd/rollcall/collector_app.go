@@ -84,7 +84,9 @@ directory yet, it is created.`,
 			if err := app.Validate(); err != nil {
 				return err
 			}
-			return data.do(cmd, datadir.Options{Create: true}, func(client *control.Client) (err error) {
+			// A key alone belongs to a database elsewhere: a new file beside it would be a second one.
+			create := data.store != "" || !datadir.HasOnlyKey(data.path)
+			return data.do(cmd, datadir.Options{Create: create}, func(client *control.Client) (err error) {
 				if app, err = client.AddApp(cmd.Context(), app); err != nil {
 					return err
 				}
@@ -136,12 +138,8 @@ installations is deleted after the app's retention.`,
 }
 
 func (a *appFlags) change(cmd *cobra.Command, client *control.Client, key string, change func(*collector.App)) error {
-	app, err := client.App(cmd.Context(), key)
+	app, err := client.ChangeApp(cmd.Context(), key, change)
 	if err != nil {
-		return err
-	}
-	change(&app)
-	if err := client.UpdateApp(cmd.Context(), app); err != nil {
 		return err
 	}
 	return a.print(cmd, app)

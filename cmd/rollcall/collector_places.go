@@ -56,25 +56,26 @@ Of the releases, the last ` + strconv.Itoa(collector.MaxDeclaredReleases) + ` st
 		Example: "  rollcall collector app declare myapp --facts facts.json\n  rollcall collector app declare myapp --releases 2.0.0,1.9.4=2026-05-06",
 		Args:    oneArgument("the key of the app"),
 	}, &d), func(cmd *cobra.Command, args []string, client *control.Client) error {
-		declared, err := client.Declared(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		changed, err := d.change(cmd, &declared)
-		if err != nil {
-			return err
-		}
-		if changed {
-			if err := client.Declare(cmd.Context(), args[0], declared); err != nil {
+		var read collector.Declarations
+		if d.file != "" {
+			var err error
+			if read, err = d.read(cmd); err != nil {
 				return err
 			}
+		}
+		declared, err := client.ChangeDeclared(cmd.Context(), args[0], func(declared *collector.Declarations) (bool, error) {
+			return d.change(read, declared)
+		})
+		if err != nil {
+			return err
 		}
 		return d.print(cmd, declared)
 	})
 }
 
-// change applies the flags, and reports whether there were any.
-func (d *declareFlags) change(cmd *cobra.Command, declared *collector.Declarations) (changed bool, err error) {
+// change applies the flags, and what their file has. It reports whether there were
+// any.
+func (d *declareFlags) change(read collector.Declarations, declared *collector.Declarations) (changed bool, err error) {
 	if d.noFacts {
 		declared.Facts, changed = nil, true
 	}
@@ -82,10 +83,6 @@ func (d *declareFlags) change(cmd *cobra.Command, declared *collector.Declaratio
 		declared.Releases, changed = nil, true
 	}
 	if d.file != "" {
-		read, err := d.read(cmd)
-		if err != nil {
-			return false, err
-		}
 		declared.Facts, changed = read.Facts, true
 		if read.Releases != nil {
 			declared.Releases = read.Releases

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
@@ -65,17 +64,9 @@ func (f *factsFlag) newService(cmd *cobra.Command, config rollcall.Config) (*rol
 
 // readDeclaration reads a file of declarations, or standard input for "-".
 func readDeclaration(cmd *cobra.Command, name string) ([]byte, error) {
-	in, err := openInput(cmd, name, "the host's library")
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, maxDeclarationBytes+1))
+	data, err := readInput(cmd, name, "the host's library", maxDeclarationBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read declaration: %w", err)
-	}
-	if len(data) > maxDeclarationBytes {
-		return nil, fmt.Errorf("read declaration: %s is larger than %d bytes", name, maxDeclarationBytes)
 	}
 	return data, nil
 }

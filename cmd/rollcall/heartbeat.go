@@ -57,12 +57,7 @@ func (s *send) run(cmd *cobra.Command, args []string) error {
 		defer stop()
 		return s.print(cmd, service, service.Files().State, service.SendNow(ctx))
 	}
-	in, err := openInput(cmd, args[0], "rollcall export")
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	body, err := io.ReadAll(io.LimitReader(in, report.MaxHeartbeatBytes+1))
+	body, err := readInput(cmd, args[0], "rollcall export", report.MaxHeartbeatBytes)
 	if err != nil {
 		return fmt.Errorf("read report: %w", err)
 	}

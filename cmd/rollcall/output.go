@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rollcall-dev/rollcall/internal/flight"
 )
 
 type output struct{ json bool }
@@ -70,6 +74,32 @@ func openInput(cmd *cobra.Command, name, writtenBy string) (io.ReadCloser, error
 		return nil, withHint(err, "name a file that %s wrote, or - for standard input", writtenBy)
 	}
 	return file, nil
+}
+
+// inputTimeout bounds the wait for a file that does not answer.
+const inputTimeout = 10 * time.Second
+
+// readInput reads a file of at most so many bytes, or standard input if its name
+// is "-".
+func readInput(cmd *cobra.Command, name, writtenBy string, most int64) ([]byte, error) {
+	read := func(context.Context) ([]byte, error) {
+		in, err := openInput(cmd, name, writtenBy)
+		if err != nil {
+			return nil, err
+		}
+		defer in.Close()
+		data, err := io.ReadAll(io.LimitReader(in, most+1))
+		if err == nil && int64(len(data)) > most {
+			err = fmt.Errorf("%s is larger than %d bytes", name, most)
+		}
+		return data, err
+	}
+	if name == "-" {
+		return read(cmd.Context())
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), inputTimeout)
+	defer cancel()
+	return flight.Do(ctx, new(flight.Flight), "read "+name, read)
 }
 
 // confirm asks a question on the terminal, unless --yes answers it. The

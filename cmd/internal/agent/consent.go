@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/rollcall-dev/rollcall"
@@ -75,6 +77,13 @@ type change struct {
 	save func(context.Context, bool) error
 }
 
+func (c change) rank() int {
+	if c.to != nil && *c.to {
+		return 1
+	}
+	return 0
+}
+
 func (a *Agent) changes(c choice) []change {
 	return []change{
 		{c.Telemetry, a.service.SetConsent}, {c.Health, a.service.SetHealthConsent}, {c.UpdateCheck, a.service.SetUpdateConsent},
@@ -93,10 +102,8 @@ func (a *Agent) changeConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	// A grant and a denial in one request are refused as a whole.
 	changes, needs := a.changes(decided), page.MayDeny
-	for _, c := range changes {
-		if c.to != nil && *c.to {
-			needs = page.MayChange
-		}
+	if slices.ContainsFunc(changes, func(c change) bool { return c.rank() > 0 }) {
+		needs = page.MayChange
 	}
 	if !a.permit(w, r, needs) {
 		return
@@ -106,6 +113,9 @@ func (a *Agent) changeConsent(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := extend(w, r, consentTimeout)
 	defer cancel()
 	ctx = rollcall.OrderedBy(ctx, "agent endpoint")
+	slices.SortStableFunc(changes, func(a, b change) int { // denials first: a grant that fails keeps none from being saved
+		return cmp.Compare(a.rank(), b.rank())
+	})
 	for _, c := range changes {
 		if c.to == nil {
 			continue

@@ -208,10 +208,35 @@ func (c *Client) AddApp(ctx context.Context, app collector.App) (collector.App, 
 	return call[collector.App](ctx, c, http.MethodPost, "/apps", app)
 }
 
-// UpdateApp calls [engine.Engine.UpdateApp].
-func (c *Client) UpdateApp(ctx context.Context, app collector.App) error {
-	_, err := call[none](ctx, c, http.MethodPut, "/apps/"+url.PathEscape(app.Key), app)
-	return err
+// ChangeApp changes an app as it is now, and returns what it is then. It returns
+// collector.ErrUnknownApp, or an error of [engine.Engine.UpdateApp].
+func (c *Client) ChangeApp(ctx context.Context, key string, change func(*collector.App)) (collector.App, error) {
+	read := func() (collector.App, error) { return c.App(ctx, key) }
+	return changed(ctx, c, "/apps/"+url.PathEscape(key), read, func(app *collector.App) (bool, error) {
+		change(app)
+		return true, nil
+	})
+}
+
+// changed reads something, changes it, and saves it if change reports true. If
+// somebody else was faster, it begins again.
+func changed[T any](ctx context.Context, c *Client, path string, read func() (T, error), change func(*T) (bool, error)) (T, error) {
+	for {
+		var e edit[T]
+		var err error
+		if e.Now, err = read(); err == nil {
+			e.Was, err = json.Marshal(e.Now)
+		}
+		if err != nil {
+			return e.Now, err
+		}
+		if save, err := change(&e.Now); err != nil || !save {
+			return e.Now, err
+		}
+		if _, err = call[none](ctx, c, http.MethodPut, path, e); !errors.Is(err, ErrEdited) {
+			return e.Now, err
+		}
+	}
 }
 
 // Declared calls [engine.Engine.Declared].
@@ -219,10 +244,11 @@ func (c *Client) Declared(ctx context.Context, app string) (collector.Declaratio
 	return call[collector.Declarations](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/declared", nil)
 }
 
-// Declare calls [engine.Engine.Declare].
-func (c *Client) Declare(ctx context.Context, app string, d collector.Declarations) error {
-	_, err := call[none](ctx, c, http.MethodPut, "/apps/"+url.PathEscape(app)+"/declared", d)
-	return err
+// ChangeDeclared changes what an app declares, if change reports true, and returns
+// what it declares then. Change may be called more than once.
+func (c *Client) ChangeDeclared(ctx context.Context, app string, change func(*collector.Declarations) (bool, error)) (collector.Declarations, error) {
+	read := func() (collector.Declarations, error) { return c.Declared(ctx, app) }
+	return changed(ctx, c, "/apps/"+url.PathEscape(app)+"/declared", read, change)
 }
 
 // Clear calls [engine.Engine.Clear]. It returns what had been turned away.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -112,7 +113,7 @@ func TestClient(t *testing.T) {
 		if _, err := client.AddApp(ctx, collector.App{Key: "myapp"}); !errors.Is(err, collector.ErrAppExists) {
 			t.Errorf("add an app twice: got %v, want ErrAppExists", err)
 		}
-		if err := client.UpdateApp(ctx, collector.App{Key: "other"}); !errors.Is(err, collector.ErrUnknownApp) {
+		if _, err := client.ChangeApp(ctx, "other", func(*collector.App) {}); !errors.Is(err, collector.ErrUnknownApp) {
 			t.Errorf("update an unknown app: got %v, want ErrUnknownApp", err)
 		}
 		if _, err := client.AddToken(ctx, control.NewToken{Name: "me", Scope: access.Read}); err != nil {
@@ -125,6 +126,45 @@ func TestClient(t *testing.T) {
 			t.Error(err)
 		}
 		client.Close()
+	}
+}
+
+// Of changes at the same time, none is lost.
+func TestChangesAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	listen(t, dir)
+	client, err := control.Connect(t.Context(), dir, datadir.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.AddApp(t.Context(), collector.App{Key: "myapp"}); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for n := range 10 {
+		all.Go(func() {
+			if _, err := client.ChangeApp(t.Context(), "myapp", func(app *collector.App) { app.Name += string(rune('a' + n)) }); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Go(func() {
+			_, err := client.ChangeDeclared(t.Context(), "myapp", func(d *collector.Declarations) (bool, error) {
+				d.AddRelease(collector.DeclaredRelease{Version: fmt.Sprint("1.", n)})
+				return true, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	app, err := client.App(t.Context(), "myapp")
+	if err != nil || len(app.Name) != 10 {
+		t.Errorf("got %+v, %v, want ten letters in its name", app, err)
+	}
+	if declared, err := client.Declared(t.Context(), "myapp"); err != nil || len(declared.Releases) != 10 {
+		t.Errorf("got %+v, %v, want ten releases", declared, err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -18,6 +19,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -36,9 +38,28 @@ import (
 // collector listens on loopback. Every command needs a token that only those
 // who can read the data directory know.
 type Server struct {
-	dir   *datadir.Dir
-	token string
-	http  *http.Server
+	dir     *datadir.Dir
+	token   string
+	http    *http.Server
+	editing sync.Mutex // from the comparison of an edit to its end
+}
+
+// ErrEdited means that something was changed since it was read.
+var ErrEdited = errors.New("somebody else changed it meanwhile")
+
+// An edit is a value as it was read, and as it is to be.
+type edit[T any] struct {
+	Was json.RawMessage `json:"was"`
+	Now T               `json:"now"`
+}
+
+// fits returns ErrEdited unless the value is as it was read.
+func (e edit[T]) fits(value T) error {
+	is, err := json.Marshal(value)
+	if err == nil && !bytes.Equal(e.Was, is) {
+		err = ErrEdited
+	}
+	return err
 }
 
 // maxCommandBytes bounds the body of a command other than an import.
@@ -175,6 +196,7 @@ var codes = map[string]error{
 	"which_token":   access.ErrAmbiguous,
 	"unavailable":   collector.ErrUnavailable,
 	"closed":        collector.ErrClosed,
+	"edited":        ErrEdited,
 }
 
 func fail(w http.ResponseWriter, err error) {
@@ -219,16 +241,24 @@ func (s *Server) addApp(r *http.Request) (collector.App, error) {
 }
 
 func (s *Server) updateApp(r *http.Request) (none, error) {
-	app, err := body[collector.App](r)
+	e, err := body[edit[collector.App]](r)
 	if err != nil {
 		return none{}, err
 	}
-	app.Key = r.PathValue("app")
-	before, _ := s.dir.Collector.App(app.Key)
-	if err := s.dir.Collector.UpdateApp(r.Context(), app); err != nil {
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	before, err := s.app(r)
+	if err == nil {
+		err = e.fits(before)
+	}
+	if err != nil {
 		return none{}, err
 	}
-	s.audit(audit.AppChanged, app.Key, audit.Changed(before, app))
+	e.Now.Key = before.Key
+	if err := s.dir.Collector.UpdateApp(r.Context(), e.Now); err != nil {
+		return none{}, err
+	}
+	s.audit(audit.AppChanged, before.Key, audit.Changed(before, e.Now))
 	return none{}, nil
 }
 
@@ -250,11 +280,20 @@ func (s *Server) declare(r *http.Request) (none, error) {
 	if err != nil {
 		return none{}, err
 	}
-	d, err := body[collector.Declarations](r)
+	e, err := body[edit[collector.Declarations]](r)
 	if err != nil {
 		return none{}, err
 	}
-	if err := s.dir.Collector.Declare(r.Context(), app.Num, d); err != nil {
+	s.editing.Lock()
+	defer s.editing.Unlock()
+	before, err := s.dir.Collector.Declared(app.Num)
+	if err == nil {
+		err = e.fits(before)
+	}
+	if err != nil {
+		return none{}, err
+	}
+	if err := s.dir.Collector.Declare(r.Context(), app.Num, e.Now); err != nil {
 		return none{}, err
 	}
 	s.audit(audit.Declared, app.Key, "")

@@ -12,6 +12,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/audit"
@@ -100,8 +101,12 @@ func (s *Server) importTotals(r *http.Request) (Imported, error) {
 	if err != nil {
 		return Imported{}, err
 	}
+	known, err := s.dir.Notes.List(r.Context(), app.Num)
+	if err != nil {
+		return Imported{}, err
+	}
 	var notes []note.Note
-	span, days, err := s.dir.Collector.ImportTotals(r.Context(), app.Num, withoutNotes(readArchive(r.Body), &notes))
+	span, days, err := s.dir.Collector.ImportTotals(r.Context(), app.Num, withoutNotes(readArchive(r.Body), known, &notes))
 	for _, n := range notes {
 		if err == nil {
 			_, err = s.dir.Notes.Add(r.Context(), app.Num, n)
@@ -113,13 +118,17 @@ func (s *Server) importTotals(r *http.Request) (Imported, error) {
 	return Imported{days, span.From, span.To}, err
 }
 
-// withoutNotes yields the records that are no notes, and collects the notes.
-func withoutNotes(records iter.Seq2[collector.Record, error], notes *[]note.Note) iter.Seq2[collector.Record, error] {
+// withoutNotes yields the records that are no notes, and collects the notes that are
+// not known. It fails if there are too many of both, before anything is visible.
+func withoutNotes(records iter.Seq2[collector.Record, error], known []note.Note, notes *[]note.Note) iter.Seq2[collector.Record, error] {
 	return func(yield func(collector.Record, error) bool) {
 		for r, err := range records {
 			if err == nil && r.Kind == noteKind {
 				n := note.Note{Day: r.Day, Text: r.Name}
-				if err = n.Validate(); err == nil && len(*notes) < note.MaxNotes {
+				if slices.ContainsFunc(known, func(k note.Note) bool { return k.Day == n.Day && k.Text == n.Text }) {
+					continue
+				}
+				if err = n.Validate(); err == nil && len(known)+len(*notes) < note.MaxNotes {
 					*notes = append(*notes, n)
 					continue
 				}

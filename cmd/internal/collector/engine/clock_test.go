@@ -18,8 +18,7 @@ func TestClockAheadAtStart(t *testing.T) {
 		log := &lines{}
 		r.log = log
 		time.Sleep(11*time.Hour + 50*time.Minute)
-		r.jump(500 * day)
-		r.restart(time.Minute)
+		r.restart(time.Minute, func() { r.jump(500 * day) })
 		r.wantsDay("after the start", false, x)
 		time.Sleep(20 * time.Hour) // past midnight by either clock
 		r.wantsDay("after midnight", false, x)
@@ -67,8 +66,7 @@ func TestClockJumpsAndReturns(t *testing.T) {
 				jump()
 				r.sends(25, 32, "1.2")
 				time.Sleep(6 * time.Hour)
-				jump()
-				r.restart(time.Hour)
+				r.restart(time.Hour, jump)
 				r.sends(5, 15, "1.3")
 				jump()
 				time.Sleep(time.Hour)

@@ -281,11 +281,7 @@ func TestGap(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.sends(0, 5, "1.0")
 		first := today()
-		store := r.store.Clone()
-		r.close()
-		time.Sleep(3 * 24 * time.Hour)
-		r.store = store
-		r.open()
+		r.restart(3 * 24 * time.Hour)
 		r.sends(0, 2, "1.0")
 		for day, want := range map[collector.Day]bool{first: false, first + 1: true, first + 2: true, first + 3: false} {
 			if got := r.point(day).Gap; got != want {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -48,6 +49,8 @@ type fleet struct {
 	// importing is not nil while the past of the app is being imported; it is closed
 	// then.
 	importing chan struct{}
+	// takesTotals is set while totals are imported into the app.
+	takesTotals atomic.Bool
 	// revision grows with every change, for caches of answers.
 	revision uint64
 

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
@@ -39,6 +41,8 @@ const (
 	longestPeriod = 31
 	// importBatch is how many records are written at once.
 	importBatch = 1000
+	// leftoversTimeout bounds how long a failed import cleans up.
+	leftoversTimeout = 30 * time.Second
 )
 
 // ExportTotals yields the totals of an app's closed days, and what is known of
@@ -78,10 +82,25 @@ func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum,
 	if err != nil {
 		return span, 0, err
 	}
+	if !f.takesTotals.CompareAndSwap(false, true) {
+		return span, 0, collector.ErrBusy
+	}
+	defer f.takesTotals.Store(false)
 	created := f.settings().Created
 	if err := e.checkEmpty(ctx, f, created); err != nil {
 		return span, 0, err
 	}
+	if err := e.dropLeftovers(ctx, app, created); err != nil { // of a process that was killed
+		return span, 0, err
+	}
+	finishing := false // whether they may be visible by now
+	defer func() {
+		if err != nil && !finishing {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leftoversTimeout)
+			defer cancel()
+			_ = e.dropLeftovers(ctx, app, created) // or else the next import does it
+		}
+	}()
 	span.From = created
 	var batch, names []collector.Record
 	flush := func() error {
@@ -119,10 +138,40 @@ func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum,
 	if days == 0 {
 		return collector.Range{}, 0, fmt.Errorf("%w: it has no days", collector.ErrArchive)
 	}
+	finishing = true
 	return span, days, e.finishImport(ctx, f, span.From, names)
 }
 
-// checkEmpty returns ErrNotEmpty if the app has counted something.
+// dropLeftovers deletes what an import that did not end well has written: records
+// of days before the one that an app without figures was added on.
+func (e *Engine) dropLeftovers(ctx context.Context, app collector.AppNum, created collector.Day) error {
+	for kind := range exported {
+		if belongsToNoDay(kind) {
+			continue
+		}
+		for {
+			var batch []collector.Record
+			for r, err := range e.store.Records(ctx, kind, app, firstEver, created-1) {
+				if err != nil {
+					return err
+				}
+				if batch = append(batch, collector.Record{RecordKey: r.RecordKey}); len(batch) == importBatch {
+					break
+				}
+			}
+			if len(batch) == 0 {
+				break
+			}
+			if err := e.exec(ctx, func(ctx context.Context) error { return e.putRecords(ctx, batch...) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkEmpty returns ErrNotEmpty if the app has counted something. A day on which
+// nobody reported is nothing.
 func (e *Engine) checkEmpty(ctx context.Context, f *fleet, created collector.Day) error {
 	f.mu.RLock()
 	empty := f.next == 0 && f.open.Accepted == 0 && len(f.memory) == 0 && len(f.excluded) == 0
@@ -130,8 +179,13 @@ func (e *Engine) checkEmpty(ctx context.Context, f *fleet, created collector.Day
 	if !empty {
 		return collector.ErrNotEmpty
 	}
-	return eachRecord(ctx, e.store, kindTotal, f.num, collector.Range{From: created, To: lastEver}, func(collector.Record) error {
-		return collector.ErrNotEmpty
+	return eachRecord(ctx, e.store, kindTotal, f.num, collector.Range{From: created, To: lastEver}, func(r collector.Record) error {
+		var total dayTotal
+		err := decodeRecord(r, &total)
+		if err == nil && !reflect.DeepEqual(total, dayTotal{Gap: total.Gap}) {
+			err = collector.ErrNotEmpty
+		}
+		return err
 	})
 }
 

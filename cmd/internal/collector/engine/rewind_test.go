@@ -58,8 +58,7 @@ func TestBackFromTheFuture(t *testing.T) {
 				if late.Created != far+1 {
 					t.Errorf("got created %s", late.Created)
 				}
-				r.jump(-3000 * day)
-				r.restart(time.Minute)
+				r.restart(time.Minute, func() { r.jump(-3000 * day) })
 				r.wantsDay("with the right clock", false, far+1)
 				confirm(r)
 				r.wantsDay("back", true, x+1)
@@ -120,8 +119,7 @@ func TestMadeInTheFuture(t *testing.T) {
 			}
 			r.nextDay()
 		}
-		r.jump(-100 * 365 * day)
-		r.restart(time.Minute)
+		r.restart(time.Minute, func() { r.jump(-100 * 365 * day) })
 		r.wantsDay("with the right clock", false, app.Created+3)
 		r.sends(0, 3, "1.1")
 		r.wantsDay("after three reports", true, today())

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -74,6 +76,89 @@ func TestExportOnADayWithFaults(t *testing.T) {
 		to := r.addApp(collector.App{Key: "moved"})
 		if _, days, err := r.e.ImportTotals(t.Context(), to.Num, r.e.ExportTotals(t.Context(), r.app.Num)); err != nil || days != 2 {
 			t.Errorf("imported %d days, %v", days, err)
+		}
+	})
+}
+
+// TestImportAfterAFailedOne: what an import that failed has written is in no later
+// export, and does not mix with what is imported then.
+func TestImportAfterAFailedOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		for range 3 {
+			r.sends(0, 3, "1.0")
+			r.reports(r.health(0, 1, time.Now(), "disk-full"))
+			r.nextDay()
+		}
+		exported := func(app collector.AppNum) (all []collector.Record) {
+			for record, err := range r.e.ExportTotals(t.Context(), app) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				record.App = 0
+				all = append(all, record)
+			}
+			return all
+		}
+		want := exported(r.app.Num)
+		failed := errors.New("cut short")
+		to := r.addApp(collector.App{Key: "moved"})
+		_, _, err := r.e.ImportTotals(t.Context(), to.Num, func(yield func(collector.Record, error) bool) {
+			for n := range 2500 { // several batches
+				key := collector.RecordKey{Kind: "split", Day: today() - 2, Name: fmt.Sprint("fact.left.", n)}
+				if !yield(collector.Record{RecordKey: key, Data: []byte(`{"values":{"x":[1,1,1,1]}}`)}, nil) {
+					return
+				}
+			}
+			yield(collector.Record{}, failed)
+		})
+		if !errors.Is(err, failed) {
+			t.Fatalf("got %v", err)
+		}
+		if got := exported(to.Num); len(got) != 0 {
+			t.Errorf("after a failed import, %d records are exported, such as %+v", len(got), got[0])
+		}
+		if _, _, err := r.e.ImportTotals(t.Context(), to.Num, r.e.ExportTotals(t.Context(), r.app.Num)); err != nil {
+			t.Fatal(err)
+		}
+		if got := exported(to.Num); len(got) != len(want) {
+			t.Errorf("got %d records, want %d", len(got), len(want))
+		}
+	})
+}
+
+// TestImportAfterEmptyDays: an app that nobody reported to takes totals on any later
+// day, and one import at a time.
+func TestImportAfterEmptyDays(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.sends(0, 3, "1.0")
+		r.nextDay()
+		r.sends(0, 1, "1.0")
+		var old []collector.Record
+		for record := range r.e.ExportTotals(t.Context(), r.app.Num) {
+			old = append(old, record)
+		}
+		to := r.addApp(collector.App{Key: "moved"})
+		for range 3 {
+			r.nextDay()
+		}
+		r.restart(0)
+		again := func(yield func(collector.Record, error) bool) {
+			if _, _, err := r.e.ImportTotals(t.Context(), to.Num, r.e.ExportTotals(t.Context(), r.app.Num)); !errors.Is(err, collector.ErrBusy) {
+				t.Errorf("a second import at the same time: got %v", err)
+			}
+			for _, record := range old {
+				if !yield(record, nil) {
+					return
+				}
+			}
+		}
+		if _, days, err := r.e.ImportTotals(t.Context(), to.Num, again); err != nil || days != 1 {
+			t.Errorf("got %d days, %v", days, err)
+		}
+		if _, _, err := r.e.ImportTotals(t.Context(), to.Num, r.e.ExportTotals(t.Context(), r.app.Num)); err == nil {
+			t.Error("imported twice")
 		}
 	})
 }

@@ -562,8 +562,12 @@ func TestTruth(t *testing.T) {
 					tr.aside(r, random.IntN(size+4), "excluded")
 				}
 				if random.IntN(10) == 0 {
-					r.crash()
-					crashed[today()] = true
+					if random.IntN(2) == 0 {
+						r.restart(0)
+					} else {
+						r.crash()
+						crashed[today()] = true
+					}
 				}
 				r.nextDay()
 			}

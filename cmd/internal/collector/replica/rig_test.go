@@ -350,6 +350,23 @@ func heartbeat(n int) string {
 		`"platform":{"system":"linux","machine":"amd64"}}`, id(n), time.Now().UTC().Format(time.RFC3339))
 }
 
+// known checks that the store has installations. The server answers only some such
+// questions of a network.
+func (r *rig) known(list []int) {
+	r.t.Helper()
+	e, err := engine.Open(r.t.Context(), r.fence.store.Clone(), engine.Options{Secret: secretBytes})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer e.Close(context.Background())
+	app, _ := e.App(appKey)
+	for _, i := range list {
+		if known, err := e.Known(r.t.Context(), app.Num, id(i)); err != nil || !known {
+			r.t.Errorf("installation %d was acknowledged and is unknown: %v", i, err)
+		}
+	}
+}
+
 // active returns how many installations the store holds as active today, and as
 // new today.
 func (r *rig) active() (active, fresh uint64) {

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// A pipe that nobody writes to, like a disk that hangs, is not waited for.
+func TestInputThatDoesNotAnswer(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	cmd := new(cobra.Command)
+	cmd.SetContext(ctx)
+	if _, err := readDeclaration(cmd, pipe); err == nil || !strings.Contains(err.Error(), "timed out") {
+		t.Errorf("got %v, want a timeout", err)
+	}
+	writer, err := syscall.Open(pipe, syscall.O_WRONLY|syscall.O_NONBLOCK, 0) // lets the reader end
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(writer)
+}
