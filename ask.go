@@ -42,14 +42,16 @@ type AskOptions struct {
 // AskConsent asks the operator about telemetry, on standard error, if that is
 // undecided and if standard input and standard error are terminals. It asks
 // nobody in a pipe, in CI, while a container is built, in a service, in the
-// background of a shell, and on Windows, nor for a host that has Consent.Load without Save, whose settings
-// alone can grant. It returns the decision that holds afterwards.
+// background of a shell, and on Windows, nor for a host that has Consent.Load
+// without Save, whose settings alone can grant. It returns the decision that
+// holds afterwards.
 //
 // Only yes and no are answers: yes grants, no denies, and both are saved. A
 // denial is final and nobody is asked again. Anything else, and silence,
 // decides nothing. AskConsent waits no longer than ctx, nor than the timeout for
-// an answer and ten seconds to save it, and consumes no input except the answer. Call it before Start, which creates a
-// missing config, with telemetry switched off in it.
+// an answer and ten seconds to save it, and consumes no input except the answer.
+// Call it before Start, which creates a missing config, with telemetry switched
+// off in it.
 func (s *Service) AskConsent(ctx context.Context, opts AskOptions) (Consent, error) {
 	if s == nil {
 		return Unset, nil

@@ -1,6 +1,7 @@
 package rollcall
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,5 +85,27 @@ func TestAsk(t *testing.T) {
 				t.Errorf("saved %s, %v, want %s", saved, err, tt.saved)
 			}
 		})
+	}
+}
+
+// TestAskSavesInBoundedTime: an answer whose saving hangs keeps nobody waiting.
+func TestAskSavesInBoundedTime(t *testing.T) {
+	service, err := New(Config{ConfigPath: filepath.Join(t.TempDir(), "config.json")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	person, program := openTerminal(t)
+	if _, err := person.WriteString("y\n"); err != nil {
+		t.Fatal(err)
+	}
+	about := aboutTelemetry
+	about.save = func(_ *Service, ctx context.Context, _ bool) error {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > askSaveTimeout {
+			t.Errorf("the deadline of saving is %v, %t", deadline, ok)
+		}
+		return context.DeadlineExceeded
+	}
+	if got, err := service.ask(context.Background(), about, AskOptions{}, program, program); got != Unset || err == nil {
+		t.Errorf("got %v, %v, want an error", got, err)
 	}
 }

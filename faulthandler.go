@@ -36,7 +36,13 @@ type FaultHandlerOptions struct {
 // faults of the service and passes every record on to next, or discards it if
 // next is nil. Counting costs no more than [Service.ReportFault]. With a nil
 // service it returns next. Rollcall's own records are never counted, even if
-// they come through this handler.
+// they come through this handler, unless they took the way of package log, as
+// those to the first slog.Default do.
+//
+// Do not pass slog.Default().Handler() as next and the result to
+// [slog.SetDefault] while that is the one that Go begins with: it writes through
+// package log, which then writes to it, and the first record waits for itself.
+// Pass a handler of your own, such as a slog.TextHandler.
 func FaultHandler(service *Service, next slog.Handler, opts FaultHandlerOptions) slog.Handler {
 	if next == nil {
 		next = slog.DiscardHandler

@@ -3,13 +3,48 @@ package terminal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rollcall-dev/rollcall/internal/terminal"
 	"github.com/rollcall-dev/rollcall/internal/test/pty"
 )
+
+// TestMain answers whether standard input is a terminal to ask on, for TestBackground: the leader of a session in its
+// foreground, and a child in the background.
+func TestMain(m *testing.M) {
+	role := os.Getenv("ROLLCALL_TEST_TERMINAL")
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	fmt.Print(role, " ", terminal.Is(os.Stdin), " ")
+	if role == "leader" {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "ROLLCALL_TEST_TERMINAL=child")
+		child.Stdin, child.Stdout = os.Stdin, os.Stdout
+		child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := child.Run(); err != nil {
+			fmt.Print(err)
+		}
+	}
+}
+
+// TestBackground: the kernel stops a job in the background that reads from its
+// terminal, so nobody is asked there.
+func TestBackground(t *testing.T) {
+	_, program := pty.Open(t)
+	leader := exec.CommandContext(t.Context(), os.Args[0])
+	leader.Env = append(os.Environ(), "ROLLCALL_TEST_TERMINAL=leader")
+	leader.Stdin = program
+	leader.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if got, err := leader.Output(); string(got) != "leader true child false " || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
 
 func TestReadLine(t *testing.T) {
 	person, program := pty.Open(t)

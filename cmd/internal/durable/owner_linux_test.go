@@ -7,16 +7,15 @@ import (
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/durable"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
 // What root writes into a directory of the collector's user is that user's.
 func TestRootLeavesNothingOfItsOwn(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	lab.Need(t, lab.Root)
 	dir := t.TempDir()
 	if err := os.Chown(dir, 65534, 65534); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if err := durable.Create(filepath.Join(dir, "created"), nil); err != nil {
 		t.Fatal(err)
