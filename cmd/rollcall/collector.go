@@ -186,7 +186,7 @@ func explainCollector(err error) error {
 		{collector.ErrAppExists, "rollcall collector app set changes it"},
 		{collector.ErrNotEmpty, "import into a new app: rollcall collector app add"},
 		{history.ErrInvalid, "docs/operations.md describes the lines of a history"},
-		{collector.ErrArchive, "use a file that rollcall collector export wrote with --format jsonl"},
+		{collector.ErrArchive, "use a file that rollcall collector export wrote with --format jsonl, and an app that was added after its last day"},
 		{collector.ErrUnavailable, "check whether the disk is full or read-only, or the database is away, then try again"},
 		{control.ErrUntrusted, "find out who wrote that file; remove it, and restart the collector"},
 		{access.ErrAmbiguous, "name its app with --app"},

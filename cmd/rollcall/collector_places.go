@@ -152,9 +152,8 @@ is reported again it returns, if there is a place.`,
 			return err
 		}
 		return out.print(cmd, cleared, func(w io.Writer) error {
-			fmt.Fprintf(w, "Freed %d places.\n", cleared.Freed)
-			if len(cleared.TurnedAway.Tables) == 0 {
-				return nil
+			if _, err := fmt.Fprintf(w, "Freed %d places.\n", cleared.Freed); err != nil || len(cleared.TurnedAway.Tables) == 0 {
+				return err
 			}
 			fmt.Fprintf(w, "Turned away since %s:\n", cleared.TurnedAway.Since)
 			table := newTable(w)

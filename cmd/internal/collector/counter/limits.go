@@ -119,14 +119,20 @@ func (l *limiter) take(prefix limit.Key, key collector.Key, known bool) *collect
 	return nil
 }
 
-// takeLegacy counts a report in the YA-WAMF format.
+// takeLegacy counts a report in the YA-WAMF format. Whoever removed the limit of a
+// prefix or an installation removed it here too.
 func (l *limiter) takeLegacy(prefix limit.Key, key collector.Key, health bool) error {
 	table := l.legacyHeartbeats
 	if health {
 		table = l.legacyHealth
 	}
-	for _, key := range []limit.Key{prefix, keyOf(key)} {
-		if wait, ok := table.Take(key); !ok {
+	if l.prefixes != nil {
+		if wait, ok := table.Take(prefix); !ok {
+			return &collector.LimitError{Reason: collector.RefusedRate, Wait: wait}
+		}
+	}
+	if l.installations != nil {
+		if wait, ok := table.Take(keyOf(key)); !ok {
 			return &collector.LimitError{Reason: collector.RefusedRate, Wait: wait}
 		}
 	}

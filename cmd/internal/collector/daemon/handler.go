@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/alert"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/counter"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/dashboard"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/legacy"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
@@ -22,15 +23,20 @@ import (
 func (d *Daemon) newHandler(data *openData, country func(netip.Addr) string) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s, err := d.newServer(data, server.Options{Country: country, CountryHeader: d.opts.CountryHeader, Limits: d.opts.Limits, Metrics: registry})
+	count, err := counter.New(counter.Options{Collector: data.dir.Collector, Limits: d.opts.Limits, Audit: data.dir.Audit})
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.newServer(data, count, server.Options{Country: country, CountryHeader: d.opts.CountryHeader, Metrics: registry})
 	if err != nil {
 		return nil, err
 	}
 	return s.Handler(), nil
 }
 
-// newServer connects them, with some options of the server.
-func (d *Daemon) newServer(data *openData, opts server.Options) (*server.Server, error) {
+// newServer connects them, with some options of the server. Both formats count
+// with one counter.
+func (d *Daemon) newServer(data *openData, count *counter.Counter, opts server.Options) (*server.Server, error) {
 	dir := data.dir
 	baseURL, err := server.ParseBaseURL(d.opts.BaseURL)
 	if err != nil {
@@ -53,7 +59,7 @@ func (d *Daemon) newServer(data *openData, opts server.Options) (*server.Server,
 		return nil, err
 	}
 	wire, err := legacy.New(legacy.Options{
-		Collector: dir.Collector, Releases: dir.Releases, Country: server.ClientCountry, Logger: d.log,
+		Counter: count, Collector: dir.Collector, Releases: dir.Releases, Country: server.ClientCountry, Logger: d.log,
 		MayRead: func(r *http.Request, app string) bool {
 			grant, ok := dir.Tokens.Grant(r)
 			return ok && grant.May(app, access.Read)
@@ -62,7 +68,7 @@ func (d *Daemon) newServer(data *openData, opts server.Options) (*server.Server,
 	if err != nil {
 		return nil, err
 	}
-	opts.Audit, opts.Collector, opts.Access, opts.Releases, opts.Notes = dir.Audit, dir.Collector, dir.Tokens, dir.Releases, dir.Notes
+	opts.Counter, opts.Audit, opts.Collector, opts.Access, opts.Releases, opts.Notes = count, dir.Audit, dir.Collector, dir.Tokens, dir.Releases, dir.Notes
 	opts.Weeks, opts.Dashboard, opts.Legacy, opts.BaseURL, opts.TrustedProxies = alerts.Weeks, pages, wire, baseURL, d.opts.TrustedProxies
 	opts.OpenMetrics, opts.Version, opts.Logger = d.opts.OpenMetrics, d.opts.Version, d.log
 	return server.New(opts)

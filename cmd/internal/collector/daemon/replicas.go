@@ -141,7 +141,7 @@ func (d *Daemon) lead(ctx context.Context, r *replicated, store collector.Store,
 	}
 	data := &openData{dir: dir, background: []func(context.Context){dir.Audit.Run}}
 	registry := prometheus.NewRegistry()
-	s, err := d.newServer(data, server.Options{Counter: count, Metrics: registry, Behind: true})
+	s, err := d.newServer(data, count, server.Options{Metrics: registry, Behind: true})
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func dump(t *testing.T, store *storetest.Memory, app collector.AppNum) string {
 	var b strings.Builder
 	for _, kind := range []string{
 		"app", "first", "active", "ever", "dims", "total", "split", "retention", "survival", "open", "release", "issue", "issueday",
-		"issuebits", "faults", "today", "aside", "setting", "turned", "declared",
+		"issuebits", "faults", "today", "aside", "setting", "turned", "declared", "senders", "imported", "refusedid", "generation", "clock",
 	} {
 		for r, err := range store.Records(context.Background(), kind, app, -1<<31, 1<<31-1) {
 			if err != nil {

@@ -166,6 +166,9 @@ func (s *clockSite) trusts(want bool) {
 // TestS11ClockReal starts a collector with wrong clocks.
 func TestS11ClockReal(t *testing.T) {
 	t.Parallel()
+	if strings.Contains(os.Getenv("GOFLAGS"), "-overlay") {
+		t.Skip("make later: the program has another clock than this test")
+	}
 	s := &clockSite{t: t, program: buildWithClock(t), data: filepath.Join(t.TempDir(), "data")}
 	const known = 5
 	began := -20 * clockDay
