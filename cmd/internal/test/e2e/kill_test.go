@@ -347,7 +347,9 @@ func TestD11KilledAtEachCallReal(t *testing.T) {
 			}
 			t.Logf("%d calls; killed at %v", len(calls), kills)
 			for _, call := range calls {
-				if call.changes() && kills[call.name] == 0 {
+				// The runtime writes too, to wake its threads, so that the n-th write is
+				// not the same one in each run.
+				if call.changes() && call.name != "write" && kills[call.name] == 0 {
 					t.Errorf("never killed at %s", call.name)
 				}
 			}
