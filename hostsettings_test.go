@@ -341,7 +341,11 @@ func TestConsentChangedWithoutService(t *testing.T) {
 func TestHostSavesConsentsAtOnce(t *testing.T) {
 	service, host := newSite(t, ""), new(consentSettings)
 	running := service.start(nowhere, host.use)
-	for range 300 {
+	rounds := 300
+	if testing.Short() {
+		rounds = 20
+	}
+	for range rounds {
 		host.set(rollcall.Granted, rollcall.Granted)
 		var both sync.WaitGroup
 		for _, deny := range []func(context.Context, bool) error{running.SetHealthConsent, running.SetConsent} {
