@@ -15,11 +15,12 @@ import (
 func newProgress(cmd *cobra.Command, what string, of int) *progressbar.ProgressBar {
 	file, ok := cmd.ErrOrStderr().(*os.File)
 	if !ok || !terminal.Is(file) {
-		return progressbar.DefaultSilent(int64(of))
+		return progressbar.NewOptions(of, progressbar.OptionSetVisibility(false))
 	}
 	return progressbar.NewOptions(of, progressbar.OptionSetWriter(file), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString(what), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth())
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+		progressbar.OptionSetSpinnerChangeInterval(0)) // else a goroutine of the bar races with Add
 }
 
 // showProgress returns a function that shows how much is done of all.
