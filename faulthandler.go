@@ -36,13 +36,11 @@ type FaultHandlerOptions struct {
 // faults of the service and passes every record on to next, or discards it if
 // next is nil. Counting costs no more than [Service.ReportFault]. With a nil
 // service it returns next. Rollcall's own records are never counted, even if
-// they come through this handler, unless they took the way of package log, as
-// those to the first slog.Default do.
+// they come through this handler, unless package log passes them on.
 //
-// Do not pass slog.Default().Handler() as next and the result to
-// [slog.SetDefault] while that is the one that Go begins with: it writes through
-// package log, which then writes to it, and the first record waits for itself.
-// Pass a handler of your own, such as a slog.TextHandler.
+// Do not wrap Go's initial default handler and install the result with
+// [slog.SetDefault]: the two then call each other, and the first record
+// deadlocks. Wrap a handler of your own, such as a slog.TextHandler.
 func FaultHandler(service *Service, next slog.Handler, opts FaultHandlerOptions) slog.Handler {
 	if next == nil {
 		next = slog.DiscardHandler

@@ -106,8 +106,8 @@ func (s *Service) warn(last *subjectWarning, subject string, d Decision) {
 // undoTimeout bounds the removal of a denial after a deletion that failed.
 const undoTimeout = 5 * time.Second
 
-// forgettingSuffix tells the denial of a deletion from one that the same person
-// orders meanwhile, which stands.
+// forgettingSuffix marks the denial that Forget records. Undoing that one leaves
+// every other denial in place, even one by the same person.
 const forgettingSuffix = " (to forget the installation)"
 
 // recordForgetting records a denial before the collector is asked to delete,

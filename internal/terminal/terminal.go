@@ -14,8 +14,8 @@ const maxLine = 256
 // ErrNoTerminal is returned by [ReadLine] if nobody can be asked.
 var ErrNoTerminal = errors.New("not a terminal")
 
-// Is reports whether file is a terminal, and this process not in the background
-// of it. The null device is none.
+// Is reports whether file is a terminal and this process is not one of its
+// background jobs. It returns false for the null device.
 func Is(file *os.File) bool { return file != nil && isTerminal(file) }
 
 // ReadLine returns the next line without its line end. It returns the cause of

@@ -20,8 +20,8 @@ func isTerminal(file *os.File) bool {
 	return err == nil && !inBackground(file)
 }
 
-// inBackground reports whether file is the terminal of this process, which is a
-// job in the background: the kernel stops one that reads there (SIGTTIN).
+// inBackground reports whether this process is a background job of the terminal.
+// The kernel stops such a job when it reads (SIGTTIN).
 func inBackground(file *os.File) bool {
 	group, err := unix.IoctlGetInt(int(file.Fd()), unix.TIOCGPGRP)
 	return err == nil && group != unix.Getpgrp()
@@ -42,7 +42,7 @@ func readLine(ctx context.Context, file *os.File) (string, error) {
 		if err != nil {
 			return "", os.NewSyscallError("poll", err)
 		}
-		if inBackground(file) { // moved there meanwhile; what is typed is for another program
+		if inBackground(file) { // the shell has the input now
 			time.Sleep(pollEvery * time.Millisecond)
 			continue
 		}

@@ -4,5 +4,5 @@ package durable
 
 import "os"
 
-// Own does nothing: a new file belongs to whom the system says.
+// Own does nothing on systems without Unix owners.
 func Own(*os.File, string) {}

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// Own gives a new file the owner and group of the directory that it is in, if this
-// process is root's: the collector's own user has to open what root left there. It
-// does what it can: without the right to do it, a file stays as it is.
+// Own gives a new file the owner and group of its directory. It does so only as
+// root, so that the collector's user can open what root creates there. It
+// ignores errors: a file that cannot change hands stays root's.
 func Own(f *os.File, dir string) {
 	if os.Geteuid() != 0 {
 		return
