@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,12 +76,8 @@ type change struct {
 	save func(context.Context, bool) error
 }
 
-func (c change) rank() int {
-	if c.to != nil && *c.to {
-		return 1
-	}
-	return 0
-}
+// is reports whether the change grants, or with false denies.
+func (c change) is(grant bool) bool { return c.to != nil && *c.to == grant }
 
 func (a *Agent) changes(c choice) []change {
 	return []change{
@@ -102,7 +97,7 @@ func (a *Agent) changeConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	// A grant and a denial in one request are refused as a whole.
 	changes, needs := a.changes(decided), page.MayDeny
-	if slices.ContainsFunc(changes, func(c change) bool { return c.rank() > 0 }) {
+	if slices.ContainsFunc(changes, func(c change) bool { return c.is(true) }) {
 		needs = page.MayChange
 	}
 	if !a.permit(w, r, needs) {
@@ -113,16 +108,15 @@ func (a *Agent) changeConsent(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := extend(w, r, consentTimeout)
 	defer cancel()
 	ctx = rollcall.OrderedBy(ctx, "agent endpoint")
-	slices.SortStableFunc(changes, func(a, b change) int { // denials first: a grant that fails keeps none from being saved
-		return cmp.Compare(a.rank(), b.rank())
-	})
-	for _, c := range changes {
-		if c.to == nil {
-			continue
-		}
-		if err := c.save(ctx, *c.to); err != nil {
-			writeError(w, http.StatusInternalServerError, err.Error())
-			return
+	for _, grant := range []bool{false, true} { // a grant that fails must not stop a denial
+		for _, c := range changes {
+			if !c.is(grant) {
+				continue
+			}
+			if err := c.save(ctx, grant); err != nil {
+				writeError(w, http.StatusInternalServerError, err.Error())
+				return
+			}
 		}
 	}
 	writeJSON(w, http.StatusOK, a.service.Decisions(ctx))

@@ -97,14 +97,18 @@ func TestSmallDisk(t *testing.T) {
 	}
 	// A verb that has the data open meanwhile, such as a check, is waited for.
 	verb, err := datadir.Open(t.Context(), opts.Dir, datadir.Options{})
-	switch {
-	case errors.Is(err, sqlite.ErrInUse): // the collector was faster
-	case err != nil:
-		t.Fatal(err)
-	default:
-		time.Sleep(6 * time.Second) // longer than the time between two attempts
-		verb.Close()
+	if errors.Is(err, sqlite.ErrInUse) { // the collector was faster
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		verb, err = datadir.Open(t.Context(), opts.Dir, datadir.Options{})
+		d, stop = start(t, opts)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(6 * time.Second) // longer than the time between two attempts
+	verb.Close()
 	deadline := time.Now().Add(time.Minute)
 	for report(t, d, 300_000) != http.StatusOK {
 		if time.Now().After(deadline) {

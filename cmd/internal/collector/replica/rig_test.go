@@ -350,16 +350,23 @@ func heartbeat(n int) string {
 		`"platform":{"system":"linux","machine":"amd64"}}`, id(n), time.Now().UTC().Format(time.RFC3339))
 }
 
-// known checks that the store has installations. The server answers only some such
-// questions of a network.
-func (r *rig) known(list []int) {
+// copied opens an engine on a copy of the store.
+func (r *rig) copied() (*engine.Engine, collector.App) {
 	r.t.Helper()
 	e, err := engine.Open(r.t.Context(), r.fence.store.Clone(), engine.Options{Secret: secretBytes})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer e.Close(context.Background())
+	r.t.Cleanup(func() { e.Close(context.Background()) })
 	app, _ := e.App(appKey)
+	return e, app
+}
+
+// known checks that the store has the installations. The API limits how many of
+// them a network may look up.
+func (r *rig) known(list []int) {
+	r.t.Helper()
+	e, app := r.copied()
 	for _, i := range list {
 		if known, err := e.Known(r.t.Context(), app.Num, id(i)); err != nil || !known {
 			r.t.Errorf("installation %d was acknowledged and is unknown: %v", i, err)
@@ -371,12 +378,7 @@ func (r *rig) known(list []int) {
 // new today.
 func (r *rig) active() (active, fresh uint64) {
 	r.t.Helper()
-	e, err := engine.Open(r.t.Context(), r.fence.store.Clone(), engine.Options{Secret: secretBytes})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer e.Close(context.Background())
-	app, _ := e.App(appKey)
+	e, app := r.copied()
 	today := collector.DayOf(time.Now())
 	s, err := e.Series(r.t.Context(), app.Num, collector.Range{From: today, To: today}, figures.View{})
 	if err != nil {
