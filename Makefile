@@ -10,7 +10,7 @@ BENCH ?= .
 FUZZTIME ?= 1m
 # All lint checks but ST1005: an error about a field begins with its name.
 CHECKS ?= inherit,-ST1005
-# How much later than now it is for make later.
+# How far make later moves the clock ahead, in hours.
 HOURS ?= 1000
 # The systems that every package must build and vet for.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
@@ -46,9 +46,9 @@ check: bin/staticcheck ## Check everything but the full tests: format, vet, lint
 test: ## Run all tests; what a machine cannot do is skipped loudly
 	$(GO) test work
 
-# The standard library's clock is replaced, in the tests and in the programs that they build. Other programs, files, and
-# the bubbles of testing/synctest, which begin in 2000, keep theirs.
-later: ## Run all tests as if it were HOURS (1000) later: none may depend on the day
+# Moves time.Now ahead in the tests and in the Go programs that they build. Other programs, file times, and synctest
+# bubbles, which start in 2000, keep the real clock.
+later: ## Run all tests with Go's clock HOURS (1000) ahead: none may depend on the date
 	@mkdir -p bin/later
 	@real=$$($(GO) env GOROOT)/src/time/time.go; \
 	    sed 's/^\tsec, nsec, mono := runtimeNow()$$/&\n\tif sec > 1700000000 { sec += $(HOURS) * 3600 }/' "$$real" >bin/later/time.go; \

@@ -88,7 +88,7 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// TestAskSavesInBoundedTime: an answer whose saving hangs keeps nobody waiting.
+// TestAskSavesInBoundedTime: saving an answer has a deadline.
 func TestAskSavesInBoundedTime(t *testing.T) {
 	service, err := New(Config{ConfigPath: filepath.Join(t.TempDir(), "config.json")})
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // saveInHost saves a decision in the host's settings and keeps the others. If
-// these cannot be read, a denial is saved for all of them. Another decision
-// waits, so that none is saved as it was before.
+// these cannot be read, a denial is saved for all of them. Concurrent decisions
+// wait for each other, so that none overwrites another.
 func (s *Service) saveInHost(ctx context.Context, subject idstore.Subject, decision Consent) error {
 	_, err := flight.Do(ctx, &s.deciding, "save a decision in the host's settings", func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.replaceInHost(ctx, subject, decision)

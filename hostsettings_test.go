@@ -337,7 +337,7 @@ func TestConsentChangedWithoutService(t *testing.T) {
 	}
 }
 
-// TestHostSavesConsentsAtOnce: two decisions at the same time are both kept.
+// TestHostSavesConsentsAtOnce: the host keeps two concurrent decisions.
 func TestHostSavesConsentsAtOnce(t *testing.T) {
 	service, host := newSite(t, ""), new(consentSettings)
 	running := service.start(nowhere, host.use)
@@ -362,8 +362,7 @@ func TestHostSavesConsentsAtOnce(t *testing.T) {
 	}
 }
 
-// TestForgetKeepsDenial: a deletion that fails does not end a denial that could
-// not be saved.
+// TestForgetKeepsDenial: a failed deletion does not end an unsaved denial.
 func TestForgetKeepsDenial(t *testing.T) {
 	s := newSite(t, "")
 	var host consentSettings

@@ -351,8 +351,8 @@ func TestForgetKilled(t *testing.T) {
 	}
 }
 
-// TestDeniedWhileForgetting: a denial that the same person orders while a deletion
-// is under way stands after it failed.
+// TestDeniedWhileForgetting: if the same person denies telemetry during a deletion
+// and the deletion fails, the denial stands.
 func TestDeniedWhileForgetting(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()

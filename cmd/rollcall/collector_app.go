@@ -84,7 +84,7 @@ directory yet, it is created.`,
 			if err := app.Validate(); err != nil {
 				return err
 			}
-			// A key alone belongs to a database elsewhere: a new file beside it would be a second one.
+			// A key without a file belongs to a PostgreSQL database; do not create a second one.
 			create := data.store != "" || !datadir.HasOnlyKey(data.path)
 			return data.do(cmd, datadir.Options{Create: create}, func(client *control.Client) (err error) {
 				if app, err = client.AddApp(cmd.Context(), app); err != nil {

@@ -73,8 +73,8 @@ Of the releases, the last ` + strconv.Itoa(collector.MaxDeclaredReleases) + ` st
 	})
 }
 
-// change applies the flags, and what their file has. It reports whether there were
-// any.
+// change applies the flags and the declarations read from --facts. It reports
+// whether there were any.
 func (d *declareFlags) change(read collector.Declarations, declared *collector.Declarations) (changed bool, err error) {
 	if d.noFacts {
 		declared.Facts, changed = nil, true

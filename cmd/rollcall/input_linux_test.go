@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A pipe that nobody writes to, like a disk that hangs, is not waited for.
+// Reading a pipe without a writer times out, like reading from a hung disk.
 func TestInputThatDoesNotAnswer(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

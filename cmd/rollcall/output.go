@@ -76,11 +76,11 @@ func openInput(cmd *cobra.Command, name, writtenBy string) (io.ReadCloser, error
 	return file, nil
 }
 
-// inputTimeout bounds the wait for a file that does not answer.
+// inputTimeout bounds reading an input file, which may be a pipe or on a hung disk.
 const inputTimeout = 10 * time.Second
 
-// readInput reads a file of at most so many bytes, or standard input if its name
-// is "-".
+// readInput reads a file, or standard input if name is "-". It returns an error
+// if the input has more than most bytes.
 func readInput(cmd *cobra.Command, name, writtenBy string, most int64) ([]byte, error) {
 	read := func(context.Context) ([]byte, error) {
 		in, err := openInput(cmd, name, writtenBy)

@@ -51,9 +51,9 @@ type Options struct {
 	// somebody else may have planted is refused.
 	Own bool
 
-	// Foreign means that the file is an administrator's and only read. If it is
-	// a symlink that leads to nothing, it may only be out of reach, and does not
-	// count as absent.
+	// Foreign means that the file belongs to an administrator, and Rollcall only
+	// reads it. A dangling symlink then counts as unreadable, not as absent: its
+	// target may be on a disk that is not mounted.
 	Foreign bool
 }
 

@@ -57,7 +57,7 @@ func (f *Flight) Running() (op string, since time.Time) {
 // between its steps: an abandoned operation stops at its next step. fn may run
 // on after Do has returned, so it must not write what the caller reads.
 //
-// A panic of fn is returned as a *[PanicError], and so is one of its error.
+// A panic of fn, or of its error's methods, is returned as a *[PanicError].
 func Do[T any](ctx context.Context, f *Flight, op string, fn func(context.Context) (T, error)) (T, error) {
 	value := new(T) // read only once fn has returned
 	returned, err := f.run(ctx, op, func() (err error) {
@@ -90,7 +90,7 @@ func (f *Flight) run(ctx context.Context, op string, fn func() error) (returned 
 			results <- err
 		}()
 		if err = fn(); err != nil {
-			// A nil pointer of an error's type panics in these, which callers use.
+			// A nil pointer in the error panics here rather than in the caller.
 			_, _ = err.Error(), errors.Is(err, ErrTimeout)
 		}
 		finished = true

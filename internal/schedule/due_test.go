@@ -164,7 +164,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// N7: what a clock that was days ahead wrote after a failed attempt is not waited for.
+// N7: a retry time written while the clock was days ahead is ignored.
 func TestRetryOfWrongClock(t *testing.T) {
 	phase := schedule.Phase(9 * time.Hour)
 	now := midnight.Add(10 * time.Hour)

@@ -69,7 +69,7 @@ const maxRedirects = 3
 // HTTP, and none that would turn the report into a GET.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	first, last := via[0], via[len(via)-1]
-	req.Header.Del("Referer") // it would repeat the URL, and with it the ID to be forgotten
+	req.Header.Del("Referer") // it would disclose the ID in the path of a deletion
 	switch {
 	case len(via) > maxRedirects:
 		return redirectError("too many times")

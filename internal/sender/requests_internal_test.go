@@ -115,7 +115,7 @@ func TestEarlyAnswer(t *testing.T) {
 	onNet(t, func(t *testing.T, r *rig, m *memoryNet) {
 		r.heartbeat = func(context.Context) ([]byte, error) { return make([]byte, 8<<20), nil }
 		address := m.listen(func(conn net.Conn) {
-			io.ReadFull(conn, make([]byte, 1)) // an answer before any request is none
+			io.ReadFull(conn, make([]byte, 1)) // the client ignores an answer that precedes its request
 			io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
 			time.Sleep(500 * time.Millisecond)
 		})

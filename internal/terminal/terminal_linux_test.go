@@ -14,8 +14,8 @@ import (
 	"github.com/rollcall-dev/rollcall/internal/test/pty"
 )
 
-// TestMain answers whether standard input is a terminal to ask on, for TestBackground: the leader of a session in its
-// foreground, and a child in the background.
+// TestMain plays the two processes of TestBackground: a session leader in the
+// foreground, and its child in the background.
 func TestMain(m *testing.M) {
 	role := os.Getenv("ROLLCALL_TEST_TERMINAL")
 	if role == "" {
@@ -33,8 +33,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestBackground: the kernel stops a job in the background that reads from its
-// terminal, so nobody is asked there.
+// TestBackground: a background job has no terminal to ask on.
 func TestBackground(t *testing.T) {
 	_, program := pty.Open(t)
 	leader := exec.CommandContext(t.Context(), os.Args[0])

@@ -14,7 +14,7 @@ import (
 // TempPattern matches the names of temporary files, for [filepath.Glob].
 const TempPattern = ".*.part"
 
-// Temp creates a temporary file with mode 0600 beside file, see [Own].
+// Temp creates a temporary file with mode 0600 beside file and calls [Own].
 func Temp(file string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*.part")
 	if err == nil {
@@ -23,7 +23,7 @@ func Temp(file string) (*os.File, error) {
 	return f, err
 }
 
-// TempDir is [os.MkdirTemp], and then [Own].
+// TempDir calls [os.MkdirTemp] and [Own].
 func TempDir(dir, pattern string) (string, error) {
 	name, err := os.MkdirTemp(dir, pattern)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
-// What root writes into a directory of the collector's user is that user's.
+// The collector's user owns what root creates in its directory.
 func TestRootLeavesNothingOfItsOwn(t *testing.T) {
 	lab.Need(t, lab.Root)
 	dir := t.TempDir()

@@ -208,8 +208,9 @@ func (c *Client) AddApp(ctx context.Context, app collector.App) (collector.App, 
 	return call[collector.App](ctx, c, http.MethodPost, "/apps", app)
 }
 
-// ChangeApp changes an app as it is now, and returns what it is then. It returns
-// collector.ErrUnknownApp, or an error of [engine.Engine.UpdateApp].
+// ChangeApp applies change to an app and returns the result. It may call change
+// again if somebody else changes the app first. Errors are
+// collector.ErrUnknownApp and those of [engine.Engine.UpdateApp].
 func (c *Client) ChangeApp(ctx context.Context, key string, change func(*collector.App)) (collector.App, error) {
 	read := func() (collector.App, error) { return c.App(ctx, key) }
 	return changed(ctx, c, "/apps/"+url.PathEscape(key), read, func(app *collector.App) (bool, error) {
@@ -218,8 +219,8 @@ func (c *Client) ChangeApp(ctx context.Context, key string, change func(*collect
 	})
 }
 
-// changed reads something, changes it, and saves it if change reports true. If
-// somebody else was faster, it begins again.
+// changed reads a value, changes it, and saves it if change returns true. If
+// somebody else saved first, it starts over.
 func changed[T any](ctx context.Context, c *Client, path string, read func() (T, error), change func(*T) (bool, error)) (T, error) {
 	for {
 		var e edit[T]
@@ -244,8 +245,8 @@ func (c *Client) Declared(ctx context.Context, app string) (collector.Declaratio
 	return call[collector.Declarations](ctx, c, http.MethodGet, "/apps/"+url.PathEscape(app)+"/declared", nil)
 }
 
-// ChangeDeclared changes what an app declares, if change reports true, and returns
-// what it declares then. Change may be called more than once.
+// ChangeDeclared applies change to an app's declarations, saves them if change
+// returns true, and returns them. It may call change more than once.
 func (c *Client) ChangeDeclared(ctx context.Context, app string, change func(*collector.Declarations) (bool, error)) (collector.Declarations, error) {
 	read := func() (collector.Declarations, error) { return c.Declared(ctx, app) }
 	return changed(ctx, c, "/apps/"+url.PathEscape(app)+"/declared", read, change)

@@ -129,7 +129,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// Of changes at the same time, none is lost.
+// Concurrent changes keep each other.
 func TestChangesAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	listen(t, dir)

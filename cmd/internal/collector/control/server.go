@@ -41,19 +41,19 @@ type Server struct {
 	dir     *datadir.Dir
 	token   string
 	http    *http.Server
-	editing sync.Mutex // from the comparison of an edit to its end
+	editing sync.Mutex // held while an edit is compared and saved
 }
 
-// ErrEdited means that something was changed since it was read.
+// ErrEdited means that somebody else changed the value after it was read.
 var ErrEdited = errors.New("somebody else changed it meanwhile")
 
-// An edit is a value as it was read, and as it is to be.
+// An edit is a value as the client read it, and as it should become.
 type edit[T any] struct {
 	Was json.RawMessage `json:"was"`
 	Now T               `json:"now"`
 }
 
-// fits returns ErrEdited unless the value is as it was read.
+// fits returns ErrEdited unless value is what the client read.
 func (e edit[T]) fits(value T) error {
 	is, err := json.Marshal(value)
 	if err == nil && !bytes.Equal(e.Was, is) {

@@ -118,8 +118,8 @@ func (s *Server) importTotals(r *http.Request) (Imported, error) {
 	return Imported{days, span.From, span.To}, err
 }
 
-// withoutNotes yields the records that are no notes, and collects the notes that are
-// not known. It fails if there are too many of both, before anything is visible.
+// withoutNotes yields all records but notes, and collects the notes that are new.
+// It fails if the app would have too many, before the import becomes visible.
 func withoutNotes(records iter.Seq2[collector.Record, error], known []note.Note, notes *[]note.Note) iter.Seq2[collector.Record, error] {
 	return func(yield func(collector.Record, error) bool) {
 		for r, err := range records {

@@ -119,8 +119,8 @@ func (l *limiter) take(prefix limit.Key, key collector.Key, known bool) *collect
 	return nil
 }
 
-// takeLegacy counts a report in the YA-WAMF format. Whoever removed the limit of a
-// prefix or an installation removed it here too.
+// takeLegacy counts a report in the YA-WAMF format. Without a limit for prefixes
+// or installations, this format has none for them either.
 func (l *limiter) takeLegacy(prefix limit.Key, key collector.Key, health bool) error {
 	table := l.legacyHeartbeats
 	if health {

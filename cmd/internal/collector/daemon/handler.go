@@ -34,8 +34,8 @@ func (d *Daemon) newHandler(data *openData, country func(netip.Addr) string) (ht
 	return s.Handler(), nil
 }
 
-// newServer connects them, with some options of the server. Both formats count
-// with one counter.
+// newServer connects them, with some options of the server. Both formats share
+// one counter.
 func (d *Daemon) newServer(data *openData, count *counter.Counter, opts server.Options) (*server.Server, error) {
 	dir := data.dir
 	baseURL, err := server.ParseBaseURL(d.opts.BaseURL)

@@ -49,8 +49,8 @@ type RestoreOptions struct {
 	// SecretFile names the file with the secret; empty is the one in the
 	// backup, or else the one in the data directory.
 	SecretFile string
-	// Secret is the secret of the database if the directory does not have it; then
-	// the directory is not used. The backup must have been made with it.
+	// Secret is the secret of Store, if the directory does not hold it. Restore
+	// then ignores the directory and requires a backup made with that secret.
 	Secret []byte
 	// Overwrite replaces data in the directory or the database, instead of
 	// fs.ErrExist or [postgres.ErrNotEmpty].
@@ -86,8 +86,8 @@ func Restore(ctx context.Context, backup, path string, opts RestoreOptions) erro
 				return fmt.Errorf("restore %s: %w", backup, engine.ErrSecret)
 			}
 		} else if err := sameSecret(path, secret); err != nil {
-			// A key cannot be recreated, so only force replaces it, and nothing does
-			// while a file needs it.
+			// Nobody can recreate a key. Only Overwrite replaces one, and never
+			// that of a database file.
 			if _, stat := os.Lstat(target); stat == nil {
 				return fmt.Errorf("%s: %w", target, ErrOtherKey)
 			} else if !opts.Overwrite {
@@ -117,7 +117,7 @@ func Restore(ctx context.Context, backup, path string, opts RestoreOptions) erro
 	return keepSecret(path, secret)
 }
 
-// ErrOtherKey means that a database would lose its key.
+// ErrOtherKey means that a restore would replace the key of a database file.
 var ErrOtherKey = errors.New("the database there has another key, which would be lost")
 
 // keepSecret writes the secret that belongs to restored data. After an

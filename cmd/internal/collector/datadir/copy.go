@@ -25,9 +25,9 @@ var ErrDiffers = errors.New("the copy differs from what it was made of")
 type CopyOptions struct {
 	// Replace replaces what a database holds. A file is never replaced.
 	Replace bool
-	// SecretFile, if not empty, names the file with the secret that is put beside a
-	// file. It is read, and compared with the source and the target, before anything
-	// is written.
+	// SecretFile names the file with the secret that Copy puts beside a database
+	// file; empty for none. Copy compares it with the source and the target before
+	// it writes anything.
 	SecretFile string
 	// Progress, if not nil, is called now and then with the rows that are copied so
 	// far, and with all rows.
@@ -38,7 +38,7 @@ type CopyOptions struct {
 // are data directories, or URLs of PostgreSQL databases. No collector may use
 // either meanwhile. A target that is not empty is refused (fs.ErrExist,
 // [postgres.ErrNotEmpty]). If it fails, the target is as before, unless the error
-// is [ErrDiffers] or [collector.ErrLost]. No key goes into a database.
+// is [ErrDiffers] or [collector.ErrLost]. Copy writes no key to PostgreSQL.
 func Copy(ctx context.Context, from, to string, opts CopyOptions) (transfer.Digest, error) {
 	source, err := openSource(ctx, from)
 	if err != nil {

@@ -176,8 +176,8 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// A key that is missing, or not that of the source or the target, is noticed before
-// anything is written.
+// Copy rejects a key that is missing, or that does not match the source or the
+// target, before it writes anything.
 func TestCopyChecksTheKeyFirst(t *testing.T) {
 	from, other := t.TempDir(), t.TempDir()
 	for _, dir := range []string{from, other} {

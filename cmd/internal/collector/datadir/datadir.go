@@ -133,8 +133,8 @@ func prepare(path string, opts Options) error {
 	return nil
 }
 
-// HasOnlyKey reports whether a directory has a key and no database: that of a
-// collector whose data are in PostgreSQL.
+// HasOnlyKey reports whether a directory has a key but no database file, as with
+// a collector that counts in PostgreSQL.
 func HasOnlyKey(path string) bool {
 	_, key := os.Lstat(filepath.Join(path, SecretFile))
 	_, database := os.Lstat(filepath.Join(path, DatabaseFile))

@@ -54,8 +54,9 @@ func (c *clock) plausible(wall time.Time) bool {
 	return -maxStep <= jump && jump <= ahead
 }
 
-// asExpected reports whether a reading is the expected one. A doubt ends with it,
-// and outlasts a restart: it began with a step, and not with a downtime.
+// asExpected reports whether a reading is within maxStep of the expected one.
+// That ends a doubt. A long downtime, which plausible allows for, does not: the
+// doubt began with a step of the clock.
 func (c *clock) asExpected(wall time.Time) bool {
 	return wall.Sub(c.expected()).Abs() <= maxStep
 }

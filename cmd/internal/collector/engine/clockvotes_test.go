@@ -112,7 +112,7 @@ func TestClockIsContradicted(t *testing.T) {
 	})
 }
 
-// A restart does not end a doubt: only the right clock does, or those who report.
+// A restart does not end a doubt. Only the right clock or reports do.
 func TestRestartWhileDoubted(t *testing.T) {
 	t.Parallel()
 	compared(t, []time.Duration{2 * day, -2 * day}, func(r *rig, jump func()) {

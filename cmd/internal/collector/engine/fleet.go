@@ -49,7 +49,7 @@ type fleet struct {
 	// importing is not nil while the past of the app is being imported; it is closed
 	// then.
 	importing chan struct{}
-	// takesTotals is set while totals are imported into the app.
+	// takesTotals is true while an import adds totals to the app.
 	takesTotals atomic.Bool
 	// revision grows with every change, for caches of answers.
 	revision uint64

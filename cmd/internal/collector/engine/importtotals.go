@@ -41,7 +41,7 @@ const (
 	longestPeriod = 31
 	// importBatch is how many records are written at once.
 	importBatch = 1000
-	// leftoversTimeout bounds how long a failed import cleans up.
+	// leftoversTimeout bounds the cleanup after a failed import.
 	leftoversTimeout = 30 * time.Second
 )
 
@@ -90,15 +90,15 @@ func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum,
 	if err := e.checkEmpty(ctx, f, created); err != nil {
 		return span, 0, err
 	}
-	if err := e.dropLeftovers(ctx, app, created); err != nil { // of a process that was killed
+	if err := e.dropLeftovers(ctx, app, created); err != nil { // of an import that was killed
 		return span, 0, err
 	}
-	finishing := false // whether they may be visible by now
+	finishing := false // the records may be visible from here on
 	defer func() {
 		if err != nil && !finishing {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leftoversTimeout)
 			defer cancel()
-			_ = e.dropLeftovers(ctx, app, created) // or else the next import does it
+			_ = e.dropLeftovers(ctx, app, created) // if this fails, the next import retries
 		}
 	}()
 	span.From = created
@@ -142,8 +142,8 @@ func (e *Engine) ImportTotals(ctx context.Context, app collector.AppNum,
 	return span, days, e.finishImport(ctx, f, span.From, names)
 }
 
-// dropLeftovers deletes what an import that did not end well has written: records
-// of days before the one that an app without figures was added on.
+// dropLeftovers deletes what a failed import wrote: all records of days before
+// the app was added. The app must have no figures.
 func (e *Engine) dropLeftovers(ctx context.Context, app collector.AppNum, created collector.Day) error {
 	for kind := range exported {
 		if belongsToNoDay(kind) {
@@ -170,8 +170,8 @@ func (e *Engine) dropLeftovers(ctx context.Context, app collector.AppNum, create
 	return nil
 }
 
-// checkEmpty returns ErrNotEmpty if the app has counted something. A day on which
-// nobody reported is nothing.
+// checkEmpty returns ErrNotEmpty if the app has counted something. It ignores
+// days without reports.
 func (e *Engine) checkEmpty(ctx context.Context, f *fleet, created collector.Day) error {
 	f.mu.RLock()
 	empty := f.next == 0 && f.open.Accepted == 0 && len(f.memory) == 0 && len(f.excluded) == 0

@@ -48,24 +48,39 @@ func TestSegmentAfterTotals(t *testing.T) {
 	})
 }
 
-// TestExportOnADayWithFaults: a checkpoint writes the faults of the open day,
-// and only closed days leave with an export, so another app can take it at once.
+// faultyDays passes days with three installations, one of which reports a fault.
+func (r *rig) faultyDays(n int) {
+	r.t.Helper()
+	for range n {
+		r.sends(0, 3, "1.0")
+		r.reports(r.health(0, 1, time.Now(), "disk-full"))
+		r.nextDay()
+	}
+}
+
+// exported returns the totals of an app.
+func (r *rig) exported(app collector.AppNum) (all []collector.Record) {
+	r.t.Helper()
+	for record, err := range r.e.ExportTotals(r.t.Context(), app) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, record)
+	}
+	return all
+}
+
+// TestExportOnADayWithFaults: an export leaves out the open day, whose faults a
+// checkpoint has written, so that another app can import it at once.
 func TestExportOnADayWithFaults(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
-		for range 2 {
-			r.sends(0, 3, "1.0")
-			r.reports(r.health(0, 1, time.Now(), "disk-full"))
-			r.nextDay()
-		}
+		r.faultyDays(2)
 		r.sends(0, 3, "1.0")
 		r.reports(r.health(0, 1, time.Now(), "disk-full"))
 		r.restart(0) // at a checkpoint
 		days := map[collector.Day]bool{}
-		for record, err := range r.e.ExportTotals(t.Context(), r.app.Num) {
-			if err != nil {
-				t.Fatal(err)
-			}
+		for _, record := range r.exported(r.app.Num) {
 			if record.Kind == "issueday" {
 				days[record.Day] = true
 			}
@@ -80,27 +95,13 @@ func TestExportOnADayWithFaults(t *testing.T) {
 	})
 }
 
-// TestImportAfterAFailedOne: what an import that failed has written is in no later
-// export, and does not mix with what is imported then.
+// TestImportAfterAFailedOne: records of a failed import are neither exported nor
+// mixed with those of the next one.
 func TestImportAfterAFailedOne(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
-		for range 3 {
-			r.sends(0, 3, "1.0")
-			r.reports(r.health(0, 1, time.Now(), "disk-full"))
-			r.nextDay()
-		}
-		exported := func(app collector.AppNum) (all []collector.Record) {
-			for record, err := range r.e.ExportTotals(t.Context(), app) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				record.App = 0
-				all = append(all, record)
-			}
-			return all
-		}
-		want := exported(r.app.Num)
+		r.faultyDays(3)
+		want := r.exported(r.app.Num)
 		failed := errors.New("cut short")
 		to := r.addApp(collector.App{Key: "moved"})
 		_, _, err := r.e.ImportTotals(t.Context(), to.Num, func(yield func(collector.Record, error) bool) {
@@ -115,30 +116,27 @@ func TestImportAfterAFailedOne(t *testing.T) {
 		if !errors.Is(err, failed) {
 			t.Fatalf("got %v", err)
 		}
-		if got := exported(to.Num); len(got) != 0 {
+		if got := r.exported(to.Num); len(got) != 0 {
 			t.Errorf("after a failed import, %d records are exported, such as %+v", len(got), got[0])
 		}
 		if _, _, err := r.e.ImportTotals(t.Context(), to.Num, r.e.ExportTotals(t.Context(), r.app.Num)); err != nil {
 			t.Fatal(err)
 		}
-		if got := exported(to.Num); len(got) != len(want) {
+		if got := r.exported(to.Num); len(got) != len(want) {
 			t.Errorf("got %d records, want %d", len(got), len(want))
 		}
 	})
 }
 
-// TestImportAfterEmptyDays: an app that nobody reported to takes totals on any later
-// day, and one import at a time.
+// TestImportAfterEmptyDays: an app without reports accepts totals on any later day,
+// one import at a time.
 func TestImportAfterEmptyDays(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.sends(0, 3, "1.0")
 		r.nextDay()
 		r.sends(0, 1, "1.0")
-		var old []collector.Record
-		for record := range r.e.ExportTotals(t.Context(), r.app.Num) {
-			old = append(old, record)
-		}
+		old := r.exported(r.app.Num)
 		to := r.addApp(collector.App{Key: "moved"})
 		for range 3 {
 			r.nextDay()
