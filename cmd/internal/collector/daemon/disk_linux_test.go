@@ -83,29 +83,33 @@ func TestSmallDisk(t *testing.T) {
 		t.Errorf("got %d lines in the log:\n%s", n, &log)
 	}
 
-	// Other programs take the rest, so that not even the database can be opened.
-	fillDisk(t, filepath.Join(dir, "others"), 0)
-	d, stop = start(t, opts)
-	if status := report(t, d, 1); status != http.StatusServiceUnavailable {
-		t.Errorf("after a restart without space: got %d", status)
-	}
-	if response, err := http.Get("http://" + d.Addr().String() + "/healthz"); err != nil || response.StatusCode != http.StatusOK {
-		t.Errorf("/healthz: %v, %v", response, err)
-	}
-	if err := errors.Join(os.Remove(ballast), os.Remove(filepath.Join(dir, "others"))); err != nil {
-		t.Fatal(err)
-	}
-	// A verb that has the data open meanwhile, such as a check, is waited for.
-	verb, err := datadir.Open(t.Context(), opts.Dir, datadir.Options{})
-	if errors.Is(err, sqlite.ErrInUse) { // the collector was faster
-		if err := stop(); err != nil {
+	var verb *datadir.Dir
+	for verb == nil {
+		// Other programs take the rest, so that not even the database can be opened.
+		others := filepath.Join(dir, "others")
+		fillDisk(t, others, 0)
+		d, stop = start(t, opts)
+		if status := report(t, d, 1); status != http.StatusServiceUnavailable {
+			t.Errorf("after a restart without space: got %d", status)
+		}
+		if response, err := http.Get("http://" + d.Addr().String() + "/healthz"); err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("/healthz: %v, %v", response, err)
+		}
+		if err := errors.Join(os.RemoveAll(ballast), os.Remove(others)); err != nil {
+			t.Fatal(err)
+		}
+		// A verb that has the data open meanwhile, such as a check, is waited for.
+		var err error
+		verb, err = datadir.Open(t.Context(), opts.Dir, datadir.Options{})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, sqlite.ErrInUse) {
+			t.Fatal(err)
+		}
+		if err := stop(); err != nil { // the collector was faster
 			t.Error(err)
 		}
-		verb, err = datadir.Open(t.Context(), opts.Dir, datadir.Options{})
-		d, stop = start(t, opts)
-	}
-	if err != nil {
-		t.Fatal(err)
 	}
 	time.Sleep(6 * time.Second) // longer than the time between two attempts
 	verb.Close()
