@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -111,6 +112,44 @@ func TestConsent(t *testing.T) {
 	}
 	if status, _ := ask(http.MethodDelete, kind, ""); status != http.StatusMethodNotAllowed {
 		t.Errorf("got %d, want 405", status)
+	}
+}
+
+// noGrant is a service whose grants of telemetry cannot be saved.
+type noGrant struct{ *rollcall.Service }
+
+func (s noGrant) SetConsent(ctx context.Context, granted bool) error {
+	if granted {
+		return errors.New("disk full")
+	}
+	return s.Service.SetConsent(ctx, granted)
+}
+
+// TestDenyFirst: a grant that cannot be saved does not stop a denial in the same
+// request.
+func TestDenyFirst(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(config, []byte(`{"telemetry": {"enabled": true, "health_enabled": true}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	service, err := rollcall.New(rollcall.Config{ConfigPath: config, Consent: rollcall.ConsentConfig{PolicyPath: filepath.Join(t.TempDir(), "none.json")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := service.CreateToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "http://"+testListen+agent.PathConsent, strings.NewReader(`{"telemetry": true, "health": false}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+proof.Token)
+	w := httptest.NewRecorder()
+	newHandler(t, noGrant{service}, agent.Options{Gate: operator.New(service)}).ServeHTTP(w, r)
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "disk full") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if got, err := os.ReadFile(config); err != nil || !strings.Contains(string(got), `"health_enabled": false`) {
+		t.Errorf("got config %q, %v, want health reports denied", got, err)
 	}
 }
 
