@@ -27,8 +27,10 @@ import (
 const (
 	// defaultUpApp is the app that counts this machine's installation.
 	defaultUpApp = "my-app"
-	// upStopTimeout bounds the shutdown of the collector.
+	// upStopTimeout bounds the shutdown of the collector, and revokeTimeout the
+	// revocation of the link's token before that.
 	upStopTimeout = 5 * time.Second
+	revokeTimeout = 3 * time.Second
 
 	// consentInterval is how often sendOnceGranted reads the consent, and
 	// maxFirstSends how often it sends. Later the agent sends as usual.
@@ -92,7 +94,7 @@ func (u *up) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	u.storage.app = cmp.Or(u.storage.app, defaultUpApp)
-	ctx, done := untilSignal(cmd.Context(), upStopTimeout+time.Second)
+	ctx, done := untilSignal(cmd.Context(), revokeTimeout+upStopTimeout)
 	defer done()
 	dir := u.data.path
 	if u.demo {
@@ -130,7 +132,7 @@ func (u *up) runBoth(ctx context.Context, cmd *cobra.Command, server *daemon.Dae
 	defer stopServing()
 	context.AfterFunc(ctx, func() {
 		defer stopServing()
-		revoking, cancel := context.WithTimeout(serving, time.Second)
+		revoking, cancel := context.WithTimeout(serving, revokeTimeout)
 		defer cancel()
 		if err := revokeSignInLink(revoking, server.Tokens()); err != nil {
 			log.Warn("The token of the sign-in link was not revoked", "error", err.Error())

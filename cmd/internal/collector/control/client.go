@@ -53,6 +53,7 @@ const connectTimeout = 5 * time.Second
 // on this machine within 5 seconds.
 func Connect(ctx context.Context, dir string, opts datadir.Options) (*Client, error) {
 	for deadline := time.Now().Add(connectTimeout); ; {
+		last := time.Now().After(deadline) // a slow machine may spend it on one attempt
 		d, err := datadir.Open(ctx, dir, opts)
 		_, held := errors.AsType[*postgres.HeldError](err)
 		switch {
@@ -77,7 +78,7 @@ func Connect(ctx context.Context, dir string, opts datadir.Options) (*Client, er
 		}
 		// Without data there is nobody to wait for, unless a collector that counts in
 		// a database uses the directory.
-		if time.Now().After(deadline) || errors.Is(err, datadir.ErrNoData) {
+		if last || errors.Is(err, datadir.ErrNoData) {
 			return nil, err
 		}
 		select {

@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/access"
@@ -53,6 +56,36 @@ func TestFirstStartsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	client, err := control.Connect(t.Context(), dir, datadir.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}
+
+// A collector that is slow to answer, as on a machine that stands still, is asked
+// once more after five seconds.
+func TestConnectToASlowCollector(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := datadir.Open(t.Context(), dir, datadir.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	began := time.Now()
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if time.Since(began) < 5*time.Second {
+			<-r.Context().Done()
+			return
+		}
+		io.WriteString(w, "{}")
+	}))
+	t.Cleanup(slow.Close)
+	file := fmt.Appendf(nil, `{"address":%q,"token":"a"}`, slow.Listener.Addr())
+	if err := os.WriteFile(filepath.Join(dir, datadir.ControlFile), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	client, err := control.Connect(t.Context(), dir, datadir.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/secret"
 )
@@ -24,11 +25,11 @@ const (
 // A Guard is the listener for replicas.
 type Guard = guard
 
-// NewGuard returns a guard that runs, and that accepts some connections of each
-// replica.
+// NewGuard returns a guard that runs, that accepts some connections of each
+// replica, and that is patient with a slow machine.
 func NewGuard(l net.Listener, config *tls.Config, ofReplica int) *Guard {
 	g := newGuard(l, config, slog.New(slog.DiscardHandler))
-	g.max = ofReplica
+	g.max, g.patience = ofReplica, time.Minute
 	go g.run()
 	return g
 }

@@ -32,7 +32,8 @@ type guard struct {
 	net.Listener
 	config   *tls.Config
 	log      *slog.Logger
-	max      int // of a replica
+	max      int           // of a replica
+	patience time.Duration // of a handshake
 	accepted chan net.Conn
 	ended    chan struct{}
 	end      func() // closes ended
@@ -55,8 +56,8 @@ type peer struct {
 // newGuard returns a guard that accepts nothing before run.
 func newGuard(l net.Listener, config *tls.Config, log *slog.Logger) *guard {
 	g := &guard{
-		Listener: l, config: config, log: log, max: maxOfReplica, accepted: make(chan net.Conn), ended: make(chan struct{}),
-		strangers: make(map[*peer]struct{}), replicas: make(map[string]int),
+		Listener: l, config: config, log: log, max: maxOfReplica, patience: handshakeTimeout, accepted: make(chan net.Conn),
+		ended: make(chan struct{}), strangers: make(map[*peer]struct{}), replicas: make(map[string]int),
 	}
 	g.end = sync.OnceFunc(func() { close(g.ended) })
 	return g
@@ -128,7 +129,7 @@ func (g *guard) oldestOfMost(newcomer limit.Key) (oldest *peer) {
 
 // check completes the handshake, and hands over the connection of a replica.
 func (g *guard) check(p *peer) {
-	_ = p.SetDeadline(p.since.Add(handshakeTimeout)) // fails only if it is closed
+	_ = p.SetDeadline(p.since.Add(g.patience)) // fails only if it is closed
 	conn := tls.Server(p, g.config)
 	err := conn.Handshake()
 	if err == nil {

@@ -210,11 +210,12 @@ func (r *Replica) serveLink(t *local, w http.ResponseWriter, request *http.Reque
 	defer conn.Close()
 	defer context.AfterFunc(t.lease.ctx, func() { conn.Close() })()
 	_ = conn.SetDeadline(time.Time{}) // fails only if it is closed
+	// Before the receiver knows that it has a link: it may make the next one at once.
+	defer r.links.enter(replicaOf(*request.TLS), conn)()
 	fmt.Fprintf(buffered, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", upgradeTo)
 	if buffered.Flush() != nil {
 		return
 	}
-	defer r.links.enter(replicaOf(*request.TLS), conn)()
 	answers := &replies{conn: conn}
 	from := newFrameReader(buffered.Reader)
 	places := make(chan struct{}, maxBatches)

@@ -121,7 +121,7 @@ type Replica struct {
 	retired chan struct{} // closed by Retire
 	retire  sync.Once
 	idle    chan struct{} // closed when this replica does not lead and will not
-	poke    chan struct{} // has an element if the leader may have changed
+	poke    chan struct{} // has an element if the leader may have changed, or Retire was called
 	running sync.WaitGroup
 	links   links
 }
@@ -169,7 +169,10 @@ func (r *Replica) Needed() bool { return r.links.any() }
 // Retire hands over to another replica, if this one leads, and does not lead again.
 // It goes on receiving. It returns early if ctx ends.
 func (r *Replica) Retire(ctx context.Context) {
-	r.retire.Do(func() { close(r.retired) })
+	r.retire.Do(func() {
+		close(r.retired)
+		r.look()
+	})
 	select {
 	case <-r.idle:
 	case <-ctx.Done():

@@ -58,7 +58,7 @@ func TestLimitsCountOverAllReplicas(t *testing.T) {
 		t.Errorf("got %d accepted, want 7", accepted)
 	}
 	// The lookups of a network, too.
-	wrong, limited := 0, 0
+	wrong, limited, began := 0, 0, time.Now()
 	for i := range 30 {
 		switch status, _ := r.replicas[i%3].do(t, "GET", "/v1/installations/"+id(100+i), ""); status {
 		case 404:
@@ -67,7 +67,8 @@ func TestLimitsCountOverAllReplicas(t *testing.T) {
 			limited++
 		}
 	}
-	if wrong < 20 || wrong > 22 || limited+wrong != 30 {
+	most := 21 + int(time.Since(began)/(10*time.Second))
+	if wrong < 20 || wrong > most || limited+wrong != 30 {
 		t.Errorf("got %d lookups, and %d refused, want 20 or little more, and the rest", wrong, limited)
 	}
 }
@@ -159,7 +160,7 @@ func TestStrangers(t *testing.T) {
 // while reports keep coming. Nothing acknowledged is lost, nothing counts twice.
 func TestCounterIsCutOff(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 3, unlimited)
+	r := newRigWithLease(t, 3, unlimited, briefLease)
 	r.receivers()
 	load := newLoad(t, r)
 	for range 3 {
@@ -265,10 +266,10 @@ func (l *load) check(r *rig) {
 // A replica that has another's address cannot reach it, and says so.
 func TestTwoWithOneAddress(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 1, unlimited)
+	r := newRigWithLease(t, 1, unlimited, briefLease)
 	n := r.addAt(unlimited, r.peerAddress())
 	waitFor(t, func() bool { return strings.Contains(r.logs.String(), "Another replica has the address of this one") })
-	if n.Leads() {
+	if n.Leads() && r.replicas[0].Leads() { // on a slow machine, the first may have lost its lease
 		t.Error("both lead")
 	}
 }

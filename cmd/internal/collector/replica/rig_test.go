@@ -26,6 +26,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/secret"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/syncbuffer"
 )
 
@@ -151,7 +152,10 @@ func (t *term) Close() error { return nil }
 
 const (
 	appKey = "app"
-	lease  = replica.MinLease
+	// calmLease lasts on a machine that stands still for a while, and briefLease is
+	// for tests in which a lease runs out.
+	calmLease  = 15 * time.Second
+	briefLease = replica.MinLease
 )
 
 var secretBytes = bytes.Repeat([]byte("s"), 32)
@@ -160,6 +164,7 @@ var secretBytes = bytes.Repeat([]byte("s"), 32)
 type rig struct {
 	t        *testing.T
 	fence    *fence
+	lease    time.Duration
 	replicas []*node
 	token    string
 	logs     *syncbuffer.Buffer
@@ -177,7 +182,13 @@ type node struct {
 // each counter.
 func newRig(t *testing.T, n int, limits counter.Limits) *rig {
 	t.Helper()
-	r := &rig{t: t, fence: &fence{store: storetest.NewMemory()}, logs: &syncbuffer.Buffer{}}
+	return newRigWithLease(t, n, limits, calmLease)
+}
+
+func newRigWithLease(t *testing.T, n int, limits counter.Limits, lease time.Duration) *rig {
+	t.Helper()
+	lab.SameDay(t, 5*time.Minute)
+	r := &rig{t: t, fence: &fence{store: storetest.NewMemory()}, lease: lease, logs: &syncbuffer.Buffer{}}
 	e, err := engine.Open(t.Context(), r.fence.store, engine.Options{Secret: secretBytes})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +225,7 @@ func (r *rig) addAt(limits counter.Limits, address string) *node {
 	n := &node{reach: &reach{}}
 	log := slog.New(slog.NewTextHandler(r.logs, nil))
 	n.Replica, err = replica.New(replica.Options{
-		Election: from{r.fence, n.reach}, Secret: keys, Listener: listener, Lease: lease, Logger: log,
+		Election: from{r.fence, n.reach}, Secret: keys, Listener: listener, Lease: r.lease, Logger: log,
 		Address: cmp.Or(address, listener.Addr().String()),
 		Open: func(ctx context.Context, store collector.Store) (*replica.Lead, error) {
 			return open(ctx, store, limits)

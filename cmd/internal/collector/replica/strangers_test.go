@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/replica"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/secret"
@@ -31,7 +32,12 @@ func strangersConfig(t *testing.T) *tls.Config {
 	return config
 }
 
-func ownClient(t *testing.T) *http.Client { return replica.NewClient(configOf(t, secretBytes)) }
+// ownClient is patient with a slow machine. A replica is not, and connects again.
+func ownClient(t *testing.T) *http.Client {
+	c := replica.NewClient(configOf(t, secretBytes))
+	c.Transport.(*http.Transport).TLSHandshakeTimeout = time.Minute
+	return c
+}
 
 // strangersServer runs a server with the key of another secret, which lets in
 // everybody.
