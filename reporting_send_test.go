@@ -140,7 +140,7 @@ func TestSendIfDueBudget(t *testing.T) {
 	s := newSite(t, granted)
 	service := s.start()
 	s.hang("/v1/heartbeat")
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // enough to begin the request
 	defer cancel()
 	begin := time.Now()
 	err := service.SendIfDue(ctx)
@@ -419,7 +419,7 @@ func TestSendStop(t *testing.T) {
 // wantGoroutines waits for goroutines to end, including those of the test server.
 func wantGoroutines(t *testing.T, want int) {
 	t.Helper()
-	for range 100 {
+	for range 1000 {
 		if runtime.NumGoroutine() <= want {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,7 +34,11 @@ func TestGrantAndDeny(t *testing.T) {
 func TestDenyStopsReporting(t *testing.T) {
 	collector := rollcalltest.NewCollector(t)
 	s := newSite(t, grantedConfig, func(c *rollcall.Config) { c.Endpoint = collector.URL })
-	wantText(t, s.post("/send", nil, "sent"), "The collector accepted the heartbeat.", "(now)")
+	body := s.post("/send", nil, "sent")
+	wantText(t, body, "The collector accepted the heartbeat.")
+	if !regexp.MustCompile(`\((now|\d+ seconds ago)\)`).MatchString(body) {
+		t.Errorf("got no heartbeat of a moment ago in\n%s", body)
+	}
 	if got := len(collector.Heartbeats()); got != 1 {
 		t.Fatalf("got %d heartbeats, want 1", got)
 	}

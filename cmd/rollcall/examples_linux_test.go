@@ -63,7 +63,7 @@ func TestExamples(t *testing.T) {
 					env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 					env.Setenv("EXAMPLES", examples)
 					env.Setenv("EXAMPLE", strings.Join([]string{"exec", needed[0], file}, " "))
-					env.Vars = append(env.Vars, quickExit)
+					env.Vars = append(env.Vars, quickExit, attemptTimeout)
 					s.work = env.WorkDir
 					return nil
 				},

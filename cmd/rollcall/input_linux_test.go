@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -24,9 +25,10 @@ func TestInputThatDoesNotAnswer(t *testing.T) {
 	if _, err := readDeclaration(cmd, pipe); err == nil || !strings.Contains(err.Error(), "timed out") {
 		t.Errorf("got %v, want a timeout", err)
 	}
-	writer, err := syscall.Open(pipe, syscall.O_WRONLY|syscall.O_NONBLOCK, 0) // lets the reader end
-	if err != nil {
+	// A writer lets the reader end, if that has got so far.
+	if writer, err := syscall.Open(pipe, syscall.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+		syscall.Close(writer)
+	} else if !errors.Is(err, syscall.ENXIO) {
 		t.Fatal(err)
 	}
-	syscall.Close(writer)
 }

@@ -46,6 +46,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	address FILE VARIABLE [MESSAGE]
 //	                             wait until the log has the address that the agent, or the message, names, and set
 //	                             the variable to it
+//	midnight                     wait for midnight in UTC if it is near, so that what follows happens on one day
 //	terminate                    send SIGTERM to the background commands, for which "wait" waits
 //	get [-X METHOD] [-H HEADER]... URL
 //	                             print the status, the header and the body of the response
@@ -71,6 +72,7 @@ func (s *script) commands() map[string]command {
 	return map[string]command{
 		"waitfor":     s.waitFor,
 		"address":     s.address,
+		"midnight":    s.midnight,
 		"terminate":   s.terminate,
 		"get":         s.get,
 		"norm":        s.norm,
@@ -126,6 +128,14 @@ func (s *script) address(ts *testscript.TestScript, neg bool, args []string) {
 		message = strconv.Quote(args[2])
 	}
 	ts.Setenv(args[1], s.await(ts, args[0], regexp.MustCompile(`msg=`+message+` address=(\S+)( .*)?\n`))[1])
+}
+
+func (s *script) midnight(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 0, "midnight")
+	now := time.Now()
+	if left := now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now); left < patience {
+		time.Sleep(left + time.Second)
+	}
 }
 
 func (s *script) terminate(ts *testscript.TestScript, neg bool, args []string) {

@@ -15,6 +15,11 @@ import (
 // program by a second.
 const quickExit = "GORACE=atexit_sleep_ms=0"
 
+// attemptTimeout keeps a slow machine from running into the time limit of an
+// attempt where a script expects the first one to succeed. A script that is about
+// the limit unsets it, or has the flag.
+const attemptTimeout = "ROLLCALL_ATTEMPT_TIMEOUT=1m"
+
 // programName is the name under which the test binary acts as the
 // program.
 const programName = "rollcall"
@@ -48,7 +53,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 					env.Setenv("ROLLCALL_TRUST_DISK", "true") // that of the test run may be a container's
 					env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
-					env.Vars = append(env.Vars, quickExit)
+					env.Vars = append(env.Vars, quickExit, attemptTimeout)
 					s.work = env.WorkDir
 					return nil
 				},

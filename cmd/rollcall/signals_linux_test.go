@@ -21,7 +21,7 @@ import (
 // sees, so the best of some tries counts.
 const (
 	endLimit = time.Second
-	tries    = 5
+	tries    = 20
 )
 
 // startAgent starts the program as an agent. Its log goes to stderr, or
@@ -64,12 +64,12 @@ func awaitLog(t *testing.T, log string, re string) string {
 // end sends the signal and returns how long the process took to exit.
 func end(t *testing.T, cmd *exec.Cmd, signal os.Signal) (took time.Duration, err error) {
 	t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	begin := time.Now()
-	if err := cmd.Process.Signal(signal); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil { // a process that has exited gets it too until somebody waits for it
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
 		return time.Since(begin), err
@@ -155,10 +155,19 @@ func TestEndsWhileTheLogBlocks(t *testing.T) {
 		}
 		t.Cleanup(func() { r.Close() })
 		fill(t, w)
-		config := filepath.Join(t.TempDir(), "c.json")
-		cmd, _ := startAgent(t, w, "--config", config, "--listen", "off")
+		dir := t.TempDir()
+		socket := filepath.Join(dir, "s")
+		cmd, _ := startAgent(t, w, "--config", filepath.Join(dir, "c.json"), "--listen", "unix:"+socket)
 		w.Close()
-		time.Sleep(time.Second) // a process that cannot log anything has no other sign
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			if conn, err := net.Dial("unix", socket); err == nil {
+				conn.Close()
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatalf("the agent does not listen after %v: %v", patience, err)
+			}
+		}
+		time.Sleep(time.Second) // a process that cannot log anything has no other sign of the blocked writer
 		return cmd
 	})
 }

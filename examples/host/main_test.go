@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,7 +60,7 @@ func TestHost(t *testing.T) {
 // ends the host.
 func runHost(t *testing.T, dir string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	address := freeAddress(t)
 	host := exec.CommandContext(ctx, os.Args[0])
@@ -127,9 +128,15 @@ func ask(ctx context.Context, t *testing.T, url string) string {
 	}
 }
 
+// freeAddress returns an address that nobody listens on. On Linux, it is one at
+// which no other program takes the port meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = "127.0.0.2"
+	}
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}

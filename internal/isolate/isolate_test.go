@@ -593,6 +593,23 @@ func TestRecords(t *testing.T) {
 
 // TestOneChild: one child serves all requests that come soon after each other.
 func TestOneChild(t *testing.T) {
+	for range 10 {
+		begin := time.Now()
+		counts, err := countChildren(t)
+		if time.Since(begin) >= 2*time.Second {
+			continue // an idle child can have ended by itself
+		}
+		if want := []int{1, 2, 3}; err != nil || !slices.Equal(counts, want) {
+			t.Errorf("got %d children, %v, want %d", counts, err, want)
+		}
+		return
+	}
+	t.Skip("the machine is too slow to send some requests within two seconds")
+}
+
+// countChildren returns how many children have begun after some requests, after
+// one more when the idle child was killed, and after one more when it was closed.
+func countChildren(t *testing.T) (counts []int, err error) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, count), "", 0o600)
 	store, ctx := newStore(t, in(dir)), t.Context()
@@ -605,25 +622,23 @@ func TestOneChild(t *testing.T) {
 		}
 	}
 	numbers := children(t, dir)
-	if len(numbers) != 1 {
-		t.Fatalf("%d children, want 1", len(numbers))
+	process, err := os.FindProcess(numbers[0])
+	if err == nil {
+		err = process.Kill()
 	}
-	if process, err := os.FindProcess(numbers[0]); err != nil || process.Kill() != nil {
-		t.Fatalf("kill child: %v", err)
+	if err != nil {
+		return nil, fmt.Errorf("kill child: %w", err)
 	}
+	counts = append(counts, len(numbers))
 	if _, err := store.Load(ctx); err != nil {
 		t.Errorf("after the idle child was killed: %v", err)
 	}
-	if n := len(children(t, dir)); n != 2 {
-		t.Errorf("%d children, want 2", n)
-	}
+	counts = append(counts, len(children(t, dir)))
 	store.CloseIdle()
 	if _, err := store.Load(ctx); err != nil {
 		t.Errorf("after CloseIdle: %v", err)
 	}
-	if n := len(children(t, dir)); n != 3 {
-		t.Errorf("%d children, want 3", n)
-	}
+	return append(counts, len(children(t, dir))), nil
 }
 
 // TestIdleChildEnds: a child ends soon after its last request.
@@ -634,8 +649,8 @@ func TestIdleChildEnds(t *testing.T) {
 	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, count), "", 0o600)
-	newStore(t, in(dir)).Load(t.Context())
 	begin := time.Now()
+	newStore(t, in(dir)).Load(t.Context())
 	process, err := os.FindProcess(children(t, dir)[0])
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func noLeaks(t *testing.T) {
 			if len(stacks) == 0 && now <= files {
 				return
 			}
-			if wait > 2*time.Second {
+			if wait > 10*time.Second {
 				t.Errorf("%d descriptors, %d before; at work:\n%s", now, files, strings.Join(stacks, "\n\n"))
 				return
 			}
@@ -102,12 +102,7 @@ func TestSockets(t *testing.T) {
 		fails(t, "http://"+serveTCP(t, readRequest), "the connection was closed")
 	})
 	t.Run("nobody listens", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		fails(t, "http://"+l.Addr().String(), "no answer from the collector: ")
+		fails(t, "http://127.0.0.1:1", "no answer from the collector: ")
 	})
 	t.Run("TLS", func(t *testing.T) {
 		noLeaks(t)

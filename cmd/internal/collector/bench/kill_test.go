@@ -34,7 +34,8 @@ func TestKilled(t *testing.T) {
 		server := startChild(t, counting, dir)
 		acks := make([][]int, connections)
 		sent := make([]int, connections)
-		stop := make(chan struct{})
+		stop, begun := make(chan struct{}), make(chan struct{})
+		begin := sync.OnceFunc(func() { close(begun) })
 		var wg sync.WaitGroup
 		for i := range connections {
 			conn, err := rawhttp.Connect(t.Context(), server.endpoint)
@@ -57,12 +58,17 @@ func TestKilled(t *testing.T) {
 					}
 					if answer.Status/100 == 2 {
 						acks[i] = append(acks[i], n)
+						begin()
 					}
 				}
 			})
 		}
-		// Long enough for some commits to be over and one to be under
-		// way, on any machine.
+		// Some commits are over then, and one is under way.
+		select {
+		case <-begun:
+		case <-time.After(2 * time.Minute):
+			t.Fatal("nothing is acknowledged")
+		}
 		time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond)
 		server.kill()
 		close(stop)

@@ -16,6 +16,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/daemon"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
 // The country comes from the database, for the address that a trusted proxy
@@ -34,6 +35,8 @@ func TestCountry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lab.SameDay(t, 5*time.Minute)
+	today := collector.DayOf(time.Now())
 	for n, from := range []string{"192.0.2.77", "::ffff:192.0.2.78", "198.51.100.1", "2001:db8::1"} {
 		body := fmt.Sprintf(`{"schema":1,"app":"myapp","installation_id":"%08x-1111-4111-8111-111111111111","id_persistence":"persisted",
 			"sent_at":%q,"version":"1.0"}`, n+1, time.Now().UTC().Format(time.RFC3339))
@@ -53,7 +56,7 @@ func TestCountry(t *testing.T) {
 			t.Fatalf("%s: %d %s", from, response.StatusCode, answer)
 		}
 	}
-	split, err := p.Collector().Breakdown(t.Context(), app.Num, collector.DimCountry, 1, collector.DayOf(time.Now()), figures.View{})
+	split, err := p.Collector().Breakdown(t.Context(), app.Num, collector.DimCountry, 1, today, figures.View{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestStopWithRequestInFlight(t *testing.T) {
 	dir := t.TempDir()
 	arrived, goOn := make(chan struct{}), make(chan struct{})
 	var counting atomic.Pointer[engine.Engine]
-	p, stop := start(t, daemon.Options{Dir: dir, Listen: loopback, Wrap: func(next http.Handler) http.Handler {
+	p, stop := start(t, daemon.Options{Dir: dir, Listen: loopback, StopTimeout: 2 * time.Minute, Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(arrived)
 			<-goOn

@@ -50,6 +50,7 @@ func TestStoreIsLost(t *testing.T) {
 	proxy := pgserver.NewProxy(t, server.Port)
 	first := t.TempDir()
 	d, stop := start(t, daemon.Options{Dir: first, Listen: loopback, Store: server.URLAt(proxy.Port, database), Wait: true})
+	reportUntil(t, d, 1, http.StatusNotFound) // it counts, and knows no app
 	if _, err := d.Collector().AddApp(t.Context(), collector.App{Key: "myapp"}); err != nil {
 		t.Fatal(err)
 	}

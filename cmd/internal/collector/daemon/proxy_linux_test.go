@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,8 +70,8 @@ func TestBehindProxyWithPath(t *testing.T) {
 	for name, proxy := range proxies {
 		t.Run(name, func(t *testing.T) {
 			lab.Need(t, lab.Tool(proxy.tool))
-			address := freeAddress(t)
-			port := address[strings.LastIndexByte(address, ':')+1:]
+			port := strconv.Itoa(lab.FreePort(t))
+			address := "127.0.0.1:" + port
 			base := "http://stats.example:" + port + "/telemetry"
 			d, _ := start(t, daemon.Options{
 				Dir: t.TempDir(), Listen: loopback, BaseURL: base, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
@@ -170,17 +171,6 @@ func runProxy(t *testing.T, address, tool string, args []string, config string, 
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// freeAddress returns an address of this machine at which nobody listens now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", loopback)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func read(t *testing.T, response *http.Response, err error) string {

@@ -28,6 +28,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/release"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"github.com/rollcall-dev/rollcall/report"
 	"net/netip"
 )
@@ -73,6 +74,7 @@ func newSite(t *testing.T) *site {
 // newEmptySite returns a site without an app.
 func newEmptySite(t *testing.T) *site {
 	t.Helper()
+	lab.SameDay(t, 5*time.Minute)
 	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)

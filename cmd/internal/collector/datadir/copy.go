@@ -144,7 +144,7 @@ func takeLead(ctx context.Context, url string) (*lead, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := db.Take(ctx, "rollcall collector copy", Lease)
+	s, err := db.Take(ctx, "rollcall collector copy", lease)
 	if err != nil {
 		db.Close()
 		return nil, err

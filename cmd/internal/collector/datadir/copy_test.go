@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/datadir"
+	"github.com/rollcall-dev/rollcall/cmd/internal/collector/engine"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/postgres"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/sqlite"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/pgserver"
@@ -173,6 +175,64 @@ func TestCopy(t *testing.T) {
 	other := t.TempDir()
 	if _, err := datadir.Open(ctx, other, datadir.Options{Create: true, Store: first}); !errors.Is(err, datadir.ErrNoSecret) {
 		t.Errorf("database without its key: got %v, want ErrNoSecret", err)
+	}
+}
+
+// A restore into a database refuses a directory with another key before it writes
+// anything. It replaces only a key without a database file, and only if told to.
+func TestRestoreKeepsTheKeyOfAnother(t *testing.T) {
+	server := pgserver.Shared(t, pgserver.V15)
+	source := t.TempDir()
+	withApp(t, source, "saved")
+	saved := backup(t, source, true)
+	whole, keyOnly := t.TempDir(), t.TempDir()
+	withApp(t, whole, "other")
+	if err := datadir.CopySecret(whole, keyOnly); err != nil {
+		t.Fatal(err)
+	}
+	content := func(dir string) map[string]string {
+		t.Helper()
+		files := make(map[string]string)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			data, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[entry.Name()] = string(data)
+		}
+		return files
+	}
+	for _, test := range []struct {
+		what, dir string
+		opts      datadir.RestoreOptions
+		want      error
+	}{
+		{"a key alone", keyOnly, datadir.RestoreOptions{}, fs.ErrExist},
+		{"a key with its database", whole, datadir.RestoreOptions{}, datadir.ErrOtherKey},
+		{"a key with its database, overwriting", whole, datadir.RestoreOptions{Overwrite: true}, datadir.ErrOtherKey},
+		{"a secret from elsewhere", keyOnly, datadir.RestoreOptions{Secret: make([]byte, 32), Overwrite: true}, engine.ErrSecret},
+	} {
+		database := server.NewDatabase(t)
+		before := content(test.dir)
+		test.opts.Store = server.URL(database)
+		if err := datadir.Restore(t.Context(), saved, test.dir, test.opts); !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", test.what, err, test.want)
+		}
+		if after := content(test.dir); !maps.Equal(after, before) {
+			t.Errorf("%s: the directory has changed", test.what)
+		}
+		server.Exec(t, database, `DO $$ BEGIN IF to_regclass('rollcall_schema') IS NOT NULL THEN RAISE 'the database has changed'; END IF; END $$`)
+	}
+	url := server.URL(server.NewDatabase(t))
+	if err := datadir.Restore(t.Context(), saved, keyOnly, datadir.RestoreOptions{Store: url, Overwrite: true}); err != nil {
+		t.Fatal(err)
+	}
+	if apps := openWith(t, keyOnly, url).Collector.Apps(); len(apps) != 1 || apps[0].Key != "saved" {
+		t.Errorf("got apps %+v, want the saved one", apps)
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 // time another process can count in place of one that was killed.
 const Lease = 3 * time.Second
 
+// lease is Lease, but for tests.
+var lease = Lease
+
 // openFile opens the store in a file.
 func (d *Dir) openFile(ctx context.Context, file string) error {
 	s, err := sqlite.Open(ctx, file, sqlite.Options{Logger: d.log})
@@ -35,7 +38,7 @@ func (d *Dir) openDatabase(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	s, err := db.Take(ctx, address, Lease)
+	s, err := db.Take(ctx, address, lease)
 	if err != nil {
 		db.Close()
 		return err

@@ -197,32 +197,13 @@ func (n *network) Open(t *testing.T) (collector.Store, error) {
 func (n *network) Break(_ *testing.T, _ collector.Store, at storetest.Moment) func() {
 	switch at {
 	case storetest.Before:
-		n.proxy.Cut(pgserver.ToServer, 0)
+		n.proxy.CutForGood(pgserver.ToServer, 0)
 	case storetest.During:
-		n.proxy.Cut(pgserver.ToServer, 200)
+		n.proxy.CutForGood(pgserver.ToServer, 200)
 	case storetest.After:
-		n.proxy.Cut(pgserver.ToClient, 0)
+		n.proxy.CutForGood(pgserver.ToClient, 0)
 	}
-	stop := make(chan struct{})
-	ended := make(chan struct{})
-	go func() { // it stays down once it is cut
-		defer close(ended)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Millisecond):
-				if n.proxy.Cutting() {
-					n.proxy.SetDown(true)
-				}
-			}
-		}
-	}()
-	return func() {
-		close(stop)
-		<-ended
-		n.proxy.SetDown(false)
-	}
+	return func() { n.proxy.SetDown(false) }
 }
 
 func TestOutcomes(t *testing.T) {
@@ -349,5 +330,11 @@ func TestCancelledWaitForStandby(t *testing.T) {
 		t.Errorf("commit: got %v, want nil", err)
 	}
 	cancel()
-	<-committed
+	for ended := false; !ended; {
+		select {
+		case <-result: // of the commits after
+		case <-committed:
+			ended = true
+		}
+	}
 }

@@ -378,7 +378,9 @@ func TestRequestsAreLimited(t *testing.T) {
 	r.wants(r.beat(here, 1), 200, "ok") // reports have their own limits
 }
 
-func TestReady(t *testing.T) {
+func TestReady(t *testing.T) { synctest.Test(t, testReady) } // no time passes here
+
+func testReady(t *testing.T) {
 	r := newRig(t, nil)
 	r.store.Fail(collector.ErrUnavailable)
 	if w := r.do("GET", "/readyz", here, ""); w.Code != 503 {

@@ -25,6 +25,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/figures"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/syncbuffer"
 )
 
@@ -43,6 +44,7 @@ type rig struct {
 
 func newRig(t testing.TB, change func(*server.Options)) *rig {
 	t.Helper()
+	lab.SameDay(t, 5*time.Minute)
 	r := &rig{t: t, store: storetest.NewMemory(), logs: &syncbuffer.Buffer{}, ahead: new(atomic.Int64)}
 	log := slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	clock := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }

@@ -264,7 +264,9 @@ func startTime(c rollcall.Config) time.Duration {
 }
 
 func start(path string) *rollcall.Service {
-	service := must(rollcall.New(rollcall.Config{ConfigPath: path}))
+	// A busy machine must not let an ID in memory serve: the racing processes agree.
+	limits := rollcall.Limits{AttemptTimeout: 5 * time.Minute, StartTimeout: 5 * time.Minute}
+	service := must(rollcall.New(rollcall.Config{ConfigPath: path, Limits: limits}))
 	if err := service.Start(context.Background()); err != nil {
 		panic(err)
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // driveTimeout bounds one check. Most take a few seconds.
-const driveTimeout = 8 * time.Minute
+const driveTimeout = 20 * time.Minute
 
 // drive runs a check of checks.mjs.
 func drive(t *testing.T, browser, check string, input map[string]any) {

@@ -154,8 +154,14 @@ export async function dashboardFirst({ url, token, open }) {
   assert.ok((await start.locator('pre:visible').textContent()).includes('rollcall agent'), 'the arrow key does not change the tab');
   for (const name of ['Python', 'curl']) {
     await start.getByText(name, { exact: true }).click();
+    // The button says so for a moment only, so that the page itself has to look.
+    const copied = start.evaluate((box) => new Promise((done) => {
+      new MutationObserver(() => {
+        if ([...box.querySelectorAll('button')].some((button) => button.textContent === 'Copied')) done();
+      }).observe(box, { childList: true, characterData: true, subtree: true });
+    }));
     await start.getByRole('button', { name: 'Copy' }).click();
-    await start.getByRole('button', { name: 'Copied' }).waitFor();
+    await copied;
     const code = await page.evaluate(() => navigator.clipboard.readText());
     assert.equal(code, await start.locator('pre:visible').textContent());
     if (name === 'Python') assert.equal(execFileSync('python3', ['-c', code]).toString().trim(), '200');
@@ -184,11 +190,11 @@ export async function dashboardPhone({ url, token, open }) {
   const chart = await page.locator('#active svg.chart').boundingBox();
   assert.ok(chart.y + chart.height <= 740, `the first chart ends at ${chart.y + chart.height} px`);
   await page.touchscreen.tap(chart.x + chart.width / 2, chart.y + chart.height / 2);
-  assert.match(await page.locator('#active .tip').textContent(), /all: \d/);
+  await page.locator('#active .tip').filter({ hasText: /all: \d/ }).waitFor();
   await page.getByRole('heading', { level: 1 }).tap(); // elsewhere
-  assert.ok(!(await page.locator('#active .tip').isVisible()));
+  await page.locator('#active .tip').waitFor({ state: 'hidden' });
   await page.locator('#active .info summary').tap();
-  assert.ok(await page.locator('#active .info .drop').isVisible());
+  await page.locator('#active .info .drop').waitFor();
   const drop = await page.locator('#active .info .drop').boundingBox();
   assert.ok(drop.x >= 0 && drop.x + drop.width <= 360, 'the explanation is cut off');
   await page.locator('.pages-button').tap();
@@ -215,7 +221,7 @@ export async function dashboardPhone({ url, token, open }) {
   await page.goto(`${url}a/fleet/versions`);
   const bands = await page.locator('#share svg.chart').boundingBox();
   await page.touchscreen.tap(bands.x + bands.width / 2, bands.y + bands.height / 2);
-  assert.match(await page.locator('#share .tip').textContent(), /%/);
+  await page.locator('#share .tip').filter({ hasText: /%/ }).waitFor();
   assert.equal(new URL(page.url()).pathname, '/a/fleet/versions');
   await tab.follow(page.locator('#share .legend a').first());
   assert.equal(new URL(page.url()).pathname, '/a/fleet/version');
@@ -347,22 +353,21 @@ export async function dashboardQuestions({ url, token, release, oldest, fault, o
   tab.clean();
 }
 
-// paint reports when the overview is first painted, the median of several loads.
+// paint reports when the overview is first painted, the median of several loads. The page that it is compared with is
+// loaded by turns, so that both meet the same load of the machine.
 export async function dashboardPaint({ url, token, open }) {
   const tab = await signedIn(open, url, token);
-  const median = async (address) => {
-    const times = [];
-    for (let i = 0; i < 7; i++) {
-      await tab.page.goto(address);
-      times.push(await tab.page.evaluate(() => new Promise((done) => {
-        const seen = () => performance.getEntriesByName('first-contentful-paint')[0]?.startTime;
-        const wait = () => (seen() ? done(seen()) : requestAnimationFrame(wait));
-        wait();
-      })));
-    }
-    return times.sort((a, b) => a - b)[3];
-  };
-  const [bare, overview] = [await median(`${url}signin`), await median(`${url}a/fleet/overview`)];
+  const addresses = [`${url}signin`, `${url}a/fleet/overview`];
+  const times = [[], []];
+  for (let i = 0; i < 2 * 9; i++) {
+    await tab.page.goto(addresses[i % 2]);
+    times[i % 2].push(await tab.page.evaluate(() => new Promise((done) => {
+      const seen = () => performance.getEntriesByName('first-contentful-paint')[0]?.startTime;
+      const wait = () => (seen() ? done(seen()) : requestAnimationFrame(wait));
+      wait();
+    })));
+  }
+  const [bare, overview] = times.map((all) => all.sort((a, b) => a - b)[4]);
   console.log(`first paint: ${overview.toFixed(0)} ms, of the sign-in page ${bare.toFixed(0)} ms`);
   assert.ok(overview < 300 || overview < 8 * bare, `the overview takes ${overview} ms, the sign-in page ${bare} ms`);
   tab.clean();
@@ -477,7 +482,7 @@ export async function dashboardPanels({ url, token, floor, cohorts, faults, day,
   assert.ok(!(await tip.isVisible()));
   const box = await page.locator('#active svg.chart').boundingBox();
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
-  assert.match(await tip.textContent(), /^\d{4}-\d\d-\d\d.*all: /);
+  await tip.filter({ hasText: /^\d{4}-\d\d-\d\d.*all: / }).waitFor();
   await page.mouse.move(0, 0);
   await page.locator('#active .figure').focus();
   await page.keyboard.press('Home');

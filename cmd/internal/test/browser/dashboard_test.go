@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -31,6 +30,7 @@ import (
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/server"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/simulate"
 	"github.com/rollcall-dev/rollcall/cmd/internal/collector/storetest"
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/npm"
 )
 
@@ -44,6 +44,7 @@ type counted struct {
 
 func newCounted(t *testing.T) counted {
 	t.Helper()
+	lab.SameDay(t, 10*time.Minute)
 	c, err := engine.Open(t.Context(), storetest.NewMemory(), engine.Options{Secret: bytes.Repeat([]byte("s"), 32)})
 	if err != nil {
 		t.Fatal(err)
@@ -207,6 +208,7 @@ func TestDashboardOtherMedia(t *testing.T) {
 // forgetting.
 func TestWalk(t *testing.T) {
 	browser := needBrowser(t)
+	lab.SameDay(t, 10*time.Minute)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "rollcall")
 	if runtime.GOOS == "windows" {
@@ -215,8 +217,9 @@ func TestWalk(t *testing.T) {
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/rollcall-dev/rollcall/cmd/rollcall").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
+	freeAddress := func() string { return fmt.Sprintf("127.0.0.1:%d", lab.FreePort(t)) }
 	up := exec.CommandContext(t.Context(), program, "up", "--config", filepath.Join(dir, "config.json"), "--data-dir", filepath.Join(dir, "data"),
-		"--app", "walk", "--host-version", "3.2.1", "--listen", freeAddress(t), "--collector-listen", freeAddress(t))
+		"--app", "walk", "--host-version", "3.2.1", "--listen", freeAddress(), "--collector-listen", freeAddress())
 	up.Cancel = func() error { return up.Process.Signal(os.Interrupt) }
 	up.WaitDelay = 15 * time.Second
 	up.Env = append(os.Environ(), "DO_NOT_TRACK=")
@@ -245,14 +248,4 @@ func TestWalk(t *testing.T) {
 		}
 	}()
 	drive(t, browser, "walk", links)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -99,7 +99,7 @@ class Tab {
 // open opens a page in a new tab.
 async function open(url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(120_000); // a busy machine may need long
   const tab = new Tab(await context.newPage(), new URL(url).host);
   await tab.page.goto(url);
   return tab;

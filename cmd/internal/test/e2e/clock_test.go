@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
 // clockVariable moves the clock of a process of the program that
@@ -171,6 +173,7 @@ func TestS11ClockReal(t *testing.T) {
 	}
 	s := &clockSite{t: t, program: buildWithClock(t), data: filepath.Join(t.TempDir(), "data")}
 	const known = 5
+	lab.SameDay(t, 10*time.Minute)
 	began := -20 * clockDay
 	if output, ok := s.verb(began, "app", "add", "app"); !ok {
 		t.Fatal(output)

@@ -130,6 +130,7 @@ func TestD01HangIsolatedReal(t *testing.T) {
 
 			s.faults.Reset()
 			s.quiet()
+			eventually(t, "the child that was left behind has ended", func() bool { return len(usersOf(t, s.faults.Path)) == 0 })
 			s.wantWhole()
 			s.wantNoTemps()
 			s.wantAgrees(st)
@@ -182,13 +183,13 @@ func (s *site) startHanging(h *host, op lab.Op, fault *lab.Fault) (st installid.
 		s.t.Errorf("got log %q", h.lines())
 	}
 	st = r.Status
-	if fault.Happened() == 0 && !st.Persisted { // a slow machine: the background goes on
+	if st.Stuck == "" && !st.Persisted { // a slow machine: the background goes on
 		st = h.await("something hangs, or the ID is persisted", func(st installid.Status) bool {
 			return st.Persisted || fault.Happened() > 0 && st.Stuck != ""
 		})
 	}
-	if fault.Happened() == 0 && op != lab.ReadDir { // which follows when the background sweeps
-		s.t.Error("it is not part of a save")
+	if op != lab.ReadDir { // which follows when the background sweeps
+		eventually(s.t, "it is part of a save", func() bool { return fault.Happened() > 0 })
 	}
 	if st.Persisted && s.idNow() != r.ID.String() && s.anchorNow() != r.ID.String() {
 		s.t.Error("called persisted, and not there")
@@ -284,9 +285,11 @@ func TestD01FrozenDiskReal(t *testing.T) {
 				h := s.host(scaled, func(s *setup) { s.Isolate = isolate })
 				r := h.start()
 				t.Logf("started after %v", r.Took)
-				if r.Took > startBound || r.ID.IsZero() || r.Status.Persisted || r.Status.Provisional {
+				if r.Took > startBound || r.ID.IsZero() || r.Status.Persisted {
 					t.Errorf("got %+v after %v", r.Status, r.Took)
 				}
+				// On a slow machine the background reads it.
+				h.await("the config is read", func(st installid.Status) bool { return !st.Provisional })
 				s.wantUntouched()
 				if isolate {
 					if took := h.exit(); took > exitBound {
@@ -311,13 +314,13 @@ func TestD01FrozenDiskReal(t *testing.T) {
 	}
 }
 
-// usersOf returns the processes that have files open in a directory.
+// usersOf returns the processes that have a directory, or files in it, open.
 func usersOf(t *testing.T, dir string) (pids []string) {
 	t.Helper()
 	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	must(t, err)
 	for _, fd := range fds {
-		if target, err := os.Readlink(fd); err == nil && strings.HasPrefix(target, dir+"/") {
+		if target, err := os.Readlink(fd); err == nil && (target == dir || strings.HasPrefix(target, dir+"/")) {
 			pids = append(pids, strings.Split(fd, "/")[2])
 		}
 	}
@@ -335,17 +338,17 @@ func TestD02SlowSaveReal(t *testing.T) {
 		t.Run(string(op), func(t *testing.T) {
 			t.Parallel()
 			s := newFaultSite(t, plainConfig)
-			fault := s.faults.Delay(op, "", 1500*time.Millisecond, 1)
+			fault := s.faults.Hang(op, "", 1)
 			h := s.host(func(s *setup) {
-				s.AttemptTimeout, s.Backoff, s.StartTimeout = time.Second, 100*time.Millisecond, patience
+				s.Attempts, s.AttemptTimeout, s.Backoff, s.StartTimeout = 10, time.Second, 100*time.Millisecond, patience
 			})
-			r := h.start()
+			h.send(doStart)
+			eventually(t, "an attempt times out", func() bool { return fault.Happened() == 1 && h.logged(lineTimedOut) > 0 })
+			fault.Release()
+			r := h.receive()
 			t.Logf("started after %v, %d attempts", r.Took, r.Status.Attempts)
-			if fault.Happened() != 1 || h.logged(lineTimedOut) == 0 {
-				t.Errorf("no attempt timed out; got log %q", h.lines())
-			}
 			if !r.Status.Persisted || r.Status.Attempts < 2 || h.logged("WARN Using in-memory*") > 0 {
-				t.Errorf("got %+v, want it persisted at attempt 2 or 3; log %q", r.Status, h.lines())
+				t.Errorf("got %+v, want it persisted at attempt 2 or later; log %q", r.Status, h.lines())
 			}
 			st := h.awaitPersisted()
 			s.quiet()
@@ -371,7 +374,7 @@ func TestD02AlwaysSlowReal(t *testing.T) {
 			t.Parallel()
 			s := newFaultSite(t, plainConfig)
 			s.faults.Delay(op, "", 600*time.Millisecond, lab.Always)
-			h := s.host(scaled)
+			h := s.host(scaled, func(s *setup) { s.StartTimeout = patience })
 			r := h.start()
 			if r.Took > startBound || r.ID.IsZero() {
 				t.Errorf("got ID %q after %v", r.ID, r.Took)

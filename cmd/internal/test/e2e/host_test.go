@@ -216,10 +216,12 @@ type host struct {
 	log []string
 }
 
-// host starts a host on the site. Its service is not started yet.
+// host starts a host on the site. Its service is not started yet. Its limits
+// are far away unless the test sets others, so that no attempt times out
+// because the machine is busy.
 func (s *site) host(change ...func(*setup)) *host {
 	s.t.Helper()
-	todo := setup{ConfigPath: s.config, Umask: 0o022}
+	todo := setup{ConfigPath: s.config, Umask: 0o022, AttemptTimeout: patience, StartTimeout: patience}
 	for _, c := range change {
 		c(&todo)
 	}

@@ -241,8 +241,8 @@ func keepOnce(disk fsys.FS, path, order string) {
 	}
 	keeper := keeper.New(store, keeper.Options{
 		Attempts:       rollcall.DefaultAttempts,
-		AttemptTimeout: rollcall.DefaultAttemptTimeout,
-		StartTimeout:   rollcall.DefaultStartTimeout,
+		AttemptTimeout: patience, // each run makes the same calls, however busy the machine is
+		StartTimeout:   patience,
 		Backoff:        rollcall.DefaultBackoff,
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -448,7 +448,7 @@ func (c scenario) trace(s *site, inject string) (calls []call, killed bool) {
 const resetterChild = "resetter"
 
 func runResetter() {
-	service, err := rollcall.New(rollcall.Config{ConfigPath: os.Args[1]})
+	service, err := rollcall.New(rollcall.Config{ConfigPath: os.Args[1], Limits: patient})
 	if err != nil {
 		panic(err)
 	}

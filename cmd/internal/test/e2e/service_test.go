@@ -147,7 +147,7 @@ func TestD19FuncStoreReal(t *testing.T) {
 							return call("Save", func() { stored = id })
 						},
 					},
-					Limits: rollcall.Limits{AttemptTimeout: 100 * time.Millisecond, Backoff: 20 * time.Millisecond, StartTimeout: 3 * time.Second},
+					Limits: rollcall.Limits{AttemptTimeout: 100 * time.Millisecond, Backoff: 20 * time.Millisecond, StartTimeout: patience},
 				})
 				must(t, err)
 				begin := time.Now()

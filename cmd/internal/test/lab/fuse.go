@@ -71,6 +71,9 @@ var Ops = []Op{
 // Always is the number of times of a fault that does not end by itself.
 const Always = -1
 
+// patience bounds the wait for anything that has to happen.
+const patience = 2 * time.Minute
+
 // A FaultDir is a directory of which every operation can be made to hang,
 // wait or fail. It is a file system on top of another directory. The
 // kernel caches nothing of it, so every operation meets the rules.
@@ -249,12 +252,12 @@ func (f *Fault) Happened() int {
 }
 
 // Await returns as soon as at least n operations hang or wait because of
-// the rule. It fails the test after 10 s.
+// the rule. It fails the test after two minutes.
 func (f *Fault) Await(n int) {
 	f.d.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); f.Waiting() < n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); f.Waiting() < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.d.t.Fatalf("lab: %d operations hang after 10 s, want %d", f.Waiting(), n)
+			f.d.t.Fatalf("lab: %d operations hang after %v, want %d", f.Waiting(), patience, n)
 		}
 	}
 }
@@ -334,7 +337,7 @@ func (d *FaultDir) Freeze() {
 	}
 	d.setFrozen(true)
 	stat := fmt.Sprintf("/proc/%d/stat", d.server.Pid)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		b, err := os.ReadFile(stat)
 		if err != nil {
 			break
@@ -371,7 +374,7 @@ func (d *FaultDir) Kill() {
 	d.server.Kill()
 	select {
 	case <-d.exited:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		d.t.Error("lab: the FUSE server did not exit")
 	}
 }
@@ -385,7 +388,7 @@ func (d *FaultDir) alive() bool {
 	}
 }
 
-// ask sends a request to the server, and waits up to 10 s for the reply.
+// ask sends a request to the server, and waits up to two minutes for the reply.
 func (d *FaultDir) ask(r request) reply {
 	d.t.Helper()
 	d.mu.Lock()
@@ -393,7 +396,7 @@ func (d *FaultDir) ask(r request) reply {
 	if d.frozen {
 		d.t.Fatal("lab: the FUSE server is frozen")
 	}
-	d.pipe.SetReadDeadline(time.Now().Add(10 * time.Second))
+	d.pipe.SetReadDeadline(time.Now().Add(patience))
 	var answer reply
 	err := d.out.Encode(r)
 	if err == nil {

@@ -151,7 +151,7 @@ func (m *Image) Unmount() {
 		return
 	}
 	var err error
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if err = unix.Unmount(m.Dir, 0); !errors.Is(err, unix.EBUSY) {
 			break
 		}

@@ -252,7 +252,7 @@ func runJanitor() {
 			}
 		case <-died:
 			alive = false
-			for wait := time.After(100 * time.Millisecond); wait != nil; { // what is still in the pipe
+			for wait := time.After(time.Second); wait != nil; { // what is still in the pipe
 				select {
 				case n, ok := <-notices:
 					if !ok {

@@ -14,7 +14,7 @@ import (
 )
 
 // NoLeaks fails the test if it ends with more goroutines or open
-// descriptors than it has now. They get about four seconds to disappear.
+// descriptors than it has now. They get about 16 seconds to disappear.
 // Call it first, so that it checks last, and not in a parallel test.
 func NoLeaks(t testing.TB) {
 	t.Helper()
@@ -22,7 +22,7 @@ func NoLeaks(t testing.TB) {
 	goroutinesBefore, filesBefore := goroutines(), files()
 	t.Cleanup(func() {
 		var leaks []string
-		for wait := time.Millisecond; wait < 4*time.Second; wait *= 2 {
+		for wait := time.Millisecond; wait < 16*time.Second; wait *= 2 {
 			leaks = leaks[:0]
 			for id, stack := range goroutines() {
 				if _, ok := goroutinesBefore[id]; !ok {

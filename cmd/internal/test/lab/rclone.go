@@ -40,7 +40,7 @@ func Rclone(t testing.TB) (dir, backing string) {
 		<-exited
 		forget()
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		points, err := mountPoints()
 		switch {
 		case err != nil:
@@ -48,7 +48,7 @@ func Rclone(t testing.TB) (dir, backing string) {
 		case slices.Contains(points, dir):
 			return dir, backing
 		case time.Now().After(deadline):
-			t.Fatal("lab: rclone has not mounted its directory after 30 s")
+			t.Fatalf("lab: rclone has not mounted its directory after %v", patience)
 		}
 	}
 }

@@ -126,7 +126,7 @@ func testComposeAgent(t *testing.T, e *engine) {
 	shell := func(script string) string { return run(t, command(t, dir, "sh", "-euc", script)) }
 	id := shell("jq --exit-status --raw-output .telemetry.installation_id config/config.json")
 	logs := filepath.Join(dir, "logs")
-	must(t, os.WriteFile(logs, []byte(e.logs(name)), 0o644))
+	must(t, os.WriteFile(logs, []byte(e.awaitLogs("Telemetry service started", name)), 0o644))
 	if lines := shell("grep 'installation ID' logs"); !strings.Contains(lines, "Generated new anonymous installation ID") || !strings.Contains(lines, id[:8]) {
 		t.Errorf("got the lines %q about the ID %s", lines, id)
 	}
@@ -136,12 +136,12 @@ func testComposeAgent(t *testing.T, e *engine) {
 	if out := e.podman("exec", name, "/rollcall", "page"); !strings.Contains(out, "/sign-in/") {
 		t.Errorf("got the link %q", out)
 	}
-	e.podman("healthcheck", "run", name)
+	e.healthy(name)
 	e.stopped(name)
 	e.podman("start", name)
 	answers(t, "http://127.0.0.1:"+port+"/readyz")
-	last := e.logs("--tail", "1", name)
-	if !strings.Contains(last, "Telemetry service started") || !strings.Contains(last, "has_persistent_id=true") {
+	last := e.awaitLogs("Telemetry service started", "--tail", "1", name)
+	if !strings.Contains(last, "has_persistent_id=true") {
 		t.Errorf("got the line %q after a restart", last)
 	}
 	e.stopped(name)
@@ -174,7 +174,7 @@ func testComposeCollector(t *testing.T, e *engine) {
 	if token := e.podman("exec", name, "/rollcall", "collector", "token", "add", "me", "--admin"); !strings.Contains(token, "rct_") {
 		t.Errorf("got the token %q", token)
 	}
-	e.podman("healthcheck", "run", name)
+	e.healthy(name)
 	e.stopped(name)
 	e.podman("rm", name)
 	// The volume keeps what the container had.

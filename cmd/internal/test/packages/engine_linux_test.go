@@ -77,6 +77,26 @@ func (e *engine) logs(args ...string) string {
 	return out
 }
 
+// awaitLogs waits until a container has printed something. What it prints before
+// it answers may get there afterwards.
+func (e *engine) awaitLogs(what string, args ...string) (logs string) {
+	e.t.Helper()
+	eventually(e.t, what+" in the logs", func() bool {
+		logs = e.logs(args...)
+		return strings.Contains(logs, what)
+	})
+	return logs
+}
+
+// healthy waits until the health check of a container succeeds. It has a time limit.
+func (e *engine) healthy(name string) {
+	e.t.Helper()
+	eventually(e.t, name+" is healthy", func() bool {
+		_, err := tryRun(e.command("podman", "healthcheck", "run", name))
+		return err == nil
+	})
+}
+
 func (e *engine) command(tool string, args ...string) *exec.Cmd {
 	cmd := command(e.t, "", tool, e.flags(args)...)
 	cmd.Env = e.env

@@ -38,10 +38,8 @@ func testAlone(t *testing.T, e *engine) {
 	if user := e.podman("inspect", "--format", "{{.Config.User}}", "alone"); user != "65532:65532" {
 		t.Errorf("got the user %s", user)
 	}
-	if logs := e.logs("alone"); !strings.Contains(logs, "counts as in-memory") {
-		t.Errorf("the log does not say that the ID does not last:\n%s", logs)
-	}
-	e.podman("healthcheck", "run", "alone") // which is no reason to replace it
+	e.awaitLogs("counts as in-memory", "alone")
+	e.healthy("alone") // which is no reason to replace it
 	e.stopped("alone")
 	e.podman("rm", "alone")
 	if licences := e.podman("run", "--rm", "--network=host", "rollcall", "licenses"); licences != strings.TrimSpace(read(t, filepath.Join(root, "cmd", "rollcall", "notices.txt"))) {

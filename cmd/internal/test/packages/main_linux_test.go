@@ -3,11 +3,11 @@ package packages
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +67,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+func freePort(t *testing.T) string { return strconv.Itoa(lab.FreePort(t)) }
+
 // answers waits until a URL on this machine is answered with 200.
 func answers(t *testing.T, url string) {
 	t.Helper()
@@ -79,17 +81,6 @@ func answers(t *testing.T, url string) {
 		response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	})
-}
-
-// freePort returns a port of loopback that nobody has at the moment.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	must(t, err)
-	return port
 }
 
 // must fails the test on an error of its own making.

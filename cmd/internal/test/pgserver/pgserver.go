@@ -11,7 +11,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -24,6 +23,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 )
 
 // The versions of PostgreSQL. V18 is for measurements.
@@ -93,7 +94,7 @@ func Shared(t testing.TB, version string) *Server {
 	if s := shared.servers[version]; s != nil {
 		return s
 	}
-	s, err := start(version, bin, Options{Settings: []string{"fsync = off"}}) // much faster, and no test cuts the power
+	s, err := start(t, version, bin, Options{Settings: []string{"fsync = off"}}) // much faster, and no test cuts the power
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func Shared(t testing.TB, version string) *Server {
 // installed, it skips the test.
 func Start(t testing.TB, version string, opts Options) *Server {
 	t.Helper()
-	s, err := start(version, need(t, version), opts)
+	s, err := start(t, version, need(t, version), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func Start(t testing.TB, version string, opts Options) *Server {
 	return s
 }
 
-func start(version, bin string, opts Options) (_ *Server, err error) {
+func start(t testing.TB, version, bin string, opts Options) (_ *Server, err error) {
 	dir, err := os.MkdirTemp("", "rollcall-postgres-")
 	if err != nil {
 		return nil, err
@@ -156,9 +157,7 @@ func start(version, bin string, opts Options) (_ *Server, err error) {
 	}
 	// Another program may take the port meanwhile.
 	for range 5 {
-		if s.Port, err = freePort(); err != nil {
-			return nil, err
-		}
+		s.Port = lab.FreePort(t)
 		if err = s.Run(); err == nil {
 			return s, nil
 		}
@@ -167,15 +166,6 @@ func start(version, bin string, opts Options) (_ *Server, err error) {
 }
 
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
 
 // command runs one of the server's programs.
 func (s *Server) command(name string, args ...string) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rollcall-dev/rollcall/cmd/internal/test/lab"
 	"github.com/rollcall-dev/rollcall/cmd/internal/test/npm"
 )
 
@@ -41,13 +42,10 @@ func StartPooler(t testing.TB, s *Server) *Pooler {
 		t.Skip(err.Error())
 	}
 	dir, err := os.MkdirTemp(s.Dir, "pooler-")
-	port := 0
-	if err == nil {
-		port, err = freePort()
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	port := lab.FreePort(t)
 	users, config := filepath.Join(dir, "users"), filepath.Join(dir, "pgbouncer.ini")
 	text := fmt.Sprintf(`[databases]
 * = host=127.0.0.1 port=%d

@@ -29,6 +29,7 @@ type Proxy struct {
 	down   bool
 	paused [2]bool
 	armed  bool
+	stays  bool // down after the cut
 	dir    Direction
 	left   int // bytes until the cut
 	conns  map[net.Conn]bool
@@ -56,7 +57,14 @@ func NewProxy(t testing.TB, port int) *Proxy {
 func (p *Proxy) Cut(dir Direction, after int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed, p.dir, p.left = true, dir, after
+	p.armed, p.stays, p.dir, p.left = true, false, dir, after
+}
+
+// CutForGood is Cut, and the proxy then is down; see SetDown.
+func (p *Proxy) CutForGood(dir Direction, after int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed, p.stays, p.dir, p.left = true, true, dir, after
 }
 
 // Disarm undoes a Cut that has not happened, and reports whether it had happened.
@@ -157,6 +165,7 @@ func (p *Proxy) pass(dir Direction, to net.Conn, data []byte) bool {
 		if cut = len(data) > p.left; cut {
 			data = data[:p.left]
 			p.armed = false
+			p.down = p.down || p.stays
 		}
 		p.left -= len(data)
 	}

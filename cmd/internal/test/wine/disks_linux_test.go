@@ -12,12 +12,12 @@ import (
 
 const hostConfig = "{\n  \"theme\": \"dark\"\n}\n"
 
-// slowDisk is scenario 2 of the original with the real limits: a save times out
-// after 5 s, and a later one works.
+// slowDisk is scenario 2 of the original with the real limit of an attempt: a save
+// times out after 5 s, and a later one works.
 func slowDisk(t *testing.T, m *machine) {
 	disk := lab.FUSE(t)
 	slow := disk.Hang(lab.Fsync, "", lab.Always)
-	log := m.agent(t, disk)
+	log := m.agent(t, disk, "--attempts", "20", "--start-timeout", "5m")
 	log.wait("Config save timed out, will retry")
 	slow.Release()
 	log.wait("Telemetry service started")
@@ -79,9 +79,9 @@ func (l *agentLog) text() string {
 
 func (l *agentLog) wait(message string) {
 	l.t.Helper()
-	for end := time.Now().Add(time.Minute); !strings.Contains(l.text(), message); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !strings.Contains(l.text(), message); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			l.t.Fatalf("no %q within a minute:\n%s", message, l.text())
+			l.t.Fatalf("no %q within five minutes:\n%s", message, l.text())
 		}
 	}
 }

@@ -164,14 +164,15 @@ type agent struct {
 	log string
 }
 
-// agent starts the program, without a local server. It is killed at the end of
-// the test.
+// agent starts the program, without a local server and with limits that no
+// attempt reaches because the machine is busy. It is killed at the end of the
+// test.
 func (s *site) agent(args ...string) *agent {
 	s.t.Helper()
 	log, err := os.CreateTemp(tempDir(s.t), "agent*.log")
 	must(s.t, err)
 	defer log.Close()
-	a := &agent{s.t, exec.Command(program, slices.Concat([]string{"agent", "--config", s.config, "--listen", "off"}, args)...), log.Name()}
+	a := &agent{s.t, exec.Command(program, slices.Concat([]string{"agent", "--config", s.config, "--listen", "off", "--attempt-timeout", patience.String(), "--start-timeout", patience.String()}, args)...), log.Name()}
 	a.cmd.Stderr = log
 	must(s.t, a.cmd.Start())
 	s.t.Cleanup(a.stop)
