@@ -159,8 +159,9 @@ func TestD19FuncStoreReal(t *testing.T) {
 				if st.ID.IsZero() || st.Persisted {
 					t.Errorf("got %+v", st)
 				}
-				if attempts := 3; !strings.Contains(tt.name, "for good") && st.Attempts != attempts {
-					t.Errorf("got %d attempts, want %d", st.Attempts, attempts)
+				// After a timeout the background goes on at once.
+				if attempts := 3; !strings.Contains(tt.name, "for good") && st.Attempts < attempts {
+					t.Errorf("got %d attempts, want at least %d", st.Attempts, attempts)
 				}
 				close(release)
 				if tt.persisted {
