@@ -68,7 +68,7 @@ func childrenIn(t *testing.T, dir string) (numbers []string) {
 	return numbers
 }
 
-// isolated returns a config whose first attempt is in time on a slow machine.
+// isolated returns a config whose first attempt succeeds on a slow machine, too.
 func isolated(path string, log *logbook) rollcall.Config {
 	return rollcall.Config{ConfigPath: path, Isolate: true, Logger: slog.New(log), Limits: rollcall.Limits{AttemptTimeout: someTime}}
 }
@@ -191,8 +191,8 @@ func TestIsolatedSend(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return
 	}
-	// An idle child would end after two seconds by itself. A busy machine can delay
-	// its end as well, so that one Stop of some has to be in time.
+	// An idle child would end by itself after two seconds. A busy machine can delay
+	// an end that Stop causes, so only one of several has to come in time.
 	for tries := 1; !noneRuns(t, dir, time.Second); tries++ {
 		if tries == 5 {
 			t.Fatalf("of the children %v one still runs", childrenIn(t, dir))

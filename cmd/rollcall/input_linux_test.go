@@ -25,7 +25,7 @@ func TestInputThatDoesNotAnswer(t *testing.T) {
 	if _, err := readDeclaration(cmd, pipe); err == nil || !strings.Contains(err.Error(), "timed out") {
 		t.Errorf("got %v, want a timeout", err)
 	}
-	// A writer lets the reader end, if that has got so far.
+	// A writer lets the reader end, if the reader has opened the pipe.
 	if writer, err := syscall.Open(pipe, syscall.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 		syscall.Close(writer)
 	} else if !errors.Is(err, syscall.ENXIO) {

@@ -46,7 +46,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 //	address FILE VARIABLE [MESSAGE]
 //	                             wait until the log has the address that the agent, or the message, names, and set
 //	                             the variable to it
-//	midnight                     wait for midnight in UTC if it is near, so that what follows happens on one day
+//	midnight                     wait until after midnight UTC if that is near, so that what follows happens on one day
 //	terminate                    send SIGTERM to the background commands, for which "wait" waits
 //	get [-X METHOD] [-H HEADER]... URL
 //	                             print the status, the header and the body of the response
@@ -132,10 +132,7 @@ func (s *script) address(ts *testscript.TestScript, neg bool, args []string) {
 
 func (s *script) midnight(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 0, "midnight")
-	now := time.Now()
-	if left := now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now); left < patience {
-		time.Sleep(left + time.Second)
-	}
+	lab.SameDay(s.t, patience)
 }
 
 func (s *script) terminate(ts *testscript.TestScript, neg bool, args []string) {

@@ -15,9 +15,9 @@ import (
 // program by a second.
 const quickExit = "GORACE=atexit_sleep_ms=0"
 
-// attemptTimeout keeps a slow machine from running into the time limit of an
-// attempt where a script expects the first one to succeed. A script that is about
-// the limit unsets it, or has the flag.
+// attemptTimeout keeps the first attempt from timing out on a slow machine where
+// a script expects it to succeed. Scripts about that limit unset it, or pass the
+// flag.
 const attemptTimeout = "ROLLCALL_ATTEMPT_TIMEOUT=1m"
 
 // programName is the name under which the test binary acts as the

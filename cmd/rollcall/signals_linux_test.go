@@ -65,7 +65,7 @@ func awaitLog(t *testing.T, log string, re string) string {
 func end(t *testing.T, cmd *exec.Cmd, signal os.Signal) (took time.Duration, err error) {
 	t.Helper()
 	begin := time.Now()
-	if err := cmd.Process.Signal(signal); err != nil { // a process that has exited gets it too until somebody waits for it
+	if err := cmd.Process.Signal(signal); err != nil { // works after its exit too, until somebody waits for it
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)

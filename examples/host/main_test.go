@@ -128,8 +128,8 @@ func ask(ctx context.Context, t *testing.T, url string) string {
 	}
 }
 
-// freeAddress returns an address that nobody listens on. On Linux, it is one at
-// which no other program takes the port meanwhile.
+// freeAddress returns an address on which nothing listens. On Linux, no other
+// program takes its port meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	host := "127.0.0.1"

@@ -327,7 +327,7 @@ func TestResetFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, withID(knownID))
 		k := r.start()
-		synctest.Wait() // the ID that was found is synced
+		synctest.Wait() // until the ID that was found is synced
 		r.fs.Inject(faultfs.Rule{Op: faultfs.OpSync, Err: syscall.EIO})
 		if id, err := k.Reset(t.Context()); err == nil || !id.IsZero() {
 			t.Errorf("got ID %q, %v", id, err)

@@ -208,7 +208,7 @@ func TestPermanentErrors(t *testing.T) {
 		{"permanent", replace.ErrReadOnly, 1, 0},
 		{"permanent in another process", judged(true), 1, 0},
 		{"transient in another process", judged(false), 3, 3 * time.Second},
-		// After a timeout the background tries at once.
+		// After a timeout, the background tries again at once.
 		{"timeout of something permanent", errors.Join(flight.ErrTimeout, replace.ErrReadOnly), 3 + 1, 3 * time.Second},
 	}
 	for _, tt := range tests {

@@ -63,7 +63,7 @@ func TestKilled(t *testing.T) {
 				}
 			})
 		}
-		// Some commits are over then, and one is under way.
+		// By then some commits are done, and one is under way.
 		select {
 		case <-begun:
 		case <-time.After(2 * time.Minute):

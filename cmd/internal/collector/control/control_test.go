@@ -63,8 +63,8 @@ func TestFirstStartsAtOnce(t *testing.T) {
 	client.Close()
 }
 
-// A collector that is slow to answer, as on a machine that stands still, is asked
-// once more after five seconds.
+// A collector that takes more than five seconds to answer, as on a machine that
+// stalls, is asked once more.
 func TestConnectToASlowCollector(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -44,7 +44,7 @@ func TestACME(t *testing.T) {
 	p, stop := start(t, opts)
 	ca.prove(p.Addr().String())
 	err := handshake(p, "collector.example")
-	// A handshake has five seconds. On a slow machine, the certificate comes later.
+	// A handshake may take five seconds. On a slow machine, the certificate takes longer.
 	for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		err = handshake(p, "collector.example")
 	}

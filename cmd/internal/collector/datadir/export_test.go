@@ -2,5 +2,5 @@ package datadir
 
 import "time"
 
-// A machine that stands still for a while does not lose the lead.
+// A machine that stalls does not lose the lead.
 func init() { lease = time.Hour }

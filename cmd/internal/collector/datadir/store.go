@@ -14,7 +14,7 @@ import (
 // time another process can count in place of one that was killed.
 const Lease = 3 * time.Second
 
-// lease is Lease, but for tests.
+// lease is [Lease]. Tests extend it.
 var lease = Lease
 
 // openFile opens the store in a file.

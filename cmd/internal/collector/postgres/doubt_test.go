@@ -332,7 +332,7 @@ func TestCancelledWaitForStandby(t *testing.T) {
 	cancel()
 	for ended := false; !ended; {
 		select {
-		case <-result: // of the commits after
+		case <-result: // of later commits
 		case <-committed:
 			ended = true
 		}

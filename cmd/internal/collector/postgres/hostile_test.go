@@ -58,7 +58,7 @@ func goesOn(t *testing.T, s *postgres.Store, db *postgres.DB, next int) {
 	}
 	err := db.Check(t.Context())
 	for deadline := time.Now().Add(time.Minute); errors.Is(err, collector.ErrUnavailable) && time.Now().Before(deadline); {
-		err = db.Check(t.Context()) // the server may have ended it, because a slow machine paused
+		err = db.Check(t.Context()) // the server may have closed the connection while a slow machine paused
 	}
 	if err != nil {
 		t.Error(err)
@@ -72,7 +72,7 @@ func TestBecomesReadOnly(t *testing.T) {
 	s := take(t, db)
 	server.Exec(t, "postgres", "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
 	n := refusesFor(t, s, db, postgres.ErrReadOnly)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // until the setting has arrived there, too
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // until the setting has reached that connection, too
 		err := s.Renew(t.Context())
 		if errors.Is(err, collector.ErrUnavailable) {
 			break
@@ -117,8 +117,8 @@ func TestNoConnectionIsLeft(t *testing.T) {
 	}
 	defer s.Close()
 	s.SetLimits(time.Minute, time.Minute)
-	// takeAll takes all connections but those of the names. The server keeps three
-	// for superusers.
+	// takeAll takes every connection that programs of the given names do not hold.
+	// The server reserves three for superusers.
 	var taken []*pgx.Conn
 	takeAll := func(names ...string) {
 		t.Helper()
@@ -128,7 +128,7 @@ func TestNoConnectionIsLeft(t *testing.T) {
 				taken = append(taken, conn)
 				continue
 			}
-			// Others may be ending, and still have a slot.
+			// Others may be closing and still hold a slot.
 			var n int
 			if err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY($1)",
 				append(names, "hog")).Scan(&n); err != nil {

@@ -79,7 +79,7 @@ func (r *Replica) leader() (Leader, error) {
 	return r.opts.Election.Leader(ctx)
 }
 
-// pause waits, but not if the leader may have changed, or this replica retires.
+// pause waits, unless the leader may have changed or this replica retires.
 func (r *Replica) pause(wait time.Duration) {
 	select {
 	case <-r.run.Done():

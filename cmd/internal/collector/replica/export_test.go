@@ -25,8 +25,8 @@ const (
 // A Guard is the listener for replicas.
 type Guard = guard
 
-// NewGuard returns a guard that runs, that accepts some connections of each
-// replica, and that is patient with a slow machine.
+// NewGuard returns a running guard that accepts ofReplica connections from each
+// replica, and that gives a slow machine a minute for a handshake.
 func NewGuard(l net.Listener, config *tls.Config, ofReplica int) *Guard {
 	g := newGuard(l, config, slog.New(slog.DiscardHandler))
 	g.max, g.patience = ofReplica, time.Minute

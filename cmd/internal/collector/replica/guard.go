@@ -33,7 +33,7 @@ type guard struct {
 	config   *tls.Config
 	log      *slog.Logger
 	max      int           // of a replica
-	patience time.Duration // of a handshake
+	patience time.Duration // limit of a handshake
 	accepted chan net.Conn
 	ended    chan struct{}
 	end      func() // closes ended

@@ -210,7 +210,8 @@ func (r *Replica) serveLink(t *local, w http.ResponseWriter, request *http.Reque
 	defer conn.Close()
 	defer context.AfterFunc(t.lease.ctx, func() { conn.Close() })()
 	_ = conn.SetDeadline(time.Time{}) // fails only if it is closed
-	// Before the receiver knows that it has a link: it may make the next one at once.
+	// The link is registered before the receiver learns of it: it may open the next
+	// one at once.
 	defer r.links.enter(replicaOf(*request.TLS), conn)()
 	fmt.Fprintf(buffered, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", upgradeTo)
 	if buffered.Flush() != nil {

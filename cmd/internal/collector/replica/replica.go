@@ -121,7 +121,7 @@ type Replica struct {
 	retired chan struct{} // closed by Retire
 	retire  sync.Once
 	idle    chan struct{} // closed when this replica does not lead and will not
-	poke    chan struct{} // has an element if the leader may have changed, or Retire was called
+	poke    chan struct{} // has an element if the leader may have changed or Retire was called
 	running sync.WaitGroup
 	links   links
 }

@@ -152,8 +152,8 @@ func (t *term) Close() error { return nil }
 
 const (
 	appKey = "app"
-	// calmLease lasts on a machine that stands still for a while, and briefLease is
-	// for tests in which a lease runs out.
+	// calmLease outlasts a stall of the machine. Tests in which a lease has to
+	// expire use briefLease.
 	calmLease  = 15 * time.Second
 	briefLease = replica.MinLease
 )

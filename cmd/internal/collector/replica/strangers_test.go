@@ -32,7 +32,7 @@ func strangersConfig(t *testing.T) *tls.Config {
 	return config
 }
 
-// ownClient is patient with a slow machine. A replica is not, and connects again.
+// ownClient gives a slow machine time. A replica does not: it connects again.
 func ownClient(t *testing.T) *http.Client {
 	c := replica.NewClient(configOf(t, secretBytes))
 	c.Transport.(*http.Transport).TLSHandshakeTimeout = time.Minute

@@ -121,7 +121,7 @@ func TestSlowSenders(t *testing.T) {
 			t.Errorf("%s: got %q", name, answer)
 		}
 	}
-	s = r.serve(nil) // which reads it however long that takes
+	s = r.serve(nil) // without short limits
 	bomb := "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
 		strings.Repeat("1000\r\n"+strings.Repeat(" ", 4096)+"\r\n", 5) // without an end
 	if answer := raw(t, s, bomb); !strings.HasPrefix(answer, "HTTP/1.1 413") || !strings.Contains(answer, "Connection: close") {

@@ -158,7 +158,7 @@ func TestSendEnds(t *testing.T) {
 	var result simulate.Result
 	var err error
 	var most uint64
-	for lasts := 300 * time.Millisecond; result.Accepted == 0 && lasts < time.Minute; lasts *= 4 { // a busy machine may need longer for the first one
+	for lasts := 300 * time.Millisecond; result.Accepted == 0 && lasts < time.Minute; lasts *= 4 { // the first one takes longer on a busy machine
 		began := time.Now()
 		result, err = simulate.Sending{Endpoint: web.URL, Connections: 2, Rate: 50, Duration: lasts}.Run(t.Context(), endless)
 		if err != nil {

@@ -264,7 +264,8 @@ func startTime(c rollcall.Config) time.Duration {
 }
 
 func start(path string) *rollcall.Service {
-	// A busy machine must not let an ID in memory serve: the racing processes agree.
+	// The racing processes must agree, so a busy machine must not make one of them
+	// fall back to an ID in memory.
 	limits := rollcall.Limits{AttemptTimeout: 5 * time.Minute, StartTimeout: 5 * time.Minute}
 	service := must(rollcall.New(rollcall.Config{ConfigPath: path, Limits: limits}))
 	if err := service.Start(context.Background()); err != nil {

@@ -154,7 +154,7 @@ export async function dashboardFirst({ url, token, open }) {
   assert.ok((await start.locator('pre:visible').textContent()).includes('rollcall agent'), 'the arrow key does not change the tab');
   for (const name of ['Python', 'curl']) {
     await start.getByText(name, { exact: true }).click();
-    // The button says so for a moment only, so that the page itself has to look.
+    // The button shows it only for a moment, so the page itself has to watch for it.
     const copied = start.evaluate((box) => new Promise((done) => {
       new MutationObserver(() => {
         if ([...box.querySelectorAll('button')].some((button) => button.textContent === 'Copied')) done();
@@ -353,8 +353,8 @@ export async function dashboardQuestions({ url, token, release, oldest, fault, o
   tab.clean();
 }
 
-// paint reports when the overview is first painted, the median of several loads. The page that it is compared with is
-// loaded by turns, so that both meet the same load of the machine.
+// dashboardPaint reports the median time to the first paint of the overview. It loads the overview and the page that it is
+// compared with in turn, so that both meet the same load.
 export async function dashboardPaint({ url, token, open }) {
   const tab = await signedIn(open, url, token);
   const addresses = [`${url}signin`, `${url}a/fleet/overview`];

@@ -276,7 +276,7 @@ func TestConfigKeptOpenReal(t *testing.T) {
 	file, err := os.OpenFile(s.config, os.O_RDWR, 0)
 	must(t, err)
 	defer file.Close()
-	h := s.host(func(s *setup) { s.Backoff = 10 * time.Second }) // a busy host says how it started before the second attempt
+	h := s.host(func(s *setup) { s.Backoff = 10 * time.Second }) // time for a busy host to report its start
 	r := h.start()
 	if !r.Status.Persisted || !r.Status.Incomplete || r.Status.Attempts != 1 {
 		t.Errorf("got %+v", r.Status)

@@ -188,7 +188,7 @@ func (s *site) startHanging(h *host, op lab.Op, fault *lab.Fault) (st installid.
 			return st.Persisted || fault.Happened() > 0 && st.Stuck != ""
 		})
 	}
-	if op != lab.ReadDir { // which follows when the background sweeps
+	if op != lab.ReadDir { // the background reads it later
 		eventually(s.t, "it is part of a save", func() bool { return fault.Happened() > 0 })
 	}
 	if st.Persisted && s.idNow() != r.ID.String() && s.anchorNow() != r.ID.String() {
@@ -314,7 +314,7 @@ func TestD01FrozenDiskReal(t *testing.T) {
 	}
 }
 
-// usersOf returns the processes that have a directory, or files in it, open.
+// usersOf returns the processes that have a directory or a file in it open.
 func usersOf(t *testing.T, dir string) (pids []string) {
 	t.Helper()
 	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")

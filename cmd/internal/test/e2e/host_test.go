@@ -216,9 +216,9 @@ type host struct {
 	log []string
 }
 
-// host starts a host on the site. Its service is not started yet. Its limits
-// are far away unless the test sets others, so that no attempt times out
-// because the machine is busy.
+// host starts a host on the site. Its service is not started yet. Unless
+// the test sets limits, they are so long that no attempt times out because
+// the machine is busy.
 func (s *site) host(change ...func(*setup)) *host {
 	s.t.Helper()
 	todo := setup{ConfigPath: s.config, Umask: 0o022, AttemptTimeout: patience, StartTimeout: patience}

@@ -241,7 +241,7 @@ func keepOnce(disk fsys.FS, path, order string) {
 	}
 	keeper := keeper.New(store, keeper.Options{
 		Attempts:       rollcall.DefaultAttempts,
-		AttemptTimeout: patience, // each run makes the same calls, however busy the machine is
+		AttemptTimeout: patience, // so each run makes the same calls, however busy the machine is
 		StartTimeout:   patience,
 		Backoff:        rollcall.DefaultBackoff,
 	})

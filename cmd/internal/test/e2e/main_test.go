@@ -20,7 +20,7 @@ const (
 	// second, or ten with the race detector. Without limits it would hang.
 	startBound = time.Minute
 	// exitBound bounds the exit of a process that nothing blocks. It
-	// should take milliseconds, and on a busy machine may take seconds.
+	// should take milliseconds, or seconds on a busy machine.
 	exitBound = 12 * time.Second
 	// noWait bounds operations that must not wait, where waiting would take a
 	// minute or more.

@@ -149,7 +149,7 @@ type hostSettings struct {
 }
 
 // settledBound bounds how long a service repairs what it did while a host saved.
-// It takes milliseconds, and longer if the machine does not let it run.
+// That takes milliseconds, or longer if the machine stalls.
 const settledBound = 30 * time.Second
 
 // savingChild is a host that saves all of its settings again and again,
@@ -205,7 +205,7 @@ func runSaving() {
 	fmt.Println(settings.Counter)
 }
 
-// patient are limits that no attempt reaches because the machine is busy.
+// patient has limits that no attempt reaches, however busy the machine is.
 var patient = rollcall.Limits{AttemptTimeout: patience, StartTimeout: patience}
 
 // restartingChild starts and stops a service again and again, until its
@@ -521,7 +521,7 @@ func TestD20LockReal(t *testing.T) {
 		must(t, holder.Process.Kill())
 		holder.Wait()
 		unlock, err := fsys.OS{}.LockDir(s.dir)
-		must(t, err) // the lock has ended with the process, so nobody waits for it
+		must(t, err) // the lock ended with its process, so nobody has to wait for it
 		unlock()
 		h := s.host()
 		if r := h.start(); !r.Status.Persisted {

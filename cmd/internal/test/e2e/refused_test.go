@@ -209,7 +209,7 @@ func TestD06ErrorsReal(t *testing.T) {
 				s.faults.Fail(op, at, errno, lab.Always)
 				h := s.host(scaled, func(s *setup) {
 					if s.AttemptTimeout, s.StartTimeout = patience, patience; op == lab.Exchange {
-						s.Backoff = 6 * time.Second // a busy host says how it started before the second attempt
+						s.Backoff = 6 * time.Second // time for a busy host to report its start
 					}
 				})
 				r := h.start()

@@ -159,7 +159,7 @@ func TestD19FuncStoreReal(t *testing.T) {
 				if st.ID.IsZero() || st.Persisted {
 					t.Errorf("got %+v", st)
 				}
-				// After a timeout the background goes on at once.
+				// After a timeout, the background tries again at once.
 				if attempts := 3; !strings.Contains(tt.name, "for good") && st.Attempts < attempts {
 					t.Errorf("got %d attempts, want at least %d", st.Attempts, attempts)
 				}

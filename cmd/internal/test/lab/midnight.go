@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// SameDay waits until the day, in UTC, lasts at least so much longer. A test
-// calls it that could not tell what belongs to which day if midnight came
-// meanwhile.
+// SameDay waits until after midnight, in UTC, if that is less than the given time
+// away. Tests call it whose figures a change of day would split.
 func SameDay(t testing.TB, least time.Duration) {
 	t.Helper()
 	const day = 24 * time.Hour

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FreePort returns a port of loopback at which nobody listens now. It is none of
-// those that systems hand out: another program would get it before long.
+// FreePort returns a loopback port on which nothing listens. It lies outside the
+// range from which systems assign ports, where another program could take it.
 func FreePort(t testing.TB) (port int) {
 	t.Helper()
 	for range 100 {

@@ -77,8 +77,8 @@ func (e *engine) logs(args ...string) string {
 	return out
 }
 
-// awaitLogs waits until a container has printed something. What it prints before
-// it answers may get there afterwards.
+// awaitLogs waits until a container's log contains what. A line that a program
+// prints before it answers can reach the log after the answer.
 func (e *engine) awaitLogs(what string, args ...string) (logs string) {
 	e.t.Helper()
 	eventually(e.t, what+" in the logs", func() bool {
@@ -88,7 +88,7 @@ func (e *engine) awaitLogs(what string, args ...string) (logs string) {
 	return logs
 }
 
-// healthy waits until the health check of a container succeeds. It has a time limit.
+// healthy waits until a container's health check succeeds: one check can time out.
 func (e *engine) healthy(name string) {
 	e.t.Helper()
 	eventually(e.t, name+" is healthy", func() bool {

@@ -60,7 +60,7 @@ func (p *Proxy) Cut(dir Direction, after int) {
 	p.armed, p.stays, p.dir, p.left = true, false, dir, after
 }
 
-// CutForGood is Cut, and the proxy then is down; see SetDown.
+// CutForGood is Cut, after which the proxy stays down; see SetDown.
 func (p *Proxy) CutForGood(dir Direction, after int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

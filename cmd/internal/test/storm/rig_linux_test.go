@@ -365,8 +365,8 @@ func (l *load) check() {
 	t.Logf("%d acknowledged, none lost; %d got 503, %d no answer", acknowledged, l.refused.Load(), l.failed.Load())
 }
 
-// total returns how many installations are new since the storm began, which the
-// counter says.
+// total returns how many installations the counter has seen for the first time
+// since the storm began.
 func (c *cluster) total() (n int64) {
 	c.t.Helper()
 	lines := strings.Split(strings.TrimSpace(c.verb("export", appKey, "--format", "csv")), "\n")

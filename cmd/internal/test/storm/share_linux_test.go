@@ -45,7 +45,7 @@ func TestShares(t *testing.T) {
 	c.known(int64(rounds) * most * (received*int64(len(waiting)) + fed))
 	c.add()
 	c.ready()
-	c.counter() // is the first one, for good
+	c.counter() // the first one, which keeps the lease
 	var feeding []*replica.Replica
 	for range most {
 		c.add()

@@ -12,8 +12,8 @@ import (
 
 const hostConfig = "{\n  \"theme\": \"dark\"\n}\n"
 
-// slowDisk is scenario 2 of the original with the real limit of an attempt: a save
-// times out after 5 s, and a later one works.
+// slowDisk is scenario 2 of the original, with the real limit for an attempt: a
+// save times out after 5 s, and a later one works.
 func slowDisk(t *testing.T, m *machine) {
 	disk := lab.FUSE(t)
 	slow := disk.Hang(lab.Fsync, "", lab.Always)

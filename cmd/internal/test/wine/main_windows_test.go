@@ -164,8 +164,8 @@ type agent struct {
 	log string
 }
 
-// agent starts the program, without a local server and with limits that no
-// attempt reaches because the machine is busy. It is killed at the end of the
+// agent starts the program without a local server, and with limits that no
+// attempt reaches, however busy the machine is. It is killed at the end of the
 // test.
 func (s *site) agent(args ...string) *agent {
 	s.t.Helper()
