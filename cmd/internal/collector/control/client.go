@@ -50,10 +50,10 @@ const connectTimeout = 5 * time.Second
 // Connect connects to the collector of a data directory. Its errors are
 // [ErrUntrusted] and those of [datadir.Open]; [sqlite.ErrInUse] and
 // [*postgres.HeldError] mean that a process has the data open and does not answer
-// on this machine within 5 seconds.
+// on this machine within 5 seconds, or once more after an attempt that took longer.
 func Connect(ctx context.Context, dir string, opts datadir.Options) (*Client, error) {
 	for deadline := time.Now().Add(connectTimeout); ; {
-		last := time.Now().After(deadline) // a slow machine may spend it on one attempt
+		last := time.Now().After(deadline) // one slow attempt may have used it up
 		d, err := datadir.Open(ctx, dir, opts)
 		_, held := errors.AsType[*postgres.HeldError](err)
 		switch {
